@@ -1,0 +1,132 @@
+//! Conditional puts and copies: the safety point of the publish protocol.
+
+use bytes::Bytes;
+
+use super::{LIMIT, no_metadata, read, write, written};
+use crate::ports::{Attributes, Condition, ETag, ObjectStore, PutOutcome};
+
+pub(super) async fn all(store: &dyn ObjectStore) {
+    if_absent_writes_once(store).await;
+    if_match_needs_the_current_tag(store).await;
+    tags_tell_contents_apart(store).await;
+    a_copy_is_the_same_object(store).await;
+    a_copy_keeps_its_condition(store).await;
+}
+
+async fn put(store: &dyn ObjectStore, key: &str, body: &str, condition: Condition) -> PutOutcome {
+    let bytes = Bytes::copy_from_slice(body.as_bytes());
+    store
+        .put(key, bytes, condition, &no_metadata())
+        .await
+        .expect("a put has a definite answer")
+}
+
+async fn if_absent_writes_once(store: &dyn ObjectStore) {
+    let key = "conditions/if-absent";
+    written(put(store, key, "first", Condition::IfAbsent).await);
+    let again = put(store, key, "second", Condition::IfAbsent).await;
+    assert_eq!(again, PutOutcome::PreconditionFailed);
+    let same = put(store, key, "first", Condition::IfAbsent).await;
+    assert_eq!(
+        same,
+        PutOutcome::PreconditionFailed,
+        "the same content makes no difference"
+    );
+    assert_eq!(read(store, key).await.as_deref(), Some("first"));
+    store.delete(key).await.expect("delete");
+    written(put(store, key, "third", Condition::IfAbsent).await);
+}
+
+async fn if_match_needs_the_current_tag(store: &dyn ObjectStore) {
+    let key = "conditions/if-match";
+    let nowhere = put(
+        store,
+        key,
+        "x",
+        Condition::IfMatch(ETag("\"0123\"".to_owned())),
+    )
+    .await;
+    assert_eq!(nowhere, PutOutcome::Absent);
+    assert_eq!(read(store, key).await, None, "a refused put writes nothing");
+
+    let first = write(store, key, "first").await;
+    let second = written(put(store, key, "second", Condition::IfMatch(first.clone())).await);
+    let stale = put(store, key, "third", Condition::IfMatch(first.clone())).await;
+    assert_eq!(stale, PutOutcome::PreconditionFailed);
+    assert_eq!(read(store, key).await.as_deref(), Some("second"));
+    let object = store
+        .get(key, LIMIT)
+        .await
+        .expect("get")
+        .expect("it is there");
+    assert_eq!(object.info.etag, second, "a refused put leaves the tag");
+    written(put(store, key, "fourth", Condition::IfMatch(second.clone())).await);
+
+    store.delete(key).await.expect("delete");
+    let gone = put(store, key, "fifth", Condition::IfMatch(second)).await;
+    assert_eq!(gone, PutOutcome::Absent);
+}
+
+async fn tags_tell_contents_apart(store: &dyn ObjectStore) {
+    let key = "conditions/tags";
+    let mut tags = Vec::new();
+    // Of one length and in quick succession, so neither size nor a coarse time can tell.
+    for n in 0..50 {
+        tags.push(write(store, key, &format!("{n:04}")).await);
+    }
+    let distinct: std::collections::HashSet<_> = tags.iter().collect();
+    assert_eq!(distinct.len(), tags.len(), "another content, another tag");
+}
+
+async fn a_copy_is_the_same_object(store: &dyn ObjectStore) {
+    let (from, to) = ("conditions/copy/from", "conditions/copy/to/deep");
+    let missing = store.copy(from, to, Condition::Always).await.expect("copy");
+    assert_eq!(missing, PutOutcome::Absent);
+    let metadata: Attributes = [("nonce".to_owned(), "n".to_owned())].into();
+    let body = Bytes::from_static(b"content");
+    store
+        .put(from, body.clone(), Condition::Always, &metadata)
+        .await
+        .expect("put");
+    let etag = written(store.copy(from, to, Condition::Always).await.expect("copy"));
+    let copy = store
+        .get(to, LIMIT)
+        .await
+        .expect("get")
+        .expect("it was copied");
+    assert_eq!(
+        (copy.body, copy.metadata, copy.info.etag),
+        (body, metadata, etag)
+    );
+    assert!(read(store, from).await.is_some(), "the original stays");
+}
+
+async fn a_copy_keeps_its_condition(store: &dyn ObjectStore) {
+    let (from, to) = ("conditions/copy-if/from", "conditions/copy-if/to");
+    write(store, from, "new").await;
+    let absent = Condition::IfMatch(ETag("\"0123\"".to_owned()));
+    assert_eq!(
+        store.copy(from, to, absent).await.expect("copy"),
+        PutOutcome::Absent
+    );
+    let first = write(store, to, "old").await;
+    let refused = store
+        .copy(from, to, Condition::IfAbsent)
+        .await
+        .expect("copy");
+    assert_eq!(refused, PutOutcome::PreconditionFailed);
+    let second = write(store, to, "older").await;
+    let stale = store
+        .copy(from, to, Condition::IfMatch(first))
+        .await
+        .expect("copy");
+    assert_eq!(stale, PutOutcome::PreconditionFailed);
+    assert_eq!(read(store, to).await.as_deref(), Some("older"));
+    written(
+        store
+            .copy(from, to, Condition::IfMatch(second))
+            .await
+            .expect("copy"),
+    );
+    assert_eq!(read(store, to).await.as_deref(), Some("new"));
+}

@@ -1,0 +1,106 @@
+//! Locks and fences in memory.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use uuid::Uuid;
+
+use super::{Faults, lock};
+use crate::ports::{Acquired, Clock, LeaseStore, PortResult, WallTime};
+use crate::{CollectionName, Fence};
+
+/// Locks and fences in memory, expiring by the wall clock as the real ones do.
+pub struct FakeLeaseStore {
+    /// Failing on demand, and the diary.
+    pub faults: Faults,
+    clock: Arc<dyn Clock>,
+    locks: Mutex<BTreeMap<CollectionName, (Uuid, WallTime)>>,
+    fences: Mutex<BTreeMap<CollectionName, u64>>,
+}
+
+impl FakeLeaseStore {
+    /// Nothing is locked.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        let (faults, locks, fences) = Default::default();
+        Self {
+            faults,
+            clock,
+            locks,
+            fences,
+        }
+    }
+
+    /// Who holds a lock and until when, expired or not. For assertions; not a call of the port.
+    pub fn holder(&self, collection: &CollectionName) -> Option<(Uuid, WallTime)> {
+        lock(&self.locks).get(collection).copied()
+    }
+
+    /// Makes `owner` the holder, past faults and conditions, as a careless writer does.
+    pub fn seize(&self, collection: &CollectionName, owner: Uuid, term: Duration) {
+        let expires = self.clock.wall().plus(term);
+        lock(&self.locks).insert(collection.clone(), (owner, expires));
+    }
+}
+
+#[async_trait]
+impl LeaseStore for FakeLeaseStore {
+    async fn acquire(
+        &self,
+        collection: &CollectionName,
+        owner: Uuid,
+        term: Duration,
+    ) -> PortResult<Acquired> {
+        let pending = self.faults.begin("acquire", collection.as_str())?;
+        let now = self.clock.wall();
+        let mut locks = lock(&self.locks);
+        let acquired = match locks.get(collection) {
+            Some((holder, expires)) if *holder != owner && *expires >= now => Acquired::Busy {
+                owner: holder.to_string(),
+                expires: *expires,
+            },
+            _ => {
+                locks.insert(collection.clone(), (owner, now.plus(term)));
+                Acquired::Held
+            }
+        };
+        pending.end(acquired)
+    }
+
+    async fn renew(
+        &self,
+        collection: &CollectionName,
+        owner: Uuid,
+        term: Duration,
+    ) -> PortResult<bool> {
+        let pending = self.faults.begin("renew", collection.as_str())?;
+        let expires = self.clock.wall().plus(term);
+        let mut locks = lock(&self.locks);
+        let ours = locks
+            .get_mut(collection)
+            .filter(|(holder, _)| *holder == owner);
+        let renewed = ours.map(|lock| lock.1 = expires).is_some();
+        pending.end(renewed)
+    }
+
+    async fn release(&self, collection: &CollectionName, owner: Uuid) -> PortResult<bool> {
+        let pending = self.faults.begin("release", collection.as_str())?;
+        let mut locks = lock(&self.locks);
+        let ours = locks
+            .get(collection)
+            .is_some_and(|(holder, _)| *holder == owner);
+        if ours {
+            locks.remove(collection);
+        }
+        pending.end(ours)
+    }
+
+    async fn next_fence(&self, collection: &CollectionName) -> PortResult<Fence> {
+        let pending = self.faults.begin("next_fence", collection.as_str())?;
+        let mut fences = lock(&self.fences);
+        let fence = fences.entry(collection.clone()).or_default();
+        *fence += 1;
+        pending.end(Fence(*fence))
+    }
+}

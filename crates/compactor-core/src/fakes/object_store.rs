@@ -1,0 +1,260 @@
+//! Objects in memory.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::{Bound, Range};
+use std::path::Path;
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use md5::{Digest, Md5};
+
+use super::{Faults, lock};
+use crate::ports::{
+    Attributes, Condition, ETag, Fault, Object, ObjectInfo, ObjectStore, Page, PortError,
+    PortResult, PutOutcome,
+};
+
+const PAGE: usize = 1_000;
+
+/// Objects in memory. Tags are MD5s of the content, as on S3: the same content has the same tag, so
+/// code that writes an old content back is found out.
+#[derive(Debug, Default)]
+pub struct FakeObjectStore {
+    /// Failing on demand, and the diary.
+    pub faults: Faults,
+    objects: Mutex<BTreeMap<String, Stored>>,
+}
+
+#[derive(Debug, Clone)]
+struct Stored {
+    body: Bytes,
+    metadata: Attributes,
+    etag: ETag,
+}
+
+impl Stored {
+    fn new(body: Bytes, metadata: Attributes) -> Self {
+        let etag = ETag(format!("\"{}\"", hex::encode(Md5::digest(&body))));
+        Self {
+            body,
+            metadata,
+            etag,
+        }
+    }
+
+    fn info(&self, key: &str) -> ObjectInfo {
+        ObjectInfo {
+            key: key.to_owned(),
+            size: self.body.len() as u64,
+            etag: self.etag.clone(),
+        }
+    }
+
+    fn within(&self, operation: &'static str, key: &str, limit: u64) -> PortResult<()> {
+        if self.body.len() as u64 <= limit {
+            return Ok(());
+        }
+        let reason = format!(
+            "the object has {} bytes, the limit is {limit}",
+            self.body.len()
+        );
+        Err(PortError::new(operation, key, Fault::Full, reason))
+    }
+}
+
+impl FakeObjectStore {
+    /// An empty store.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Every key, in order. For assertions; not a call of the port.
+    pub fn keys(&self) -> Vec<String> {
+        lock(&self.objects).keys().cloned().collect()
+    }
+
+    /// The content under a key. For assertions; not a call of the port.
+    pub fn body(&self, key: &str) -> Option<Bytes> {
+        lock(&self.objects)
+            .get(key)
+            .map(|stored| stored.body.clone())
+    }
+
+    /// Puts an object there, past faults and conditions.
+    pub fn insert(&self, key: &str, body: impl Into<Bytes>) {
+        let stored = Stored::new(body.into(), Attributes::new());
+        lock(&self.objects).insert(key.to_owned(), stored);
+    }
+
+    fn write(&self, key: &str, stored: Stored, condition: &Condition) -> PutOutcome {
+        let mut objects = lock(&self.objects);
+        match (condition, objects.get(key)) {
+            (Condition::Always, _) | (Condition::IfAbsent, None) => {}
+            (Condition::IfMatch(_), None) => return PutOutcome::Absent,
+            (Condition::IfMatch(etag), Some(current)) if *etag == current.etag => {}
+            (Condition::IfAbsent | Condition::IfMatch(_), Some(_)) => {
+                return PutOutcome::PreconditionFailed;
+            }
+        }
+        let etag = stored.etag.clone();
+        objects.insert(key.to_owned(), stored);
+        PutOutcome::Written(etag)
+    }
+
+    fn find(&self, key: &str) -> Option<Stored> {
+        lock(&self.objects).get(key).cloned()
+    }
+}
+
+fn file_error(operation: &'static str, path: &Path, error: std::io::Error) -> PortError {
+    let reason = error.to_string();
+    PortError::new(
+        operation,
+        path.display().to_string(),
+        Fault::Invalid,
+        reason,
+    )
+    .with_source(error)
+}
+
+fn page<T>(mut entries: Vec<T>, name: impl Fn(&T) -> String) -> Page<T> {
+    let more = entries.len() > PAGE;
+    entries.truncate(PAGE);
+    let next = if more { entries.last().map(name) } else { None };
+    Page { entries, next }
+}
+
+#[async_trait]
+impl ObjectStore for FakeObjectStore {
+    async fn get(&self, key: &str, limit: u64) -> PortResult<Option<Object>> {
+        let pending = self.faults.begin("get", key)?;
+        let Some(stored) = self.find(key) else {
+            return pending.end(None);
+        };
+        stored.within("get", key, limit)?;
+        let info = stored.info(key);
+        pending.end(Some(Object {
+            info,
+            body: stored.body,
+            metadata: stored.metadata,
+        }))
+    }
+
+    async fn get_range(&self, key: &str, range: Range<u64>) -> PortResult<Option<Bytes>> {
+        let pending = self.faults.begin("get_range", key)?;
+        let slice = self.find(key).map(|stored| {
+            let clamp = |at: u64| {
+                usize::try_from(at)
+                    .unwrap_or(usize::MAX)
+                    .min(stored.body.len())
+            };
+            let (start, end) = (clamp(range.start), clamp(range.end));
+            stored.body.slice(start..end.max(start))
+        });
+        pending.end(slice)
+    }
+
+    async fn head(&self, key: &str) -> PortResult<Option<ObjectInfo>> {
+        let pending = self.faults.begin("head", key)?;
+        pending.end(self.find(key).map(|stored| stored.info(key)))
+    }
+
+    async fn download(&self, key: &str, to: &Path, limit: u64) -> PortResult<Option<ObjectInfo>> {
+        let pending = self.faults.begin("download", key)?;
+        let Some(stored) = self.find(key) else {
+            return pending.end(None);
+        };
+        stored.within("download", key, limit)?;
+        // The end comes first: a failed download leaves no file.
+        let info = pending.end(Some(stored.info(key)))?;
+        let write = || -> std::io::Result<()> {
+            let mut file = std::fs::File::create_new(to)?;
+            std::io::Write::write_all(&mut file, &stored.body)
+        };
+        write().map_err(|error| file_error("download", to, error))?;
+        Ok(info)
+    }
+
+    async fn put(
+        &self,
+        key: &str,
+        body: Bytes,
+        condition: Condition,
+        metadata: &Attributes,
+    ) -> PortResult<PutOutcome> {
+        let pending = self.faults.begin("put", key)?;
+        if pending.conflict && condition != Condition::Always {
+            return Ok(PutOutcome::Conflict);
+        }
+        let outcome = self.write(key, Stored::new(body, metadata.clone()), &condition);
+        pending.end(outcome)
+    }
+
+    async fn upload(
+        &self,
+        key: &str,
+        from: &Path,
+        condition: Condition,
+        metadata: &Attributes,
+    ) -> PortResult<PutOutcome> {
+        let pending = self.faults.begin("upload", key)?;
+        if pending.conflict && condition != Condition::Always {
+            return Ok(PutOutcome::Conflict);
+        }
+        let body = std::fs::read(from).map_err(|error| file_error("upload", from, error))?;
+        let outcome = self.write(key, Stored::new(body.into(), metadata.clone()), &condition);
+        pending.end(outcome)
+    }
+
+    async fn copy(&self, from: &str, to: &str, condition: Condition) -> PortResult<PutOutcome> {
+        let pending = self.faults.begin("copy", to)?;
+        if pending.conflict && condition != Condition::Always {
+            return Ok(PutOutcome::Conflict);
+        }
+        let outcome = match self.find(from) {
+            None => PutOutcome::Absent,
+            Some(stored) => self.write(to, stored, &condition),
+        };
+        pending.end(outcome)
+    }
+
+    async fn list(&self, prefix: &str, after: Option<&str>) -> PortResult<Page<ObjectInfo>> {
+        let pending = self.faults.begin("list", prefix)?;
+        let objects = lock(&self.objects);
+        let start = match after {
+            Some(after) if after >= prefix => Bound::Excluded(after),
+            _ => Bound::Included(prefix),
+        };
+        let entries = objects
+            .range::<str, _>((start, Bound::Unbounded))
+            .take_while(|(key, _)| key.starts_with(prefix))
+            .take(PAGE + 1)
+            .map(|(key, stored)| stored.info(key))
+            .collect();
+        pending.end(page(entries, |info: &ObjectInfo| info.key.clone()))
+    }
+
+    async fn list_folders(&self, prefix: &str, after: Option<&str>) -> PortResult<Page<String>> {
+        let pending = self.faults.begin("list_folders", prefix)?;
+        let objects = lock(&self.objects);
+        let folders: BTreeSet<&str> = objects
+            .keys()
+            .filter_map(|key| key.strip_prefix(prefix)?.split_once('/'))
+            .map(|(folder, _)| folder)
+            .collect();
+        let entries = folders
+            .into_iter()
+            .filter(|folder| after.is_none_or(|after| *folder > after))
+            .take(PAGE + 1)
+            .map(str::to_owned)
+            .collect();
+        pending.end(page(entries, Clone::clone))
+    }
+
+    async fn delete(&self, key: &str) -> PortResult<()> {
+        let pending = self.faults.begin("delete", key)?;
+        lock(&self.objects).remove(key);
+        pending.end(())
+    }
+}

@@ -1,0 +1,104 @@
+//! Run records in memory.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+
+use super::{Faults, lock};
+use crate::ports::{Completion, Created, PortResult, RunStore, WallTime};
+use crate::{CollectionName, RunKey, RunRecord};
+
+/// Run records in memory.
+#[derive(Debug, Default)]
+pub struct FakeRunStore {
+    /// Failing on demand, and the diary.
+    pub faults: Faults,
+    records: Mutex<BTreeMap<RunKey, RunRecord>>,
+}
+
+impl FakeRunStore {
+    /// No records.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn change(
+        &self,
+        operation: &'static str,
+        key: &RunKey,
+        at: WallTime,
+        transition: impl FnOnce(&mut RunRecord),
+    ) -> PortResult<()> {
+        let pending = self.faults.begin(operation, key.run_id.as_str())?;
+        let mut records = lock(&self.records);
+        let record = records
+            .entry(key.clone())
+            .or_insert_with(|| RunRecord::new(key.clone(), [], at));
+        transition(record);
+        pending.end(())
+    }
+}
+
+#[async_trait]
+impl RunStore for FakeRunStore {
+    async fn create(&self, record: &RunRecord) -> PortResult<Created> {
+        let pending = self.faults.begin("create", record.key.run_id.as_str())?;
+        let mut records = lock(&self.records);
+        let created = if records.contains_key(&record.key) {
+            Created::Existed
+        } else {
+            records.insert(record.key.clone(), record.clone());
+            Created::New
+        };
+        pending.end(created)
+    }
+
+    async fn start(
+        &self,
+        key: &RunKey,
+        collection: &CollectionName,
+        prefix: &str,
+        at: WallTime,
+    ) -> PortResult<()> {
+        self.change("start", key, at, |record| {
+            record.start(collection, prefix, at);
+        })
+    }
+
+    async fn complete(
+        &self,
+        key: &RunKey,
+        collection: &CollectionName,
+        completion: &Completion,
+    ) -> PortResult<()> {
+        self.change("complete", key, completion.at, |record| {
+            record.complete(collection, completion);
+        })
+    }
+
+    async fn fail(
+        &self,
+        key: &RunKey,
+        collection: &CollectionName,
+        error: &str,
+        at: WallTime,
+    ) -> PortResult<()> {
+        self.change("fail", key, at, |record| {
+            record.fail(collection, error, at);
+        })
+    }
+
+    async fn get(&self, key: &RunKey) -> PortResult<Option<RunRecord>> {
+        let pending = self.faults.begin("get", key.run_id.as_str())?;
+        pending.end(lock(&self.records).get(key).cloned())
+    }
+
+    async fn list(&self, limit: usize) -> PortResult<Vec<RunRecord>> {
+        let pending = self.faults.begin("list", "")?;
+        let mut records: Vec<_> = lock(&self.records).values().cloned().collect();
+        records.sort_by(|a, b| b.created_at.cmp(&a.created_at).then(b.key.cmp(&a.key)));
+        records.truncate(limit);
+        pending.end(records)
+    }
+}

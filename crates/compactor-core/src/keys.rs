@@ -1,0 +1,211 @@
+//! Where everything is in the object store. No other code builds or takes apart a key.
+//!
+//! ```text
+//! {c}/snapshot/latest-pointer.txt                 body: exactly the version
+//! {c}/snapshot/timestamped/{version}/…            one immutable snapshot
+//! {c}/snapshot/timestamped/{version}/.snapshot_hash
+//! {c}/snapshot/timestamped/{version}/manifest.json   written last
+//! {c}/delta/{run_id}/…                            a delta: delta.tar.gz or loose files
+//! ```
+
+use thiserror::Error;
+
+use crate::{Class, CollectionName, RunId, Version};
+
+/// The name of the manifest below a version's prefix.
+pub const MANIFEST_NAME: &str = "manifest.json";
+/// The name of the hash object below a version's prefix.
+pub const SNAPSHOT_HASH_NAME: &str = ".snapshot_hash";
+/// The name of a snapshot that is one archive, below a version's prefix.
+pub const SNAPSHOT_ARCHIVE_NAME: &str = "snapshot.tar.gz";
+/// The name of a delta that is one archive, below the delta's prefix.
+pub const DELTA_ARCHIVE_NAME: &str = "delta.tar.gz";
+
+/// The pointer of a collection.
+pub fn pointer(collection: &CollectionName) -> String {
+    format!("{collection}/snapshot/latest-pointer.txt")
+}
+
+/// The prefix of all versions of a collection; ends in `/`.
+pub fn timestamped_prefix(collection: &CollectionName) -> String {
+    format!("{collection}/snapshot/timestamped/")
+}
+
+/// The prefix of one version; ends in `/`.
+pub fn version_prefix(collection: &CollectionName, version: &Version) -> String {
+    format!("{collection}/snapshot/timestamped/{version}/")
+}
+
+/// The manifest of a version.
+pub fn manifest(collection: &CollectionName, version: &Version) -> String {
+    file(collection, version, MANIFEST_NAME)
+}
+
+/// The hash object of a version.
+pub fn snapshot_hash(collection: &CollectionName, version: &Version) -> String {
+    file(collection, version, SNAPSHOT_HASH_NAME)
+}
+
+/// The archive of a version in the `archive` layout.
+pub fn snapshot_archive(collection: &CollectionName, version: &Version) -> String {
+    file(collection, version, SNAPSHOT_ARCHIVE_NAME)
+}
+
+/// One file of a version in the `files` layout. `path` is relative to the Chroma directory.
+pub fn file(collection: &CollectionName, version: &Version, path: &str) -> String {
+    format!("{collection}/snapshot/timestamped/{version}/{path}")
+}
+
+/// The prefix where a run's delta is by convention; ends in `/`.
+pub fn delta_prefix(collection: &CollectionName, run: &RunId) -> String {
+    format!("{collection}/delta/{run}/")
+}
+
+/// The archive of a delta below `prefix` (which ends in `/`).
+pub fn delta_archive(prefix: &str) -> String {
+    format!("{prefix}{DELTA_ARCHIVE_NAME}")
+}
+
+/// Where a delta is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeltaLocation {
+    /// The bucket, when the announcement names one other than the configured one.
+    pub bucket: Option<String>,
+    /// The prefix: no leading `/`, always one trailing `/`. Without that `/` the prefix
+    /// `lines/delta/abc` would take in the files of `lines/delta/abcd` too.
+    pub prefix: String,
+}
+
+/// A delta prefix that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("delta prefix {text:?} cannot be used: {reason}")]
+pub struct DeltaPrefixError {
+    /// The text as it came, shortened.
+    pub text: String,
+    /// Why not.
+    pub reason: &'static str,
+}
+
+impl DeltaPrefixError {
+    /// The stable code of this error.
+    pub fn code(&self) -> &'static str {
+        "CC-DELTA-PREFIX"
+    }
+
+    /// No retry makes a prefix valid.
+    pub fn class(&self) -> Class {
+        Class::DeadLetter
+    }
+}
+
+impl DeltaLocation {
+    /// Reads `s3://bucket/prefix` or a bare prefix, with or without slashes around it.
+    pub fn parse(text: &str) -> Result<Self, DeltaPrefixError> {
+        let refuse = |reason| {
+            let text = text.chars().take(256).collect();
+            Err(DeltaPrefixError { text, reason })
+        };
+        let (bucket, path) = match text.strip_prefix("s3://") {
+            None => (None, text),
+            Some(rest) => match rest.split_once('/') {
+                Some((bucket, path)) if !bucket.is_empty() => (Some(bucket.to_owned()), path),
+                _ => return refuse("it names no bucket or nothing inside the bucket"),
+            },
+        };
+        let path = path.trim_start_matches('/');
+        let path = path.strip_suffix('/').unwrap_or(path);
+        if path.is_empty() {
+            return refuse("it is empty");
+        }
+        if path.chars().any(char::is_control) {
+            return refuse("it has control characters");
+        }
+        let segments: Vec<&str> = path.split('/').collect();
+        if segments
+            .iter()
+            .any(|segment| matches!(*segment, "" | "." | ".."))
+        {
+            return refuse("it has an empty, '.' or '..' segment");
+        }
+        // Such a prefix would take in every delta of the collection, or its snapshots.
+        if let [_] | [_, "delta" | "snapshot"] = segments.as_slice() {
+            return refuse("it names a whole collection, not one delta");
+        }
+        Ok(Self {
+            bucket,
+            prefix: format!("{path}/"),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_those_of_the_existing_layout() {
+        let c: CollectionName = "lines".parse().unwrap();
+        let v: Version = "20261121_000212_517191_74bfc63c".parse().unwrap();
+        let run: RunId = "3f0c".parse().unwrap();
+        let base = "lines/snapshot/timestamped/20261121_000212_517191_74bfc63c/";
+        assert_eq!(pointer(&c), "lines/snapshot/latest-pointer.txt");
+        assert_eq!(timestamped_prefix(&c), "lines/snapshot/timestamped/");
+        assert_eq!(version_prefix(&c, &v), base);
+        assert_eq!(manifest(&c, &v), format!("{base}manifest.json"));
+        assert_eq!(snapshot_hash(&c, &v), format!("{base}.snapshot_hash"));
+        assert_eq!(snapshot_archive(&c, &v), format!("{base}snapshot.tar.gz"));
+        assert_eq!(file(&c, &v, "u/header.bin"), format!("{base}u/header.bin"));
+        assert_eq!(delta_prefix(&c, &run), "lines/delta/3f0c/");
+        assert_eq!(
+            delta_archive("lines/delta/3f0c/"),
+            "lines/delta/3f0c/delta.tar.gz"
+        );
+    }
+
+    #[test]
+    fn every_form_of_a_delta_prefix_gets_one_trailing_slash() {
+        for text in [
+            "lines/delta/abc",
+            "lines/delta/abc/",
+            "/lines/delta/abc",
+            "//lines/delta/abc/",
+        ] {
+            let location = DeltaLocation::parse(text).unwrap();
+            assert_eq!(location.bucket, None);
+            assert_eq!(location.prefix, "lines/delta/abc/", "{text}");
+            assert!(!"lines/delta/abcd/chroma.sqlite3".starts_with(&location.prefix));
+        }
+        let other =
+            DeltaLocation::parse("s3://other-bucket/intermediate/b-group-1/merged/").unwrap();
+        assert_eq!(other.bucket.as_deref(), Some("other-bucket"));
+        assert_eq!(other.prefix, "intermediate/b-group-1/merged/");
+    }
+
+    #[test]
+    fn prefixes_that_reach_too_far_are_refused() {
+        for bad in [
+            "",
+            "/",
+            "///",
+            "s3://",
+            "s3://bucket",
+            "s3://bucket/",
+            "s3:///lines/delta/abc",
+            "lines",
+            "lines/",
+            "lines/delta",
+            "lines/delta/",
+            "lines/snapshot/",
+            "s3://b/lines/delta/",
+            "lines/delta/../snapshot",
+            "lines/delta/./x",
+            "lines//delta/x",
+            "lines/delta/x//",
+            "lines/delta/\0",
+            "..",
+        ] {
+            let error = DeltaLocation::parse(bad).unwrap_err();
+            assert_eq!(error.code(), "CC-DELTA-PREFIX", "{bad:?}");
+        }
+    }
+}

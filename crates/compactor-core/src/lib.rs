@@ -1,0 +1,41 @@
+//! The compaction domain and the publish protocol, as plain functions and values.
+//!
+//! What belongs here: names and identifiers, the layout of keys, the manifest, the messages, the
+//! run records, lease arithmetic, the decision after a pointer swap, and the [`ports`] through
+//! which all of it meets the outside world.
+//!
+//! What must not: a clock, randomness, a network or a file system. Everything time-dependent
+//! takes the time as an argument, so that every rule here can be tested by table. The one
+//! exception is the feature `fakes`: doubles of the ports, and the contract suites
+//! that doubles and real adapters both pass.
+
+mod class;
+mod collection;
+mod names;
+mod run;
+mod run_id;
+mod version;
+mod wall_time;
+
+pub mod keys;
+pub mod lease;
+pub mod manifest;
+pub mod message;
+pub mod ports;
+pub mod retry;
+pub mod snapshot_hash;
+pub mod swap;
+
+#[cfg(feature = "fakes")]
+pub mod contract;
+#[cfg(feature = "fakes")]
+pub mod fakes;
+
+pub use class::Class;
+pub use collection::CollectionName;
+pub use manifest::{FileEntry, Manifest};
+pub use names::NameError;
+pub use run::{RunPart, RunRecord, RunState};
+pub use run_id::{Fence, RunId, RunKey};
+pub use version::{Version, VersionError};
+pub use wall_time::TimeError;

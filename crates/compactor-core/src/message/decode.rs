@@ -1,0 +1,170 @@
+//! Reading messages.
+
+use serde_json::{Map, Value};
+
+use crate::keys::DeltaLocation;
+use crate::ports::Attributes;
+use crate::{CollectionName, RunId, RunKey};
+
+use super::{COLLECTION, ENTITY_TYPE, EVENT_NAME, MessageError, OWN_PREFIX, PREFIX_SUFFIX};
+
+/// One collection's part of an announced run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CompactionMessage {
+    /// Which run.
+    pub key: RunKey,
+    /// Which collection's part.
+    pub collection: CollectionName,
+    /// Its delta, as announced.
+    pub delta_prefix: String,
+    /// Its delta, as a place.
+    pub location: DeltaLocation,
+    /// The attributes as they came.
+    pub attributes: Attributes,
+}
+
+/// What a message is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decoded {
+    /// A run to be folded in.
+    Run(CompactionMessage),
+    /// Well formed, but not for us: another entity, or a change of a run. Acknowledge it.
+    Ignored {
+        /// Its entity type.
+        entity_type: String,
+        /// Its event.
+        event_name: String,
+    },
+}
+
+/// Reads a message.
+///
+/// The collection is the one the attribute `collection` names; without it, the one whose
+/// `{collection}_delta_prefix` is the message's `delta_s3_prefix`, if that is exactly one. The
+/// delta is at `{collection}_delta_prefix`; without it at `delta_s3_prefix`, but only if that lies
+/// below the collection's own name: it may be there for another collection.
+pub fn decode(body: &str, attributes: &Attributes) -> Result<Decoded, MessageError> {
+    let envelope: Map<String, Value> = serde_json::from_str(body).map_err(MessageError::NotJson)?;
+    let entity_type =
+        text(&envelope, "entity_type", "entity_type")?.ok_or(MessageError::Missing {
+            field: "entity_type",
+        })?;
+    let event_name = text(&envelope, "event_name", "event_name")?.unwrap_or(EVENT_NAME);
+    if entity_type != ENTITY_TYPE || event_name != EVENT_NAME {
+        return Ok(Decoded::Ignored {
+            entity_type: entity_type.to_owned(),
+            event_name: event_name.to_owned(),
+        });
+    }
+    let entity = match envelope.get("entity_data") {
+        Some(Value::Object(entity)) => entity,
+        None | Some(Value::Null) => {
+            return Err(MessageError::Missing {
+                field: "entity_data",
+            });
+        }
+        Some(_) => {
+            return Err(MessageError::Field {
+                field: "entity_data",
+                expected: "an object",
+            });
+        }
+    };
+    let key = run_key(entity)?;
+    let collection = collection(entity, attributes)?;
+    let delta_prefix = delta_prefix(entity, &collection)?;
+    let location = DeltaLocation::parse(delta_prefix).map_err(|source| MessageError::Prefix {
+        collection: collection.clone(),
+        source,
+    })?;
+    let delta_prefix = delta_prefix.to_owned();
+    let attributes = attributes.clone();
+    Ok(Decoded::Run(CompactionMessage {
+        key,
+        collection,
+        delta_prefix,
+        location,
+        attributes,
+    }))
+}
+
+fn run_key(entity: &Map<String, Value>) -> Result<RunKey, MessageError> {
+    let run_id: RunId = text(entity, "run_id", "entity_data.run_id")?
+        .ok_or(MessageError::Missing {
+            field: "entity_data.run_id",
+        })?
+        .parse()
+        .map_err(MessageError::RunId)?;
+    let mut key = RunKey::plain(run_id);
+    if let Some(image_id) = text(entity, "image_id", "entity_data.image_id")? {
+        image_id.clone_into(&mut key.image_id);
+    }
+    match entity.get("receipt_id") {
+        None | Some(Value::Null) => {}
+        Some(value) => {
+            key.receipt_id = value
+                .as_u64()
+                .filter(|id| *id > 0)
+                .ok_or(MessageError::Field {
+                    field: "entity_data.receipt_id",
+                    expected: "a whole number above zero",
+                })?;
+        }
+    }
+    Ok(key)
+}
+
+fn collection(
+    entity: &Map<String, Value>,
+    attributes: &Attributes,
+) -> Result<CollectionName, MessageError> {
+    if let Some(name) = attributes.get(COLLECTION) {
+        return name.parse().map_err(MessageError::Collection);
+    }
+    let own = text(entity, OWN_PREFIX, "entity_data.delta_s3_prefix")?
+        .ok_or(MessageError::NoCollection)?;
+    let mut candidates = entity
+        .iter()
+        .filter(|(_, prefix)| prefix.as_str() == Some(own))
+        .filter_map(|(field, _)| field.strip_suffix(PREFIX_SUFFIX));
+    match (candidates.next(), candidates.next()) {
+        (Some(name), None) => name.parse().map_err(MessageError::Collection),
+        _ => Err(MessageError::NoCollection),
+    }
+}
+
+fn delta_prefix<'a>(
+    entity: &'a Map<String, Value>,
+    collection: &CollectionName,
+) -> Result<&'a str, MessageError> {
+    let field = format!("{collection}{PREFIX_SUFFIX}");
+    if let Some(prefix) = text(entity, &field, "entity_data.{collection}_delta_prefix")? {
+        return Ok(prefix);
+    }
+    let is_ours = |prefix: &&str| {
+        DeltaLocation::parse(prefix)
+            .is_ok_and(|location| location.prefix.split('/').next() == Some(collection.as_str()))
+    };
+    text(entity, OWN_PREFIX, "entity_data.delta_s3_prefix")?
+        .filter(is_ours)
+        .ok_or_else(|| MessageError::NoPrefix {
+            collection: collection.clone(),
+        })
+}
+
+/// A field with text in it; empty text and null count as missing.
+fn text<'a>(
+    map: &'a Map<String, Value>,
+    key: &str,
+    field: &'static str,
+) -> Result<Option<&'a str>, MessageError> {
+    match map.get(key) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) if text.is_empty() => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(_) => Err(MessageError::Field {
+            field,
+            expected: "text",
+        }),
+    }
+}

@@ -1,0 +1,73 @@
+//! What can be wrong with a message.
+
+use thiserror::Error;
+
+use crate::keys::DeltaPrefixError;
+use crate::{Class, CollectionName, NameError};
+
+/// Why a message cannot be used.
+#[derive(Debug, Error)]
+pub enum MessageError {
+    /// The body is not a JSON object.
+    #[error("the body is not a JSON object")]
+    NotJson(#[source] serde_json::Error),
+    /// A field that must be there is not.
+    #[error("field {field} is missing")]
+    Missing {
+        /// Its path in the body.
+        field: &'static str,
+    },
+    /// A field has a value it may not have.
+    #[error("field {field} must be {expected}")]
+    Field {
+        /// Its path in the body.
+        field: &'static str,
+        /// What it must be.
+        expected: &'static str,
+    },
+    /// The run id is not allowed.
+    #[error("field entity_data.run_id is not allowed")]
+    RunId(#[source] NameError),
+    /// The attribute `collection` names no possible collection.
+    #[error("the attribute `collection` is not allowed")]
+    Collection(#[source] NameError),
+    /// The attribute `collection` is missing and the body does not tell either.
+    #[error("the attribute `collection` is missing and the prefixes do not tell which one it is")]
+    NoCollection,
+    /// There is no delta for the collection.
+    #[error("there is no delta prefix for collection {collection}")]
+    NoPrefix {
+        /// The collection.
+        collection: CollectionName,
+    },
+    /// The delta prefix is not usable.
+    #[error("the delta prefix for collection {collection} is not allowed")]
+    Prefix {
+        /// The collection.
+        collection: CollectionName,
+        /// Why not.
+        #[source]
+        source: DeltaPrefixError,
+    },
+}
+
+impl MessageError {
+    /// The stable code of this error, `CC-MESSAGE-...`.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotJson(_) => "CC-MESSAGE-JSON",
+            Self::Missing { .. } => "CC-MESSAGE-MISSING",
+            Self::Field { .. } => "CC-MESSAGE-FIELD",
+            Self::RunId(_) => "CC-MESSAGE-RUN-ID",
+            Self::Collection(_) => "CC-MESSAGE-COLLECTION",
+            Self::NoCollection => "CC-MESSAGE-NO-COLLECTION",
+            Self::NoPrefix { .. } => "CC-MESSAGE-NO-PREFIX",
+            Self::Prefix { .. } => "CC-MESSAGE-PREFIX",
+        }
+    }
+
+    /// A message does not get better by being read again.
+    pub fn class(&self) -> Class {
+        Class::DeadLetter
+    }
+}

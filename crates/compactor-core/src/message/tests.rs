@@ -1,0 +1,215 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::ports::{Attributes, WallTime};
+use crate::{CollectionName, RunKey};
+
+fn name(text: &str) -> CollectionName {
+    text.parse().unwrap()
+}
+
+fn attributes(pairs: &[(&str, &str)]) -> Attributes {
+    pairs
+        .iter()
+        .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+        .collect()
+}
+
+fn run_of(body: &str, pairs: &[(&str, &str)]) -> CompactionMessage {
+    match decode(body, &attributes(pairs)).unwrap() {
+        Decoded::Run(message) => message,
+        Decoded::Ignored { entity_type, .. } => panic!("{entity_type} was ignored"),
+    }
+}
+
+fn code_of(body: &str, pairs: &[(&str, &str)]) -> &'static str {
+    decode(body, &attributes(pairs)).unwrap_err().code()
+}
+
+const EXISTING: &str = concat!(
+    r#"{"source":"dynamodb_stream","entity_type":"COMPACTION_RUN","#,
+    r#""entity_data":{"run_id":"3f0c9d52","image_id":"7e2bd911","receipt_id":1,"#,
+    r#""lines_delta_prefix":"lines/delta/3f0c9d52/","words_delta_prefix":"words/delta/3f0c9d52/","#,
+    r#""delta_s3_prefix":"lines/delta/3f0c9d52/"},"#,
+    r#""changes":{},"event_name":"INSERT","timestamp":"2026-11-21T00:11:47.918955+00:00","#,
+    r#""stream_record_id":"c81e728d","aws_region":"us-east-1"}"#
+);
+
+fn key() -> RunKey {
+    RunKey {
+        run_id: "3f0c9d52".parse().unwrap(),
+        image_id: "7e2bd911".to_owned(),
+        receipt_id: 1,
+    }
+}
+
+#[test]
+fn the_body_is_byte_for_byte_that_of_the_existing_writer() {
+    let deltas = [
+        (name("lines"), "lines/delta/3f0c9d52/".to_owned()),
+        (name("words"), "words/delta/3f0c9d52/".to_owned()),
+    ];
+    let announcement = Announcement {
+        key: &key(),
+        deltas: &deltas,
+        at: WallTime::parse_iso("2026-11-21T00:11:47.918955+00:00").unwrap(),
+        region: "us-east-1",
+        stream_record_id: "c81e728d",
+    };
+    let (body, sent) = encode(&announcement, &name("lines")).unwrap();
+    assert_eq!(body, EXISTING);
+    assert_eq!(
+        sent,
+        attributes(&[
+            ("source", "dynamodb_stream"),
+            ("entity_type", "COMPACTION_RUN"),
+            ("event_name", "INSERT"),
+            ("collection", "lines"),
+        ])
+    );
+    let error = encode(&announcement, &name("other")).unwrap_err();
+    assert_eq!(error.code(), "CC-MESSAGE-NO-PREFIX");
+}
+
+#[test]
+fn an_existing_message_is_read() {
+    let message = run_of(
+        EXISTING,
+        &[("collection", "words"), ("source", "dynamodb_stream")],
+    );
+    assert_eq!(message.key, key());
+    assert_eq!(message.collection, name("words"));
+    assert_eq!(message.delta_prefix, "words/delta/3f0c9d52/");
+    assert_eq!(message.location.prefix, "words/delta/3f0c9d52/");
+    assert_eq!(message.attributes["source"], "dynamodb_stream");
+}
+
+#[test]
+fn without_the_attribute_the_prefixes_tell() {
+    assert_eq!(run_of(EXISTING, &[]).collection, name("lines"));
+    let ambiguous = r#"{"entity_type":"COMPACTION_RUN","entity_data":{"run_id":"r",
+        "lines_delta_prefix":"x/y/z","words_delta_prefix":"x/y/z","delta_s3_prefix":"x/y/z"}}"#;
+    assert_eq!(code_of(ambiguous, &[]), "CC-MESSAGE-NO-COLLECTION");
+    let silent = r#"{"entity_type":"COMPACTION_RUN","entity_data":{"run_id":"r",
+        "lines_delta_prefix":"x/y/z"}}"#;
+    assert_eq!(code_of(silent, &[]), "CC-MESSAGE-NO-COLLECTION");
+}
+
+#[test]
+fn the_own_prefix_serves_only_below_the_collections_name() {
+    let body = |prefix: &str| {
+        format!(
+            r#"{{"entity_type":"COMPACTION_RUN",
+                "entity_data":{{"run_id":"r","delta_s3_prefix":"{prefix}"}}}}"#
+        )
+    };
+    let lines = [("collection", "lines")];
+    let bare = run_of(&body("lines/delta/r"), &lines);
+    assert_eq!(bare.location.prefix, "lines/delta/r/");
+    assert_eq!((bare.key.image_id.as_str(), bare.key.receipt_id), ("r", 1));
+    let full = run_of(&body("s3://bucket/lines/delta/r/"), &lines);
+    assert_eq!(full.location.bucket.as_deref(), Some("bucket"));
+    for foreign in [
+        "words/delta/r/",
+        "lines2/delta/r/",
+        "intermediate/b/chunk-1/",
+        "",
+    ] {
+        assert_eq!(
+            code_of(&body(foreign), &lines),
+            "CC-MESSAGE-NO-PREFIX",
+            "{foreign}"
+        );
+    }
+}
+
+#[test]
+fn other_entities_and_events_are_ignored() {
+    for (entity, event) in [
+        ("RECEIPT_WORD_LABEL", "MODIFY"),
+        ("COMPACTION_RUN", "MODIFY"),
+    ] {
+        let body =
+            format!(r#"{{"entity_type":"{entity}","event_name":"{event}","entity_data":{{}}}}"#);
+        let expected = Decoded::Ignored {
+            entity_type: entity.to_owned(),
+            event_name: event.to_owned(),
+        };
+        assert_eq!(decode(&body, &Attributes::new()).unwrap(), expected);
+    }
+}
+
+#[test]
+fn each_fault_has_its_code() {
+    let lines = [("collection", "lines")];
+    let with =
+        |entity: &str| format!(r#"{{"entity_type":"COMPACTION_RUN","entity_data":{entity}}}"#);
+    for (body, code) in [
+        ("not json".to_owned(), "CC-MESSAGE-JSON"),
+        ("[]".to_owned(), "CC-MESSAGE-JSON"),
+        ("{}".to_owned(), "CC-MESSAGE-MISSING"),
+        (
+            r#"{"delta_key":"lines/delta/x/","collection":"lines"}"#.to_owned(),
+            "CC-MESSAGE-MISSING",
+        ),
+        (r#"{"entity_type":7}"#.to_owned(), "CC-MESSAGE-FIELD"),
+        (with("null"), "CC-MESSAGE-MISSING"),
+        (with("[]"), "CC-MESSAGE-FIELD"),
+        (with("{}"), "CC-MESSAGE-MISSING"),
+        (with(r#"{"run_id":"a/b"}"#), "CC-MESSAGE-RUN-ID"),
+        (with(r#"{"run_id":"r","receipt_id":0}"#), "CC-MESSAGE-FIELD"),
+        (
+            with(r#"{"run_id":"r","receipt_id":"1"}"#),
+            "CC-MESSAGE-FIELD",
+        ),
+        (with(r#"{"run_id":"r"}"#), "CC-MESSAGE-NO-PREFIX"),
+        (
+            with(r#"{"run_id":"r","lines_delta_prefix":"lines/delta/"}"#),
+            "CC-MESSAGE-PREFIX",
+        ),
+        (
+            with(r#"{"run_id":"r","lines_delta_prefix":"lines/../x/y"}"#),
+            "CC-MESSAGE-PREFIX",
+        ),
+    ] {
+        assert_eq!(code_of(&body, &lines), code, "{body}");
+    }
+    assert_eq!(
+        code_of(EXISTING, &[("collection", "../x")]),
+        "CC-MESSAGE-COLLECTION"
+    );
+    let error = decode(&with("{}"), &attributes(&lines)).unwrap_err();
+    assert_eq!(error.to_string(), "field entity_data.run_id is missing");
+}
+
+proptest! {
+    #[test]
+    fn what_is_written_is_read_back(
+        run in "[A-Za-z0-9][A-Za-z0-9._-]{0,40}",
+        image in "\\PC{1,20}",
+        receipt in 1u64..,
+        names in proptest::collection::btree_set("[a-z0-9][a-z0-9_-]{1,20}[a-z0-9]", 1..5),
+    ) {
+        let key = RunKey { run_id: run.parse().unwrap(), image_id: image, receipt_id: receipt };
+        let deltas: Vec<_> = names
+            .iter()
+            .map(|c| (name(c), crate::keys::delta_prefix(&name(c), &key.run_id)))
+            .collect();
+        let announcement = Announcement {
+            key: &key, deltas: &deltas, at: WallTime(0), region: "local", stream_record_id: "0",
+        };
+        for (collection, prefix) in &deltas {
+            let (body, sent) = encode(&announcement, collection).unwrap();
+            let Decoded::Run(message) = decode(&body, &sent).unwrap() else { panic!("ignored") };
+            prop_assert_eq!(&message.key, &key);
+            prop_assert_eq!(&message.collection, collection);
+            prop_assert_eq!(&message.delta_prefix, prefix);
+            prop_assert_eq!(&run_of(&body, &[]).collection, collection);
+        }
+    }
+
+    #[test]
+    fn no_body_makes_it_panic(body in "\\PC{0,60}") {
+        let _ = decode(&body, &Attributes::new());
+    }
+}

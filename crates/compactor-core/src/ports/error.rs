@@ -1,0 +1,95 @@
+//! The one error type of all ports: what was attempted, on what, and what kind of fault it was.
+
+use thiserror::Error;
+
+use crate::Class;
+
+/// Result of a port call.
+pub type PortResult<T> = Result<T, PortError>;
+
+/// What kind of fault a port met, coarse enough to decide what to do next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// It may work if tried again: connection reset, timeout of a read, busy database.
+    Transient,
+    /// The other side asked for less.
+    Throttled,
+    /// A write was sent and no answer came: it may or may not have been applied.
+    OutcomeUnknown,
+    /// Not permitted.
+    Denied,
+    /// The bucket, table, queue or directory itself does not exist.
+    Missing,
+    /// No space left, or a configured limit was passed.
+    Full,
+    /// Stored content is not what it must be.
+    Corrupt,
+    /// The request itself is wrong (bad key, too large).
+    Invalid,
+}
+
+/// A port call that failed.
+#[derive(Debug, Error)]
+#[error("{operation} {target}: {reason}")]
+pub struct PortError {
+    /// What was attempted, for example `put object`.
+    pub operation: &'static str,
+    /// On what: a key, a receipt, a path.
+    pub target: String,
+    /// The kind of fault.
+    pub fault: Fault,
+    /// The cause in words, lower case, no full stop.
+    pub reason: String,
+    /// The underlying error, if there is one.
+    #[source]
+    pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl PortError {
+    /// An error without an underlying source.
+    pub fn new(
+        operation: &'static str,
+        target: impl Into<String>,
+        fault: Fault,
+        reason: impl Into<String>,
+    ) -> Self {
+        Self {
+            operation,
+            target: target.into(),
+            fault,
+            reason: reason.into(),
+            source: None,
+        }
+    }
+
+    /// Attaches the underlying error.
+    #[must_use]
+    pub fn with_source(mut self, source: impl std::error::Error + Send + Sync + 'static) -> Self {
+        self.source = Some(Box::new(source));
+        self
+    }
+
+    /// The stable code of this error, `CC-PORT-...`.
+    pub fn code(&self) -> &'static str {
+        match self.fault {
+            Fault::Transient => "CC-PORT-TRANSIENT",
+            Fault::Throttled => "CC-PORT-THROTTLED",
+            Fault::OutcomeUnknown => "CC-PORT-UNKNOWN",
+            Fault::Denied => "CC-PORT-DENIED",
+            Fault::Missing => "CC-PORT-MISSING",
+            Fault::Full => "CC-PORT-FULL",
+            Fault::Corrupt => "CC-PORT-CORRUPT",
+            Fault::Invalid => "CC-PORT-INVALID",
+        }
+    }
+
+    /// What the caller should do about it.
+    pub fn class(&self) -> Class {
+        match self.fault {
+            Fault::Transient | Fault::Throttled | Fault::OutcomeUnknown => Class::Retry,
+            Fault::Full | Fault::Corrupt => Class::GiveBack,
+            Fault::Denied | Fault::Missing => Class::Stop,
+            Fault::Invalid => Class::DeadLetter,
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! The ports: what the domain needs from the outside world, as traits.
+//!
+//! Each port has a deterministic fake here (feature `fakes`), one adapter per backend in its own
+//! crate, and one contract suite that all of them pass. Nothing in this module does I/O.
+
+mod clock;
+mod error;
+mod ids;
+mod lease_store;
+mod object_store;
+mod queue;
+mod run_store;
+
+pub use clock::{Clock, Monotonic, WallTime};
+pub use error::{Fault, PortError, PortResult};
+pub use ids::Ids;
+pub use lease_store::{Acquired, LeaseStore};
+pub use object_store::{
+    Attributes, Condition, ETag, Object, ObjectInfo, ObjectStore, Page, PutOutcome,
+};
+pub use queue::{Delivery, Depth, Held, Queue, Receipt};
+pub use run_store::{Completion, Created, RunStore};

@@ -1,0 +1,125 @@
+//! Immutable objects under keys, with conditional puts (the safety point of the publish protocol).
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::Path;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use super::PortResult;
+
+/// String metadata kept beside an object (`x-amz-meta-*` on S3) or a message.
+pub type Attributes = BTreeMap<String, String>;
+
+/// Opaque tag of one stored state of one key. Another content has another tag; whether writing
+/// the same content again changes the tag depends on the store (on S3 it does not), so whoever
+/// relies on tags must never write an old content back.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ETag(pub String);
+
+/// When a put may take effect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Condition {
+    /// Always.
+    Always,
+    /// Only if the key does not exist (`If-None-Match: *`).
+    IfAbsent,
+    /// Only if the key's current tag is this one (`If-Match`).
+    IfMatch(ETag),
+}
+
+/// A definite answer to a put. A lost answer is an error with `Fault::OutcomeUnknown`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PutOutcome {
+    /// Written; the new tag.
+    Written(ETag),
+    /// The condition did not hold (412).
+    PreconditionFailed,
+    /// Another conditional write was under way (409): nothing was written, ask again.
+    Conflict,
+    /// `IfMatch` on a key that does not exist (404).
+    Absent,
+}
+
+/// What a listing or a head tells of an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectInfo {
+    /// Full key.
+    pub key: String,
+    /// Size in bytes.
+    pub size: u64,
+    /// Current tag.
+    pub etag: ETag,
+}
+
+/// A small object read whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Object {
+    /// Size and tag.
+    pub info: ObjectInfo,
+    /// The content.
+    pub body: Bytes,
+    /// User metadata.
+    pub metadata: Attributes,
+}
+
+/// One page of a listing, in ascending byte order of keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page<T> {
+    /// The entries.
+    pub entries: Vec<T>,
+    /// Pass it as `after` to get the next page; `None` at the end.
+    pub next: Option<String>,
+}
+
+/// Objects under `/`-separated keys.
+#[async_trait]
+pub trait ObjectStore: Send + Sync {
+    /// Reads a whole object of at most `limit` bytes; `None` if the key does not exist.
+    /// A larger object is an error with `Fault::Full`.
+    async fn get(&self, key: &str, limit: u64) -> PortResult<Option<Object>>;
+
+    /// Reads bytes `range` of an object; `None` if the key does not exist. A range that reaches
+    /// past the end gives the bytes there are.
+    async fn get_range(&self, key: &str, range: Range<u64>) -> PortResult<Option<Bytes>>;
+
+    /// Size and tag; `None` if the key does not exist.
+    async fn head(&self, key: &str) -> PortResult<Option<ObjectInfo>>;
+
+    /// Downloads an object of at most `limit` bytes into the new file `to` (its folder exists,
+    /// the file does not). `None` if the key does not exist. On error no file is left.
+    async fn download(&self, key: &str, to: &Path, limit: u64) -> PortResult<Option<ObjectInfo>>;
+
+    /// Writes a small object.
+    async fn put(
+        &self,
+        key: &str,
+        body: Bytes,
+        condition: Condition,
+        metadata: &Attributes,
+    ) -> PortResult<PutOutcome>;
+
+    /// Writes the file `from` as an object, in parts where the backend wants that. Nothing of a
+    /// failed upload is visible.
+    async fn upload(
+        &self,
+        key: &str,
+        from: &Path,
+        condition: Condition,
+        metadata: &Attributes,
+    ) -> PortResult<PutOutcome>;
+
+    /// Copies an object with its metadata inside the store. The condition is on `to`. `Absent` if
+    /// `from` does not exist.
+    async fn copy(&self, from: &str, to: &str, condition: Condition) -> PortResult<PutOutcome>;
+
+    /// Objects whose key starts with `prefix` (a plain string prefix, as S3 has it).
+    async fn list(&self, prefix: &str, after: Option<&str>) -> PortResult<Page<ObjectInfo>>;
+
+    /// The distinct next path segments below `prefix` (which ends in `/`), without the `/`.
+    async fn list_folders(&self, prefix: &str, after: Option<&str>) -> PortResult<Page<String>>;
+
+    /// Deletes a key. Deleting what does not exist succeeds.
+    async fn delete(&self, key: &str) -> PortResult<()>;
+}

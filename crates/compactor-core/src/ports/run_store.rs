@@ -1,0 +1,68 @@
+//! The records of runs: what users look at to know what became of their deltas.
+
+use async_trait::async_trait;
+
+use super::{PortResult, WallTime};
+use crate::{CollectionName, Fence, RunKey, RunRecord, Version};
+
+/// Whether a record was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Created {
+    /// It is new.
+    New,
+    /// There was one with this key; it was left as it is.
+    Existed,
+}
+
+/// What a completed run reports, measured on the published snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Completion {
+    /// Records of the delta that are in the snapshot because of this run.
+    pub merged_vectors: u64,
+    /// The version whose lineage contains the run.
+    pub version: Version,
+    /// The fence it was published under.
+    pub fence: Fence,
+    /// When.
+    pub at: WallTime,
+}
+
+/// Run records. Each call touches only the named collection's fields.
+#[async_trait]
+pub trait RunStore: Send + Sync {
+    /// Stores a new record, every part PENDING.
+    async fn create(&self, record: &RunRecord) -> PortResult<Created>;
+
+    /// Marks the part PROCESSING. A COMPLETED part stays as it is. A record that does not exist
+    /// is made (messages may come from writers that store none); so for all calls below.
+    async fn start(
+        &self,
+        key: &RunKey,
+        collection: &CollectionName,
+        prefix: &str,
+        at: WallTime,
+    ) -> PortResult<()>;
+
+    /// Marks the part COMPLETED and clears its error.
+    async fn complete(
+        &self,
+        key: &RunKey,
+        collection: &CollectionName,
+        completion: &Completion,
+    ) -> PortResult<()>;
+
+    /// Marks the part FAILED with the error's code and text. A COMPLETED part stays as it is.
+    async fn fail(
+        &self,
+        key: &RunKey,
+        collection: &CollectionName,
+        error: &str,
+        at: WallTime,
+    ) -> PortResult<()>;
+
+    /// Reads one record, strongly consistent.
+    async fn get(&self, key: &RunKey) -> PortResult<Option<RunRecord>>;
+
+    /// The newest `limit` records by creation time, newest first.
+    async fn list(&self, limit: usize) -> PortResult<Vec<RunRecord>>;
+}

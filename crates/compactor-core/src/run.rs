@@ -1,0 +1,266 @@
+//! The record of a run and how it may change.
+//!
+//! Every store of run records applies these transitions and no others. COMPLETED is final: it
+//! promises that the delta is in the published lineage, and others delete their originals on it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ports::{Completion, WallTime};
+use crate::{CollectionName, Fence, RunKey, Version};
+
+/// What became of one collection's part of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum RunState {
+    /// Announced.
+    #[default]
+    Pending,
+    /// A worker is on it.
+    Processing,
+    /// In the published lineage. Final.
+    Completed,
+    /// The last attempt failed; another may come.
+    Failed,
+}
+
+impl RunState {
+    /// The state as it is stored.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "PENDING",
+            Self::Processing => "PROCESSING",
+            Self::Completed => "COMPLETED",
+            Self::Failed => "FAILED",
+        }
+    }
+
+    /// Reads the stored form.
+    pub fn parse(text: &str) -> Option<Self> {
+        [
+            Self::Pending,
+            Self::Processing,
+            Self::Completed,
+            Self::Failed,
+        ]
+        .into_iter()
+        .find(|state| state.as_str() == text)
+    }
+}
+
+impl std::fmt::Display for RunState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// One collection's part of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct RunPart {
+    /// Where its delta is, as announced; empty if the record was made without one.
+    pub prefix: String,
+    /// What became of it.
+    pub state: RunState,
+    /// When the last attempt began.
+    pub started_at: Option<WallTime>,
+    /// When the last attempt ended.
+    pub finished_at: Option<WallTime>,
+    /// Code and text of the last failure; kept through the next attempt, cleared by success.
+    pub error: Option<String>,
+    /// Records of the delta that are in the snapshot because of this run.
+    pub merged_vectors: u64,
+    /// The version whose lineage contains the run.
+    pub version: Option<Version>,
+    /// The fence it was published under.
+    pub fence: Option<Fence>,
+}
+
+impl RunPart {
+    /// A part that is announced and no more.
+    pub fn pending(prefix: impl Into<String>) -> Self {
+        Self {
+            prefix: prefix.into(),
+            ..Self::default()
+        }
+    }
+
+    /// A worker begins. Nothing changes if the part is COMPLETED.
+    pub fn start(&mut self, prefix: &str, at: WallTime) {
+        if self.state == RunState::Completed {
+            return;
+        }
+        self.state = RunState::Processing;
+        prefix.clone_into(&mut self.prefix);
+        self.started_at = Some(at);
+        self.finished_at = None;
+    }
+
+    /// The run is in the published lineage. A second completion changes nothing: what was first
+    /// reported stays.
+    pub fn complete(&mut self, completion: &Completion) {
+        if self.state == RunState::Completed {
+            return;
+        }
+        self.state = RunState::Completed;
+        self.finished_at = Some(completion.at);
+        self.error = None;
+        self.merged_vectors = completion.merged_vectors;
+        self.version = Some(completion.version.clone());
+        self.fence = Some(completion.fence);
+    }
+
+    /// The attempt failed. Nothing changes if the part is COMPLETED.
+    pub fn fail(&mut self, error: &str, at: WallTime) {
+        if self.state == RunState::Completed {
+            return;
+        }
+        self.state = RunState::Failed;
+        self.error = Some(error.to_owned());
+        self.finished_at = Some(at);
+    }
+}
+
+/// The record of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunRecord {
+    /// Which run.
+    pub key: RunKey,
+    /// When the record was made.
+    pub created_at: WallTime,
+    /// When it last changed.
+    pub updated_at: WallTime,
+    /// One part per collection.
+    pub parts: BTreeMap<CollectionName, RunPart>,
+}
+
+impl RunRecord {
+    /// A new record, every part PENDING. `deltas` are collections with their delta prefixes.
+    pub fn new(
+        key: RunKey,
+        deltas: impl IntoIterator<Item = (CollectionName, String)>,
+        at: WallTime,
+    ) -> Self {
+        let parts = deltas
+            .into_iter()
+            .map(|(c, prefix)| (c, RunPart::pending(prefix)))
+            .collect();
+        Self {
+            key,
+            created_at: at,
+            updated_at: at,
+            parts,
+        }
+    }
+
+    /// See [`RunPart::start`]. A part that is missing is made; so for all transitions.
+    pub fn start(&mut self, collection: &CollectionName, prefix: &str, at: WallTime) {
+        self.change(collection, at, |part| part.start(prefix, at));
+    }
+
+    /// See [`RunPart::complete`].
+    pub fn complete(&mut self, collection: &CollectionName, completion: &Completion) {
+        self.change(collection, completion.at, |part| part.complete(completion));
+    }
+
+    /// See [`RunPart::fail`].
+    pub fn fail(&mut self, collection: &CollectionName, error: &str, at: WallTime) {
+        self.change(collection, at, |part| part.fail(error, at));
+    }
+
+    fn change(
+        &mut self,
+        collection: &CollectionName,
+        at: WallTime,
+        transition: impl FnOnce(&mut RunPart),
+    ) {
+        let part = self.parts.entry(collection.clone()).or_default();
+        let before = part.clone();
+        transition(part);
+        if *part != before {
+            self.updated_at = at;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn completion(at: i64) -> Completion {
+        Completion {
+            merged_vectors: 9,
+            version: "20261121_000212_517191_74bfc63c".parse().unwrap(),
+            fence: Fence(3),
+            at: WallTime(at),
+        }
+    }
+
+    fn record() -> (RunRecord, CollectionName) {
+        let lines: CollectionName = "lines".parse().unwrap();
+        let words: CollectionName = "words".parse().unwrap();
+        let key = RunKey::plain("r1".parse().unwrap());
+        let deltas = [
+            (lines.clone(), "lines/delta/r1/".to_owned()),
+            (words, String::new()),
+        ];
+        (RunRecord::new(key, deltas, WallTime(1)), lines)
+    }
+
+    #[test]
+    fn a_run_goes_through_its_states() {
+        let (mut record, lines) = record();
+        record.start(&lines, "lines/delta/r1/", WallTime(2));
+        assert_eq!(record.parts[&lines].state, RunState::Processing);
+        record.fail(&lines, "CC-X: broken", WallTime(3));
+        assert_eq!(record.parts[&lines].state, RunState::Failed);
+        record.start(&lines, "lines/delta/r1/", WallTime(4));
+        assert_eq!(record.parts[&lines].error.as_deref(), Some("CC-X: broken"));
+        assert_eq!(record.parts[&lines].finished_at, None);
+        record.complete(&lines, &completion(5));
+        let part = &record.parts[&lines];
+        assert_eq!((part.state, part.merged_vectors), (RunState::Completed, 9));
+        assert_eq!(
+            (part.started_at, part.finished_at),
+            (Some(WallTime(4)), Some(WallTime(5)))
+        );
+        assert_eq!((&part.error, part.fence), (&None, Some(Fence(3))));
+        assert_eq!(
+            (record.created_at, record.updated_at),
+            (WallTime(1), WallTime(5))
+        );
+        let words: CollectionName = "words".parse().unwrap();
+        assert_eq!(record.parts[&words], RunPart::pending(""));
+    }
+
+    #[test]
+    fn completed_is_final() {
+        let (mut record, lines) = record();
+        record.complete(&lines, &completion(5));
+        let completed = record.clone();
+        record.start(&lines, "elsewhere/", WallTime(6));
+        record.fail(&lines, "late", WallTime(7));
+        record.complete(
+            &lines,
+            &Completion {
+                merged_vectors: 0,
+                ..completion(8)
+            },
+        );
+        assert_eq!(record, completed);
+    }
+
+    #[test]
+    fn states_are_stored_in_capitals() {
+        for state in [
+            RunState::Pending,
+            RunState::Processing,
+            RunState::Completed,
+            RunState::Failed,
+        ] {
+            assert_eq!(serde_json::to_value(state).unwrap(), state.as_str());
+            assert_eq!(RunState::parse(state.as_str()), Some(state));
+        }
+        assert_eq!(RunState::parse("pending"), None);
+    }
+}

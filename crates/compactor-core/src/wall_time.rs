@@ -1,0 +1,156 @@
+//! Wall-clock time as text: Python's `isoformat()` of an aware UTC time, always with microseconds.
+//!
+//! Existing writers compare these texts as strings, so the form may never vary: `Z` or a missing
+//! fraction would sort wrongly.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use thiserror::Error;
+
+use crate::Class;
+use crate::ports::WallTime;
+
+/// A text that is not a time.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{text:?} is not a time such as 2026-11-21T00:11:47.918955+00:00")]
+pub struct TimeError {
+    /// The text as it came.
+    pub text: String,
+}
+
+impl TimeError {
+    /// The stable code of this error.
+    pub fn code(&self) -> &'static str {
+        "CC-TIME-INVALID"
+    }
+
+    /// No retry makes a text a time.
+    pub fn class(&self) -> Class {
+        Class::DeadLetter
+    }
+}
+
+impl WallTime {
+    /// `2026-11-21T00:11:47.918955+00:00`: always six digits of fraction, always `+00:00`.
+    pub fn to_iso(self) -> String {
+        let t = self.civil();
+        format!(
+            "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:06}+00:00",
+            t.year(),
+            t.month(),
+            t.day(),
+            t.hour(),
+            t.minute(),
+            t.second(),
+            t.subsec_nanosecond() / 1_000
+        )
+    }
+
+    /// Reads ISO 8601 with or without fraction. A text without offset is taken as UTC, as naive
+    /// Python writers mean it.
+    pub fn parse_iso(text: &str) -> Result<Self, TimeError> {
+        let aware = text.parse::<Timestamp>().ok();
+        let naive = || text.parse::<DateTime>().ok().and_then(utc);
+        match aware.or_else(naive) {
+            Some(timestamp) => Ok(Self(timestamp.as_microsecond())),
+            None => Err(TimeError {
+                text: text.chars().take(64).collect(),
+            }),
+        }
+    }
+
+    /// This time plus `duration`, at most the greatest time there is.
+    #[must_use]
+    pub fn plus(self, duration: Duration) -> Self {
+        let micros = i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
+        Self(self.0.saturating_add(micros))
+    }
+
+    /// Date and time of day in UTC; times no calendar has become the nearest that one has.
+    pub(crate) fn civil(self) -> DateTime {
+        let timestamp = Timestamp::from_microsecond(self.0.max(0)).unwrap_or(Timestamp::MAX);
+        TimeZone::UTC.to_datetime(timestamp)
+    }
+
+    pub(crate) fn from_civil(time: DateTime) -> Option<Self> {
+        utc(time).map(|timestamp| Self(timestamp.as_microsecond()))
+    }
+}
+
+fn utc(time: DateTime) -> Option<Timestamp> {
+    TimeZone::UTC.to_timestamp(time).ok()
+}
+
+impl Serialize for WallTime {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.to_iso())
+    }
+}
+
+impl<'de> Deserialize<'de> for WallTime {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse_iso(&text).map_err(de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn the_form_is_pythons() {
+        assert_eq!(WallTime(0).to_iso(), "1970-01-01T00:00:00.000000+00:00");
+        let time = WallTime::parse_iso("2026-11-21T00:11:47.918955+00:00").unwrap();
+        assert_eq!(time.to_iso(), "2026-11-21T00:11:47.918955+00:00");
+    }
+
+    #[test]
+    fn other_writers_forms_are_read() {
+        let expected = WallTime::parse_iso("2026-11-21T00:11:47.000000+00:00").unwrap();
+        for text in [
+            "2026-11-21T00:11:47+00:00",
+            "2026-11-21T00:11:47Z",
+            "2026-11-21T00:11:47",
+        ] {
+            assert_eq!(WallTime::parse_iso(text).unwrap(), expected, "{text}");
+        }
+        let east = WallTime::parse_iso("2026-11-21T02:11:47+02:00").unwrap();
+        assert_eq!(east, expected);
+        for bad in ["", "yesterday", "2026-02-30T00:00:00+00:00"] {
+            assert_eq!(
+                WallTime::parse_iso(bad).unwrap_err().code(),
+                "CC-TIME-INVALID"
+            );
+        }
+    }
+
+    #[test]
+    fn no_time_makes_it_panic() {
+        assert_eq!(WallTime(i64::MIN).to_iso(), WallTime(0).to_iso());
+        assert!(WallTime(i64::MAX).to_iso().starts_with("9999-12-"));
+        assert_eq!(WallTime(i64::MAX).plus(Duration::MAX), WallTime(i64::MAX));
+    }
+
+    proptest! {
+        #[test]
+        fn text_and_back(micros in 0i64..253_000_000_000_000_000) {
+            let time = WallTime(micros);
+            prop_assert_eq!(WallTime::parse_iso(&time.to_iso()).unwrap(), time);
+        }
+
+        #[test]
+        fn texts_sort_as_times(
+            a in 0i64..253_000_000_000_000_000,
+            b in 0i64..253_000_000_000_000_000,
+        ) {
+            prop_assert_eq!(a.cmp(&b), WallTime(a).to_iso().cmp(&WallTime(b).to_iso()));
+        }
+    }
+}

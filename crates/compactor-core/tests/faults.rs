@@ -1,0 +1,63 @@
+//! The fakes fail when they are told to, before or after a call takes effect.
+
+use bytes::Bytes;
+use compactor_core::fakes::{FakeObjectStore, Inject};
+use compactor_core::ports::{Attributes, Condition, Fault, ObjectStore, PortResult, PutOutcome};
+
+async fn put(store: &FakeObjectStore, body: &'static str) -> PortResult<PutOutcome> {
+    store
+        .put(
+            "k",
+            Bytes::from_static(body.as_bytes()),
+            Condition::IfAbsent,
+            &Attributes::new(),
+        )
+        .await
+}
+
+#[tokio::test]
+async fn a_failure_before_has_no_effect() {
+    let store = FakeObjectStore::new();
+    store
+        .faults
+        .next("put", Inject::FailBefore(Fault::Throttled));
+    assert_eq!(put(&store, "x").await.unwrap_err().fault, Fault::Throttled);
+    assert_eq!(store.body("k"), None);
+    assert!(
+        matches!(put(&store, "x").await, Ok(PutOutcome::Written(_))),
+        "only once"
+    );
+}
+
+#[tokio::test]
+async fn a_failure_after_loses_only_the_answer() {
+    let store = FakeObjectStore::new();
+    store
+        .faults
+        .next("put", Inject::FailAfter(Fault::OutcomeUnknown));
+    assert_eq!(
+        put(&store, "x").await.unwrap_err().fault,
+        Fault::OutcomeUnknown
+    );
+    assert_eq!(store.body("k").unwrap(), "x");
+    assert_eq!(
+        put(&store, "x").await.unwrap(),
+        PutOutcome::PreconditionFailed
+    );
+}
+
+#[tokio::test]
+async fn rules_see_every_call_and_the_diary_keeps_it() {
+    let store = FakeObjectStore::new();
+    let mut left = 2;
+    store.faults.when(move |call| {
+        let hit = call.operation == "put" && call.target == "k" && left > 0;
+        left -= u32::from(hit);
+        hit.then_some(Inject::Conflict)
+    });
+    assert_eq!(put(&store, "x").await.unwrap(), PutOutcome::Conflict);
+    assert_eq!(put(&store, "x").await.unwrap(), PutOutcome::Conflict);
+    assert!(matches!(put(&store, "x").await, Ok(PutOutcome::Written(_))));
+    assert_eq!(store.faults.count("put"), 3);
+    assert_eq!(store.faults.calls().len(), 3);
+}
