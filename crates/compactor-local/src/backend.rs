@@ -1,0 +1,119 @@
+//! Opening everything that is below one directory.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use compactor_core::Class;
+use compactor_core::ports::{Clock, Ids};
+use thiserror::Error;
+
+use crate::coordination::Database;
+use crate::{DirectoryObjectStore, SqliteLeaseStore, SqliteQueue, SqliteRunStore};
+
+/// What can be chosen about the local backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LocalOptions {
+    /// After how many receives a message that is not deleted becomes a dead letter.
+    pub max_receives: u32,
+}
+
+impl Default for LocalOptions {
+    fn default() -> Self {
+        Self { max_receives: 5 }
+    }
+}
+
+/// All four ports on one directory.
+#[derive(Debug, Clone)]
+pub struct LocalBackend {
+    /// Objects as plain files.
+    pub objects: Arc<DirectoryObjectStore>,
+    /// Messages.
+    pub queue: Arc<SqliteQueue>,
+    /// Locks and fences.
+    pub leases: Arc<SqliteLeaseStore>,
+    /// Run records.
+    pub runs: Arc<SqliteRunStore>,
+}
+
+impl LocalBackend {
+    /// Opens the backend in `directory`, making what is missing. Blocks; any number of processes
+    /// may do it at once.
+    pub fn open(
+        directory: &Path,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn Ids>,
+        options: LocalOptions,
+    ) -> Result<Self, OpenError> {
+        let objects = DirectoryObjectStore::open(directory, &*clock, ids.clone())?;
+        let database = Database::open(directory)?;
+        let queue = SqliteQueue::new(database.clone(), clock.clone(), ids, options.max_receives);
+        let leases = SqliteLeaseStore::new(database.clone(), clock);
+        let runs = SqliteRunStore::new(database);
+        Ok(Self {
+            objects: Arc::new(objects),
+            queue: Arc::new(queue),
+            leases: Arc::new(leases),
+            runs: Arc::new(runs),
+        })
+    }
+}
+
+/// Why a local backend cannot be opened.
+#[derive(Debug, Error)]
+pub enum OpenError {
+    /// The directory cannot be made, read or written.
+    #[error("the directory {path} cannot be used")]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// Tags of objects would repeat there.
+    #[error("the file system of {path} does not keep nanosecond times; use another one")]
+    CoarseTimes {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The database cannot be opened.
+    #[error("the database {path} cannot be used")]
+    Database {
+        /// The database.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: rusqlite::Error,
+    },
+    /// The database was made by a newer build.
+    #[error(
+        "the database {path} has schema {found}, this build knows schema {known}; use a newer build"
+    )]
+    NewerSchema {
+        /// The database.
+        path: PathBuf,
+        /// Its schema.
+        found: i64,
+        /// Ours.
+        known: i64,
+    },
+}
+
+impl OpenError {
+    /// The stable code of this error, `CC-LOCAL-...`.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Directory { .. } => "CC-LOCAL-DIRECTORY",
+            Self::CoarseTimes { .. } => "CC-LOCAL-TIMES",
+            Self::Database { .. } => "CC-LOCAL-DATABASE",
+            Self::NewerSchema { .. } => "CC-LOCAL-SCHEMA",
+        }
+    }
+
+    /// Without its backend the process can do nothing.
+    pub fn class(&self) -> Class {
+        Class::Stop
+    }
+}

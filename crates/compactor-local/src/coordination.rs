@@ -1,0 +1,205 @@
+//! The SQLite file that queue, leases and run records share.
+//!
+//! Every change is one IMMEDIATE transaction that is on disk when the call returns. One connection
+//! per process is enough: transactions are a few rows long.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use compactor_core::ports::PortResult;
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+use crate::backend::OpenError;
+use crate::blocking::blocking;
+use crate::fault::sqlite_error;
+use crate::objects::lock_file;
+
+const SCHEMA: i64 = 1;
+const BUSY: Duration = Duration::from_secs(10);
+
+/// The shared database.
+#[derive(Debug, Clone)]
+pub(crate) struct Database {
+    connection: Arc<Mutex<Connection>>,
+}
+
+impl Database {
+    /// Opens `coordination.sqlite3` in a directory that has its `.locks` folder already.
+    pub(crate) fn open(directory: &Path) -> Result<Self, OpenError> {
+        let path = directory.join("coordination.sqlite3");
+        // Switching to WAL does not wait for other openers, so they take turns.
+        let _turn = lock_file(&directory.join(".locks").join("open")).map_err(|source| {
+            OpenError::Directory {
+                path: directory.to_owned(),
+                source,
+            }
+        })?;
+        let failed = |source| OpenError::Database {
+            path: path.clone(),
+            source,
+        };
+        let mut connection = Connection::open(&path).map_err(failed)?;
+        let found = prepare(&mut connection).map_err(failed)?;
+        if found > SCHEMA {
+            return Err(OpenError::NewerSchema {
+                path,
+                found,
+                known: SCHEMA,
+            });
+        }
+        Ok(Self {
+            connection: Arc::new(Mutex::new(connection)),
+        })
+    }
+
+    /// Runs a transaction that only reads, all of it on one state of the data.
+    pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        target: &str,
+        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
+    ) -> PortResult<T> {
+        self.run(operation, target, TransactionBehavior::Deferred, work)
+            .await
+    }
+
+    /// Runs a transaction that writes, after all others that write. All or nothing of it happens.
+    pub(crate) async fn write<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        target: &str,
+        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
+    ) -> PortResult<T> {
+        self.run(operation, target, TransactionBehavior::Immediate, work)
+            .await
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        target: &str,
+        behavior: TransactionBehavior,
+        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
+    ) -> PortResult<T> {
+        let (connection, owned) = (self.connection.clone(), target.to_owned());
+        let transact = move || {
+            // After a panic the transaction was rolled back, so the connection is as good as new.
+            let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
+            let transaction = connection.transaction_with_behavior(behavior)?;
+            let value = work(&transaction)?;
+            transaction.commit()?;
+            Ok(value)
+        };
+        blocking(operation, target, move || {
+            transact().map_err(|error| sqlite_error(operation, &owned, error))
+        })
+        .await
+    }
+}
+
+/// Sets the connection up and makes the schema if there is none. Gives the schema found.
+fn prepare(connection: &mut Connection) -> rusqlite::Result<i64> {
+    connection.busy_timeout(BUSY)?;
+    let found = schema(connection)?;
+    if found > SCHEMA {
+        return Ok(found);
+    }
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    if schema(&transaction)? == 0 {
+        transaction.execute_batch(include_str!("schema.sql"))?;
+        transaction.pragma_update(None, "user_version", SCHEMA)?;
+    }
+    transaction.commit()?;
+    Ok(SCHEMA)
+}
+
+fn schema(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
+/// A number for SQLite, whose integers have a sign.
+pub(crate) fn integer(number: u64) -> rusqlite::Result<i64> {
+    i64::try_from(number).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
+}
+
+/// Stored text that does not mean what it must.
+pub(crate) fn misread(error: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join(".locks")).unwrap();
+        folder
+    }
+
+    #[test]
+    fn opening_again_changes_nothing() {
+        let folder = folder();
+        for _ in 0..2 {
+            Database::open(folder.path()).unwrap();
+        }
+        let connection = Connection::open(folder.path().join("coordination.sqlite3")).unwrap();
+        let mode: String = connection
+            .pragma_query_value(None, "journal_mode", |row| row.get(0))
+            .unwrap();
+        assert_eq!(
+            (schema(&connection).unwrap(), mode.as_str()),
+            (SCHEMA, "wal")
+        );
+    }
+
+    #[test]
+    fn a_newer_schema_is_refused_and_left_alone() {
+        let folder = folder();
+        let path = folder.path().join("coordination.sqlite3");
+        let connection = Connection::open(&path).unwrap();
+        connection.pragma_update(None, "user_version", 7).unwrap();
+        let error = Database::open(folder.path()).unwrap_err();
+        assert_eq!(error.code(), "CC-LOCAL-SCHEMA");
+        assert!(
+            error
+                .to_string()
+                .contains("schema 7, this build knows schema 1"),
+            "{error}"
+        );
+        assert_eq!(schema(&connection).unwrap(), 7);
+    }
+
+    #[test]
+    fn what_is_no_database_is_refused() {
+        let folder = folder();
+        std::fs::write(folder.path().join("coordination.sqlite3"), "x".repeat(4096)).unwrap();
+        assert_eq!(
+            Database::open(folder.path()).unwrap_err().code(),
+            "CC-LOCAL-DATABASE"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_failed_transaction_leaves_nothing() {
+        let folder = folder();
+        let database = Database::open(folder.path()).unwrap();
+        let failed: PortResult<()> = database
+            .write("test", "t", |transaction| {
+                transaction.execute("INSERT INTO fences VALUES ('lines', 1)", [])?;
+                Err(rusqlite::Error::QueryReturnedNoRows)
+            })
+            .await;
+        assert!(failed.is_err());
+        let count: i64 = database
+            .read("test", "t", |t| {
+                t.query_row("SELECT count(*) FROM fences", [], |r| r.get(0))
+            })
+            .await
+            .unwrap();
+        assert_eq!(count, 0);
+    }
+}

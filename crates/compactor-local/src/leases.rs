@@ -1,0 +1,111 @@
+//! Locks and fences in SQLite.
+//!
+//! Expiry is by the wall clock, as with every writer of the same locks; a lock is free once its
+//! `expires` is past.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use compactor_core::ports::{Acquired, Clock, LeaseStore, PortResult, WallTime};
+use compactor_core::{CollectionName, Fence};
+use rusqlite::params;
+use uuid::Uuid;
+
+use crate::coordination::Database;
+
+/// The locks of a local backend.
+#[derive(Clone)]
+pub struct SqliteLeaseStore {
+    database: Database,
+    clock: Arc<dyn Clock>,
+}
+
+impl SqliteLeaseStore {
+    pub(crate) fn new(database: Database, clock: Arc<dyn Clock>) -> Self {
+        Self { database, clock }
+    }
+}
+
+#[async_trait]
+impl LeaseStore for SqliteLeaseStore {
+    async fn acquire(
+        &self,
+        collection: &CollectionName,
+        owner: Uuid,
+        term: Duration,
+    ) -> PortResult<Acquired> {
+        let take = "INSERT INTO locks (collection, owner, expires) VALUES (?1, ?2, ?3)
+                    ON CONFLICT (collection) DO UPDATE
+                    SET owner = excluded.owner, expires = excluded.expires
+                    WHERE locks.owner = excluded.owner OR locks.expires < ?4";
+        let holder = "SELECT owner, expires FROM locks WHERE collection = ?1";
+        let now = self.clock.wall();
+        let (name, owner, expires) = (collection.clone(), owner.to_string(), now.plus(term));
+        self.database
+            .write("acquire lock", collection.as_str(), move |transaction| {
+                let values = params![name.as_str(), owner, expires.0, now.0];
+                if transaction.prepare_cached(take)?.execute(values)? == 1 {
+                    return Ok(Acquired::Held);
+                }
+                transaction
+                    .prepare_cached(holder)?
+                    .query_row([name.as_str()], |row| {
+                        Ok(Acquired::Busy {
+                            owner: row.get(0)?,
+                            expires: WallTime(row.get(1)?),
+                        })
+                    })
+            })
+            .await
+    }
+
+    async fn renew(
+        &self,
+        collection: &CollectionName,
+        owner: Uuid,
+        term: Duration,
+    ) -> PortResult<bool> {
+        let sql = "UPDATE locks SET expires = ?3 WHERE collection = ?1 AND owner = ?2";
+        let (name, expires) = (collection.clone(), self.clock.wall().plus(term));
+        self.database
+            .write("renew lock", collection.as_str(), move |transaction| {
+                let values = params![name.as_str(), owner.to_string(), expires.0];
+                Ok(transaction.prepare_cached(sql)?.execute(values)? == 1)
+            })
+            .await
+    }
+
+    async fn release(&self, collection: &CollectionName, owner: Uuid) -> PortResult<bool> {
+        let sql = "DELETE FROM locks WHERE collection = ?1 AND owner = ?2";
+        let name = collection.clone();
+        self.database
+            .write("release lock", collection.as_str(), move |transaction| {
+                let values = params![name.as_str(), owner.to_string()];
+                Ok(transaction.prepare_cached(sql)?.execute(values)? == 1)
+            })
+            .await
+    }
+
+    async fn next_fence(&self, collection: &CollectionName) -> PortResult<Fence> {
+        let sql = "INSERT INTO fences (collection, value) VALUES (?1, 1)
+                   ON CONFLICT (collection) DO UPDATE SET value = value + 1
+                   RETURNING value";
+        let name = collection.clone();
+        self.database
+            .write("take fence", collection.as_str(), move |transaction| {
+                let value = |row: &rusqlite::Row<'_>| row.get(0).map(i64::unsigned_abs);
+                transaction
+                    .prepare_cached(sql)?
+                    .query_row([name.as_str()], value)
+                    .map(Fence)
+            })
+            .await
+    }
+}
+
+impl std::fmt::Debug for SqliteLeaseStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SqliteLeaseStore").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,33 @@
+//! The ports on one machine, with no cloud at all.
+//!
+//! Objects are plain files below a directory; queue, leases and run records are one SQLite file
+//! beside them. Any number of processes may use one directory at the same time. What is written is
+//! on disk before a call returns, and a process killed at any instant leaves nothing to repair.
+//!
+//! ```text
+//! DIR/objects/<key>              the objects, as plain files
+//! DIR/.meta/<key>/<tag>.json     their user metadata
+//! DIR/.tmp/                      writes under way
+//! DIR/.locks/                    lock files between processes
+//! DIR/coordination.sqlite3       queue, leases, run records
+//! ```
+//!
+//! For one machine and a local file system with nanosecond times (ext4, xfs, btrfs, apfs, tmpfs);
+//! not for network file systems, whose locks and times are not good enough.
+
+mod backend;
+mod blocking;
+mod coordination;
+mod fault;
+mod leases;
+mod objects;
+mod queue;
+mod runs;
+mod system;
+
+pub use backend::{LocalBackend, LocalOptions, OpenError};
+pub use leases::SqliteLeaseStore;
+pub use objects::DirectoryObjectStore;
+pub use queue::{DeadLetter, SqliteQueue};
+pub use runs::SqliteRunStore;
+pub use system::{RandomIds, SystemClock};

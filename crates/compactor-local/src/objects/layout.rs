@@ -1,0 +1,136 @@
+//! Where things are below the root, and which keys can be there.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use compactor_core::ports::{Fault, PortError, PortResult, WallTime};
+
+use super::tag;
+use crate::backend::OpenError;
+
+const SWEEP_AGE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The folders of one store.
+#[derive(Debug)]
+pub(super) struct Layout {
+    pub(super) objects: PathBuf,
+    pub(super) meta: PathBuf,
+    pub(super) temporary: PathBuf,
+    pub(super) locks: PathBuf,
+}
+
+impl Layout {
+    pub(super) fn create(root: &Path, now: WallTime) -> Result<Self, OpenError> {
+        let layout = Self {
+            objects: root.join("objects"),
+            meta: root.join(".meta"),
+            temporary: root.join(".tmp"),
+            locks: root.join(".locks"),
+        };
+        let unusable = |source| OpenError::Directory {
+            path: root.to_owned(),
+            source,
+        };
+        for folder in [
+            &layout.objects,
+            &layout.meta,
+            &layout.temporary,
+            &layout.locks,
+        ] {
+            fs_err::create_dir_all(folder).map_err(unusable)?;
+        }
+        layout.sweep(now).map_err(unusable)?;
+        if !tag::times_are_fine(&layout.temporary).map_err(unusable)? {
+            return Err(OpenError::CoarseTimes {
+                path: root.to_owned(),
+            });
+        }
+        Ok(layout)
+    }
+
+    /// Removes temporary files so old that nobody can be writing them any more.
+    fn sweep(&self, now: WallTime) -> io::Result<()> {
+        for entry in fs_err::read_dir(&self.temporary)? {
+            let entry = entry?;
+            let Ok(metadata) = entry.metadata() else {
+                continue;
+            };
+            let age = Duration::from_micros(u64::try_from(now.0).unwrap_or(0))
+                .saturating_sub(tag::modified(&metadata));
+            if metadata.is_file() && age > SWEEP_AGE {
+                // Somebody else may be sweeping too.
+                let _ = fs_err::remove_file(entry.path());
+            }
+        }
+        Ok(())
+    }
+
+    /// The file of a key.
+    pub(super) fn body(&self, operation: &'static str, key: &str) -> PortResult<PathBuf> {
+        check(operation, key)?;
+        Ok(self.objects.join(key))
+    }
+
+    /// The folder with the sidecars of a key.
+    pub(super) fn sidecars(&self, operation: &'static str, key: &str) -> PortResult<PathBuf> {
+        check(operation, key)?;
+        Ok(self.meta.join(key))
+    }
+
+    /// Tells "no such key" from "no such store".
+    pub(super) fn check_root(&self, operation: &'static str, key: &str) -> PortResult<()> {
+        if self.objects.is_dir() {
+            return Ok(());
+        }
+        let reason = format!("the directory {} does not exist", self.objects.display());
+        Err(PortError::new(operation, key, Fault::Missing, reason))
+    }
+}
+
+fn check(operation: &'static str, key: &str) -> PortResult<()> {
+    let reason = if key.is_empty() || key.len() > 1024 {
+        "a key must have 1 to 1024 bytes"
+    } else if key.contains('\0') {
+        "a key must not contain NUL"
+    } else if !key.split('/').all(is_segment) {
+        "a key must not have an empty, '.' or '..' segment, nor one of more than 255 bytes"
+    } else {
+        return Ok(());
+    };
+    Err(PortError::new(operation, key, Fault::Invalid, reason))
+}
+
+/// Whether text can be one segment of a key.
+pub(super) fn is_segment(text: &str) -> bool {
+    !matches!(text, "" | "." | "..") && text.len() <= 255
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_keys_that_stay_below_the_root_are_allowed() {
+        for good in [
+            "a",
+            "a/b",
+            ".snapshot_hash",
+            "...",
+            "a b/ü",
+            &format!("{}y", "x/".repeat(300)),
+        ] {
+            assert!(check("test", good).is_ok(), "{good}");
+        }
+        let long = "x".repeat(256);
+        for bad in [
+            "", "/", "/a", "a/", "a//b", ".", "..", "a/../b", "./a", "a\0b", &long,
+        ] {
+            assert_eq!(
+                check("test", bad).unwrap_err().fault,
+                Fault::Invalid,
+                "{bad:?}"
+            );
+        }
+    }
+}

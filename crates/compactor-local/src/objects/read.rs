@@ -1,0 +1,153 @@
+//! Reading bodies. A body is never changed in place, so an open one can be read at leisure.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::Range;
+use std::path::Path;
+
+use bytes::Bytes;
+use compactor_core::ports::{Attributes, ETag, Fault, Object, ObjectInfo, PortError, PortResult};
+
+use super::layout::Layout;
+use super::{sidecar, tag};
+use crate::fault::{io_error, local_file_error};
+
+/// An open body.
+pub(super) struct Body {
+    pub(super) file: File,
+    pub(super) info: ObjectInfo,
+}
+
+impl Body {
+    fn open(layout: &Layout, operation: &'static str, key: &str) -> PortResult<Option<Self>> {
+        let path = layout.body(operation, key)?;
+        let opened = File::open(&path).and_then(|file| Ok((file.metadata()?, file)));
+        match opened {
+            Ok((metadata, _)) if !metadata.is_file() => Ok(None),
+            Ok((metadata, file)) => {
+                let etag = tag::of(&metadata);
+                let info = ObjectInfo {
+                    key: key.to_owned(),
+                    size: metadata.len(),
+                    etag,
+                };
+                Ok(Some(Self { file, info }))
+            }
+            Err(error) if is_absence(&error) => {
+                layout.check_root(operation, key)?;
+                Ok(None)
+            }
+            Err(error) => Err(io_error(operation, key, error)),
+        }
+    }
+
+    fn within(&self, operation: &'static str, limit: u64) -> PortResult<()> {
+        if self.info.size <= limit {
+            return Ok(());
+        }
+        let reason = format!(
+            "the object has {} bytes, the limit is {limit}",
+            self.info.size
+        );
+        Err(PortError::new(
+            operation,
+            self.info.key.clone(),
+            Fault::Full,
+            reason,
+        ))
+    }
+}
+
+/// Whether there is no such key: nothing there, or an object where a folder would have to be.
+pub(super) fn is_absence(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
+}
+
+/// The tag a key has now.
+fn current_tag(layout: &Layout, operation: &'static str, key: &str) -> PortResult<Option<ETag>> {
+    Ok(Body::open(layout, operation, key)?.map(|body| body.info.etag))
+}
+
+/// A body and the metadata that was written with it.
+pub(super) fn whole(
+    layout: &Layout,
+    operation: &'static str,
+    key: &str,
+) -> PortResult<Option<(Body, Attributes)>> {
+    let sidecars = layout.sidecars(operation, key)?;
+    loop {
+        let Some(body) = Body::open(layout, operation, key)? else {
+            return Ok(None);
+        };
+        let metadata = sidecar::read(&sidecars, &body.info.etag)
+            .map_err(|error| io_error(operation, key, error))?;
+        if let Some(metadata) = metadata {
+            return Ok(Some((body, metadata)));
+        }
+        // No sidecar: it has no metadata, or it was replaced just now. Only then look again.
+        if current_tag(layout, operation, key)?.as_ref() == Some(&body.info.etag) {
+            return Ok(Some((body, Attributes::new())));
+        }
+    }
+}
+
+pub(super) fn object(layout: &Layout, key: &str, limit: u64) -> PortResult<Option<Object>> {
+    let operation = "get object";
+    let Some((mut body, metadata)) = whole(layout, operation, key)? else {
+        return Ok(None);
+    };
+    body.within(operation, limit)?;
+    let mut content = Vec::new();
+    body.file
+        .read_to_end(&mut content)
+        .map_err(|error| io_error(operation, key, error))?;
+    Ok(Some(Object {
+        info: body.info,
+        body: content.into(),
+        metadata,
+    }))
+}
+
+pub(super) fn range(layout: &Layout, key: &str, range: Range<u64>) -> PortResult<Option<Bytes>> {
+    let operation = "get object range";
+    let Some(mut body) = Body::open(layout, operation, key)? else {
+        return Ok(None);
+    };
+    let start = range.start.min(body.info.size);
+    let length = range.end.min(body.info.size).saturating_sub(start);
+    let mut content = Vec::new();
+    body.file
+        .seek(SeekFrom::Start(start))
+        .and_then(|_| body.file.take(length).read_to_end(&mut content))
+        .map_err(|error| io_error(operation, key, error))?;
+    Ok(Some(content.into()))
+}
+
+pub(super) fn info(layout: &Layout, key: &str) -> PortResult<Option<ObjectInfo>> {
+    Ok(Body::open(layout, "head object", key)?.map(|body| body.info))
+}
+
+pub(super) fn download(
+    layout: &Layout,
+    key: &str,
+    to: &Path,
+    limit: u64,
+) -> PortResult<Option<ObjectInfo>> {
+    let operation = "download object";
+    let Some(mut body) = Body::open(layout, operation, key)? else {
+        return Ok(None);
+    };
+    body.within(operation, limit)?;
+    let error_at = |error| local_file_error(operation, to, error);
+    let mut target = File::create_new(to).map_err(error_at)?;
+    if let Err(error) = io::copy(&mut body.file, &mut target) {
+        drop(target);
+        // The first error is the one to tell.
+        let _ = std::fs::remove_file(to);
+        return Err(error_at(error));
+    }
+    Ok(Some(body.info))
+}

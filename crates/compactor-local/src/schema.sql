@@ -1,0 +1,59 @@
+-- Times are microseconds since 1970, UTC.
+CREATE TABLE messages (
+    id            INTEGER PRIMARY KEY AUTOINCREMENT,
+    message_id    TEXT NOT NULL UNIQUE,
+    body          TEXT NOT NULL,
+    attributes    TEXT NOT NULL, -- a JSON object
+    visible_at    INTEGER NOT NULL,
+    receive_count INTEGER NOT NULL DEFAULT 0,
+    receipt       TEXT UNIQUE    -- of the delivery that holds it
+) STRICT;
+CREATE INDEX messages_by_visibility ON messages (visible_at, id);
+
+CREATE TABLE dead_letters (
+    id            INTEGER PRIMARY KEY AUTOINCREMENT,
+    message_id    TEXT NOT NULL,
+    body          TEXT NOT NULL,
+    attributes    TEXT NOT NULL,
+    receive_count INTEGER NOT NULL,
+    reason        TEXT NOT NULL,
+    died_at       INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE locks (
+    collection TEXT PRIMARY KEY,
+    owner      TEXT NOT NULL,
+    expires    INTEGER NOT NULL
+) STRICT;
+
+-- Apart from the locks, because it must outlive them.
+CREATE TABLE fences (
+    collection TEXT PRIMARY KEY,
+    value      INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE runs (
+    run_id     TEXT NOT NULL,
+    image_id   TEXT NOT NULL,
+    receipt_id INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    PRIMARY KEY (run_id, image_id, receipt_id)
+) STRICT;
+CREATE INDEX runs_by_creation ON runs (created_at, run_id, image_id, receipt_id);
+
+CREATE TABLE run_parts (
+    run_id         TEXT NOT NULL,
+    image_id       TEXT NOT NULL,
+    receipt_id     INTEGER NOT NULL,
+    collection     TEXT NOT NULL,
+    prefix         TEXT NOT NULL,
+    state          TEXT NOT NULL,
+    started_at     INTEGER,
+    finished_at    INTEGER,
+    error          TEXT,
+    merged_vectors INTEGER NOT NULL,
+    version        TEXT,
+    fence          INTEGER,
+    PRIMARY KEY (run_id, image_id, receipt_id, collection)
+) STRICT;
