@@ -1,0 +1,193 @@
+//! Index parameters of a collection: each schema level keeps them in another place.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use rusqlite::Connection;
+use rusqlite::types::Value as SqlValue;
+use serde::Serialize;
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::Space;
+use crate::{StoreError, StoreResult};
+
+/// HNSW parameters of a collection.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct HnswConfig {
+    /// Distance space.
+    pub space: Space,
+    /// Candidate list size while building.
+    pub ef_construction: u32,
+    /// Candidate list size while searching.
+    pub ef_search: u32,
+    /// Links per element above level 0 (`M`).
+    pub max_neighbors: u32,
+    /// Log records after which chromadb writes the index files.
+    pub sync_threshold: u32,
+}
+
+impl Default for HnswConfig {
+    /// chromadb's defaults.
+    fn default() -> Self {
+        Self {
+            space: Space::L2,
+            ef_construction: 100,
+            ef_search: 100,
+            max_neighbors: 16,
+            sync_threshold: 1000,
+        }
+    }
+}
+
+/// `segment_metadata` rows of a VECTOR segment: key to value.
+pub(crate) type SegmentMetadata = BTreeMap<String, SqlValue>;
+
+impl HnswConfig {
+    /// Resolves the parameters as chromadb does: `schema_str` (level L13 on), else
+    /// `config_json_str` (L10 on); where these say nothing but defaults, the VECTOR segment's
+    /// `hnsw:*` metadata (the only place at L06).
+    pub(super) fn resolve(
+        config_json: Option<&str>,
+        schema_json: Option<&str>,
+        segment_metadata: &SegmentMetadata,
+    ) -> Result<Self, String> {
+        let stored = match present(schema_json) {
+            Some(text) => Self::from_schema(&parse("schema_str", text)?)?,
+            None => match present(config_json) {
+                Some(text) => Self::from_config(&parse("config_json_str", text)?)?,
+                None => Self::default(),
+            },
+        };
+        if stored == Self::default() {
+            Self::from_segment_metadata(segment_metadata)
+        } else {
+            Ok(stored)
+        }
+    }
+
+    /// `schema_str`: `keys["#embedding"].float_list.vector_index.config`.
+    fn from_schema(schema: &Value) -> Result<Self, String> {
+        let index = schema.pointer("/keys/#embedding/float_list/vector_index/config");
+        let Some(index) = index else {
+            return Ok(Self::default());
+        };
+        let hnsw = index.get("hnsw").unwrap_or(&Value::Null);
+        Self::from_json(index.get("space"), hnsw)
+    }
+
+    /// `config_json_str`: `vector_index.hnsw`. The legacy form of 0.x has no such key.
+    fn from_config(config: &Value) -> Result<Self, String> {
+        match config.pointer("/vector_index/hnsw") {
+            Some(hnsw) => Self::from_json(hnsw.get("space"), hnsw),
+            None => Ok(Self::default()),
+        }
+    }
+
+    fn from_json(space: Option<&Value>, hnsw: &Value) -> Result<Self, String> {
+        let default = Self::default();
+        let space = match space {
+            None | Some(Value::Null) => default.space,
+            Some(Value::String(name)) => name.parse()?,
+            Some(other) => return Err(format!("space is {other}")),
+        };
+        let number = |key: &str, default: u32| match hnsw.get(key) {
+            None | Some(Value::Null) => Ok(default),
+            Some(value) => value
+                .as_u64()
+                .and_then(|number| u32::try_from(number).ok())
+                .ok_or_else(|| format!("hnsw.{key} is {value}")),
+        };
+        Ok(Self {
+            space,
+            ef_construction: number("ef_construction", default.ef_construction)?,
+            ef_search: number("ef_search", default.ef_search)?,
+            max_neighbors: number("max_neighbors", default.max_neighbors)?,
+            sync_threshold: number("sync_threshold", default.sync_threshold)?,
+        })
+    }
+
+    fn from_segment_metadata(rows: &SegmentMetadata) -> Result<Self, String> {
+        let default = Self::default();
+        let space = match rows.get("hnsw:space") {
+            None => default.space,
+            Some(SqlValue::Text(name)) => name.parse()?,
+            Some(other) => return Err(format!("hnsw:space is {other:?}")),
+        };
+        let number = |key: &str, default: u32| match rows.get(key) {
+            None => Ok(default),
+            Some(SqlValue::Integer(value)) => {
+                u32::try_from(*value).map_err(|_| format!("{key} is {value}"))
+            }
+            Some(other) => Err(format!("{key} is {other:?}")),
+        };
+        Ok(Self {
+            space,
+            ef_construction: number("hnsw:construction_ef", default.ef_construction)?,
+            ef_search: number("hnsw:search_ef", default.ef_search)?,
+            max_neighbors: number("hnsw:M", default.max_neighbors)?,
+            sync_threshold: number("hnsw:sync_threshold", default.sync_threshold)?,
+        })
+    }
+}
+
+/// NULL, the empty string and JSON null all mean "absent" to chromadb.
+fn present(text: Option<&str>) -> Option<&str> {
+    text.map(str::trim)
+        .filter(|text| !text.is_empty() && *text != "null" && *text != "{}")
+}
+
+fn parse(column: &str, text: &str) -> Result<Value, String> {
+    serde_json::from_str(text).map_err(|error| format!("{column} is not JSON: {error}"))
+}
+
+pub(super) fn read_segment_metadata(
+    connection: &Connection,
+    path: &Path,
+    segment: Uuid,
+) -> StoreResult<SegmentMetadata> {
+    connection
+        .prepare_cached(
+            "SELECT key, coalesce(str_value, int_value, float_value, bool_value)
+             FROM segment_metadata WHERE segment_id = ?1",
+        )
+        .and_then(|mut statement| {
+            statement
+                .query_map([segment.to_string()], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .collect()
+        })
+        .map_err(StoreError::sqlite(path, "read the segment metadata"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn legacy_configuration_falls_back_to_segment_metadata() {
+        let rows = SegmentMetadata::from([
+            ("hnsw:space".to_owned(), SqlValue::Text("cosine".to_owned())),
+            ("hnsw:sync_threshold".to_owned(), SqlValue::Integer(7)),
+        ]);
+        let legacy = r#"{"hnsw_configuration": {"space": "l2", "_type": "x"}, "_type": "y"}"#;
+        let config = HnswConfig::resolve(Some(legacy), None, &rows).unwrap();
+        assert_eq!((config.space, config.sync_threshold), (Space::Cosine, 7));
+    }
+
+    #[test]
+    fn schema_wins_over_configuration() {
+        let schema = r##"{"keys":{"#embedding":{"float_list":{"vector_index":{"config":
+            {"space":"ip","hnsw":{"max_neighbors":8}}}}}}}"##;
+        let config = r#"{"vector_index":{"hnsw":{"space":"cosine"}}}"#;
+        let resolved = HnswConfig::resolve(Some(config), Some(schema), &SegmentMetadata::new());
+        let resolved = resolved.unwrap();
+        assert_eq!((resolved.space, resolved.max_neighbors), (Space::Ip, 8));
+    }
+
+    #[test]
+    fn an_unknown_space_is_refused_by_name() {
+        let config = r#"{"vector_index":{"hnsw":{"space":"hamming"}}}"#;
+        let error = HnswConfig::resolve(Some(config), None, &SegmentMetadata::new()).unwrap_err();
+        assert!(error.contains("hamming"), "{error}");
+    }
+}

@@ -1,0 +1,215 @@
+//! Collections of a directory: identity, segments, configuration and progress.
+
+mod config;
+mod space;
+
+use std::path::Path;
+
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, OptionalExtension};
+use uuid::Uuid;
+
+use crate::{SchemaLevel, StoreError, StoreResult};
+
+pub use config::HnswConfig;
+pub use space::Space;
+
+const VECTOR_SCOPE: &str = "VECTOR";
+const METADATA_SCOPE: &str = "METADATA";
+pub(crate) const VECTOR_TYPE: &str = "urn:chroma:segment/vector/hnsw-local-persisted";
+pub(crate) const METADATA_TYPE: &str = "urn:chroma:segment/metadata/sqlite";
+const DEFAULT_DATABASE: &str = "default_database";
+
+/// One collection of a directory.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Collection {
+    /// Its id.
+    pub id: Uuid,
+    /// Its name; deltas and snapshots are matched by it.
+    pub name: String,
+    /// The name of the database that holds it.
+    pub database: String,
+    /// Elements per vector; `None` until the first record.
+    pub dimension: Option<u32>,
+    /// The VECTOR segment; the folder of the index files has this name.
+    pub vector_segment: Uuid,
+    /// The METADATA segment.
+    pub metadata_segment: Uuid,
+    /// Index parameters.
+    pub config: HnswConfig,
+    /// Last `seq_id` applied to the metadata segment; `None` when never.
+    pub metadata_seq: Option<u64>,
+    /// Last `seq_id` contained in the index files; `None` when they were never written.
+    pub vector_seq: Option<u64>,
+}
+
+impl Collection {
+    /// The `topic` of its rows in `embeddings_queue`. Tenant and namespace are literally "default"
+    /// whatever the collection's own.
+    pub(crate) fn topic(&self) -> String {
+        format!("persistent://default/default/{}", self.id)
+    }
+
+    /// Bytes of one vector; `None` while the dimension is unknown.
+    pub(crate) fn vector_bytes(&self) -> Option<usize> {
+        self.dimension.map(|dimension| dimension as usize * 4)
+    }
+}
+
+/// Loads every collection of the database, ordered by name.
+pub(crate) fn load_all(
+    connection: &Connection,
+    path: &Path,
+    level: SchemaLevel,
+) -> StoreResult<Vec<Collection>> {
+    let schema_column = if level.has_schema_column() {
+        "c.schema_str"
+    } else {
+        "NULL"
+    };
+    let sql = format!(
+        "SELECT c.id, c.name, d.name, c.dimension, c.config_json_str, {schema_column}
+         FROM collections c JOIN databases d ON d.id = c.database_id ORDER BY c.name, d.name"
+    );
+    let rows: Vec<RawCollection> = connection
+        .prepare(&sql)
+        .and_then(|mut statement| {
+            statement
+                .query_map([], |row| {
+                    Ok(RawCollection {
+                        id: row.get(0)?,
+                        name: row.get(1)?,
+                        database: row.get(2)?,
+                        dimension: row.get(3)?,
+                        config_json: row.get(4)?,
+                        schema_json: row.get(5)?,
+                    })
+                })?
+                .collect()
+        })
+        .map_err(StoreError::sqlite(path, "read the collections"))?;
+    rows.into_iter()
+        .map(|raw| raw.complete(connection, path))
+        .collect()
+}
+
+/// Finds a collection by name, in the default database first.
+pub(crate) fn find<'a>(
+    collections: &'a [Collection],
+    name: &str,
+    dir: &Path,
+) -> StoreResult<&'a Collection> {
+    let named = || {
+        collections
+            .iter()
+            .filter(|collection| collection.name == name)
+    };
+    named()
+        .find(|collection| collection.database == DEFAULT_DATABASE)
+        .or_else(|| named().next())
+        .ok_or_else(|| StoreError::CollectionMissing {
+            path: dir.to_path_buf(),
+            name: name.to_owned(),
+            available: collections
+                .iter()
+                .map(|collection| collection.name.clone())
+                .collect(),
+        })
+}
+
+struct RawCollection {
+    id: String,
+    name: String,
+    database: String,
+    dimension: Option<i64>,
+    config_json: Option<String>,
+    schema_json: Option<String>,
+}
+
+impl RawCollection {
+    fn complete(self, connection: &Connection, path: &Path) -> StoreResult<Collection> {
+        let bad = |detail: String| StoreError::BadConfiguration {
+            path: path.to_path_buf(),
+            collection: self.name.clone(),
+            detail,
+        };
+        let id = Uuid::try_parse(&self.id)
+            .map_err(|_| bad(format!("its id `{}` is not a UUID", self.id)))?;
+        let dimension = self
+            .dimension
+            .map(|value| {
+                u32::try_from(value)
+                    .ok()
+                    .filter(|dimension| *dimension > 0)
+                    .ok_or_else(|| bad(format!("its dimension is {value}")))
+            })
+            .transpose()?;
+        let segment = |scope: &'static str, kind: &str| {
+            let found: Vec<(String, String)> = connection
+                .prepare_cached(
+                    "SELECT id, type FROM segments WHERE collection = ?1 AND scope = ?2",
+                )
+                .and_then(|mut s| {
+                    s.query_map([&self.id, scope], |row| Ok((row.get(0)?, row.get(1)?)))?
+                        .collect()
+                })
+                .map_err(StoreError::sqlite(path, "read the segments"))?;
+            match found.as_slice() {
+                [(id, found_kind)] if found_kind == kind => Uuid::try_parse(id)
+                    .map_err(|_| bad(format!("the {scope} segment's id `{id}` is not a UUID"))),
+                [(_, other)] => Err(bad(format!("the {scope} segment has the type `{other}`"))),
+                many => Err(bad(format!("{} {scope} segments, 1 expected", many.len()))),
+            }
+        };
+        let vector_segment = segment(VECTOR_SCOPE, VECTOR_TYPE)?;
+        let metadata_segment = segment(METADATA_SCOPE, METADATA_TYPE)?;
+        let segment_metadata = config::read_segment_metadata(connection, path, vector_segment)?;
+        let config = HnswConfig::resolve(
+            self.config_json.as_deref(),
+            self.schema_json.as_deref(),
+            &segment_metadata,
+        )
+        .map_err(bad)?;
+        Ok(Collection {
+            id,
+            dimension,
+            vector_segment,
+            metadata_segment,
+            config,
+            metadata_seq: max_seq_id(connection, path, metadata_segment)?,
+            vector_seq: max_seq_id(connection, path, vector_segment)?,
+            name: self.name,
+            database: self.database,
+        })
+    }
+}
+
+fn max_seq_id(connection: &Connection, path: &Path, segment: Uuid) -> StoreResult<Option<u64>> {
+    connection
+        .prepare_cached("SELECT seq_id FROM max_seq_id WHERE segment_id = ?1")
+        .and_then(|mut statement| {
+            statement
+                .query_row([segment.to_string()], |row| decode_seq(row.get_ref(0)?))
+                .optional()
+        })
+        .map_err(StoreError::sqlite(path, "read max_seq_id"))
+}
+
+/// A sequence number in either encoding: INTEGER, or 8 bytes big-endian.
+pub(crate) fn decode_seq(value: ValueRef<'_>) -> rusqlite::Result<u64> {
+    let invalid = || {
+        rusqlite::Error::FromSqlConversionFailure(
+            0,
+            value.data_type(),
+            "a sequence number is an INTEGER or 8 bytes big-endian".into(),
+        )
+    };
+    match value {
+        ValueRef::Integer(number) => u64::try_from(number).map_err(|_| invalid()),
+        ValueRef::Blob(bytes) => bytes
+            .try_into()
+            .map(u64::from_be_bytes)
+            .map_err(|_| invalid()),
+        _ => Err(invalid()),
+    }
+}

@@ -1,0 +1,174 @@
+//! How this crate opens a Chroma database: which checks come first and which settings hold.
+//!
+//! Nothing else in the crate may call `rusqlite::Connection::open*`.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+use crate::{DATABASE_NAME, StoreError, StoreResult};
+
+/// SQLite's page cache per connection: memory stays bounded whatever the snapshot's size.
+const CACHE_KIB: i64 = 32 * 1024;
+const HEADER_LEN: usize = 100;
+const MAGIC: &[u8; 16] = b"SQLite format 3\0";
+
+/// The names that SQLite puts beside an open database.
+pub(crate) const SIDE_SUFFIXES: [&str; 3] = ["-journal", "-wal", "-shm"];
+
+/// What the first 100 bytes of the database file say.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FileHeader {
+    /// `PRAGMA journal_mode=wal` was set: Chroma's own readers then leave side files behind.
+    pub(crate) wal_mode: bool,
+}
+
+pub(crate) fn database_path(dir: &Path) -> PathBuf {
+    dir.join(DATABASE_NAME)
+}
+
+/// The side files that exist beside the database of `dir`.
+pub(crate) fn side_files(dir: &Path) -> Vec<PathBuf> {
+    SIDE_SUFFIXES
+        .iter()
+        .map(|suffix| dir.join(format!("{DATABASE_NAME}{suffix}")))
+        .filter(|path| path.symlink_metadata().is_ok())
+        .collect()
+}
+
+/// Checks what can be checked without SQLite: that the file exists, is whole, and has no side file.
+pub(crate) fn preflight(dir: &Path) -> StoreResult<FileHeader> {
+    let path = database_path(dir);
+    match path.symlink_metadata() {
+        Ok(meta) if meta.is_file() => {}
+        Ok(_) => return Err(StoreError::NotRegular { path }),
+        Err(_) => {
+            return Err(StoreError::NotChroma {
+                path: dir.to_path_buf(),
+            });
+        }
+    }
+    if let Some(path) = side_files(dir).into_iter().next() {
+        return Err(StoreError::HotJournal { path });
+    }
+    read_header(&path)
+}
+
+fn read_header(path: &Path) -> StoreResult<FileHeader> {
+    let mut file = fs_err::File::open(path)?;
+    let size = file.metadata()?.len();
+    let mut header = [0_u8; HEADER_LEN];
+    if size < HEADER_LEN as u64 {
+        let detail = format!("{size} bytes, a database has at least {HEADER_LEN}");
+        return Err(StoreError::Truncated {
+            path: path.to_path_buf(),
+            detail,
+        });
+    }
+    file.read_exact(&mut header)?;
+    if &header[..16] != MAGIC {
+        let detail = "the file does not start as a SQLite database does".to_owned();
+        return Err(StoreError::Damaged {
+            path: path.to_path_buf(),
+            detail,
+        });
+    }
+    // https://sqlite.org/fileformat2.html#the_database_header
+    let page_size = match u16::from_be_bytes([header[16], header[17]]) {
+        1 => 65_536,
+        size => u64::from(size),
+    };
+    let be32 = |at: usize| {
+        u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
+    };
+    let page_count_is_valid = be32(24) == be32(92);
+    let expected = page_size * u64::from(be32(28));
+    if page_count_is_valid && size < expected {
+        let detail = format!("{size} bytes, its header says {expected}");
+        return Err(StoreError::Truncated {
+            path: path.to_path_buf(),
+            detail,
+        });
+    }
+    Ok(FileHeader {
+        wal_mode: header[18] == 2 || header[19] == 2,
+    })
+}
+
+/// Opens the database of `dir` for reading; other processes' locks are respected.
+pub(crate) fn open_read(dir: &Path) -> StoreResult<Connection> {
+    let header = preflight(dir)?;
+    let path = database_path(dir);
+    let connection = if header.wal_mode {
+        // Reading a database in WAL mode would make side files; without a -wal it is complete.
+        let uri = format!("file:{}?immutable=1", percent_encode(&path));
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX
+            | OpenFlags::SQLITE_OPEN_URI;
+        Connection::open_with_flags(uri, flags)
+    } else {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        Connection::open_with_flags(&path, flags)
+    }
+    .map_err(StoreError::sqlite(&path, "open for reading"))?;
+    configure(&connection, &path)?;
+    Ok(connection)
+}
+
+/// Opens the database of `dir` for writing. `busy` bounds the wait for another process's lock.
+pub(crate) fn open_write(dir: &Path, busy: Duration) -> StoreResult<Connection> {
+    preflight(dir)?;
+    let path = database_path(dir);
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(&path, flags)
+        .map_err(StoreError::sqlite(&path, "open for writing"))?;
+    configure(&connection, &path)?;
+    connection
+        .busy_timeout(busy)
+        .map_err(StoreError::sqlite(&path, "set the busy timeout"))?;
+    Ok(connection)
+}
+
+/// Creates an empty database in the folder `dir` with Chroma's page size and journal mode.
+pub(crate) fn create_new(dir: &Path) -> StoreResult<Connection> {
+    let path = database_path(dir);
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_CREATE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection =
+        Connection::open_with_flags(&path, flags).map_err(StoreError::sqlite(&path, "create"))?;
+    configure(&connection, &path)?;
+    Ok(connection)
+}
+
+fn configure(connection: &Connection, path: &Path) -> StoreResult<()> {
+    // A foreign database must not run code of its own: no trusted functions in its schema, no
+    // attaching. `foreign_keys` stays off as in chromadb, whose cascades never fire.
+    connection
+        .execute_batch(&format!(
+            "PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON; PRAGMA mmap_size=0;
+             PRAGMA foreign_keys=OFF; PRAGMA cache_size=-{CACHE_KIB};"
+        ))
+        .and_then(|()| connection.set_limit(rusqlite::limits::Limit::SQLITE_LIMIT_ATTACHED, 0))
+        .map_err(StoreError::sqlite(path, "configure the connection"))?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(())
+}
+
+fn percent_encode(path: &Path) -> String {
+    use std::fmt::Write as _;
+    let mut out = String::new();
+    for byte in path.as_os_str().as_encoded_bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'_' | b'-' => {
+                out.push(char::from(*byte));
+            }
+            other => {
+                let _ = write!(out, "%{other:02X}");
+            }
+        }
+    }
+    out
+}

@@ -1,0 +1,96 @@
+//! A delta: a Chroma directory read as a stream of operations. Never written to.
+
+mod history;
+mod state;
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::Connection;
+
+use crate::collection::{find, load_all};
+use crate::queue::{Operation, QueueReader};
+use crate::schema::detect;
+use crate::{Collection, SchemaLevel, StoreError, StoreResult, connection, verify};
+
+/// An open delta.
+#[derive(Debug)]
+pub(crate) struct Delta {
+    dir: PathBuf,
+    path: PathBuf,
+    connection: Connection,
+    level: SchemaLevel,
+    collections: Vec<Collection>,
+}
+
+impl Delta {
+    /// Opens a directory for reading and checks that SQLite finds it sound.
+    pub(crate) fn open(dir: &Path) -> StoreResult<Self> {
+        let connection = connection::open_read(dir)?;
+        let path = connection::database_path(dir);
+        verify::database_is_sound(&connection, &path)?;
+        let level = detect(&connection, &path)?;
+        let collections = load_all(&connection, &path, level)?;
+        Ok(Self {
+            dir: dir.to_path_buf(),
+            path,
+            connection,
+            level,
+            collections,
+        })
+    }
+
+    pub(crate) fn level(&self) -> SchemaLevel {
+        self.level
+    }
+
+    pub(crate) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn collection(&self, name: &str) -> StoreResult<&Collection> {
+        find(&self.collections, name, &self.dir)
+    }
+
+    /// Whether the log of the collection is whole, so that it can be applied as it was written.
+    pub(crate) fn is_operation_log(&self, collection: &Collection) -> StoreResult<bool> {
+        history::is_complete(&self.connection, &self.path, &self.dir, collection)
+    }
+
+    /// Hands the operations of the log to `visit`, in order.
+    pub(crate) fn replay(
+        &self,
+        collection: &Collection,
+        mut visit: impl FnMut(&Operation) -> StoreResult<()>,
+    ) -> StoreResult<()> {
+        self.queue(collection)
+            .for_each(0, u64::MAX, |row| visit(&row.operation))
+    }
+
+    /// Hands every live record to `visit` as an upsert, in the order of insertion, then what the
+    /// metadata segment has not applied yet as the operations that they are.
+    pub(crate) fn state(
+        &self,
+        collection: &Collection,
+        mut visit: impl FnMut(&Operation) -> StoreResult<()>,
+    ) -> StoreResult<()> {
+        state::for_each(self, collection, &mut visit)?;
+        let applied = collection.metadata_seq.unwrap_or(0);
+        self.queue(collection)
+            .for_each(applied, u64::MAX, |row| visit(&row.operation))
+    }
+
+    fn queue(&self, collection: &Collection) -> QueueReader<'_> {
+        QueueReader::new(&self.connection, &self.path, collection)
+    }
+
+    fn damaged(&self, detail: String) -> StoreError {
+        StoreError::Damaged {
+            path: self.path.clone(),
+            detail,
+        }
+    }
+}

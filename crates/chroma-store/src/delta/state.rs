@@ -1,0 +1,103 @@
+//! The live records of a directory as its metadata segment has them, with their vectors from the
+//! index files, the log, or both.
+
+use std::collections::HashMap;
+
+use rusqlite::params;
+
+use super::Delta;
+use crate::index::VectorIndex;
+use crate::metadata::RecordReader;
+use crate::queue::{Operation, OperationKind, QueueReader};
+use crate::{Collection, StoreError, StoreResult};
+
+/// Hands every record to `visit` as an upsert, in the order of insertion.
+pub(super) fn for_each(
+    delta: &Delta,
+    collection: &Collection,
+    visit: &mut impl FnMut(&Operation) -> StoreResult<()>,
+) -> StoreResult<()> {
+    let failed = || StoreError::sqlite(delta.path(), "read the records");
+    let vectors = Vectors::new(delta, collection)?;
+    let reader = RecordReader::new(delta.connection(), delta.path(), delta.level());
+    let mut statement = delta
+        .connection()
+        .prepare("SELECT id, embedding_id FROM embeddings WHERE segment_id = ?1 ORDER BY id")
+        .map_err(failed())?;
+    let mut rows = statement
+        .query(params![collection.metadata_segment.to_string()])
+        .map_err(failed())?;
+    while let Some(row) = rows.next().map_err(failed())? {
+        let record: i64 = row.get(0).map_err(failed())?;
+        let id: String = row.get(1).map_err(failed())?;
+        let vector = vectors.of(&id)?.ok_or_else(|| {
+            delta.damaged(format!(
+                "record `{id}` of collection `{}` has no vector, neither indexed nor queued",
+                collection.name
+            ))
+        })?;
+        // What a record lacks is not given, so that the base's stays, as for any upsert.
+        let patch = reader
+            .read(record)?
+            .into_iter()
+            .map(|(key, value)| (key, Some(value)))
+            .collect();
+        visit(&Operation {
+            kind: OperationKind::Upsert,
+            id,
+            vector: Some(vector),
+            patch,
+        })?;
+    }
+    Ok(())
+}
+
+/// Where the vectors of a collection are.
+struct Vectors<'d> {
+    index: Option<VectorIndex>,
+    /// Ids that the log changed after the index files: row that has the vector, or `None` if
+    /// deleted.
+    queued: HashMap<String, Option<i64>>,
+    queue: QueueReader<'d>,
+}
+
+impl<'d> Vectors<'d> {
+    fn new(delta: &'d Delta, collection: &Collection) -> StoreResult<Self> {
+        let index = VectorIndex::open(&delta.dir, collection)?;
+        let indexed = index.as_ref().map_or(0, |index| index.progress(collection));
+        let applied = collection.metadata_seq.unwrap_or(0);
+        let queue = delta.queue(collection);
+        let mut queued: HashMap<String, Option<i64>> = HashMap::new();
+        queue.for_each(indexed, applied, |row| {
+            let Operation {
+                kind, id, vector, ..
+            } = row.operation;
+            let exists = match queued.get(&id) {
+                Some(known) => known.is_some(),
+                None => index.as_ref().is_some_and(|index| index.contains(&id)),
+            };
+            match kind {
+                OperationKind::Delete => drop(queued.insert(id, None)),
+                OperationKind::Add if exists => {}
+                OperationKind::Update if !exists => {}
+                _ if vector.is_some() => drop(queued.insert(id, Some(row.seq))),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(Self {
+            index,
+            queued,
+            queue,
+        })
+    }
+
+    /// The vector of `id`; the queued one is preferred, it is the user's to the bit.
+    fn of(&self, id: &str) -> StoreResult<Option<Vec<u8>>> {
+        match (self.queued.get(id), &self.index) {
+            (Some(Some(seq)), _) => self.queue.vector(*seq, id),
+            (Some(None), _) | (None, None) => Ok(None),
+            (None, Some(index)) => index.vector(id),
+        }
+    }
+}

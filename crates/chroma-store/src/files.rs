@@ -1,0 +1,91 @@
+//! The files of a closed directory: what is hashed, packed and uploaded.
+
+use std::io::Read;
+use std::path::Path;
+
+use md5::Md5;
+use sha2::{Digest, Sha256};
+
+use crate::{ClosedStore, StoreError, StoreResult};
+
+/// Files that a snapshot carries beside Chroma's own; they describe the directory and are not
+/// part of it.
+pub const SIDE_CAR_NAMES: [&str; 2] = [".snapshot_hash", "manifest.json"];
+
+/// One file of a closed directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredFile {
+    /// Path below the directory, `/`-separated.
+    pub path: String,
+    /// Size in bytes.
+    pub size: u64,
+    /// SHA-256 of the content, lower-case hex.
+    pub sha256: String,
+    /// MD5 of the content, lower-case hex, for `.snapshot_hash`.
+    pub md5: String,
+}
+
+impl ClosedStore {
+    /// Digests every file, in the order of their paths.
+    ///
+    /// # Errors
+    /// A file cannot be read, or something is not a regular file.
+    pub fn files(&self) -> StoreResult<Vec<StoredFile>> {
+        regular_files(self.dir())?
+            .into_iter()
+            .map(|path| digest(self.dir(), path))
+            .collect()
+    }
+}
+
+fn digest(dir: &Path, path: String) -> StoreResult<StoredFile> {
+    let mut file = fs_err::File::open(dir.join(&path))?;
+    let (mut sha256, mut md5) = (Sha256::new(), Md5::new());
+    let mut buffer = vec![0; 1 << 18];
+    let mut size = 0;
+    loop {
+        let read = file.read(&mut buffer)?;
+        if read == 0 {
+            break;
+        }
+        sha256.update(&buffer[..read]);
+        md5.update(&buffer[..read]);
+        size += read as u64;
+    }
+    Ok(StoredFile {
+        path,
+        size,
+        sha256: hex::encode(sha256.finalize()),
+        md5: hex::encode(md5.finalize()),
+    })
+}
+
+/// Relative paths of all files below `dir`, sorted, side-cars left out. Links and special files
+/// are refused.
+pub(crate) fn regular_files(dir: &Path) -> StoreResult<Vec<String>> {
+    let mut found = Vec::new();
+    let mut folders = vec![(dir.to_path_buf(), String::new())];
+    while let Some((folder, prefix)) = folders.pop() {
+        for entry in fs_err::read_dir(&folder)? {
+            let entry = entry?;
+            let kind = entry.file_type()?;
+            let name = entry.file_name();
+            let Some(name) = name.to_str() else {
+                return Err(StoreError::NotRegular { path: entry.path() });
+            };
+            if prefix.is_empty() && SIDE_CAR_NAMES.contains(&name) {
+                continue;
+            }
+            let path = format!("{prefix}{name}");
+            if kind.is_dir() {
+                folders.push((entry.path(), format!("{path}/")));
+            } else if kind.is_file() {
+                found.push(path);
+            } else {
+                return Err(StoreError::NotRegular { path: entry.path() });
+            }
+        }
+    }
+    found.sort_unstable();
+    Ok(found)
+}

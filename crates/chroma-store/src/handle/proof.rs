@@ -1,0 +1,173 @@
+//! The proof that a directory is closed.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::holders;
+use crate::{StoreError, StoreResult, connection, files};
+
+/// How to wait; injected so that nothing here reads a clock.
+pub trait Pause: Send + Sync {
+    /// Waits for `duration`.
+    fn pause(&self, duration: Duration);
+}
+
+/// Waits by blocking the thread.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ThreadPause;
+
+impl Pause for ThreadPause {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the port's real implementation"
+    )]
+    fn pause(&self, duration: Duration) {
+        std::thread::sleep(duration);
+    }
+}
+
+/// How long to wait for other processes that hold the directory.
+#[derive(Clone, Copy)]
+pub struct CloseOptions<'p> {
+    /// At most this long in all.
+    pub wait: Duration,
+    /// Between two tries.
+    pub poll: Duration,
+    /// How to wait.
+    pub pause: &'p dyn Pause,
+}
+
+impl Default for CloseOptions<'static> {
+    fn default() -> Self {
+        Self {
+            wait: Duration::from_secs(2),
+            poll: Duration::from_millis(50),
+            pause: &ThreadPause,
+        }
+    }
+}
+
+/// Flushes every file of the directory, and the folders, to disk.
+pub(super) fn sync(dir: &Path) -> StoreResult<()> {
+    let mut folders = vec![dir.to_path_buf()];
+    for file in files::regular_files(dir)? {
+        let path = dir.join(&file);
+        if let Some(parent) = path.parent().filter(|parent| *parent != dir) {
+            folders.push(parent.to_path_buf());
+        }
+        fs_err::File::open(path)?.sync_all()?;
+    }
+    folders.dedup();
+    for folder in folders {
+        fs_err::File::open(folder)?.sync_all()?;
+    }
+    Ok(())
+}
+
+pub(super) fn prove_closed(dir: &Path, options: &CloseOptions<'_>) -> StoreResult<()> {
+    let tries = options
+        .wait
+        .as_nanos()
+        .div_ceil(options.poll.as_nanos().max(1));
+    let mut waited = Duration::ZERO;
+    for attempt in 0..=tries {
+        match look(dir)? {
+            Finding::Closed => break,
+            Finding::Held(path) if attempt == tries => {
+                let holders = holders::of(&path);
+                return Err(StoreError::Locked {
+                    path,
+                    holders,
+                    waited,
+                });
+            }
+            Finding::SideFile(path) if attempt == tries => {
+                return Err(StoreError::HotJournal { path });
+            }
+            Finding::Held(_) | Finding::SideFile(_) => {
+                options.pause.pause(options.poll);
+                waited += options.poll;
+            }
+        }
+    }
+    match own_descriptor(dir)? {
+        Some(path) => Err(StoreError::StillOpen { path }),
+        None => Ok(()),
+    }
+}
+
+enum Finding {
+    Closed,
+    /// SQLite refused an exclusive lock.
+    Held(PathBuf),
+    /// A journal, WAL or shared-memory file exists.
+    SideFile(PathBuf),
+}
+
+fn look(dir: &Path) -> StoreResult<Finding> {
+    let path = connection::database_path(dir);
+    if !path.is_file() {
+        return Err(StoreError::NotChroma {
+            path: dir.to_path_buf(),
+        });
+    }
+    if !exclusive_lock_is_free(&path)? {
+        return Ok(Finding::Held(path));
+    }
+    Ok(connection::side_files(dir)
+        .into_iter()
+        .next()
+        .map_or(Finding::Closed, Finding::SideFile))
+}
+
+/// Asks SQLite itself: an exclusive lock can be had only if nobody, in this process or another,
+/// holds any lock.
+fn exclusive_lock_is_free(path: &Path) -> StoreResult<bool> {
+    // A journal that is there would be rolled back by taking the lock; that is for its owner.
+    if path
+        .parent()
+        .is_some_and(|dir| !connection::side_files(dir).is_empty())
+    {
+        return Ok(true);
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let probe = Connection::open_with_flags(path, flags)
+        .map_err(StoreError::sqlite(path, "open for the lock test"))?;
+    let outcome = probe
+        .busy_timeout(Duration::ZERO)
+        .and_then(|()| probe.execute_batch("BEGIN EXCLUSIVE; ROLLBACK;"));
+    probe
+        .close()
+        .map_err(|(_, error)| StoreError::sqlite(path, "close the lock test")(error))?;
+    match outcome {
+        Ok(()) => Ok(true),
+        Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) => {
+            Ok(false)
+        }
+        Err(error) => Err(StoreError::sqlite(path, "test the lock")(error)),
+    }
+}
+
+/// A descriptor of this process inside `dir`, if there is one.
+#[cfg(target_os = "linux")]
+fn own_descriptor(dir: &Path) -> StoreResult<Option<PathBuf>> {
+    let dir = fs_err::canonicalize(dir)?;
+    for entry in fs_err::read_dir("/proc/self/fd")? {
+        // A descriptor may be gone by now: another thread's, or this listing's own.
+        let Ok(target) = fs_err::read_link(entry?.path()) else {
+            continue;
+        };
+        if target.starts_with(&dir) {
+            return Ok(Some(target));
+        }
+    }
+    Ok(None)
+}
+
+/// Other systems do not list descriptors by path; SQLite's lock test stands alone there.
+#[cfg(not(target_os = "linux"))]
+fn own_descriptor(_: &Path) -> StoreResult<Option<PathBuf>> {
+    Ok(None)
+}

@@ -1,0 +1,177 @@
+//! `header.bin`: exactly 100 little-endian bytes, struct `<iQQQQQQiIQQQdQ`.
+
+use std::path::Path;
+
+use super::{bad, read_bounded};
+use crate::{StoreError, StoreResult};
+
+const LEN: usize = 100;
+const PERSISTENCE_VERSION: u32 = 1;
+/// hnswlib draws levels from an exponential distribution; more than this is not a real graph.
+const MAX_LEVEL: i32 = 64;
+/// Larger than any useful M, small enough that list sizes cannot overflow.
+const MAX_M: u64 = 4096;
+/// chromadb accepts far smaller dimensions only; bounds every allocation below.
+const MAX_DIMENSION: u64 = 1 << 20;
+
+/// The parts of the header that the other files are read by.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Header {
+    /// Elements in the graph, delete-marked ones included.
+    pub(super) elements: u32,
+    /// Elements per vector, from the record size.
+    pub(super) dimension: u32,
+    /// Bytes of one record of `data_level0.bin`.
+    pub(super) record_bytes: usize,
+    /// Offset of the vector in a record.
+    pub(super) vector_offset: usize,
+    /// Offset of the label in a record.
+    pub(super) label_offset: usize,
+    /// Most links per element above level 0.
+    pub(super) max_links: usize,
+    /// Most links per element at level 0.
+    pub(super) max_links_0: usize,
+    /// Highest level of any element; -1 when empty.
+    pub(super) max_level: i32,
+    /// Where a search enters.
+    pub(super) entry_point: u32,
+}
+
+impl Header {
+    pub(super) fn read(path: &Path) -> StoreResult<Self> {
+        let bytes = read_bounded(path, LEN as u64)?;
+        let found = bytes.len();
+        let bytes: [u8; LEN] = bytes.try_into().map_err(|_| StoreError::Truncated {
+            path: path.to_path_buf(),
+            detail: format!("{found} bytes, a header has {LEN}"),
+        })?;
+        Self::parse(&bytes).map_err(|detail| bad(path, detail))
+    }
+
+    fn parse(bytes: &[u8; LEN]) -> Result<Self, String> {
+        let u32_at = |at: usize| {
+            u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+        };
+        let u64_at = |at: usize| u64::from(u32_at(at)) | u64::from(u32_at(at + 4)) << 32;
+        let version = u32_at(0);
+        if version != PERSISTENCE_VERSION {
+            return Err(format!(
+                "persistence version {version}, {PERSISTENCE_VERSION} expected"
+            ));
+        }
+        if u64_at(4) != 0 {
+            return Err(format!("offset of level 0 is {}, 0 expected", u64_at(4)));
+        }
+        let (capacity, elements) = (u64_at(12), u64_at(20));
+        if elements > capacity {
+            return Err(format!(
+                "{elements} elements, but room for {capacity} (I10)"
+            ));
+        }
+        let elements = u32::try_from(elements).map_err(|_| format!("{elements} elements"))?;
+        let (max_links, max_links_0) = (u64_at(60), u64_at(68));
+        if max_links == 0 || max_links > MAX_M || max_links_0 == 0 || max_links_0 > 2 * MAX_M {
+            return Err(format!(
+                "at most {max_links} and {max_links_0} links per element"
+            ));
+        }
+        let vector_offset = 4 + 4 * max_links_0;
+        let (record_bytes, label_offset) = (u64_at(28), u64_at(36));
+        if u64_at(44) != vector_offset {
+            return Err(format!(
+                "vectors at offset {}, {vector_offset} expected",
+                u64_at(44)
+            ));
+        }
+        let vector_bytes = label_offset.saturating_sub(vector_offset);
+        let dimension = vector_bytes / 4;
+        let adds_up = vector_bytes % 4 == 0 && record_bytes == label_offset.saturating_add(8);
+        if !adds_up || dimension == 0 || dimension > MAX_DIMENSION {
+            return Err(format!(
+                "records of {record_bytes} bytes with labels at {label_offset} do not add up"
+            ));
+        }
+        let max_level = i32::from_le_bytes([bytes[52], bytes[53], bytes[54], bytes[55]]);
+        if !(-1..=MAX_LEVEL).contains(&max_level) || (elements > 0 && max_level < 0) {
+            return Err(format!("highest level {max_level} of {elements} elements"));
+        }
+        let entry_point = u32_at(56);
+        if elements > 0 && entry_point >= elements {
+            return Err(format!("entry point {entry_point} of {elements} elements"));
+        }
+        Ok(Self {
+            elements,
+            dimension: u32::try_from(dimension).map_err(|error| error.to_string())?,
+            record_bytes: usize::try_from(record_bytes).map_err(|error| error.to_string())?,
+            vector_offset: usize::try_from(vector_offset).map_err(|error| error.to_string())?,
+            label_offset: usize::try_from(label_offset).map_err(|error| error.to_string())?,
+            max_links: usize::try_from(max_links).map_err(|error| error.to_string())?,
+            max_links_0: usize::try_from(max_links_0).map_err(|error| error.to_string())?,
+            max_level,
+            entry_point,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A sound header: 3 elements of 4 dimensions, M 16.
+    fn sound() -> [u8; LEN] {
+        let mut bytes = [0; LEN];
+        let mut put = |at: usize, value: &[u8]| bytes[at..at + value.len()].copy_from_slice(value);
+        put(0, &1_u32.to_le_bytes());
+        put(12, &100_u64.to_le_bytes());
+        put(20, &3_u64.to_le_bytes());
+        put(28, &156_u64.to_le_bytes());
+        put(36, &148_u64.to_le_bytes());
+        put(44, &132_u64.to_le_bytes());
+        put(52, &1_i32.to_le_bytes());
+        put(56, &2_u32.to_le_bytes());
+        put(60, &16_u64.to_le_bytes());
+        put(68, &32_u64.to_le_bytes());
+        put(76, &16_u64.to_le_bytes());
+        bytes
+    }
+
+    #[test]
+    fn a_sound_header_parses() {
+        let header = Header::parse(&sound()).unwrap();
+        assert_eq!(
+            (header.elements, header.dimension, header.record_bytes),
+            (3, 4, 156)
+        );
+    }
+
+    #[test]
+    fn each_field_out_of_bounds_is_refused() {
+        let cases: [(usize, &[u8]); 9] = [
+            (0, &2_u32.to_le_bytes()),
+            (4, &1_u64.to_le_bytes()),
+            (12, &2_u64.to_le_bytes()),
+            (28, &157_u64.to_le_bytes()),
+            (36, &u64::MAX.to_le_bytes()),
+            (44, &0_u64.to_le_bytes()),
+            (52, &(-1_i32).to_le_bytes()),
+            (56, &3_u32.to_le_bytes()),
+            (68, &u64::MAX.to_le_bytes()),
+        ];
+        for (at, value) in cases {
+            let mut bytes = sound();
+            bytes[at..at + value.len()].copy_from_slice(value);
+            assert!(Header::parse(&bytes).is_err(), "offset {at}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_give_a_header_or_an_error(bytes: [u8; 32], at in 0..LEN - 32) {
+            let mut header = sound();
+            header[at..at + 32].copy_from_slice(&bytes);
+            let _ = Header::parse(&header);
+        }
+    }
+}

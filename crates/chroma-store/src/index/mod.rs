@@ -1,0 +1,196 @@
+//! The HNSW files of a vector segment, read with every bound checked.
+//!
+//! Chroma's own loader checks almost nothing and crashes on bad files; this module must turn any
+//! bytes into either a sound index or an error. It never writes.
+
+mod header;
+mod id_maps;
+mod level0;
+mod links;
+
+use std::collections::HashMap;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use crate::{Collection, Space, StoreError, StoreResult};
+
+use header::Header;
+use id_maps::IdMaps;
+
+const HEADER: &str = "header.bin";
+const LEVEL0: &str = "data_level0.bin";
+const LENGTH: &str = "length.bin";
+const LINKS: &str = "link_lists.bin";
+const ID_MAPS: &str = "index_metadata.pickle";
+
+/// What a segment's files hold, without the vectors themselves.
+#[derive(Debug)]
+pub(crate) struct VectorIndex {
+    path: PathBuf,
+    header: Header,
+    ids: IdMaps,
+    /// Label of every element that is not delete-marked, to its position in `data_level0.bin`.
+    live: HashMap<u64, u32>,
+    /// The highest label, delete-marked elements included.
+    max_label: u64,
+    /// Norms of the original vectors (cosine only).
+    norms: Option<Vec<f32>>,
+    level0: fs_err::File,
+}
+
+/// The folder of a collection's index files.
+pub(crate) fn segment_dir(dir: &Path, collection: &Collection) -> PathBuf {
+    dir.join(collection.vector_segment.to_string())
+}
+
+pub(crate) fn bad(path: &Path, detail: impl Into<String>) -> StoreError {
+    StoreError::IndexFile {
+        path: path.to_path_buf(),
+        detail: detail.into(),
+    }
+}
+
+impl VectorIndex {
+    /// Opens the index files of a collection. `None` when nothing is indexed yet: no folder, no
+    /// id maps, or empty ones — chromadb treats all three the same and replays the log.
+    pub(crate) fn open(dir: &Path, collection: &Collection) -> StoreResult<Option<Self>> {
+        let path = segment_dir(dir, collection);
+        if path.symlink_metadata().is_err() {
+            return Ok(None);
+        }
+        let Some(ids) = IdMaps::read(&path.join(ID_MAPS))? else {
+            return Ok(None);
+        };
+        let header = Header::read(&path.join(HEADER))?;
+        if let Some(dimension) = collection.dimension
+            && header.dimension != dimension
+        {
+            let detail = format!(
+                "vectors of {} elements, the collection has {dimension}",
+                header.dimension
+            );
+            return Err(bad(&path.join(HEADER), detail));
+        }
+        let (level0, labels) = level0::scan(&path.join(LEVEL0), &header)?;
+        let norms = match collection.config.space {
+            Space::Cosine => Some(level0::read_norms(&path.join(LENGTH), header.elements)?),
+            Space::L2 | Space::Ip => None,
+        };
+        Ok(Some(Self {
+            header,
+            ids,
+            live: labels.live,
+            max_label: labels.max,
+            norms,
+            level0,
+            path,
+        }))
+    }
+
+    /// Checks what reading vectors does not need: links, and the id maps against the graph
+    /// (invariants I3, I4, I10). Gives findings in words; bytes out of bounds are an error.
+    pub(crate) fn check(&self) -> StoreResult<Vec<String>> {
+        if !self.path.join(LENGTH).is_file() {
+            return Err(bad(&self.path.join(LENGTH), "the file is missing"));
+        }
+        links::check(&self.path.join(LINKS), &self.header)?;
+        let mut findings = self.ids.check();
+        let mapped = self
+            .ids
+            .labels()
+            .filter(|label| self.live.contains_key(label))
+            .count();
+        if mapped != self.live.len() || mapped != self.ids.len() {
+            findings.push(format!(
+                "I3: {} ids are mapped, {} graph elements are live, {mapped} agree",
+                self.ids.len(),
+                self.live.len()
+            ));
+        }
+        if self.ids.total_elements_added < self.max_label {
+            findings.push(format!(
+                "I4: total_elements_added is {}, the highest label {}",
+                self.ids.total_elements_added, self.max_label
+            ));
+        }
+        Ok(findings)
+    }
+
+    /// How many ids are indexed.
+    pub(crate) fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// The graph's elements that are delete-marked.
+    pub(crate) fn deleted(&self) -> usize {
+        self.header.elements as usize - self.live.len()
+    }
+
+    /// Whether `id` is indexed.
+    pub(crate) fn contains(&self, id: &str) -> bool {
+        self.ids.label(id).is_some()
+    }
+
+    /// The last sequence number that the files contain: the table's row, where there is one.
+    pub(crate) fn progress(&self, collection: &Collection) -> u64 {
+        collection.vector_seq.or(self.legacy_seq()).unwrap_or(0)
+    }
+
+    /// `max_seq_id` of the id maps, which chromadb up to 0.5.5 kept its progress in.
+    pub(crate) fn legacy_seq(&self) -> Option<u64> {
+        self.ids.max_seq_id
+    }
+
+    /// The vector of `id` as its user gave it, little-endian f32; `None` if it is not indexed.
+    pub(crate) fn vector(&self, id: &str) -> StoreResult<Option<Vec<u8>>> {
+        let Some(label) = self.ids.label(id) else {
+            return Ok(None);
+        };
+        let position = *self.live.get(&label).ok_or_else(|| {
+            bad(
+                &self.path.join(LEVEL0),
+                format!("no live element has label {label}"),
+            )
+        })?;
+        let mut bytes = vec![0; self.header.dimension as usize * 4];
+        let offset = u64::from(position) * self.header.record_bytes as u64
+            + self.header.vector_offset as u64;
+        let mut file = &self.level0;
+        file.seek(SeekFrom::Start(offset))?;
+        file.read_exact(&mut bytes)?;
+        if let Some(norms) = &self.norms {
+            // Cosine files hold the normalised vector; get() multiplies it back, so do we.
+            let norm = norms.get(position as usize).copied().unwrap_or(1.0);
+            let (elements, _) = bytes.as_chunks_mut::<4>();
+            for element in elements {
+                *element = (f32::from_le_bytes(*element) * norm).to_le_bytes();
+            }
+        }
+        Ok(Some(bytes))
+    }
+}
+
+/// Reads a whole small file, refusing more than `limit` bytes.
+fn read_bounded(path: &Path, limit: u64) -> StoreResult<Vec<u8>> {
+    let file = open_file(path)?;
+    let size = file.metadata()?.len();
+    if size > limit {
+        return Err(bad(
+            path,
+            format!("{size} bytes, at most {limit} can be right"),
+        ));
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
+    file.take(limit).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn open_file(path: &Path) -> StoreResult<fs_err::File> {
+    match fs_err::File::open(path) {
+        Ok(file) => Ok(file),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Err(bad(path, "the file is missing"))
+        }
+        Err(error) => Err(error.into()),
+    }
+}

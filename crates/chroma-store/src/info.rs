@@ -1,0 +1,124 @@
+//! What a directory holds, for people.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::collection::load_all;
+use crate::index::VectorIndex;
+use crate::queue::QueueReader;
+use crate::schema::detect;
+use crate::verify::{Problem, VerifyLevel, verify};
+use crate::{Collection, HnswConfig, SchemaLevel, StoreResult, connection};
+
+/// What a directory holds.
+#[derive(Debug, Clone, Serialize)]
+pub struct StoreInfo {
+    /// The schema level.
+    pub schema_level: SchemaLevel,
+    /// The chromadb versions that write it.
+    pub chromadb_versions: &'static str,
+    /// All collections, by name.
+    pub collections: Vec<CollectionInfo>,
+    /// Findings of a full verification.
+    pub problems: Vec<Problem>,
+}
+
+/// What a collection holds.
+#[derive(Debug, Clone, Serialize)]
+pub struct CollectionInfo {
+    /// Its name.
+    pub name: String,
+    /// Records.
+    pub records: u64,
+    /// Elements per vector.
+    pub dimension: Option<u32>,
+    /// Index parameters, the space among them.
+    pub config: HnswConfig,
+    /// Where its vectors are.
+    pub vectors: VectorPlaces,
+}
+
+/// Where vectors are. A record may be counted in both places: indexed, and changed since.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct VectorPlaces {
+    /// Ids in the index files.
+    pub indexed: u64,
+    /// Elements of the graph that are marked as deleted.
+    pub indexed_deleted: u64,
+    /// Log rows that the index files have not seen.
+    pub queued: u64,
+}
+
+impl StoreInfo {
+    /// Reads a directory that nobody is writing to.
+    ///
+    /// # Errors
+    /// It cannot be read as a Chroma directory.
+    pub fn read(dir: &Path) -> StoreResult<Self> {
+        let report = verify(dir, VerifyLevel::Full)?;
+        let connection = connection::open_read(dir)?;
+        let path = connection::database_path(dir);
+        let schema_level = detect(&connection, &path)?;
+        let collections = load_all(&connection, &path, schema_level)?
+            .into_iter()
+            .map(|collection| {
+                let vectors = places(&connection, dir, &collection)?;
+                let records = report
+                    .collection(&collection.name)
+                    .map_or(0, |checked| checked.records);
+                Ok(CollectionInfo {
+                    records,
+                    vectors,
+                    name: collection.name,
+                    dimension: collection.dimension,
+                    config: collection.config,
+                })
+            })
+            .collect::<StoreResult<_>>()?;
+        Ok(Self {
+            schema_level,
+            chromadb_versions: schema_level.versions(),
+            collections,
+            problems: report.problems,
+        })
+    }
+}
+
+fn places(
+    connection: &rusqlite::Connection,
+    dir: &Path,
+    collection: &Collection,
+) -> StoreResult<VectorPlaces> {
+    let index = VectorIndex::open(dir, collection)?;
+    let seen = index.as_ref().map_or(0, |index| index.progress(collection));
+    let mut queued = 0;
+    QueueReader::new(connection, &connection::database_path(dir), collection).for_each(
+        seen,
+        u64::MAX,
+        |_| {
+            queued += 1;
+            Ok(())
+        },
+    )?;
+    Ok(VectorPlaces {
+        indexed: index.as_ref().map_or(0, VectorIndex::len) as u64,
+        indexed_deleted: index.as_ref().map_or(0, VectorIndex::deleted) as u64,
+        queued,
+    })
+}
+
+/// The names of the collections in `dir`.
+///
+/// # Errors
+/// It cannot be read as a Chroma directory.
+pub fn collection_names(dir: &Path) -> StoreResult<Vec<String>> {
+    let connection = connection::open_read(dir)?;
+    let path = connection::database_path(dir);
+    let level = detect(&connection, &path)?;
+    let collections = load_all(&connection, &path, level)?;
+    Ok(collections
+        .into_iter()
+        .map(|collection| collection.name)
+        .collect())
+}

@@ -1,0 +1,41 @@
+//! Chroma's own on-disk directories, natively: open → merge → verify → close.
+//!
+//! This is the only crate that opens a Chroma directory's SQLite or index files. It knows nothing
+//! of object stores, queues or leases, takes no wall-clock time and makes no identifiers: what it
+//! needs of either is passed in.
+//!
+//! The way in is [`Store::open`]; the way out is [`Store::close`], which proves that nothing holds
+//! the directory any more and returns the [`ClosedStore`] that hashing, packing and uploading
+//! accept. Format facts were established by experiment with chromadb 0.5.23 to 1.5.9.
+
+mod archive;
+mod collection;
+mod connection;
+mod copy;
+mod delta;
+mod error;
+mod files;
+mod handle;
+mod index;
+mod info;
+mod merge;
+mod metadata;
+mod queue;
+mod schema;
+mod verify;
+
+pub use archive::{ARCHIVE_NAME, UnpackLimits, Unpacked, pack, unpack};
+pub use collection::{Collection, HnswConfig, Space};
+pub use copy::copy_directory;
+pub use error::{Kind, StoreError, StoreResult};
+pub use files::{SIDE_CAR_NAMES, StoredFile};
+pub use handle::{CloseOptions, Closed, ClosedStore, Open, OpenOptions, Pause, Store, ThreadPause};
+pub use info::{CollectionInfo, StoreInfo, VectorPlaces, collection_names};
+pub use merge::{AppliedAs, DeltaOutcome, Effects, MergeOptions, MergeReport, MetadataMode};
+pub use metadata::{Array, DOCUMENT_KEY, MetadataValue, Scalar, URI_KEY};
+pub use queue::{Operation, OperationKind, Patch};
+pub use schema::{CreateOptions, NewIds, SchemaLevel, create, create_like};
+pub use verify::{CheckedCollection, Problem, Severity, VerifyLevel, VerifyReport, verify};
+
+/// The file every Chroma directory has.
+pub const DATABASE_NAME: &str = "chroma.sqlite3";

@@ -1,0 +1,234 @@
+//! Applies one operation after another to a collection.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use rusqlite::Connection;
+
+use super::{AppliedAs, Effects, MergeOptions, MetadataMode};
+use crate::metadata::{DOCUMENT_KEY, SegmentWriter, URI_KEY};
+use crate::queue::{Operation, OperationKind, Patch, QueueWriter, check_vector};
+use crate::{Collection, SchemaLevel, StoreError, StoreResult};
+
+/// Whether an operation is in the log already.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Log {
+    /// It must be appended.
+    Append,
+    /// It has this sequence number.
+    Already(u64),
+}
+
+/// Applies operations to one collection inside the caller's transaction.
+pub(super) struct Applier<'c> {
+    connection: &'c Connection,
+    path: PathBuf,
+    collection: String,
+    collection_id: String,
+    dimension: Option<u32>,
+    options: MergeOptions,
+    segment: SegmentWriter<'c>,
+    queue: QueueWriter<'c>,
+    progress: Option<u64>,
+    effects: Effects,
+    touched: HashSet<i64>,
+    total: Effects,
+}
+
+impl<'c> Applier<'c> {
+    pub(super) fn new(
+        connection: &'c Connection,
+        path: &Path,
+        level: SchemaLevel,
+        base: &Collection,
+        options: MergeOptions,
+    ) -> StoreResult<Self> {
+        Ok(Self {
+            connection,
+            path: path.to_path_buf(),
+            collection: base.name.clone(),
+            collection_id: base.id.to_string(),
+            dimension: base.dimension,
+            options,
+            segment: SegmentWriter::new(connection, path, level, base)?,
+            queue: QueueWriter::new(connection, path, base)?,
+            progress: None,
+            effects: Effects::default(),
+            touched: HashSet::new(),
+            total: Effects::default(),
+        })
+    }
+
+    pub(super) fn dimension(&self) -> Option<u32> {
+        self.dimension
+    }
+
+    pub(super) fn count(&self) -> StoreResult<u64> {
+        self.segment.count()
+    }
+
+    /// Effects since the last call.
+    pub(super) fn take_effects(&mut self) -> Effects {
+        let mut effects = std::mem::take(&mut self.effects);
+        effects.merged = std::mem::take(&mut self.touched).len() as u64;
+        self.total = self.total.plus(effects);
+        effects
+    }
+
+    /// Effects of everything that was kept.
+    pub(super) fn total(&self) -> Effects {
+        self.total
+    }
+
+    /// Writes the segment's progress.
+    pub(super) fn finish(&mut self) -> StoreResult<()> {
+        self.progress
+            .map_or(Ok(()), |seq| self.segment.set_progress(seq))
+    }
+
+    /// Runs `work` so that its error leaves no trace in the transaction.
+    pub(super) fn whole_or_nothing(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> StoreResult<AppliedAs>,
+    ) -> StoreResult<(AppliedAs, Effects)> {
+        let before = (
+            self.queue.last(),
+            self.segment.next_row(),
+            self.dimension,
+            self.progress,
+        );
+        self.run("SAVEPOINT delta")?;
+        match work(self) {
+            Ok(applied_as) => {
+                self.run("RELEASE delta")?;
+                Ok((applied_as, self.take_effects()))
+            }
+            Err(error) => {
+                self.run("ROLLBACK TO delta; RELEASE delta")?;
+                let (last, next_row, dimension, progress) = before;
+                self.queue.rewind(last);
+                self.segment.set_next_row(next_row);
+                self.dimension = dimension;
+                self.progress = progress;
+                self.effects = Effects::default();
+                self.touched.clear();
+                Err(error)
+            }
+        }
+    }
+
+    pub(super) fn apply(&mut self, operation: &Operation, log: Log) -> StoreResult<()> {
+        if let Some(vector) = &operation.vector {
+            self.accept_vector(&operation.id, vector)?;
+        }
+        let found = self.segment.find(&operation.id)?;
+        if let Log::Already(seq) = log {
+            self.progress = Some(seq);
+        }
+        match (operation.kind, found) {
+            (OperationKind::Add, Some(_))
+            | (OperationKind::Update | OperationKind::Delete, None) => {
+                self.effects.ignored += 1;
+                Ok(())
+            }
+            (OperationKind::Add | OperationKind::Upsert, None) => self.insert(operation, log),
+            (OperationKind::Update | OperationKind::Upsert, Some(row)) => {
+                self.merge_into(row, operation, log)
+            }
+            (OperationKind::Delete, Some(row)) => self.delete(row, operation, log),
+        }
+    }
+
+    fn insert(&mut self, operation: &Operation, log: Log) -> StoreResult<()> {
+        if operation.vector.is_none() {
+            let (collection, id) = (self.collection.clone(), operation.id.clone());
+            return Err(StoreError::MissingVector { collection, id });
+        }
+        let seq = self.log(operation, &operation.patch, log)?;
+        let row = self.segment.insert(&operation.id, seq)?;
+        for (key, value) in &operation.patch {
+            if let Some(value) = value {
+                self.segment.set((&operation.id, row, true), key, value)?;
+            }
+        }
+        self.effects.added += 1;
+        self.touched.insert(row);
+        Ok(())
+    }
+
+    fn merge_into(&mut self, row: i64, operation: &Operation, log: Log) -> StoreResult<()> {
+        let replaced = self.replaced_keys(row, operation)?;
+        let patch: Patch = operation.patch.iter().cloned().chain(replaced).collect();
+        let seq = self.log(operation, &patch, log)?;
+        self.segment.touch(row, seq)?;
+        for (key, value) in &patch {
+            match value {
+                Some(value) => self.segment.set((&operation.id, row, false), key, value)?,
+                None => self.segment.unset(row, key)?,
+            }
+        }
+        self.effects.updated += 1;
+        self.touched.insert(row);
+        Ok(())
+    }
+
+    fn delete(&mut self, row: i64, operation: &Operation, log: Log) -> StoreResult<()> {
+        self.log(operation, &operation.patch, log)?;
+        self.segment.remove(row)?;
+        self.effects.deleted += 1;
+        self.touched.remove(&row);
+        Ok(())
+    }
+
+    /// Keys that replacing metadata deletes, as a patch that says so in the log as well.
+    fn replaced_keys(&self, row: i64, operation: &Operation) -> StoreResult<Patch> {
+        let replaces = self.options.metadata == MetadataMode::Replace
+            && operation.kind == OperationKind::Upsert;
+        if !replaces {
+            return Ok(Patch::new());
+        }
+        let given: HashSet<&str> = operation
+            .patch
+            .iter()
+            .map(|(key, _)| key.as_str())
+            .collect();
+        let keys = self.segment.keys(row)?;
+        Ok(keys
+            .into_iter()
+            .filter(|key| key != DOCUMENT_KEY && key != URI_KEY && !given.contains(key.as_str()))
+            .map(|key| (key, None))
+            .collect())
+    }
+
+    fn log(&mut self, operation: &Operation, patch: &Patch, log: Log) -> StoreResult<u64> {
+        let seq = match log {
+            Log::Append => self.queue.append(operation, patch)?,
+            Log::Already(seq) => seq,
+        };
+        self.progress = Some(seq);
+        Ok(seq)
+    }
+
+    /// Checks a vector; the first one of a collection sets its dimension.
+    fn accept_vector(&mut self, id: &str, vector: &[u8]) -> StoreResult<()> {
+        let expected = self.dimension.map(|dimension| dimension as usize * 4);
+        check_vector(&self.collection, id, vector, expected)?;
+        if self.dimension.is_none() {
+            let dimension = u32::try_from(vector.len() / 4).unwrap_or(u32::MAX);
+            self.connection
+                .execute(
+                    "UPDATE collections SET dimension = ?2 WHERE id = ?1",
+                    rusqlite::params![self.collection_id, dimension],
+                )
+                .map_err(StoreError::sqlite(&self.path, "set the dimension"))?;
+            self.dimension = Some(dimension);
+        }
+        Ok(())
+    }
+
+    fn run(&self, sql: &str) -> StoreResult<()> {
+        self.connection
+            .execute_batch(sql)
+            .map_err(StoreError::sqlite(&self.path, "mark a delta"))
+    }
+}

@@ -1,0 +1,28 @@
+//! Whether a delta's collection fits the base's.
+
+use crate::{Collection, StoreError, StoreResult};
+
+/// `dimension` is the base's as it is now: an earlier delta of the same merge may have set it.
+pub(super) fn check(
+    dimension: Option<u32>,
+    base: &Collection,
+    delta: &Collection,
+) -> StoreResult<()> {
+    if let (Some(base_dimension), Some(delta_dimension)) = (dimension, delta.dimension)
+        && base_dimension != delta_dimension
+    {
+        return Err(StoreError::DimensionMismatch {
+            collection: base.name.clone(),
+            base: base_dimension,
+            delta: delta_dimension,
+        });
+    }
+    if base.config.space != delta.config.space {
+        return Err(StoreError::SpaceMismatch {
+            collection: base.name.clone(),
+            base: base.config.space.name(),
+            delta: delta.config.space.name(),
+        });
+    }
+    Ok(())
+}

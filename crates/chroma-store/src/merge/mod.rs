@@ -1,0 +1,145 @@
+//! Folds deltas into an open directory with Chroma's semantics.
+//!
+//! Metadata and full text are applied at once, in one transaction; vectors go to
+//! `embeddings_queue`, as Chroma itself leaves them until the next sync of its index files. Each
+//! delta is applied whole or not at all, and one that fails does not hold up the others.
+
+mod apply;
+mod compatible;
+mod report;
+
+use std::path::Path;
+
+use rusqlite::TransactionBehavior;
+
+use crate::collection::find;
+use crate::delta::Delta;
+use crate::queue::{Operation, QueueReader};
+use crate::{Collection, Open, Store, StoreError, StoreResult, connection};
+
+use apply::{Applier, Log};
+
+pub use report::{AppliedAs, DeltaOutcome, Effects, MergeOptions, MergeReport, MetadataMode};
+
+impl Store<Open> {
+    /// Folds `deltas`, in order, into the collection `name`.
+    ///
+    /// A delta whose own content is at fault is left out, with its error in the report; the
+    /// others are applied. An `Err` means that nothing was changed.
+    ///
+    /// # Errors
+    /// The collection is missing here, the directory is locked or damaged, or the result does not
+    /// have exactly the rows that it must have.
+    pub fn merge<P: AsRef<Path>>(
+        &mut self,
+        name: &str,
+        deltas: &[P],
+        options: MergeOptions,
+    ) -> StoreResult<MergeReport> {
+        self.transact(name, options, |applier, base| {
+            Ok(deltas
+                .iter()
+                .map(|dir| DeltaOutcome {
+                    dir: dir.as_ref().to_path_buf(),
+                    result: applier
+                        .whole_or_nothing(|applier| apply_delta(applier, base, dir.as_ref())),
+                })
+                .collect())
+        })
+        .map(|(outcomes, before, after)| MergeReport {
+            collection: name.to_owned(),
+            records_before: before,
+            records_after: after,
+            outcomes,
+        })
+    }
+
+    /// Applies `operations` to the collection `name`, as a chromadb client would: for producers
+    /// and tests. All or nothing.
+    ///
+    /// # Errors
+    /// As for [`Store::merge`]; a faulty operation is an error as well.
+    pub fn write(
+        &mut self,
+        name: &str,
+        operations: impl IntoIterator<Item = Operation>,
+    ) -> StoreResult<Effects> {
+        self.transact(name, MergeOptions::default(), |applier, _| {
+            operations
+                .into_iter()
+                .try_for_each(|operation| applier.apply(&operation, Log::Append))?;
+            Ok(applier.take_effects())
+        })
+        .map(|(effects, _, _)| effects)
+    }
+
+    /// Runs `work` in one transaction and checks that it conserved the rows (I7).
+    fn transact<T>(
+        &mut self,
+        name: &str,
+        options: MergeOptions,
+        work: impl FnOnce(&mut Applier<'_>, &Collection) -> StoreResult<T>,
+    ) -> StoreResult<(T, u64, u64)> {
+        let path = connection::database_path(self.dir());
+        let base = find(self.collections(), name, self.dir())?.clone();
+        let level = self.level();
+        let transaction = self
+            .connection_mut()
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(|error| crate::handle::locked_or(error, &path, "begin the merge"))?;
+        let mut applier = Applier::new(&transaction, &path, level, &base, options)?;
+        let before = applier.count()?;
+        catch_up(&mut applier, &transaction, &path, &base)?;
+        applier.take_effects();
+        let result = work(&mut applier, &base)?;
+        applier.finish()?;
+        let after = applier.count()?;
+        let expected = (before + applier.total().added).saturating_sub(applier.total().deleted);
+        if after != expected {
+            let collection = name.to_owned();
+            return Err(StoreError::NotConserved {
+                collection,
+                found: after,
+                expected,
+            });
+        }
+        drop(applier);
+        transaction
+            .commit()
+            .map_err(StoreError::sqlite(&path, "commit the merge"))?;
+        self.reload()?;
+        Ok((result, before, after))
+    }
+}
+
+/// Applies log rows that the metadata segment has not seen (its writer died between log and
+/// segment); afterwards its progress may be moved past them.
+fn catch_up(
+    applier: &mut Applier<'_>,
+    connection: &rusqlite::Connection,
+    path: &Path,
+    base: &Collection,
+) -> StoreResult<()> {
+    let applied = base.metadata_seq.unwrap_or(0);
+    QueueReader::new(connection, path, base).for_each(applied, u64::MAX, |row| {
+        let seq = u64::try_from(row.seq).unwrap_or(0);
+        applier.apply(&row.operation, Log::Already(seq))
+    })
+}
+
+fn apply_delta(applier: &mut Applier<'_>, base: &Collection, dir: &Path) -> StoreResult<AppliedAs> {
+    let delta = Delta::open(dir)?;
+    let collection = delta.collection(&base.name)?;
+    compatible::check(applier.dimension(), base, collection)?;
+    if delta.is_operation_log(collection)? {
+        delta.replay(collection, |operation| {
+            applier.apply(operation, Log::Append)
+        })?;
+        Ok(AppliedAs::OperationLog)
+    } else {
+        delta.state(collection, |operation| {
+            applier.apply(operation, Log::Append)
+        })?;
+        Ok(AppliedAs::State)
+    }
+}

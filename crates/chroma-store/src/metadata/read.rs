@@ -1,0 +1,97 @@
+//! Reads the metadata of one record after another.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, Row};
+
+use super::{Array, MetadataValue, Scalar};
+use crate::{SchemaLevel, StoreError, StoreResult};
+
+/// Reads metadata rows of a database, reusing its statements.
+#[derive(Debug)]
+pub(crate) struct RecordReader<'c> {
+    connection: &'c Connection,
+    path: PathBuf,
+    arrays: bool,
+}
+
+impl<'c> RecordReader<'c> {
+    pub(crate) fn new(connection: &'c Connection, path: &Path, level: SchemaLevel) -> Self {
+        Self {
+            connection,
+            path: path.to_path_buf(),
+            arrays: level.has_arrays(),
+        }
+    }
+
+    /// All keys of the record with rowid `record` in `embeddings`, reserved ones included.
+    pub(crate) fn read(&self, record: i64) -> StoreResult<Vec<(String, MetadataValue)>> {
+        let mut entries = self
+            .scalars(record)
+            .map_err(StoreError::sqlite(&self.path, "read embedding_metadata"))?;
+        if self.arrays {
+            let arrays = self.array_elements(record).map_err(StoreError::sqlite(
+                &self.path,
+                "read embedding_metadata_array",
+            ))?;
+            for (key, items) in arrays {
+                let array = Array::from_scalars(items).ok_or_else(|| StoreError::Damaged {
+                    path: self.path.clone(),
+                    detail: format!("array metadata `{key}` of row {record} mixes types"),
+                })?;
+                entries.push((key, MetadataValue::Array(array)));
+            }
+        }
+        Ok(entries)
+    }
+
+    fn scalars(&self, record: i64) -> rusqlite::Result<Vec<(String, MetadataValue)>> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT key, string_value, int_value, float_value, bool_value
+             FROM embedding_metadata WHERE id = ?1",
+        )?;
+        let rows = statement.query_map([record], |row| Ok((row.get(0)?, typed(row)?)))?;
+        let mut entries = Vec::new();
+        for row in rows {
+            let (key, value): (String, Option<Scalar>) = row?;
+            // All columns NULL: a NaN of chromadb 0.x. Its readers drop the key; so do we.
+            if let Some(value) = value {
+                entries.push((key, value.into()));
+            }
+        }
+        Ok(entries)
+    }
+
+    fn array_elements(&self, record: i64) -> rusqlite::Result<Vec<(String, Vec<Scalar>)>> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT key, string_value, int_value, float_value, bool_value
+             FROM embedding_metadata_array WHERE id = ?1 ORDER BY key, rowid",
+        )?;
+        let mut rows = statement.query([record])?;
+        let mut arrays: Vec<(String, Vec<Scalar>)> = Vec::new();
+        while let Some(row) = rows.next()? {
+            let key: String = row.get(0)?;
+            let Some(value) = typed(row)? else { continue };
+            match arrays.last_mut() {
+                Some((last, items)) if *last == key => items.push(value),
+                _ => arrays.push((key, vec![value])),
+            }
+        }
+        Ok(arrays)
+    }
+}
+
+/// Columns 1 to 4 in chromadb's order of precedence: string, int, float, bool.
+fn typed(row: &Row<'_>) -> rusqlite::Result<Option<Scalar>> {
+    if let Some(text) = row.get(1)? {
+        return Ok(Some(Scalar::String(text)));
+    }
+    if let Some(int) = row.get(2)? {
+        return Ok(Some(Scalar::Int(int)));
+    }
+    if let Some(float) = row.get(3)? {
+        return Ok(Some(Scalar::Float(float)));
+    }
+    let flag: Option<i64> = row.get(4)?;
+    Ok(flag.map(|flag| Scalar::Bool(flag != 0)))
+}

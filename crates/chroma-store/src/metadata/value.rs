@@ -1,0 +1,177 @@
+//! What a metadata key can hold.
+
+use serde_json::{Number, Value};
+
+/// The reserved key under which a record's document is stored.
+pub const DOCUMENT_KEY: &str = "chroma:document";
+/// The reserved key under which a record's uri is stored.
+pub const URI_KEY: &str = "chroma:uri";
+
+/// A single value.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Scalar {
+    /// Text.
+    String(String),
+    /// A 64-bit integer.
+    Int(i64),
+    /// A finite double.
+    Float(f64),
+    /// A truth value.
+    Bool(bool),
+}
+
+/// A non-empty array of one type (schema level L15).
+#[derive(Debug, Clone, PartialEq)]
+pub enum Array {
+    /// Texts.
+    String(Vec<String>),
+    /// Integers.
+    Int(Vec<i64>),
+    /// Finite doubles.
+    Float(Vec<f64>),
+    /// Truth values.
+    Bool(Vec<bool>),
+}
+
+impl Array {
+    /// The elements, in order.
+    pub(crate) fn scalars(&self) -> Vec<Scalar> {
+        match self {
+            Self::String(items) => items.iter().cloned().map(Scalar::String).collect(),
+            Self::Int(items) => items.iter().copied().map(Scalar::Int).collect(),
+            Self::Float(items) => items.iter().copied().map(Scalar::Float).collect(),
+            Self::Bool(items) => items.iter().copied().map(Scalar::Bool).collect(),
+        }
+    }
+
+    /// Builds an array from values of one type; `None` when it is empty or mixed.
+    pub(crate) fn from_scalars(items: Vec<Scalar>) -> Option<Self> {
+        macro_rules! all {
+            ($kind:ident) => {
+                items
+                    .into_iter()
+                    .map(|item| match item {
+                        Scalar::$kind(value) => Some(value),
+                        _ => None,
+                    })
+                    .collect::<Option<Vec<_>>>()
+                    .map(Self::$kind)
+            };
+        }
+        match items.first()? {
+            Scalar::String(_) => all!(String),
+            Scalar::Int(_) => all!(Int),
+            Scalar::Float(_) => all!(Float),
+            Scalar::Bool(_) => all!(Bool),
+        }
+    }
+}
+
+/// What a metadata key holds.
+#[derive(Debug, Clone, PartialEq)]
+pub enum MetadataValue {
+    /// One value.
+    Scalar(Scalar),
+    /// Several of one type.
+    Array(Array),
+}
+
+impl From<Scalar> for MetadataValue {
+    fn from(value: Scalar) -> Self {
+        Self::Scalar(value)
+    }
+}
+
+impl From<&str> for MetadataValue {
+    fn from(value: &str) -> Self {
+        Scalar::String(value.to_owned()).into()
+    }
+}
+
+impl From<i64> for MetadataValue {
+    fn from(value: i64) -> Self {
+        Scalar::Int(value).into()
+    }
+}
+
+impl From<f64> for MetadataValue {
+    fn from(value: f64) -> Self {
+        Scalar::Float(value).into()
+    }
+}
+
+impl From<bool> for MetadataValue {
+    fn from(value: bool) -> Self {
+        Scalar::Bool(value).into()
+    }
+}
+
+impl Scalar {
+    fn from_json(value: Value) -> Result<Self, String> {
+        match value {
+            Value::String(text) => Ok(Self::String(text)),
+            Value::Bool(flag) => Ok(Self::Bool(flag)),
+            Value::Number(number) => Self::from_number(&number),
+            Value::Null | Value::Array(_) | Value::Object(_) => {
+                Err("neither text, number nor truth value".to_owned())
+            }
+        }
+    }
+
+    fn from_number(number: &Number) -> Result<Self, String> {
+        if let Some(int) = number.as_i64() {
+            Ok(Self::Int(int))
+        } else if number.is_u64() {
+            Err(format!(
+                "the integer {number} has more than 64 bits with its sign"
+            ))
+        } else {
+            number
+                .as_f64()
+                .map(Self::Float)
+                .ok_or_else(|| format!("the number {number}"))
+        }
+    }
+
+    fn to_json(&self) -> Value {
+        match self {
+            Self::String(text) => Value::String(text.clone()),
+            Self::Int(int) => Value::from(*int),
+            Self::Float(float) => Value::from(*float),
+            Self::Bool(flag) => Value::Bool(*flag),
+        }
+    }
+}
+
+impl MetadataValue {
+    /// Reads a value as `embeddings_queue.metadata` has it.
+    pub(crate) fn from_json(value: Value) -> Result<Self, String> {
+        let Value::Array(items) = value else {
+            return Scalar::from_json(value).map(Self::Scalar);
+        };
+        let items = items
+            .into_iter()
+            .map(Scalar::from_json)
+            .collect::<Result<Vec<_>, _>>()?;
+        Array::from_scalars(items)
+            .map(Self::Array)
+            .ok_or_else(|| "an array that is empty or of mixed types".to_owned())
+    }
+
+    /// The value as `embeddings_queue.metadata` has it.
+    pub(crate) fn to_json(&self) -> Value {
+        match self {
+            Self::Scalar(scalar) => scalar.to_json(),
+            Self::Array(array) => array.scalars().iter().map(Scalar::to_json).collect(),
+        }
+    }
+
+    /// Whether every number in it is finite; JSON and SQLite both lose the others.
+    pub(crate) fn is_finite(&self) -> bool {
+        match self {
+            Self::Scalar(Scalar::Float(float)) => float.is_finite(),
+            Self::Array(Array::Float(floats)) => floats.iter().all(|float| float.is_finite()),
+            _ => true,
+        }
+    }
+}

@@ -1,0 +1,308 @@
+//! Writes the rows of a metadata segment: records, their metadata, arrays and full text.
+//!
+//! Knows nothing of operations' meaning (add, upsert, ...); that is `merge::apply`.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::types::Value as SqlValue;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{DOCUMENT_KEY, MetadataValue, Scalar};
+use crate::{Collection, SchemaLevel, StoreError, StoreResult};
+
+/// chromadb 1.x decodes `embeddings.id` as u32.
+const MAX_RECORD_ROW: i64 = u32::MAX as i64;
+
+/// Writes one collection's metadata segment inside the caller's transaction.
+#[derive(Debug)]
+pub(crate) struct SegmentWriter<'c> {
+    connection: &'c Connection,
+    path: PathBuf,
+    level: SchemaLevel,
+    segment: String,
+    collection: String,
+    next_row: i64,
+}
+
+impl<'c> SegmentWriter<'c> {
+    pub(crate) fn new(
+        connection: &'c Connection,
+        path: &Path,
+        level: SchemaLevel,
+        collection: &Collection,
+    ) -> StoreResult<Self> {
+        // Rows that a deleted collection or an older client left behind must not attach
+        // themselves to new records: start above all of them.
+        let array_max = if level.has_arrays() {
+            "(SELECT coalesce(max(id), 0) FROM embedding_metadata_array)"
+        } else {
+            "0"
+        };
+        let last: i64 = connection
+            .query_row(
+                &format!(
+                    "SELECT max((SELECT coalesce(max(id), 0) FROM embeddings),
+                                (SELECT coalesce(max(id), 0) FROM embedding_metadata),
+                                (SELECT coalesce(max(id), 0) FROM embedding_fulltext_search_content),
+                                {array_max})"
+                ),
+                [],
+                |row| row.get(0),
+            )
+            .map_err(StoreError::sqlite(path, "read the last record row"))?;
+        Ok(Self {
+            connection,
+            path: path.to_path_buf(),
+            level,
+            segment: collection.metadata_segment.to_string(),
+            collection: collection.name.clone(),
+            next_row: last + 1,
+        })
+    }
+
+    /// The row that the next new record will get; restore it when rolling back.
+    pub(crate) fn next_row(&self) -> i64 {
+        self.next_row
+    }
+
+    pub(crate) fn set_next_row(&mut self, row: i64) {
+        self.next_row = row;
+    }
+
+    /// The row of a record; `None` if it does not exist.
+    pub(crate) fn find(&self, id: &str) -> StoreResult<Option<i64>> {
+        self.connection
+            .prepare_cached("SELECT id FROM embeddings WHERE segment_id = ?1 AND embedding_id = ?2")
+            .and_then(|mut s| {
+                s.query_row(params![self.segment, id], |row| row.get(0))
+                    .optional()
+            })
+            .map_err(StoreError::sqlite(&self.path, "look a record up"))
+    }
+
+    /// How many records the segment holds.
+    pub(crate) fn count(&self) -> StoreResult<u64> {
+        self.connection
+            .prepare_cached("SELECT count(*) FROM embeddings WHERE segment_id = ?1")
+            .and_then(|mut s| s.query_row([&self.segment], |row| row.get(0)))
+            .map_err(StoreError::sqlite(&self.path, "count the records"))
+    }
+
+    /// Adds a record that does not exist yet; gives its row.
+    pub(crate) fn insert(&mut self, id: &str, seq: u64) -> StoreResult<i64> {
+        let row = self.next_row;
+        if row > MAX_RECORD_ROW {
+            let detail = format!("record row {row} is beyond what chromadb can read");
+            return Err(StoreError::Damaged {
+                path: self.path.clone(),
+                detail,
+            });
+        }
+        self.connection
+            .prepare_cached(
+                "INSERT INTO embeddings (id, segment_id, embedding_id, seq_id)
+                 VALUES (?1, ?2, ?3, ?4)",
+            )
+            .and_then(|mut s| s.execute(params![row, self.segment, id, self.encode_seq(seq)]))
+            .map_err(StoreError::sqlite(&self.path, "insert a record"))?;
+        self.next_row += 1;
+        Ok(row)
+    }
+
+    /// Notes that operation `seq` touched the record.
+    pub(crate) fn touch(&self, row: i64, seq: u64) -> StoreResult<()> {
+        self.connection
+            .prepare_cached("UPDATE embeddings SET seq_id = ?2 WHERE id = ?1")
+            .and_then(|mut s| s.execute(params![row, self.encode_seq(seq)]))
+            .map(drop)
+            .map_err(StoreError::sqlite(&self.path, "update a record"))
+    }
+
+    /// Removes a record with everything that hangs on it.
+    pub(crate) fn remove(&self, row: i64) -> StoreResult<()> {
+        let mut tables = vec![
+            "DELETE FROM embedding_fulltext_search WHERE rowid = ?1",
+            "DELETE FROM embedding_metadata WHERE id = ?1",
+            "DELETE FROM embeddings WHERE id = ?1",
+        ];
+        if self.level.has_arrays() {
+            tables.push("DELETE FROM embedding_metadata_array WHERE id = ?1");
+        }
+        for sql in tables {
+            self.execute_on(sql, row, "delete a record")?;
+        }
+        Ok(())
+    }
+
+    /// The keys of a record, reserved ones included.
+    pub(crate) fn keys(&self, row: i64) -> StoreResult<Vec<String>> {
+        let arrays = if self.level.has_arrays() {
+            " UNION SELECT key FROM embedding_metadata_array WHERE id = ?1"
+        } else {
+            ""
+        };
+        self.connection
+            .prepare_cached(&format!(
+                "SELECT key FROM embedding_metadata WHERE id = ?1{arrays}"
+            ))
+            .and_then(|mut s| s.query_map([row], |row| row.get(0))?.collect())
+            .map_err(StoreError::sqlite(&self.path, "read the keys of a record"))
+    }
+
+    /// Sets one key of the record `id` at `row`; `fresh` says that the record was just inserted.
+    pub(crate) fn set(
+        &self,
+        (id, row, fresh): (&str, i64, bool),
+        key: &str,
+        value: &MetadataValue,
+    ) -> StoreResult<()> {
+        if !value.is_finite() {
+            let what = format!("metadata key {key}");
+            return Err(StoreError::NotFinite {
+                collection: self.collection.clone(),
+                id: id.to_owned(),
+                what,
+            });
+        }
+        match value {
+            MetadataValue::Scalar(scalar) => {
+                if !fresh && self.level.has_arrays() {
+                    self.delete_array(row, key)?;
+                }
+                self.set_scalar(row, key, scalar)?;
+                if key == DOCUMENT_KEY {
+                    self.set_full_text(row, fresh, scalar)?;
+                }
+                Ok(())
+            }
+            MetadataValue::Array(array) => {
+                if !self.level.has_arrays() {
+                    return Err(StoreError::ArraysUnsupported {
+                        collection: self.collection.clone(),
+                        id: id.to_owned(),
+                        key: key.to_owned(),
+                        level: self.level.name(),
+                    });
+                }
+                self.unset(row, key)?;
+                array
+                    .scalars()
+                    .iter()
+                    .try_for_each(|item| self.add_array_element(row, key, item))
+            }
+        }
+    }
+
+    /// Removes one key of a record.
+    pub(crate) fn unset(&self, row: i64, key: &str) -> StoreResult<()> {
+        self.connection
+            .prepare_cached("DELETE FROM embedding_metadata WHERE id = ?1 AND key = ?2")
+            .and_then(|mut s| s.execute(params![row, key]))
+            .map_err(StoreError::sqlite(&self.path, "delete metadata"))?;
+        if self.level.has_arrays() {
+            self.delete_array(row, key)?;
+        }
+        if key == DOCUMENT_KEY {
+            self.delete_full_text(row)?;
+        }
+        Ok(())
+    }
+
+    /// Records how far the segment has come.
+    pub(crate) fn set_progress(&self, seq: u64) -> StoreResult<()> {
+        self.connection
+            .prepare_cached(
+                "INSERT OR REPLACE INTO max_seq_id (segment_id, seq_id) VALUES (?1, ?2)",
+            )
+            .and_then(|mut s| s.execute(params![self.segment, self.encode_seq(seq)]))
+            .map(drop)
+            .map_err(StoreError::sqlite(&self.path, "write max_seq_id"))
+    }
+
+    fn encode_seq(&self, seq: u64) -> SqlValue {
+        if self.level.seq_is_blob() {
+            SqlValue::Blob(seq.to_be_bytes().to_vec())
+        } else {
+            // Sequence numbers come from an INTEGER column, so they fit.
+            SqlValue::Integer(i64::try_from(seq).unwrap_or(i64::MAX))
+        }
+    }
+
+    fn set_scalar(&self, row: i64, key: &str, value: &Scalar) -> StoreResult<()> {
+        let sql = "INSERT OR REPLACE INTO embedding_metadata
+                   (id, key, string_value, int_value, float_value, bool_value)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+        self.write_typed(sql, row, key, value, "write metadata")
+    }
+
+    fn add_array_element(&self, row: i64, key: &str, value: &Scalar) -> StoreResult<()> {
+        let sql = "INSERT INTO embedding_metadata_array
+                   (id, key, string_value, int_value, float_value, bool_value)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+        self.write_typed(sql, row, key, value, "write array metadata")
+    }
+
+    /// Exactly one of the typed columns is set.
+    fn write_typed(
+        &self,
+        sql: &str,
+        row: i64,
+        key: &str,
+        value: &Scalar,
+        operation: &'static str,
+    ) -> StoreResult<()> {
+        let mut statement = self
+            .connection
+            .prepare_cached(sql)
+            .map_err(StoreError::sqlite(&self.path, operation))?;
+        let none = None::<i64>;
+        match value {
+            Scalar::String(text) => statement.execute(params![row, key, text, none, none, none]),
+            Scalar::Int(int) => statement.execute(params![row, key, none, int, none, none]),
+            Scalar::Float(float) => statement.execute(params![row, key, none, none, float, none]),
+            Scalar::Bool(flag) => statement.execute(params![row, key, none, none, none, flag]),
+        }
+        .map(drop)
+        .map_err(StoreError::sqlite(&self.path, operation))
+    }
+
+    fn delete_array(&self, row: i64, key: &str) -> StoreResult<()> {
+        self.connection
+            .prepare_cached("DELETE FROM embedding_metadata_array WHERE id = ?1 AND key = ?2")
+            .and_then(|mut s| s.execute(params![row, key]))
+            .map(drop)
+            .map_err(StoreError::sqlite(&self.path, "delete array metadata"))
+    }
+
+    fn set_full_text(&self, row: i64, fresh: bool, document: &Scalar) -> StoreResult<()> {
+        if !fresh {
+            self.delete_full_text(row)?;
+        }
+        let Scalar::String(text) = document else {
+            return Ok(());
+        };
+        self.connection
+            .prepare_cached(
+                "INSERT INTO embedding_fulltext_search (rowid, string_value) VALUES (?1, ?2)",
+            )
+            .and_then(|mut s| s.execute(params![row, text]))
+            .map(drop)
+            .map_err(StoreError::sqlite(&self.path, "write the full text"))
+    }
+
+    fn delete_full_text(&self, row: i64) -> StoreResult<()> {
+        self.execute_on(
+            "DELETE FROM embedding_fulltext_search WHERE rowid = ?1",
+            row,
+            "delete the full text",
+        )
+    }
+
+    fn execute_on(&self, sql: &str, row: i64, operation: &'static str) -> StoreResult<()> {
+        self.connection
+            .prepare_cached(sql)
+            .and_then(|mut s| s.execute([row]))
+            .map(drop)
+            .map_err(StoreError::sqlite(&self.path, operation))
+    }
+}

@@ -1,0 +1,10 @@
+//! `embeddings_queue`, Chroma's write-ahead log: operations, and the rows that hold them.
+
+mod operation;
+mod payload;
+mod read;
+mod write;
+
+pub use operation::{Operation, OperationKind, Patch};
+pub(crate) use read::{QueueReader, check_vector};
+pub(crate) use write::QueueWriter;

@@ -1,0 +1,93 @@
+//! The JSON in `embeddings_queue.metadata`.
+
+use serde_json::{Map, Value};
+
+use super::Patch;
+use crate::metadata::{DOCUMENT_KEY, MetadataValue};
+
+/// Reads a payload. NULL means no change; a null value deletes its key.
+pub(super) fn decode(text: Option<&str>) -> Result<Patch, String> {
+    let Some(text) = text else {
+        return Ok(Patch::new());
+    };
+    let value: Value = serde_json::from_str(text)
+        .map_err(|error| format!("its metadata is not JSON (NaN and Infinity are not): {error}"))?;
+    let Value::Object(entries) = value else {
+        return Err("its metadata is not a JSON object".to_owned());
+    };
+    entries
+        .into_iter()
+        .map(|(key, value)| match value {
+            Value::Null => Ok((key, None)),
+            value => match MetadataValue::from_json(value) {
+                Ok(value) => Ok((key, Some(value))),
+                Err(reason) => Err(format!("its metadata key `{key}` holds {reason}")),
+            },
+        })
+        .collect()
+}
+
+/// Writes a payload; no change is `{}`, as chromadb 1.x has it (0.x reads it as well).
+///
+/// chromadb 0.x logs a removed document as null; on such a row every call of 1.x panics. By the
+/// time a row is written the removal is applied, so the key is left out.
+pub(super) fn encode(patch: &Patch) -> String {
+    let entries: Map<String, Value> = patch
+        .iter()
+        .filter(|(key, value)| value.is_some() || key != DOCUMENT_KEY)
+        .map(|(key, value)| {
+            (
+                key.clone(),
+                value.as_ref().map_or(Value::Null, MetadataValue::to_json),
+            )
+        })
+        .collect();
+    Value::Object(entries).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::metadata::Scalar;
+
+    #[test]
+    fn nan_is_named() {
+        let error = decode(Some(r#"{"a": NaN}"#)).unwrap_err();
+        assert!(error.contains("NaN"), "{error}");
+    }
+
+    #[test]
+    fn a_removed_document_is_not_logged() {
+        let patch = vec![(DOCUMENT_KEY.to_owned(), None), ("a".to_owned(), None)];
+        assert_eq!(encode(&patch), r#"{"a":null}"#);
+    }
+
+    #[test]
+    fn mixed_and_nested_values_are_refused() {
+        for text in [
+            r#"{"a": [1, "x"]}"#,
+            r#"{"a": []}"#,
+            r#"{"a": {"b": 1}}"#,
+            "[]",
+            "3",
+        ] {
+            assert!(decode(Some(text)).is_err(), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn scalars_round_trip(key in ".*", int: i64, float in -1e300..1e300, text in ".*", flag: bool) {
+            let patch: Patch = vec![
+                (format!("i{key}"), Some(int.into())),
+                (format!("f{key}"), Some(MetadataValue::Scalar(Scalar::Float(float)))),
+                (format!("s{key}"), Some(text.as_str().into())),
+                (format!("b{key}"), Some(flag.into())),
+                (format!("n{key}"), None),
+            ];
+            prop_assert_eq!(decode(Some(&encode(&patch))), Ok(patch));
+        }
+    }
+}

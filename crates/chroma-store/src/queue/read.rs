@@ -1,0 +1,144 @@
+//! Reads rows of the log.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, Row};
+
+use super::{Operation, OperationKind, payload};
+use crate::{Collection, StoreError, StoreResult};
+
+/// A row of the log.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct QueueRow {
+    pub(crate) seq: i64,
+    pub(crate) operation: Operation,
+}
+
+/// Reads the rows of one collection.
+#[derive(Debug)]
+pub(crate) struct QueueReader<'c> {
+    connection: &'c Connection,
+    path: PathBuf,
+    topic: String,
+    collection: String,
+    vector_bytes: Option<usize>,
+}
+
+impl<'c> QueueReader<'c> {
+    pub(crate) fn new(connection: &'c Connection, path: &Path, collection: &Collection) -> Self {
+        Self {
+            connection,
+            path: path.to_path_buf(),
+            topic: collection.topic(),
+            collection: collection.name.clone(),
+            vector_bytes: collection.vector_bytes(),
+        }
+    }
+
+    /// Hands every row with `after < seq_id <= upto` to `visit`, in order, one at a time.
+    pub(crate) fn for_each(
+        &self,
+        after: u64,
+        upto: u64,
+        mut visit: impl FnMut(QueueRow) -> StoreResult<()>,
+    ) -> StoreResult<()> {
+        let failed = || StoreError::sqlite(&self.path, "read embeddings_queue");
+        let mut statement = self
+            .connection
+            .prepare_cached(
+                "SELECT seq_id, operation, id, vector, encoding, metadata FROM embeddings_queue
+                 WHERE topic = ?1 AND seq_id > ?2 AND seq_id <= ?3 ORDER BY seq_id",
+            )
+            .map_err(failed())?;
+        let mut rows = statement
+            .query(rusqlite::params![self.topic, clamp(after), clamp(upto)])
+            .map_err(failed())?;
+        while let Some(row) = rows.next().map_err(failed())? {
+            visit(self.decode(row)?)?;
+        }
+        Ok(())
+    }
+
+    /// The vector of row `seq`, checked.
+    pub(crate) fn vector(&self, seq: i64, id: &str) -> StoreResult<Option<Vec<u8>>> {
+        let vector: Option<Vec<u8>> = self
+            .connection
+            .prepare_cached("SELECT vector FROM embeddings_queue WHERE seq_id = ?1")
+            .and_then(|mut s| s.query_row([seq], |row| row.get(0)))
+            .map_err(StoreError::sqlite(&self.path, "read a queued vector"))?;
+        vector.map(|bytes| self.checked(id, bytes)).transpose()
+    }
+
+    fn decode(&self, row: &Row<'_>) -> StoreResult<QueueRow> {
+        let failed = || StoreError::sqlite(&self.path, "read embeddings_queue");
+        let seq: i64 = row.get(0).map_err(failed())?;
+        let bad = |detail: String| StoreError::QueueRow {
+            path: self.path.clone(),
+            seq,
+            detail,
+        };
+        let code: i64 = row.get(1).map_err(|error| bad(error.to_string()))?;
+        let kind = OperationKind::from_code(code)
+            .ok_or_else(|| bad(format!("unknown operation code {code}")))?;
+        let id: String = row.get(2).map_err(|error| bad(error.to_string()))?;
+        let vector: Option<Vec<u8>> = row.get(3).map_err(|error| bad(error.to_string()))?;
+        let encoding: Option<String> = row.get(4).map_err(|error| bad(error.to_string()))?;
+        let metadata: Option<String> = row.get(5).map_err(|error| bad(error.to_string()))?;
+        if vector.is_some() && encoding.as_deref() != Some("FLOAT32") {
+            return Err(bad(format!(
+                "vector encoding {encoding:?}, FLOAT32 expected"
+            )));
+        }
+        let vector = vector.map(|bytes| self.checked(&id, bytes)).transpose()?;
+        let patch = payload::decode(metadata.as_deref()).map_err(bad)?;
+        Ok(QueueRow {
+            seq,
+            operation: Operation {
+                kind,
+                id,
+                vector,
+                patch,
+            },
+        })
+    }
+
+    fn checked(&self, id: &str, bytes: Vec<u8>) -> StoreResult<Vec<u8>> {
+        check_vector(&self.collection, id, &bytes, self.vector_bytes)?;
+        Ok(bytes)
+    }
+}
+
+/// A vector has the collection's length, and only finite elements.
+pub(crate) fn check_vector(
+    collection: &str,
+    id: &str,
+    bytes: &[u8],
+    expected: Option<usize>,
+) -> StoreResult<()> {
+    let expected = expected.unwrap_or(bytes.len().next_multiple_of(4).max(4));
+    if bytes.len() != expected {
+        return Err(StoreError::VectorLength {
+            collection: collection.to_owned(),
+            id: id.to_owned(),
+            found: bytes.len(),
+            expected,
+        });
+    }
+    let (elements, _) = bytes.as_chunks::<4>();
+    match elements
+        .iter()
+        .position(|element| !f32::from_le_bytes(*element).is_finite())
+    {
+        None => Ok(()),
+        Some(at) => Err(StoreError::NotFinite {
+            collection: collection.to_owned(),
+            id: id.to_owned(),
+            what: format!("vector element {at}"),
+        }),
+    }
+}
+
+/// `seq_id` is a signed 64-bit column.
+fn clamp(seq: u64) -> i64 {
+    i64::try_from(seq).unwrap_or(i64::MAX)
+}

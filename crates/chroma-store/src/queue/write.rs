@@ -1,0 +1,95 @@
+//! Appends rows to the log.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, params};
+
+use super::{Operation, Patch, payload};
+use crate::collection::decode_seq;
+use crate::{Collection, StoreError, StoreResult};
+
+/// The highest sequence number known anywhere in the database: in the log, or as the progress of
+/// any segment. New rows must be above it, else every reader silently drops them.
+fn last_seq(connection: &Connection, path: &Path) -> StoreResult<u64> {
+    let failed = || StoreError::sqlite(path, "read the last sequence number");
+    let logged: Option<i64> = connection
+        .query_row("SELECT max(seq_id) FROM embeddings_queue", [], |row| {
+            row.get(0)
+        })
+        .map_err(failed())?;
+    let applied: Vec<u64> = connection
+        .prepare_cached("SELECT seq_id FROM max_seq_id")
+        .and_then(|mut s| {
+            s.query_map([], |row| decode_seq(row.get_ref(0)?))?
+                .collect()
+        })
+        .map_err(failed())?;
+    let logged = logged.and_then(|seq| u64::try_from(seq).ok()).unwrap_or(0);
+    Ok(applied.into_iter().fold(logged, u64::max))
+}
+
+/// Appends one collection's operations inside the caller's transaction.
+#[derive(Debug)]
+pub(crate) struct QueueWriter<'c> {
+    connection: &'c Connection,
+    path: PathBuf,
+    topic: String,
+    last: u64,
+}
+
+impl<'c> QueueWriter<'c> {
+    pub(crate) fn new(
+        connection: &'c Connection,
+        path: &Path,
+        collection: &Collection,
+    ) -> StoreResult<Self> {
+        let last = last_seq(connection, path)?;
+        Ok(Self {
+            connection,
+            path: path.to_path_buf(),
+            topic: collection.topic(),
+            last,
+        })
+    }
+
+    /// The last sequence number given out.
+    pub(crate) fn last(&self) -> u64 {
+        self.last
+    }
+
+    /// Goes back to `seq` after a rollback.
+    pub(crate) fn rewind(&mut self, seq: u64) {
+        self.last = seq;
+    }
+
+    /// Appends an operation with `patch` as its payload; gives its sequence number.
+    pub(crate) fn append(&mut self, operation: &Operation, patch: &Patch) -> StoreResult<u64> {
+        let seq = self.last + 1;
+        let column = i64::try_from(seq).map_err(|_| StoreError::Damaged {
+            path: self.path.clone(),
+            detail: format!("sequence number {seq} is beyond SQLite's integers"),
+        })?;
+        let encoding = operation.vector.is_some().then_some("FLOAT32");
+        // created_at takes its DEFAULT: chromadb 1.x skips rows whose text it cannot parse.
+        self.connection
+            .prepare_cached(
+                "INSERT INTO embeddings_queue
+                 (seq_id, operation, topic, id, vector, encoding, metadata)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            )
+            .and_then(|mut statement| {
+                statement.execute(params![
+                    column,
+                    operation.kind.code(),
+                    self.topic,
+                    operation.id,
+                    operation.vector,
+                    encoding,
+                    payload::encode(patch),
+                ])
+            })
+            .map_err(StoreError::sqlite(&self.path, "append to embeddings_queue"))?;
+        self.last = seq;
+        Ok(seq)
+    }
+}

@@ -1,0 +1,161 @@
+//! The four schema levels and how a database tells which one it has.
+
+use std::fmt;
+use std::path::Path;
+use std::str::FromStr;
+
+use rusqlite::Connection;
+use serde::{Deserialize, Serialize};
+
+use crate::{StoreError, StoreResult};
+
+/// A schema level: the set of migrations that a family of chromadb versions applies.
+///
+/// A merge keeps the level of its base; nothing here ever migrates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum SchemaLevel {
+    /// chromadb 0.5.6 to 0.6.3.
+    L06,
+    /// chromadb 1.0.0 to 1.2.2.
+    L10,
+    /// chromadb 1.3.0 to 1.4.1.
+    L13,
+    /// chromadb 1.5.0 and later.
+    L15,
+}
+
+impl SchemaLevel {
+    /// All levels, oldest first.
+    pub const ALL: [Self; 4] = [Self::L06, Self::L10, Self::L13, Self::L15];
+
+    /// The level's name, `L06` to `L15`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::L06 => "L06",
+            Self::L10 => "L10",
+            Self::L13 => "L13",
+            Self::L15 => "L15",
+        }
+    }
+
+    /// The chromadb versions that write this level.
+    pub fn versions(self) -> &'static str {
+        match self {
+            Self::L06 => "0.5.6 to 0.6.3",
+            Self::L10 => "1.0.0 to 1.2.2",
+            Self::L13 => "1.3.0 to 1.4.1",
+            Self::L15 => "1.5.0 and later",
+        }
+    }
+
+    /// Last migration of (sysdb, metadb, embeddings_queue).
+    pub(crate) fn last_migrations(self) -> [(&'static str, u32); 3] {
+        let (sysdb, metadb) = match self {
+            Self::L06 => (9, 4),
+            Self::L10 => (9, 5),
+            Self::L13 => (10, 5),
+            Self::L15 => (10, 6),
+        };
+        [
+            ("sysdb", sysdb),
+            ("metadb", metadb),
+            ("embeddings_queue", 2),
+        ]
+    }
+
+    /// Sequence numbers are 8-byte big-endian blobs before metadb migration 5, integers after.
+    pub(crate) fn seq_is_blob(self) -> bool {
+        self == Self::L06
+    }
+
+    /// Whether `embedding_metadata_array` exists.
+    pub(crate) fn has_arrays(self) -> bool {
+        self == Self::L15
+    }
+
+    /// Whether `collections.schema_str` exists.
+    pub(crate) fn has_schema_column(self) -> bool {
+        self >= Self::L13
+    }
+}
+
+impl fmt::Display for SchemaLevel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for SchemaLevel {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL
+            .into_iter()
+            .find(|level| level.name().eq_ignore_ascii_case(text))
+            .ok_or_else(|| format!("`{text}` is not a schema level; there are L06, L10, L13, L15"))
+    }
+}
+
+/// Reads the level off the `migrations` table.
+pub(crate) fn detect(connection: &Connection, path: &Path) -> StoreResult<SchemaLevel> {
+    let unknown = |detail: String| StoreError::UnknownSchema {
+        path: path.to_path_buf(),
+        detail,
+    };
+    refuse_code_in_schema(connection, path)?;
+    let mut statement = match connection
+        .prepare("SELECT dir, max(version), count(*) FROM migrations GROUP BY dir")
+    {
+        Ok(statement) => statement,
+        Err(error) => {
+            return Err(
+                match StoreError::sqlite(path, "read the migrations")(error) {
+                    damaged @ StoreError::Damaged { .. } => damaged,
+                    _ => unknown("the table of migrations is missing".to_owned()),
+                },
+            );
+        }
+    };
+    let found: Vec<(String, u32, u32)> = statement
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .and_then(Iterator::collect)
+        .map_err(StoreError::sqlite(path, "read the migrations"))?;
+    SchemaLevel::ALL
+        .into_iter()
+        .find(|level| {
+            let wanted = level.last_migrations();
+            found.len() == wanted.len()
+                && wanted.iter().all(|(dir, version)| {
+                    // Versions are dense from 1, so the count equals the last one.
+                    found
+                        .iter()
+                        .any(|row| row == &((*dir).to_owned(), *version, *version))
+                })
+        })
+        .ok_or_else(|| {
+            let rows: Vec<_> = found
+                .iter()
+                .map(|(dir, version, _)| format!("{dir} {version}"))
+                .collect();
+            unknown(format!("migrations {}", rows.join(", ")))
+        })
+}
+
+/// Chroma has no triggers and no views; a foreign one would run on our writes.
+fn refuse_code_in_schema(connection: &Connection, path: &Path) -> StoreResult<()> {
+    let names: Vec<String> = connection
+        .prepare("SELECT name FROM sqlite_schema WHERE type IN ('trigger', 'view') LIMIT 3")
+        .and_then(|mut statement| statement.query_map([], |row| row.get(0))?.collect())
+        .map_err(StoreError::sqlite(path, "read the schema"))?;
+    if names.is_empty() {
+        return Ok(());
+    }
+    let detail = format!(
+        "it has triggers or views, which Chroma never makes: {}",
+        names.join(", ")
+    );
+    Err(StoreError::UnknownSchema {
+        path: path.to_path_buf(),
+        detail,
+    })
+}

@@ -1,0 +1,10 @@
+//! Chroma's schema levels: recognising them, and making an empty directory at one of them.
+
+mod create;
+mod level;
+mod migrations;
+
+pub use create::{CreateOptions, NewIds, create, create_like};
+pub use level::SchemaLevel;
+pub(crate) use level::detect;
+pub(crate) use migrations::migrations;

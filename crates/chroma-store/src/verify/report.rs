@@ -1,0 +1,150 @@
+//! What a verification found.
+
+use std::fmt;
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::{SchemaLevel, Space, StoreError, StoreResult};
+
+/// How much is checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum VerifyLevel {
+    /// What costs little: SQLite's quick check, segments, progress, headers and sizes.
+    Quick,
+    /// Everything: all rows, all index bytes, full text against documents.
+    Full,
+}
+
+/// How bad a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Chroma makes such directories itself and lives with it.
+    Warning,
+    /// Readers would get wrong answers, lose writes, or crash.
+    Error,
+}
+
+/// One finding.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// How bad it is.
+    pub severity: Severity,
+    /// The invariant that it breaks, `I1` to `I12`.
+    pub invariant: &'static str,
+    /// The collection, if it is about one.
+    pub collection: Option<String>,
+    /// What was found.
+    pub detail: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.invariant)?;
+        if let Some(collection) = &self.collection {
+            write!(f, "collection `{collection}`: ")?;
+        }
+        f.write_str(&self.detail)
+    }
+}
+
+/// A collection as the verification saw it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CheckedCollection {
+    /// Its name.
+    pub name: String,
+    /// Records in the metadata segment.
+    pub records: u64,
+    /// Elements per vector.
+    pub dimension: Option<u32>,
+    /// Distance space.
+    pub space: Space,
+}
+
+/// The outcome of a verification.
+#[derive(Debug, Clone, Serialize)]
+pub struct VerifyReport {
+    /// The schema level.
+    pub schema_level: SchemaLevel,
+    /// All collections, by name.
+    pub collections: Vec<CheckedCollection>,
+    /// All findings.
+    pub problems: Vec<Problem>,
+}
+
+impl VerifyReport {
+    pub(super) fn new(schema_level: SchemaLevel) -> Self {
+        Self {
+            schema_level,
+            collections: Vec::new(),
+            problems: Vec::new(),
+        }
+    }
+
+    pub(super) fn error(
+        &mut self,
+        invariant: &'static str,
+        collection: Option<&str>,
+        detail: impl Into<String>,
+    ) {
+        self.push(Severity::Error, invariant, collection, detail.into());
+    }
+
+    pub(super) fn warn(
+        &mut self,
+        invariant: &'static str,
+        collection: Option<&str>,
+        detail: impl Into<String>,
+    ) {
+        self.push(Severity::Warning, invariant, collection, detail.into());
+    }
+
+    fn push(
+        &mut self,
+        severity: Severity,
+        invariant: &'static str,
+        collection: Option<&str>,
+        detail: String,
+    ) {
+        let collection = collection.map(str::to_owned);
+        self.problems.push(Problem {
+            severity,
+            invariant,
+            collection,
+            detail,
+        });
+    }
+
+    /// Whether there is no finding of error severity.
+    pub fn is_sound(&self) -> bool {
+        self.problems
+            .iter()
+            .all(|problem| problem.severity == Severity::Warning)
+    }
+
+    /// The collection `name`, if it is there.
+    pub fn collection(&self, name: &str) -> Option<&CheckedCollection> {
+        self.collections
+            .iter()
+            .find(|collection| collection.name == name)
+    }
+
+    /// The report, or its findings as an error.
+    ///
+    /// # Errors
+    /// `Inconsistent` when there is a finding of error severity.
+    pub fn into_sound(self, dir: &Path) -> StoreResult<Self> {
+        if self.is_sound() {
+            return Ok(self);
+        }
+        let problems = self
+            .problems
+            .into_iter()
+            .filter(|problem| problem.severity == Severity::Error);
+        Err(StoreError::Inconsistent {
+            path: dir.to_path_buf(),
+            problems: problems.collect(),
+        })
+    }
+}
