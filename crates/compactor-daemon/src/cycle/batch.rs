@@ -1,0 +1,345 @@
+//! The runs of a cycle, and the one place that settles them: COMPLETED and acknowledged, FAILED
+//! and given back or dead-lettered, or given back untouched.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use chroma_store::Effects;
+use compactor_core::manifest::AppliedRun;
+use compactor_core::message::CompactionMessage;
+use compactor_core::ports::{Completion, Delivery};
+use compactor_core::{CollectionName, Fence, RunId, Version};
+
+use super::{Context, Outcome, Step};
+use crate::inbox::ReceivedRun;
+use crate::patience::persist;
+use crate::{Published, RunError};
+
+/// One run, with every delivery of its message that is in the batch.
+struct Entry {
+    message: CompactionMessage,
+    deliveries: Vec<Delivery>,
+    delta: Option<PathBuf>,
+    effects: Option<Effects>,
+    settled: bool,
+}
+
+pub(super) struct Batch<'c> {
+    context: &'c Context,
+    collection: CollectionName,
+    entries: Vec<Entry>,
+    outcome: Outcome,
+}
+
+impl<'c> Batch<'c> {
+    /// Deliveries of the same run become one entry: the queue delivers at least once.
+    pub(super) fn new(
+        context: &'c Context,
+        collection: CollectionName,
+        runs: Vec<ReceivedRun>,
+    ) -> Self {
+        let mut entries: Vec<Entry> = Vec::new();
+        for ReceivedRun { message, delivery } in runs {
+            match entries
+                .iter_mut()
+                .find(|entry| entry.message.key == message.key)
+            {
+                Some(entry) => entry.deliveries.push(delivery),
+                None => entries.push(Entry {
+                    message,
+                    deliveries: vec![delivery],
+                    delta: None,
+                    effects: None,
+                    settled: false,
+                }),
+            }
+        }
+        Self {
+            context,
+            collection,
+            entries,
+            outcome: Outcome::default(),
+        }
+    }
+
+    pub(super) fn collection(&self) -> &CollectionName {
+        &self.collection
+    }
+
+    pub(super) fn outcome(&self) -> Outcome {
+        self.outcome
+    }
+
+    pub(super) fn is_settled(&self) -> bool {
+        self.entries.iter().all(|entry| entry.settled)
+    }
+
+    /// Runs that still need their delta, with their place in the batch.
+    pub(super) fn open(&self) -> impl Iterator<Item = (usize, &CompactionMessage)> {
+        let open = self
+            .entries
+            .iter()
+            .enumerate()
+            .filter(|(_, entry)| !entry.settled);
+        open.map(|(at, entry)| (at, &entry.message))
+    }
+
+    /// The fetched deltas, with their place in the batch.
+    pub(super) fn deltas(&self) -> Vec<(usize, PathBuf)> {
+        let open = self
+            .entries
+            .iter()
+            .enumerate()
+            .filter(|(_, entry)| !entry.settled);
+        open.filter_map(|(at, entry)| Some((at, entry.delta.clone()?)))
+            .collect()
+    }
+
+    pub(super) fn run_ids(&self) -> Vec<RunId> {
+        self.open()
+            .map(|(_, message)| message.key.run_id.clone())
+            .collect()
+    }
+
+    /// What each open run did to the records, for the manifest.
+    pub(super) fn applied(&self) -> Vec<AppliedRun> {
+        let open = self.entries.iter().filter(|entry| !entry.settled);
+        open.filter_map(|entry| {
+            let effects = entry.effects?;
+            Some(AppliedRun {
+                run_id: entry.message.key.run_id.clone(),
+                added: effects.added,
+                updated: effects.updated,
+                deleted: effects.deleted,
+                merged: effects.merged,
+            })
+        })
+        .collect()
+    }
+
+    /// Marks every run PROCESSING. For people: a failure is logged and does not stop the work.
+    pub(super) async fn start(&mut self) {
+        let ports = &self.context.ports;
+        for (_, message) in self.open() {
+            let at = ports.clock.wall();
+            let started = ports
+                .runs
+                .start(&message.key, &self.collection, &message.delta_prefix, at)
+                .await;
+            if let Err(error) = started {
+                tracing::warn!(run = %message.key.run_id, code = error.code(), %error, "cannot record the start");
+            }
+        }
+    }
+
+    /// Completes the runs that the published lineage contains already: delivered again after a
+    /// crash between swap and acknowledgement, or done by somebody else.
+    pub(super) async fn settle_applied(&mut self, base: Option<&Published>) {
+        let Some(base) = base else { return };
+        for at in 0..self.entries.len() {
+            let entry = &self.entries[at];
+            if entry.settled || !base.manifest.contains_run(&entry.message.key.run_id) {
+                continue;
+            }
+            let run_id = &entry.message.key.run_id;
+            let applied = base
+                .manifest
+                .runs
+                .iter()
+                .find(|applied| applied.run_id == *run_id);
+            // An older version counted it; the record, if it was written, keeps that figure.
+            let merged_vectors = applied.map_or(0, |applied| applied.merged);
+            let completion = Completion {
+                merged_vectors,
+                version: base.version.clone(),
+                fence: base.manifest.fence,
+                at: self.context.ports.clock.wall(),
+            };
+            tracing::info!(run = %run_id, version = %base.version, "already in the published lineage");
+            if let Err(error) = self.complete_one(at, &completion).await {
+                tracing::warn!(code = error.code(), %error, "cannot record a completed run; it comes back");
+            }
+        }
+    }
+
+    pub(super) async fn accept_deltas(&mut self, fetched: Vec<(usize, Result<PathBuf, RunError>)>) {
+        for (at, outcome) in fetched {
+            match outcome {
+                Ok(dir) => self.entries[at].delta = Some(dir),
+                Err(error) => self.fail(at, &error).await,
+            }
+        }
+    }
+
+    pub(super) async fn accept_effects(&mut self, merged: Vec<(usize, Result<Effects, RunError>)>) {
+        for (at, outcome) in merged {
+            match outcome {
+                Ok(effects) => self.entries[at].effects = Some(effects),
+                Err(error) => self.fail(at, &error).await,
+            }
+        }
+    }
+
+    /// Records and acknowledges every open run: the pointer names a version that contains them.
+    pub(super) async fn complete(
+        &mut self,
+        version: &Version,
+        fence: Fence,
+    ) -> Result<(), RunError> {
+        self.outcome.published += 1;
+        let open: Vec<usize> = self.open().map(|(at, _)| at).collect();
+        for &at in &open {
+            let merged_vectors = self.entries[at].effects.map_or(0, |effects| effects.merged);
+            let completion = Completion {
+                merged_vectors,
+                version: version.clone(),
+                fence,
+                at: self.context.ports.clock.wall(),
+            };
+            // Not recorded means not acknowledged: the message comes back and finds itself applied.
+            if let Err(error) = self.record(at, &completion).await {
+                tracing::warn!(code = error.code(), %error, "cannot record a completed run; it comes back");
+                self.forget(at);
+            }
+        }
+        self.context
+            .hooks
+            .reached(Step::Recorded, &self.collection)?;
+        for &at in &open {
+            if !self.entries[at].settled {
+                self.acknowledge(at).await;
+            }
+        }
+        self.context
+            .hooks
+            .reached(Step::Acknowledged, &self.collection)
+    }
+
+    /// Gives every open run back; it may be received again after `delay`.
+    pub(super) async fn give_back(&mut self, delay: Duration) {
+        for at in 0..self.entries.len() {
+            if !self.entries[at].settled {
+                self.release(at, delay).await;
+            }
+        }
+    }
+
+    /// Fails every open run with an error that is not any single run's.
+    pub(super) async fn fail_open(&mut self, error: &RunError) {
+        tracing::error!(code = error.code(), error = %error.describe(), "the cycle failed");
+        for at in 0..self.entries.len() {
+            if !self.entries[at].settled {
+                self.fail(at, error).await;
+            }
+        }
+    }
+
+    /// Neither records nor acknowledges anything; visibility brings the messages back.
+    pub(super) fn leave(&mut self, error: &RunError) {
+        tracing::error!(code = error.code(), %error, "leaving the messages to the next attempt");
+        for at in 0..self.entries.len() {
+            self.forget(at);
+        }
+    }
+
+    /// FAILED, and back to the queue or, after the last receive, to the dead-letter queue.
+    async fn fail(&mut self, at: usize, error: &RunError) {
+        let (ports, settings) = (&self.context.ports, &self.context.settings);
+        let reason = error.describe();
+        let entry = &self.entries[at];
+        let run = &entry.message.key;
+        tracing::warn!(run = %run.run_id, error = %reason, "the run failed");
+        let now = ports.clock.wall();
+        if let Err(error) = persist(ports, settings, || {
+            ports.runs.fail(run, &self.collection, &reason, now)
+        })
+        .await
+        {
+            tracing::error!(run = %run.run_id, code = error.code(), %error, "cannot record the failure");
+        }
+        self.outcome.failed += 1;
+        let receives = entry
+            .deliveries
+            .iter()
+            .map(|delivery| delivery.receive_count)
+            .max();
+        let receives = receives.unwrap_or(1);
+        if receives < ports.queue.max_receives() {
+            let delay = settings
+                .backoff
+                .delay(receives.saturating_sub(1), ports.ids.fraction());
+            return self.release(at, delay).await;
+        }
+        for delivery in entry.deliveries.clone() {
+            if let Err(error) = ports.queue.dead_letter(&delivery, &reason).await {
+                // Its visibility ends, and the queue's own rule moves it.
+                tracing::error!(code = error.code(), %error, "cannot dead-letter a message");
+            }
+            self.context.held.let_go(&delivery.receipt);
+        }
+        self.entries[at].settled = true;
+    }
+
+    async fn complete_one(&mut self, at: usize, completion: &Completion) -> Result<(), RunError> {
+        if let Err(error) = self.record(at, completion).await {
+            self.forget(at);
+            return Err(error);
+        }
+        self.acknowledge(at).await;
+        Ok(())
+    }
+
+    async fn record(&self, at: usize, completion: &Completion) -> Result<(), RunError> {
+        let (ports, settings) = (&self.context.ports, &self.context.settings);
+        let run = &self.entries[at].message.key;
+        persist(ports, settings, || {
+            ports.runs.complete(run, &self.collection, completion)
+        })
+        .await?;
+        tracing::info!(
+            run = %run.run_id,
+            version = %completion.version,
+            merged = completion.merged_vectors,
+            "run completed"
+        );
+        Ok(())
+    }
+
+    async fn acknowledge(&mut self, at: usize) {
+        let (ports, settings) = (&self.context.ports, &self.context.settings);
+        for delivery in &self.entries[at].deliveries {
+            if let Err(error) =
+                persist(ports, settings, || ports.queue.delete(&delivery.receipt)).await
+            {
+                // It comes back, is found in the lineage, and is deleted then.
+                tracing::warn!(code = error.code(), %error, "cannot delete a message");
+            }
+            self.context.held.let_go(&delivery.receipt);
+        }
+        self.outcome.completed += 1;
+        self.entries[at].settled = true;
+    }
+
+    async fn release(&mut self, at: usize, delay: Duration) {
+        for delivery in &self.entries[at].deliveries {
+            self.context.held.let_go(&delivery.receipt);
+            if let Err(error) = self
+                .context
+                .ports
+                .queue
+                .release(&delivery.receipt, delay)
+                .await
+            {
+                tracing::warn!(code = error.code(), %error, "cannot give a message back; it returns when its visibility ends");
+            }
+        }
+        self.entries[at].settled = true;
+    }
+
+    fn forget(&mut self, at: usize) {
+        for delivery in &self.entries[at].deliveries {
+            self.context.held.let_go(&delivery.receipt);
+        }
+        self.entries[at].settled = true;
+    }
+}

@@ -1,0 +1,51 @@
+//! Fetching what a cycle works on: the deltas of its runs and the published snapshot.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use chroma_store::StoreError;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use super::Context;
+use super::batch::Batch;
+use crate::{Published, RunError, delta, snapshot};
+
+/// Fetches the delta of every open run; each has its own outcome.
+pub(super) async fn deltas(
+    context: &Context,
+    batch: &Batch<'_>,
+    scratch: &Path,
+) -> Result<Vec<(usize, Result<PathBuf, RunError>)>, RunError> {
+    let slots = Arc::new(Semaphore::new(context.settings.limits.transfers));
+    let mut transfers = JoinSet::new();
+    for (at, message) in batch.open() {
+        let (location, limits) = (message.location.clone(), context.settings.limits);
+        let (objects, slots) = (Arc::clone(&context.ports.objects), Arc::clone(&slots));
+        let dir = scratch.join(format!("delta-{at}"));
+        transfers.spawn(async move {
+            // The semaphore is never closed.
+            let _slot = slots.acquire().await;
+            let outcome = delta::fetch(objects.as_ref(), &location, &dir, &limits).await;
+            (at, outcome.map(|()| dir))
+        });
+    }
+    let mut fetched = Vec::new();
+    while let Some(outcome) = transfers.join_next().await {
+        fetched.push(outcome?);
+    }
+    Ok(fetched)
+}
+
+/// Downloads the published snapshot, if there is one, into the new folder `work`.
+pub(super) async fn base(
+    context: &Context,
+    base: Option<&Published>,
+    work: &Path,
+) -> Result<(), RunError> {
+    let Some(base) = base else { return Ok(()) };
+    tokio::fs::create_dir(work)
+        .await
+        .map_err(StoreError::from)?;
+    snapshot::download(&context.ports.objects, base, work, &context.settings.limits).await
+}

@@ -1,0 +1,163 @@
+//! Merge, close, verify: the work on Chroma directories, on a blocking thread.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use chroma_store::{
+    CheckedCollection, CloseOptions, ClosedStore, CreateOptions, Effects, NewIds, Open,
+    OpenOptions, SchemaLevel, Store, StoreError, StoredFile, create, create_like,
+};
+use compactor_core::CollectionName;
+
+use super::{Context, Step, StepHooks};
+use crate::{FirstSnapshot, RunError, Settings};
+
+/// A verified directory, ready to be uploaded.
+pub(super) struct Folded {
+    pub(super) store: ClosedStore,
+    pub(super) files: Vec<StoredFile>,
+    pub(super) rows: CheckedCollection,
+    pub(super) level: SchemaLevel,
+}
+
+/// What each delta did, by its place in the batch, and the result if any was applied.
+pub(super) type FoldOutcome = (Vec<(usize, Result<Effects, RunError>)>, Option<Folded>);
+
+/// Folds `deltas` into the directory `work`, which holds the published snapshot, or nothing when
+/// there is none.
+pub(super) async fn fold(
+    context: &Context,
+    collection: &CollectionName,
+    has_base: bool,
+    deltas: Vec<(usize, PathBuf)>,
+    work: &Path,
+) -> Result<FoldOutcome, RunError> {
+    let job = Job {
+        collection: collection.clone(),
+        settings: Arc::clone(&context.settings),
+        hooks: Arc::clone(&context.hooks),
+        ids: NewIds {
+            collection: context.ports.ids.uuid(),
+            vector_segment: context.ports.ids.uuid(),
+            metadata_segment: context.ports.ids.uuid(),
+        },
+        work: work.to_path_buf(),
+    };
+    let span = tracing::Span::current();
+    tokio::task::spawn_blocking(move || span.in_scope(|| job.run(has_base, deltas))).await?
+}
+
+struct Job {
+    collection: CollectionName,
+    settings: Arc<Settings>,
+    hooks: Arc<dyn StepHooks>,
+    ids: NewIds,
+    work: PathBuf,
+}
+
+impl Job {
+    fn run(self, has_base: bool, deltas: Vec<(usize, PathBuf)>) -> Result<FoldOutcome, RunError> {
+        let mut outcomes = Vec::new();
+        let (store, deltas) = if has_base {
+            (
+                Some(Store::open(&self.work, OpenOptions::default())?),
+                deltas,
+            )
+        } else {
+            self.begin(deltas, &mut outcomes)
+        };
+        let Some(mut store) = store else {
+            return Ok((outcomes, None));
+        };
+        let (places, dirs): (Vec<usize>, Vec<PathBuf>) = deltas.into_iter().unzip();
+        let name = self.collection.as_str();
+        let report = store.merge(name, &dirs, self.settings.merge)?;
+        self.hooks.reached(Step::Merged, &self.collection)?;
+        let results = report.outcomes.into_iter().map(|outcome| {
+            outcome
+                .result
+                .map(|(_, effects)| effects)
+                .map_err(RunError::from)
+        });
+        outcomes.extend(places.into_iter().zip(results));
+        if outcomes.iter().all(|(_, result)| result.is_err()) {
+            return Ok((outcomes, None));
+        }
+        let close = CloseOptions {
+            wait: self.settings.close_wait,
+            ..CloseOptions::default()
+        };
+        let store = store.close(&close)?;
+        self.hooks.reached(Step::Closed, &self.collection)?;
+        let verified = store.verify(self.settings.verify)?;
+        let level = verified.schema_level;
+        let rows = verified.collection(name).cloned();
+        let rows = rows
+            .filter(|rows| rows.records == report.records_after)
+            .ok_or(StoreError::NotConserved {
+                collection: name.to_owned(),
+                found: verified.collection(name).map_or(0, |rows| rows.records),
+                expected: report.records_after,
+            })?;
+        let files = store.files()?;
+        self.hooks.reached(Step::Verified, &self.collection)?;
+        Ok((
+            outcomes,
+            Some(Folded {
+                store,
+                files,
+                rows,
+                level,
+            }),
+        ))
+    }
+
+    /// Makes the first snapshot after the first delta that can be read; those that cannot are out.
+    fn begin(
+        &self,
+        deltas: Vec<(usize, PathBuf)>,
+        outcomes: &mut Vec<(usize, Result<Effects, RunError>)>,
+    ) -> (Option<Store<Open>>, Vec<(usize, PathBuf)>) {
+        let mut rest = deltas.into_iter();
+        while let Some((place, dir)) = rest.next() {
+            match self.begin_like(&dir) {
+                Ok(store) => {
+                    return (
+                        Some(store),
+                        std::iter::once((place, dir)).chain(rest).collect(),
+                    );
+                }
+                Err(error) => outcomes.push((place, Err(error.into()))),
+            }
+        }
+        (None, Vec::new())
+    }
+
+    fn begin_like(&self, delta: &Path) -> Result<Store<Open>, StoreError> {
+        let name = self.collection.as_str();
+        match self.settings.first {
+            FirstSnapshot::LikeDelta => create_like(&self.work, delta, name, self.ids),
+            FirstSnapshot::AtLevel(level) => {
+                let report = chroma_store::verify(delta, chroma_store::VerifyLevel::Quick)?;
+                let model =
+                    report
+                        .collection(name)
+                        .ok_or_else(|| StoreError::CollectionMissing {
+                            path: delta.to_path_buf(),
+                            name: name.to_owned(),
+                            available: report
+                                .collections
+                                .iter()
+                                .map(|found| found.name.clone())
+                                .collect(),
+                        })?;
+                let options = CreateOptions {
+                    collection: name.to_owned(),
+                    space: model.space,
+                    level,
+                };
+                create(&self.work, &options, self.ids)
+            }
+        }
+    }
+}

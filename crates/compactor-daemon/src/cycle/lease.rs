@@ -1,0 +1,173 @@
+//! The collection's lease during a cycle: taken, renewed in the background, given back.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use compactor_core::lease::{HeldLease, LeaseTerm};
+use compactor_core::ports::{Acquired, WallTime};
+use compactor_core::{CollectionName, Fence};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::Context;
+use crate::patience::persist;
+use crate::{Ports, RunError};
+
+/// The answer to asking for a lease.
+pub(super) enum Acquisition {
+    /// It is ours.
+    Held(Lease),
+    /// It is another's; ask again after this time.
+    Busy(Duration),
+}
+
+/// A held lease. Dropping it stops the renewal and lets it expire.
+pub(super) struct Lease {
+    collection: CollectionName,
+    owner: Uuid,
+    fence: Fence,
+    held: Arc<Mutex<HeldLease>>,
+    lost: CancellationToken,
+    renewal: tokio::task::JoinHandle<()>,
+}
+
+pub(super) async fn acquire(
+    context: &Context,
+    collection: &CollectionName,
+) -> Result<Acquisition, RunError> {
+    let (ports, settings) = (&context.ports, &context.settings);
+    let owner = ports.ids.uuid();
+    let before = ports.clock.monotonic();
+    let term = settings.lease;
+    let acquired = persist(ports, settings, || {
+        ports.leases.acquire(collection, owner, term.term())
+    })
+    .await?;
+    if let Acquired::Busy { expires, .. } = acquired {
+        return Ok(Acquisition::Busy(wait_for(expires, ports, &term)));
+    }
+    // A fence after the lock: gaps do no harm, and a later holder always has a greater one.
+    let fence = persist(ports, settings, || ports.leases.next_fence(collection)).await?;
+    let held = Arc::new(Mutex::new(HeldLease::granted(before, &term)));
+    let lost = CancellationToken::new();
+    let renewal = tokio::spawn(keep(
+        ports.clone(),
+        collection.clone(),
+        owner,
+        term,
+        Arc::clone(&held),
+        lost.clone(),
+    ));
+    Ok(Acquisition::Held(Lease {
+        collection: collection.clone(),
+        owner,
+        fence,
+        held,
+        lost,
+        renewal,
+    }))
+}
+
+/// Until the holder's lease ends, but not longer than a term, with jitter against all waiting
+/// workers coming at once.
+fn wait_for(expires: WallTime, ports: &Ports, term: &LeaseTerm) -> Duration {
+    let micros = u64::try_from(expires.0.saturating_sub(ports.clock.wall().0)).unwrap_or(0);
+    let remaining = Duration::from_micros(micros).min(term.term());
+    remaining + term.swap_budget().mul_f64(ports.ids.fraction())
+}
+
+async fn keep(
+    ports: Ports,
+    collection: CollectionName,
+    owner: Uuid,
+    term: LeaseTerm,
+    held: Arc<Mutex<HeldLease>>,
+    lost: CancellationToken,
+) {
+    loop {
+        let lease = *lock(&held);
+        let now = ports.clock.monotonic();
+        if lease.remaining(now).is_zero() {
+            return lost.cancel();
+        }
+        // After a failed renewal: again soon, as long as the lease lasts.
+        let wait = lease.until_renewal(now).max(term.renew_every() / 10);
+        ports.clock.sleep(wait.min(lease.remaining(now))).await;
+        let before = ports.clock.monotonic();
+        match ports.leases.renew(&collection, owner, term.term()).await {
+            Ok(true) => *lock(&held) = HeldLease::granted(before, &term),
+            Ok(false) => return lost.cancel(),
+            Err(error) => {
+                tracing::warn!(%collection, code = error.code(), %error, "cannot renew the lease");
+            }
+        }
+    }
+}
+
+fn lock(held: &Mutex<HeldLease>) -> std::sync::MutexGuard<'_, HeldLease> {
+    // The value is replaced whole.
+    held.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Lease {
+    pub(super) fn fence(&self) -> Fence {
+        self.fence
+    }
+
+    /// Runs work that may be dropped at any moment: when the daemon stops, or the lease is lost.
+    pub(super) async fn abandonable<T>(
+        &self,
+        context: &Context,
+        work: impl Future<Output = Result<T, RunError>>,
+    ) -> Result<T, RunError> {
+        tokio::select! {
+            biased;
+            () = context.stop.cancelled() => Err(RunError::Stopping),
+            () = self.lost.cancelled() => Err(self.lost()),
+            outcome = work => outcome,
+        }
+    }
+
+    /// Renews at once and checks that there is time for a swap.
+    pub(super) async fn renew_for_swap(&self, context: &Context) -> Result<(), RunError> {
+        let (ports, term) = (&context.ports, &context.settings.lease);
+        let before = ports.clock.monotonic();
+        let renewed = persist(ports, &context.settings, || {
+            ports
+                .leases
+                .renew(&self.collection, self.owner, term.term())
+        })
+        .await?;
+        let lease = HeldLease::granted(before, term);
+        if !renewed || !lease.may_swap(ports.clock.monotonic()) {
+            return Err(self.lost());
+        }
+        *lock(&self.held) = lease;
+        Ok(())
+    }
+
+    pub(super) async fn release(self, context: &Context) {
+        self.renewal.abort();
+        if let Err(error) = context
+            .ports
+            .leases
+            .release(&self.collection, self.owner)
+            .await
+        {
+            // It expires by itself.
+            tracing::warn!(code = error.code(), %error, "cannot release the lease");
+        }
+    }
+
+    fn lost(&self) -> RunError {
+        RunError::LeaseLost {
+            collection: self.collection.to_string(),
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.renewal.abort();
+    }
+}

@@ -1,0 +1,194 @@
+//! The way of one batch: receive → lease → resolve → fetch → merge → close → verify → upload →
+//! swap → record → acknowledge → release.
+//!
+//! Each step takes what the one before returned. Up to the swap everything can be abandoned at any
+//! moment; from the swap on nothing is. A process killed between two steps leaves a state from
+//! which the next one continues (invariant I4).
+
+mod batch;
+mod fetch;
+mod fold;
+mod lease;
+mod step;
+mod swap;
+mod upload;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chroma_store::StoreError;
+use compactor_core::CollectionName;
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+
+use crate::held::HeldMessages;
+use crate::inbox::ReceivedRun;
+use crate::{Ports, RunError, Scratch, Settings, snapshot};
+
+use batch::Batch;
+use lease::{Acquisition, Lease};
+use swap::Swapped;
+use upload::Upload;
+
+pub use step::{NoHooks, Step, StepHooks};
+
+/// What a cycle works with.
+#[derive(Clone)]
+pub(crate) struct Context {
+    pub(crate) ports: Ports,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) scratch: Arc<Scratch>,
+    pub(crate) held: HeldMessages,
+    pub(crate) hooks: Arc<dyn StepHooks>,
+    /// Cancelled when the daemon stops.
+    pub(crate) stop: CancellationToken,
+}
+
+/// What became of a batch.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Outcome {
+    /// Runs that are in the published lineage now.
+    pub(crate) completed: u64,
+    /// Attempts that failed; the message comes back or is in the dead-letter queue.
+    pub(crate) failed: u64,
+    /// Versions published.
+    pub(crate) published: u64,
+}
+
+/// Folds the runs of one collection and publishes them.
+///
+/// # Errors
+/// Only [`RunError::Killed`], from hooks: every other failure is recorded with its runs.
+pub(crate) async fn run(
+    context: Context,
+    collection: CollectionName,
+    runs: Vec<ReceivedRun>,
+) -> Result<Outcome, RunError> {
+    let span = tracing::info_span!("cycle", %collection, messages = runs.len());
+    let mut batch = Batch::new(&context, collection, runs);
+    take(&context, &mut batch).instrument(span).await?;
+    Ok(batch.outcome())
+}
+
+async fn take(context: &Context, batch: &mut Batch<'_>) -> Result<(), RunError> {
+    let collection = batch.collection().clone();
+    context.hooks.reached(Step::Received, &collection)?;
+    let lease = match lease::acquire(context, &collection).await {
+        Ok(Acquisition::Held(lease)) => lease,
+        Ok(Acquisition::Busy(wait)) => {
+            tracing::info!(?wait, "another worker holds the lease");
+            batch.give_back(wait).await;
+            return Ok(());
+        }
+        Err(error) => {
+            batch.fail_open(&error).await;
+            return Ok(());
+        }
+    };
+    context.hooks.reached(Step::Leased, &collection)?;
+    match fold_and_publish(context, batch, &lease).await {
+        Ok(()) => {}
+        Err(error @ RunError::Killed { .. }) => return Err(error),
+        Err(RunError::Stopping) => batch.give_back(Duration::ZERO).await,
+        // Whether the pointer moved is not known: the messages come back when their time is over,
+        // and whoever gets them finds out from the manifest.
+        Err(error @ RunError::SwapUnknown { .. }) => batch.leave(&error),
+        Err(error) => batch.fail_open(&error).await,
+    }
+    lease.release(context).await;
+    context.hooks.reached(Step::Released, &collection)
+}
+
+async fn fold_and_publish(
+    context: &Context,
+    batch: &mut Batch<'_>,
+    lease: &Lease,
+) -> Result<(), RunError> {
+    let scratch = context
+        .scratch
+        .folder(batch.collection().as_str())
+        .map_err(StoreError::from)?;
+    for attempt in 0..=context.settings.rebases {
+        if attempt == 0 {
+            batch.start().await;
+        }
+        let (work, first) = (
+            scratch.path().join(format!("snapshot-{attempt}")),
+            attempt == 0,
+        );
+        if try_once(context, batch, lease, scratch.path(), &work, first).await? {
+            return Ok(());
+        }
+        tracing::info!(
+            attempt,
+            "another writer moved the pointer first: starting from its version"
+        );
+    }
+    Err(RunError::Overtaken {
+        collection: batch.collection().to_string(),
+        times: context.settings.rebases + 1,
+    })
+}
+
+/// One attempt from the pointer as it is now; `false` when somebody else moved it meanwhile.
+async fn try_once(
+    context: &Context,
+    batch: &mut Batch<'_>,
+    lease: &Lease,
+    scratch: &Path,
+    work: &Path,
+    first: bool,
+) -> Result<bool, RunError> {
+    let collection = batch.collection().clone();
+    let objects = context.ports.objects.as_ref();
+    let base = lease
+        .abandonable(context, snapshot::resolve(objects, &collection))
+        .await?;
+    context.hooks.reached(Step::Resolved, &collection)?;
+    batch.settle_applied(base.as_ref()).await;
+    if first {
+        let fetched = lease
+            .abandonable(context, fetch::deltas(context, batch, scratch))
+            .await?;
+        batch.accept_deltas(fetched).await;
+    }
+    if batch.is_settled() {
+        return Ok(true);
+    }
+    lease
+        .abandonable(context, fetch::base(context, base.as_ref(), work))
+        .await?;
+    context.hooks.reached(Step::Fetched, &collection)?;
+    let folding = fold::fold(context, &collection, base.is_some(), batch.deltas(), work);
+    let (effects, folded) = lease.abandonable(context, folding).await?;
+    batch.accept_effects(effects).await;
+    let Some(folded) = folded else {
+        return Ok(true);
+    };
+    let upload = Upload::prepare(
+        context,
+        lease.fence(),
+        base.as_ref(),
+        batch.applied(),
+        folded,
+    )?;
+    lease.abandonable(context, upload.send(context)).await?;
+    context.hooks.reached(Step::Uploaded, &collection)?;
+    lease.renew_for_swap(context).await?;
+    match swap::swap(
+        context,
+        &upload,
+        base.map(|base| base.etag),
+        batch.run_ids(),
+    )
+    .await?
+    {
+        Swapped::Published(version) => {
+            context.hooks.reached(Step::Swapped, &collection)?;
+            batch.complete(&version, lease.fence()).await?;
+            Ok(true)
+        }
+        Swapped::Lost => Ok(false),
+    }
+}

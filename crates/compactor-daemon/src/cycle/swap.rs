@@ -1,0 +1,140 @@
+//! Moving the pointer. The decision is `compactor_core::swap::decide`; this module only asks and
+//! repeats. Once begun it is never cancelled, and it never deletes anything.
+
+use bytes::Bytes;
+use compactor_core::ports::{Attributes, Condition, ETag, Monotonic};
+use compactor_core::swap::{Attempt, Decision, PutResult, ReadBack, Seen, decide};
+use compactor_core::{CollectionName, Manifest, RunId, Version, keys};
+
+use super::Context;
+use super::upload::Upload;
+use crate::snapshot::{read_manifest, read_pointer};
+use crate::{Ports, RunError};
+
+/// How the swap ended.
+pub(super) enum Swapped {
+    /// The pointer names this version, whose lineage contains the batch.
+    Published(Version),
+    /// Somebody else moved the pointer; our version will never be named.
+    Lost,
+}
+
+/// Moves the pointer to the uploaded version, if it is still what it was when we read it.
+pub(super) async fn swap(
+    context: &Context,
+    upload: &Upload,
+    base: Option<ETag>,
+    runs: Vec<RunId>,
+) -> Result<Swapped, RunError> {
+    let swap = Swap {
+        context: context.clone(),
+        collection: upload.manifest().collection.clone(),
+        version: upload.manifest().version.clone(),
+        metadata: upload.metadata().clone(),
+        base,
+        runs,
+    };
+    // A task of its own: dropping the cycle's future must not stop it half-way.
+    tokio::spawn(swap.run()).await?
+}
+
+struct Swap {
+    context: Context,
+    collection: CollectionName,
+    version: Version,
+    metadata: Attributes,
+    base: Option<ETag>,
+    runs: Vec<RunId>,
+}
+
+impl Swap {
+    async fn run(self) -> Result<Swapped, RunError> {
+        let ports = &self.context.ports;
+        let budget = self.context.settings.lease.swap_budget();
+        let deadline = Monotonic(ports.clock.monotonic().0.saturating_add(budget));
+        let mut attempt = 0;
+        let mut put = Some(self.put(ports).await?);
+        loop {
+            let decision = match put {
+                Some(result) => match decide(result, None) {
+                    Decision::NeedsReadBack => decide(result, Some(self.read_back(ports).await)),
+                    decision => decision,
+                },
+                None => decide(PutResult::Unknown, Some(self.read_back(ports).await)),
+            };
+            match decision {
+                Decision::Committed => return Ok(Swapped::Published(self.version)),
+                Decision::Superseded { current } => return Ok(Swapped::Published(current)),
+                Decision::Lost { .. } => return Ok(Swapped::Lost),
+                Decision::RetrySame | Decision::Unknown | Decision::NeedsReadBack
+                    if ports.clock.monotonic() >= deadline =>
+                {
+                    return Err(RunError::SwapUnknown {
+                        collection: self.collection.to_string(),
+                        version: self.version.to_string(),
+                    });
+                }
+                Decision::RetrySame => {
+                    self.wait(ports, attempt).await;
+                    put = Some(self.put(ports).await?);
+                }
+                Decision::Unknown | Decision::NeedsReadBack => {
+                    self.wait(ports, attempt).await;
+                    put = None;
+                }
+            }
+            attempt += 1;
+        }
+    }
+
+    async fn put(&self, ports: &Ports) -> Result<PutResult, RunError> {
+        let condition = match &self.base {
+            Some(etag) => Condition::IfMatch(etag.clone()),
+            None => Condition::IfAbsent,
+        };
+        let body = Bytes::from(self.version.to_string());
+        let key = keys::pointer(&self.collection);
+        let answer = ports
+            .objects
+            .put(&key, body, condition, &self.metadata)
+            .await;
+        Ok(PutResult::of(answer)?)
+    }
+
+    async fn read_back(&self, ports: &Ports) -> ReadBack {
+        let objects = ports.objects.as_ref();
+        let pointer = match read_pointer(objects, &self.collection).await {
+            Ok(Some(found)) => Seen::Found(found),
+            Ok(None) => Seen::Absent,
+            Err(_) => Seen::Unreadable,
+        };
+        let manifest: Seen<Manifest> = match &pointer {
+            Seen::Found((current, _)) => {
+                match read_manifest(objects, &self.collection, current).await {
+                    Ok(Some(manifest)) => Seen::Found(manifest),
+                    Ok(None) => Seen::Absent,
+                    Err(_) => Seen::Unreadable,
+                }
+            }
+            Seen::Absent | Seen::Unreadable => Seen::Unreadable,
+        };
+        let attempt = Attempt {
+            version: &self.version,
+            base: self.base.as_ref(),
+            runs: &self.runs,
+        };
+        attempt.read_back(pointer, &manifest)
+    }
+
+    async fn wait(&self, ports: &Ports, attempt: u32) {
+        let wait = self
+            .context
+            .settings
+            .backoff
+            .delay(attempt, ports.ids.fraction());
+        ports
+            .clock
+            .sleep(wait.min(self.context.settings.lease.swap_budget() / 4))
+            .await;
+    }
+}

@@ -1,0 +1,204 @@
+//! Uploading a new version: files, then `.snapshot_hash`, then the manifest, which makes it
+//! complete. Nothing here moves the pointer.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use chroma_store::ClosedStore;
+use compactor_core::manifest::{AppliedRun, FORMAT_VERSION, Layout, Parent, Rows};
+use compactor_core::ports::{Attributes, Condition, ObjectStore, PortResult, PutOutcome};
+use compactor_core::snapshot_hash::{HashedFile, SnapshotHash};
+use compactor_core::{Fence, FileEntry, Manifest, Version, keys};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use super::Context;
+use super::fold::Folded;
+use crate::patience::persist;
+use crate::{Published, RunError};
+
+/// A new version: the closed directory and what is to be said of it.
+pub(super) struct Upload {
+    store: ClosedStore,
+    manifest: Manifest,
+    hash: SnapshotHash,
+    metadata: Attributes,
+}
+
+impl Upload {
+    /// Mints the version and writes its manifest.
+    pub(super) fn prepare(
+        context: &Context,
+        fence: Fence,
+        base: Option<&Published>,
+        runs: Vec<AppliedRun>,
+        folded: Folded,
+    ) -> Result<Self, RunError> {
+        let ports = &context.ports;
+        let collection = collection_of(&folded)?;
+        let now = ports.clock.wall();
+        let version = Version::mint(now, ports.ids.uuid(), base.map(|base| &base.version));
+        let manifest = Manifest {
+            format_version: FORMAT_VERSION,
+            collection: collection.clone(),
+            version: version.clone(),
+            parent: base.map(|base| Parent {
+                version: base.version.clone(),
+                etag: base.etag.0.clone(),
+            }),
+            fence,
+            nonce: ports.ids.uuid(),
+            created_at: now,
+            created_by: context.settings.created_by.clone(),
+            layout: Layout::Files,
+            applied_runs: Manifest::extend_lineage(base.map(|base| &base.manifest), &runs),
+            runs,
+            files: folded
+                .files
+                .iter()
+                .map(|file| FileEntry {
+                    path: file.path.clone(),
+                    size: file.size,
+                    sha256: file.sha256.clone(),
+                })
+                .collect(),
+            rows: Rows {
+                records: folded.rows.records,
+                dimension: folded.rows.dimension,
+                space: folded.rows.space.to_string(),
+                schema_level: folded.level.to_string(),
+            },
+        };
+        manifest
+            .validate(&collection, &version)
+            .map_err(|source| RunError::Manifest {
+                version: version.to_string(),
+                source,
+            })?;
+        let began = ports.clock.monotonic();
+        let hashed = folded.files.into_iter().map(|file| HashedFile {
+            path: file.path,
+            md5: file.md5,
+            size: file.size,
+        });
+        let elapsed = ports.clock.monotonic().0.saturating_sub(began.0);
+        let hash = SnapshotHash::of(hashed, now, elapsed.as_secs_f64());
+        let metadata = metadata_of(&manifest);
+        Ok(Self {
+            store: folded.store,
+            manifest,
+            hash,
+            metadata,
+        })
+    }
+
+    pub(super) fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// User metadata of the pointer and of the version's objects.
+    pub(super) fn metadata(&self) -> &Attributes {
+        &self.metadata
+    }
+
+    /// Uploads everything, the manifest last. Nothing is overwritten.
+    pub(super) async fn send(&self, context: &Context) -> Result<(), RunError> {
+        self.send_files(context).await?;
+        let (collection, version) = (&self.manifest.collection, &self.manifest.version);
+        let hash = self.hash.to_json();
+        self.send_small(context, &keys::snapshot_hash(collection, version), hash)
+            .await?;
+        let manifest = self.manifest.to_json();
+        self.send_small(context, &keys::manifest(collection, version), manifest)
+            .await
+    }
+
+    async fn send_files(&self, context: &Context) -> Result<(), RunError> {
+        let slots = Arc::new(Semaphore::new(context.settings.limits.transfers));
+        let mut transfers = JoinSet::new();
+        for file in self.manifest.files.clone() {
+            let key = keys::file(
+                &self.manifest.collection,
+                &self.manifest.version,
+                &file.path,
+            );
+            let source = self.store.dir().join(&file.path);
+            let (context, slots, metadata) =
+                (context.clone(), Arc::clone(&slots), self.metadata.clone());
+            transfers.spawn(async move {
+                // The semaphore is never closed.
+                let _slot = slots.acquire().await;
+                let objects = context.ports.objects.as_ref();
+                let sent = persist(&context.ports, &context.settings, || {
+                    objects.upload(&key, &source, Condition::IfAbsent, &metadata)
+                })
+                .await;
+                settle(objects, &key, file.size, sent).await
+            });
+        }
+        while let Some(outcome) = transfers.join_next().await {
+            outcome??;
+        }
+        Ok(())
+    }
+
+    async fn send_small(&self, context: &Context, key: &str, body: String) -> Result<(), RunError> {
+        let body = Bytes::from(body);
+        let objects = context.ports.objects.as_ref();
+        let sent = persist(&context.ports, &context.settings, || {
+            objects.put(key, body.clone(), Condition::IfAbsent, &self.metadata)
+        })
+        .await;
+        settle(objects, key, body.len() as u64, sent).await
+    }
+}
+
+/// Checks that the object is there with its size. "Exists already" is the answer to a repeated
+/// put whose first answer was lost; the size tells.
+async fn settle(
+    objects: &dyn ObjectStore,
+    key: &str,
+    size: u64,
+    sent: PortResult<PutOutcome>,
+) -> Result<(), RunError> {
+    let outcome = sent?;
+    let differs = |detail: String| RunError::UploadDiffers {
+        key: key.to_owned(),
+        detail,
+    };
+    match (outcome, objects.head(key).await?) {
+        (_, None) => Err(differs("it is not there".to_owned())),
+        (PutOutcome::Written(_), Some(info)) if info.size == size => Ok(()),
+        (PutOutcome::PreconditionFailed, Some(info)) if info.size == size => Ok(()),
+        (PutOutcome::Written(_), Some(info)) => {
+            Err(differs(format!("{} bytes, {size} were sent", info.size)))
+        }
+        (_, Some(_)) => Err(RunError::UploadExists {
+            key: key.to_owned(),
+        }),
+    }
+}
+
+fn collection_of(folded: &Folded) -> Result<compactor_core::CollectionName, RunError> {
+    folded
+        .rows
+        .name
+        .parse()
+        .map_err(|error: compactor_core::NameError| RunError::Task {
+            detail: error.to_string(),
+        })
+}
+
+/// What the Python compactor puts on its objects, and what tells two attempts apart.
+fn metadata_of(manifest: &Manifest) -> Attributes {
+    let runs = manifest.runs.len().to_string();
+    [
+        ("update_type", "batch_compaction".to_owned()),
+        ("message_count", runs.clone()),
+        ("delta_merges", runs),
+        ("nonce", manifest.nonce.to_string()),
+        ("fence", manifest.fence.to_string()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into()
+}

@@ -1,0 +1,306 @@
+//! The worker pool: receives, dispatches batches to cycles, and stops in an orderly way.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use compactor_core::CollectionName;
+use compactor_core::ports::{Delivery, Depth, PortResult};
+use serde::Serialize;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use crate::cycle::{self, Context, NoHooks, Outcome, StepHooks};
+use crate::held::HeldMessages;
+use crate::inbox::Inbox;
+use crate::{Ports, RunError, Scratch, Settings};
+
+/// SQS hands out at most this many messages at a time.
+const RECEIVE_MAX: usize = 10;
+
+/// When a daemon ends by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Never.
+    Forever,
+    /// When the queue is empty: nothing waiting, delayed, or in anybody's hands.
+    Drain,
+}
+
+/// What a daemon did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    /// Runs completed.
+    pub completed: u64,
+    /// Attempts that failed.
+    pub failed: u64,
+    /// Versions published.
+    pub published: u64,
+}
+
+/// The daemon.
+pub struct Daemon {
+    context: Context,
+}
+
+/// What the loop is woken by.
+enum Event {
+    Stop,
+    Received(PortResult<Vec<Delivery>>),
+    Cycle(CollectionName, Result<Outcome, RunError>),
+}
+
+type Cycles = JoinSet<(CollectionName, Result<Outcome, RunError>)>;
+
+impl Daemon {
+    /// A daemon that stops when `stop` is cancelled.
+    pub fn new(
+        ports: Ports,
+        settings: Settings,
+        scratch: Scratch,
+        stop: CancellationToken,
+    ) -> Self {
+        let context = Context {
+            ports,
+            settings: Arc::new(settings),
+            scratch: Arc::new(scratch),
+            held: HeldMessages::new(),
+            hooks: Arc::new(NoHooks),
+            stop,
+        };
+        Self { context }
+    }
+
+    /// Calls `hooks` at every step boundary.
+    #[must_use]
+    pub fn with_hooks(mut self, hooks: Arc<dyn StepHooks>) -> Self {
+        self.context.hooks = hooks;
+        self
+    }
+
+    /// Works until stopped or, in [`Mode::Drain`], until the queue is empty.
+    ///
+    /// # Errors
+    /// The queue cannot be read at all, or a hook killed a cycle.
+    pub async fn run(self, mode: Mode) -> Result<Summary, RunError> {
+        let keeper = self
+            .context
+            .held
+            .keep_hidden(self.context.ports.clone(), &self.context.settings);
+        let mut work = Work {
+            context: self.context,
+            inbox: Inbox::default(),
+            cycles: JoinSet::new(),
+            busy: BTreeSet::new(),
+            receiving: None,
+            more: false,
+            failures: 0,
+            summary: Summary::default(),
+        };
+        let outcome = work.serve(mode).await;
+        if !matches!(outcome, Err(RunError::Killed { .. })) {
+            work.wind_down().await;
+        }
+        keeper.abort();
+        outcome.map(|()| work.summary)
+    }
+}
+
+struct Work {
+    context: Context,
+    inbox: Inbox,
+    cycles: Cycles,
+    busy: BTreeSet<CollectionName>,
+    /// A receive under way. Never dropped half-way: what it hands out would stay hidden.
+    receiving: Option<JoinHandle<PortResult<Vec<Delivery>>>>,
+    /// The last receive was full: there may be more that belong into the same batches.
+    more: bool,
+    /// Receives that failed in a row.
+    failures: u32,
+    summary: Summary,
+}
+
+impl Work {
+    async fn serve(&mut self, mode: Mode) -> Result<(), RunError> {
+        loop {
+            if !self.more {
+                self.dispatch();
+            }
+            self.receive();
+            match self.next().await? {
+                Event::Stop => return Ok(()),
+                Event::Cycle(collection, outcome) => self.settle(&collection, outcome)?,
+                Event::Received(Ok(deliveries)) => {
+                    self.failures = 0;
+                    self.more = deliveries.len() == RECEIVE_MAX;
+                    let idle =
+                        deliveries.is_empty() && self.inbox.is_empty() && self.cycles.is_empty();
+                    for delivery in deliveries {
+                        self.inbox.accept(&self.context, delivery).await;
+                    }
+                    if mode == Mode::Drain && idle && self.queue_is_empty().await? {
+                        return Ok(());
+                    }
+                }
+                Event::Received(Err(error)) => self.endure(error, mode).await?,
+            }
+        }
+    }
+
+    /// Starts a cycle for every collection that waits and has none, as far as workers go.
+    fn dispatch(&mut self) {
+        for collection in self.inbox.collections() {
+            if self.cycles.len() >= self.context.settings.workers {
+                return;
+            }
+            if !self.busy.insert(collection.clone()) {
+                continue;
+            }
+            let runs = self
+                .inbox
+                .take(&collection, self.context.settings.batch_runs);
+            let context = self.context.clone();
+            self.cycles.spawn(async move {
+                let outcome = cycle::run(context, collection.clone(), runs).await;
+                (collection, outcome)
+            });
+        }
+    }
+
+    /// Starts a receive if there is none and room for its messages.
+    fn receive(&mut self) {
+        let room = self
+            .context
+            .settings
+            .in_flight
+            .saturating_sub(self.context.held.len());
+        if room == 0 {
+            self.more = false;
+            self.dispatch();
+        }
+        if self.receiving.is_some() || room == 0 {
+            return;
+        }
+        let settings = &self.context.settings;
+        let wait = if self.more {
+            Duration::ZERO
+        } else {
+            settings.poll_wait
+        };
+        let (queue, visibility) = (Arc::clone(&self.context.ports.queue), settings.visibility);
+        self.receiving = Some(tokio::spawn(async move {
+            queue.receive(room.min(RECEIVE_MAX), wait, visibility).await
+        }));
+    }
+
+    async fn next(&mut self) -> Result<Event, RunError> {
+        let receiving = async {
+            match self.receiving.as_mut() {
+                Some(receiving) => receiving.await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = self.context.stop.cancelled() => Ok(Event::Stop),
+            Some(finished) = self.cycles.join_next() => {
+                let (collection, outcome) = finished?;
+                Ok(Event::Cycle(collection, outcome))
+            }
+            received = receiving => {
+                self.receiving = None;
+                Ok(Event::Received(received?))
+            }
+        }
+    }
+
+    fn settle(
+        &mut self,
+        collection: &CollectionName,
+        outcome: Result<Outcome, RunError>,
+    ) -> Result<(), RunError> {
+        self.busy.remove(collection);
+        let outcome = outcome?;
+        self.summary.completed += outcome.completed;
+        self.summary.failed += outcome.failed;
+        self.summary.published += outcome.published;
+        Ok(())
+    }
+
+    /// A queue that cannot be read: wait and try again, but a drain, which somebody waits for,
+    /// gives up in the end.
+    async fn endure(
+        &mut self,
+        error: compactor_core::ports::PortError,
+        mode: Mode,
+    ) -> Result<(), RunError> {
+        self.more = false;
+        self.failures += 1;
+        if mode == Mode::Drain && self.failures >= self.context.settings.attempts {
+            return Err(error.into());
+        }
+        tracing::error!(code = error.code(), %error, "cannot receive messages");
+        let ports = &self.context.ports;
+        let wait = self
+            .context
+            .settings
+            .backoff
+            .delay(self.failures, ports.ids.fraction());
+        tokio::select! {
+            () = self.context.stop.cancelled() => {}
+            () = ports.clock.sleep(wait) => {}
+        }
+        Ok(())
+    }
+
+    async fn queue_is_empty(&self) -> Result<bool, RunError> {
+        let Depth {
+            visible,
+            delayed,
+            in_flight,
+            ..
+        } = self.context.ports.queue.depth().await?;
+        Ok(visible == 0 && delayed == 0 && in_flight == 0)
+    }
+
+    /// Gives back what waits, lets cycles end, and returns within the configured time.
+    async fn wind_down(&mut self) {
+        self.context.stop.cancel();
+        let clock = Arc::clone(&self.context.ports.clock);
+        let bound = self.context.settings.shutdown;
+        let orderly = async {
+            if let Some(receiving) = self.receiving.take()
+                && let Ok(Ok(late)) = receiving.await
+            {
+                for delivery in late {
+                    self.inbox.accept(&self.context, delivery).await;
+                }
+            }
+            for run in self.inbox.take_all() {
+                let receipt = &run.delivery.receipt;
+                self.context.held.let_go(receipt);
+                if let Err(error) = self
+                    .context
+                    .ports
+                    .queue
+                    .release(receipt, Duration::ZERO)
+                    .await
+                {
+                    tracing::warn!(code = error.code(), %error, "cannot give a message back");
+                }
+            }
+            while let Some(finished) = self.cycles.join_next().await {
+                if let Ok((collection, outcome)) = finished {
+                    // Hooks that kill have nothing left to kill here.
+                    let _ = self.settle(&collection, outcome);
+                }
+            }
+        };
+        tokio::select! {
+            () = orderly => {}
+            () = clock.sleep(bound) => {
+                tracing::warn!(?bound, "stopping without waiting any longer; unfinished messages come back by themselves");
+            }
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Fetching one delta: `delta.tar.gz`, or loose objects below its prefix.
+
+use std::path::{Path, PathBuf};
+
+use chroma_store::{StoreError, unpack};
+use compactor_core::keys::{self, DeltaLocation};
+use compactor_core::ports::ObjectStore;
+
+use crate::{Limits, RunError};
+
+/// Fetches a delta into the new folder `to`.
+pub(crate) async fn fetch(
+    objects: &dyn ObjectStore,
+    location: &DeltaLocation,
+    to: &Path,
+    limits: &Limits,
+) -> Result<(), RunError> {
+    if let Some(bucket) = &location.bucket {
+        return Err(RunError::DeltaBucket {
+            bucket: bucket.clone(),
+        });
+    }
+    tokio::fs::create_dir(to).await.map_err(StoreError::from)?;
+    if objects
+        .head(&keys::delta_archive(&location.prefix))
+        .await?
+        .is_some()
+    {
+        fetch_archive(objects, location, to, limits).await
+    } else {
+        fetch_loose(objects, location, to, limits).await
+    }
+}
+
+async fn fetch_archive(
+    objects: &dyn ObjectStore,
+    location: &DeltaLocation,
+    to: &Path,
+    limits: &Limits,
+) -> Result<(), RunError> {
+    let key = keys::delta_archive(&location.prefix);
+    let packed = to.with_extension("tar.gz");
+    let info = objects
+        .download(&key, &packed, limits.archive_bytes)
+        .await?
+        .ok_or_else(|| RunError::DeltaMissing {
+            prefix: location.prefix.clone(),
+        })?;
+    let (to, unpacked) = (to.to_path_buf(), limits.unpacked);
+    tokio::task::spawn_blocking(move || {
+        let archive = fs_err::File::open(&packed)?;
+        unpack(archive, info.size, &to, unpacked)?;
+        fs_err::remove_file(&packed)?;
+        Ok::<_, StoreError>(())
+    })
+    .await??;
+    Ok(())
+}
+
+async fn fetch_loose(
+    objects: &dyn ObjectStore,
+    location: &DeltaLocation,
+    to: &Path,
+    limits: &Limits,
+) -> Result<(), RunError> {
+    let (mut entries, mut bytes) = (0_u64, 0_u64);
+    let mut after: Option<String> = None;
+    loop {
+        let page = objects.list(&location.prefix, after.as_deref()).await?;
+        for object in page.entries {
+            // Consoles make an empty object to stand for the folder itself.
+            if object.key == location.prefix || object.key.ends_with('/') {
+                continue;
+            }
+            entries += 1;
+            bytes = bytes.saturating_add(object.size);
+            if entries > limits.unpacked.entries || bytes > limits.unpacked.bytes {
+                let what = format!("delta {}", location.prefix);
+                return Err(RunError::TooLarge {
+                    what,
+                    limit: limits.unpacked.bytes,
+                });
+            }
+            let target = target(to, &location.prefix, &object.key)?;
+            if let Some(parent) = target.parent() {
+                tokio::fs::create_dir_all(parent)
+                    .await
+                    .map_err(StoreError::from)?;
+            }
+            objects
+                .download(&object.key, &target, object.size)
+                .await?
+                .ok_or_else(|| RunError::DeltaMissing {
+                    prefix: location.prefix.clone(),
+                })?;
+        }
+        match page.next {
+            Some(next) => after = Some(next),
+            None if entries == 0 => {
+                return Err(RunError::DeltaMissing {
+                    prefix: location.prefix.clone(),
+                });
+            }
+            None => return Ok(()),
+        }
+    }
+}
+
+/// Where an object goes; names that could lead elsewhere are refused.
+fn target(to: &Path, prefix: &str, key: &str) -> Result<PathBuf, RunError> {
+    let refuse = || RunError::ObjectName {
+        key: key.to_owned(),
+    };
+    let relative = key.strip_prefix(prefix).ok_or_else(refuse)?;
+    let safe = relative
+        .split('/')
+        .all(|part| !matches!(part, "" | "." | "..") && !part.contains(['\\', '\0']));
+    if safe {
+        Ok(to.join(relative))
+    } else {
+        Err(refuse())
+    }
+}

@@ -1,0 +1,231 @@
+//! What can keep a run, or a whole batch, from being published.
+
+use chroma_store::{Kind, StoreError};
+use compactor_core::manifest::ManifestError;
+use compactor_core::message::MessageError;
+use compactor_core::ports::PortError;
+use compactor_core::{Class, VersionError};
+use thiserror::Error;
+
+/// Why a run was not published.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// A Chroma directory, the delta's or the snapshot's.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A port.
+    #[error(transparent)]
+    Port(#[from] PortError),
+    /// The message.
+    #[error(transparent)]
+    Message(#[from] MessageError),
+    /// There is nothing under the delta's prefix.
+    #[error("no delta under {prefix}")]
+    DeltaMissing {
+        /// The prefix.
+        prefix: String,
+    },
+    /// The delta is in a bucket that this daemon does not read.
+    #[error("the delta is in bucket {bucket}, which this daemon does not read")]
+    DeltaBucket {
+        /// The bucket.
+        bucket: String,
+    },
+    /// An object under a delta's or snapshot's prefix cannot be a file of it.
+    #[error("object {key} cannot be a file of a Chroma directory")]
+    ObjectName {
+        /// The key.
+        key: String,
+    },
+    /// Something is larger than a configured limit.
+    #[error("{what} is larger than the limit of {limit} bytes")]
+    TooLarge {
+        /// What.
+        what: String,
+        /// The limit.
+        limit: u64,
+    },
+    /// The pointer's body is not a version.
+    #[error("pointer {key} does not name a version")]
+    Pointer {
+        /// The pointer's key.
+        key: String,
+        /// Why not.
+        #[source]
+        source: VersionError,
+    },
+    /// The pointer's body is not text.
+    #[error("pointer {key} is not text")]
+    PointerText {
+        /// The pointer's key.
+        key: String,
+    },
+    /// The version that the pointer names has no manifest.
+    #[error("the published version {version} has no manifest")]
+    ManifestMissing {
+        /// The version.
+        version: String,
+    },
+    /// The manifest is not usable.
+    #[error("manifest of {version}")]
+    Manifest {
+        /// The version.
+        version: String,
+        /// Why not.
+        #[source]
+        source: ManifestError,
+    },
+    /// A file of the published version is missing or differs from its manifest.
+    #[error("published file {key}: {detail}")]
+    SnapshotFile {
+        /// The object.
+        key: String,
+        /// Found and expected.
+        detail: String,
+    },
+    /// An object of the new version is there already.
+    #[error("object {key} of the new version exists already")]
+    UploadExists {
+        /// The object.
+        key: String,
+    },
+    /// What was uploaded is not what was sent.
+    #[error("uploaded object {key}: {detail}")]
+    UploadDiffers {
+        /// The object.
+        key: String,
+        /// Found and expected.
+        detail: String,
+    },
+    /// The lease was lost before the swap.
+    #[error("the lease of {collection} was lost before the swap")]
+    LeaseLost {
+        /// The collection.
+        collection: String,
+    },
+    /// Other writers moved the pointer again and again.
+    #[error("the pointer of {collection} was moved by others {times} times during the cycle")]
+    Overtaken {
+        /// The collection.
+        collection: String,
+        /// How often.
+        times: u32,
+    },
+    /// It cannot be known whether the pointer was moved.
+    #[error("it is not known whether the pointer of {collection} was moved to {version}")]
+    SwapUnknown {
+        /// The collection.
+        collection: String,
+        /// The version.
+        version: String,
+    },
+    /// The daemon is stopping; the work was abandoned and nothing changed.
+    #[error("stopped before the swap; the message was given back")]
+    Stopping,
+    /// A blocking task panicked.
+    #[error("internal task failed: {detail}")]
+    Task {
+        /// What the runtime says.
+        detail: String,
+    },
+    /// A test stopped the cycle at this step as a crash would.
+    #[error("killed at {step}")]
+    Killed {
+        /// The step.
+        step: &'static str,
+    },
+}
+
+impl RunError {
+    /// The stable code, as listed in `docs/errors.md`.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Store(error) => error.code(),
+            Self::Port(error) => error.code(),
+            Self::Message(error) => error.code(),
+            Self::DeltaMissing { .. } => "CC-DELTA-MISSING",
+            Self::DeltaBucket { .. } => "CC-DELTA-BUCKET",
+            Self::ObjectName { .. } => "CC-OBJECT-NAME",
+            Self::TooLarge { .. } => "CC-TOO-LARGE",
+            Self::Pointer { .. } | Self::PointerText { .. } => "CC-POINTER",
+            Self::ManifestMissing { .. } => "CC-MANIFEST-MISSING",
+            Self::Manifest { .. } => "CC-MANIFEST",
+            Self::SnapshotFile { .. } => "CC-SNAPSHOT-FILE",
+            Self::UploadExists { .. } => "CC-UPLOAD-EXISTS",
+            Self::UploadDiffers { .. } => "CC-UPLOAD-DIFFERS",
+            Self::LeaseLost { .. } => "CC-LEASE-LOST",
+            Self::Overtaken { .. } => "CC-OVERTAKEN",
+            Self::SwapUnknown { .. } => "CC-SWAP-UNKNOWN",
+            Self::Stopping => "CC-STOPPING",
+            Self::Task { .. } => "CC-TASK",
+            Self::Killed { .. } => "CC-KILLED",
+        }
+    }
+
+    /// What to do about it.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Store(error) => match error.kind() {
+                Kind::Busy => Class::Retry,
+                Kind::BadInput => Class::DeadLetter,
+                Kind::Environment | Kind::SelfCheck => Class::GiveBack,
+            },
+            Self::Port(error) => error.class(),
+            Self::Message(error) => error.class(),
+            Self::DeltaBucket { .. } | Self::ObjectName { .. } | Self::TooLarge { .. } => {
+                Class::DeadLetter
+            }
+            _ => Class::GiveBack,
+        }
+    }
+
+    /// What to do next, in one sentence.
+    pub fn help(&self) -> &'static str {
+        match self {
+            Self::Store(error) => error.help(),
+            Self::Port(_) => "check that the storage and the queue are reachable and writable",
+            Self::Message(_) => "see docs/protocol.md for the form of a COMPACTION_RUN",
+            Self::DeltaMissing { .. } => {
+                "upload the delta before the run is announced; delta prefixes end in /"
+            }
+            Self::DeltaBucket { .. } => {
+                "use the configured bucket, or leave s3://bucket/ out of the prefix"
+            }
+            Self::ObjectName { .. } => "remove the object",
+            Self::TooLarge { .. } => "raise the limit in the configuration, or send less at a time",
+            Self::Pointer { .. } | Self::PointerText { .. } => {
+                "write the id of a complete version into the pointer"
+            }
+            Self::ManifestMissing { .. } | Self::Manifest { .. } | Self::SnapshotFile { .. } => {
+                "the published snapshot is damaged: let the pointer name a version that `store verify` finds sound"
+            }
+            Self::Overtaken { .. } => "run fewer writers per collection",
+            Self::Task { .. } => "please report it with the log",
+            _ => "nothing to do: the message comes back and is tried again",
+        }
+    }
+
+    /// Code and text, as run records and dead letters carry them.
+    pub fn describe(&self) -> String {
+        let mut text = format!("{}: {self}", self.code());
+        let mut source = std::error::Error::source(self);
+        while let Some(cause) = source {
+            let cause_text = cause.to_string();
+            if !text.ends_with(&cause_text) {
+                text.push_str(": ");
+                text.push_str(&cause_text);
+            }
+            source = cause.source();
+        }
+        text
+    }
+}
+
+impl From<tokio::task::JoinError> for RunError {
+    fn from(error: tokio::task::JoinError) -> Self {
+        Self::Task {
+            detail: error.to_string(),
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Received messages, decoded and sorted by collection, until a worker takes them.
+
+use std::collections::BTreeMap;
+
+use compactor_core::CollectionName;
+use compactor_core::message::{CompactionMessage, Decoded, decode};
+use compactor_core::ports::Delivery;
+
+use crate::RunError;
+use crate::cycle::Context;
+
+/// A message about a run, and the delivery that brought it.
+#[derive(Debug, Clone)]
+pub(crate) struct ReceivedRun {
+    pub(crate) message: CompactionMessage,
+    pub(crate) delivery: Delivery,
+}
+
+/// Runs that wait for a worker.
+#[derive(Default)]
+pub(crate) struct Inbox {
+    waiting: BTreeMap<CollectionName, Vec<ReceivedRun>>,
+}
+
+impl Inbox {
+    /// Takes a delivery in. What is not about a run is acknowledged; what cannot be understood
+    /// goes to the dead-letter queue with the reason, never to the void.
+    pub(crate) async fn accept(&mut self, context: &Context, delivery: Delivery) {
+        match decode(&delivery.body, &delivery.attributes) {
+            Ok(Decoded::Run(message)) => {
+                context.held.hold(&delivery);
+                let waiting = self.waiting.entry(message.collection.clone()).or_default();
+                waiting.push(ReceivedRun { message, delivery });
+            }
+            Ok(Decoded::Ignored {
+                entity_type,
+                event_name,
+            }) => {
+                tracing::info!(
+                    message = delivery.message_id,
+                    entity_type,
+                    event_name,
+                    "not about a run: acknowledged"
+                );
+                if let Err(error) = context.ports.queue.delete(&delivery.receipt).await {
+                    tracing::warn!(code = error.code(), %error, "cannot delete a message");
+                }
+            }
+            Err(error) => {
+                let reason = RunError::from(error).describe();
+                tracing::error!(message = delivery.message_id, %reason, "cannot be understood: dead-lettered");
+                if let Err(error) = context.ports.queue.dead_letter(&delivery, &reason).await {
+                    tracing::error!(code = error.code(), %error, "cannot dead-letter a message");
+                }
+            }
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// The collections that have runs waiting.
+    pub(crate) fn collections(&self) -> Vec<CollectionName> {
+        self.waiting.keys().cloned().collect()
+    }
+
+    /// Takes at most `limit` runs of a collection, oldest first.
+    pub(crate) fn take(&mut self, collection: &CollectionName, limit: usize) -> Vec<ReceivedRun> {
+        let Some(waiting) = self.waiting.get_mut(collection) else {
+            return Vec::new();
+        };
+        let taken: Vec<_> = waiting.drain(..limit.min(waiting.len())).collect();
+        if waiting.is_empty() {
+            self.waiting.remove(collection);
+        }
+        taken
+    }
+
+    /// Takes everything.
+    pub(crate) fn take_all(&mut self) -> Vec<ReceivedRun> {
+        std::mem::take(&mut self.waiting)
+            .into_values()
+            .flatten()
+            .collect()
+    }
+}

@@ -1,0 +1,24 @@
+//! The daemon: takes runs from the queue, folds them, and publishes snapshots.
+//!
+//! [`Daemon`] receives and dispatches; [`cycle`] is the way of one batch from its messages to the
+//! moved pointer. All outside effects go through the ports of `compactor-core`; all work on Chroma
+//! directories is `chroma-store`'s and runs on blocking threads.
+
+pub mod cycle;
+mod daemon;
+mod delta;
+mod error;
+mod held;
+mod inbox;
+mod patience;
+mod scratch;
+mod settings;
+mod snapshot;
+mod submit;
+
+pub use daemon::{Daemon, Mode, Summary};
+pub use error::RunError;
+pub use scratch::Scratch;
+pub use settings::{FirstSnapshot, Limits, Ports, Settings};
+pub use snapshot::{Published, download, resolve};
+pub use submit::{Submission, Submitted, submit};

@@ -1,0 +1,142 @@
+//! Submitting a run: package, verify, upload, record, announce.
+
+use std::collections::BTreeMap;
+use std::io::{BufWriter, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use chroma_store::{CloseOptions, ClosedStore, StoreError, VerifyLevel, pack};
+use compactor_core::message::{self, Announcement};
+use compactor_core::ports::{Attributes, Condition};
+use compactor_core::{CollectionName, RunId, RunKey, RunRecord, keys};
+use serde::Serialize;
+
+use crate::{Ports, RunError};
+
+/// What to submit.
+#[derive(Debug, Clone)]
+pub struct Submission {
+    /// The run's id; a fresh one if none is given.
+    pub run_id: Option<RunId>,
+    /// The delta's directory, per collection.
+    pub deltas: BTreeMap<CollectionName, PathBuf>,
+    /// The region that the message names.
+    pub region: String,
+}
+
+/// What was submitted.
+#[derive(Debug, Clone, Serialize)]
+pub struct Submitted {
+    /// The run.
+    pub run_id: RunId,
+    /// Where each delta was put.
+    pub prefixes: BTreeMap<CollectionName, String>,
+}
+
+/// Submits a run. All deltas are checked before the first is uploaded, and all are uploaded
+/// before the run is announced.
+///
+/// # Errors
+/// A delta is not sound or not closed, does not hold its collection, or cannot be uploaded.
+pub async fn submit(ports: &Ports, submission: Submission) -> Result<Submitted, RunError> {
+    let key = match submission.run_id {
+        Some(run_id) => RunKey::plain(run_id),
+        None => fresh_key(ports)?,
+    };
+    let packages = package(submission.deltas).await?;
+    let mut prefixes = BTreeMap::new();
+    for (collection, archive) in &packages {
+        let prefix = keys::delta_prefix(collection, &key.run_id);
+        let metadata = Attributes::from([
+            ("delta_key".to_owned(), prefix.clone()),
+            ("run_id".to_owned(), key.run_id.to_string()),
+        ]);
+        let object = keys::delta_archive(&prefix);
+        ports
+            .objects
+            .upload(&object, archive.path(), Condition::Always, &metadata)
+            .await?;
+        prefixes.insert(collection.clone(), prefix);
+    }
+    announce(ports, &key, &prefixes, &submission.region).await?;
+    Ok(Submitted {
+        run_id: key.run_id,
+        prefixes,
+    })
+}
+
+fn fresh_key(ports: &Ports) -> Result<RunKey, RunError> {
+    let id = ports.ids.uuid().to_string();
+    id.parse()
+        .map(RunKey::plain)
+        .map_err(|error: compactor_core::NameError| RunError::Task {
+            detail: error.to_string(),
+        })
+}
+
+/// Stores the record, then sends one message per collection.
+async fn announce(
+    ports: &Ports,
+    key: &RunKey,
+    prefixes: &BTreeMap<CollectionName, String>,
+    region: &str,
+) -> Result<(), RunError> {
+    let now = ports.clock.wall();
+    let deltas: Vec<_> = prefixes
+        .iter()
+        .map(|(c, prefix)| (c.clone(), prefix.clone()))
+        .collect();
+    ports
+        .runs
+        .create(&RunRecord::new(key.clone(), deltas.clone(), now))
+        .await?;
+    for collection in prefixes.keys() {
+        let stream_record_id = ports.ids.uuid().simple().to_string();
+        let (body, attributes) = message::encode(
+            &Announcement {
+                key,
+                deltas: &deltas,
+                at: now,
+                region,
+                stream_record_id: &stream_record_id[..8],
+            },
+            collection,
+        )?;
+        ports.queue.send(&body, &attributes).await?;
+    }
+    Ok(())
+}
+
+/// Checks every delta and packs it into a temporary file.
+async fn package(
+    deltas: BTreeMap<CollectionName, PathBuf>,
+) -> Result<Vec<(CollectionName, Arc<tempfile::NamedTempFile>)>, RunError> {
+    let work = move || {
+        let mut checked = Vec::new();
+        for (collection, dir) in deltas {
+            let store = ClosedStore::prove(&dir, &CloseOptions::default())?;
+            let report = store.verify(VerifyLevel::Full)?;
+            if report.collection(collection.as_str()).is_none() {
+                return Err(StoreError::CollectionMissing {
+                    path: dir,
+                    name: collection.to_string(),
+                    available: report
+                        .collections
+                        .into_iter()
+                        .map(|found| found.name)
+                        .collect(),
+                });
+            }
+            checked.push((collection, store));
+        }
+        checked
+            .into_iter()
+            .map(|(collection, store)| {
+                let archive = tempfile::NamedTempFile::new()?;
+                pack(&store, BufWriter::new(archive.as_file()))?.flush()?;
+                Ok((collection, Arc::new(archive)))
+            })
+            .collect::<Result<Vec<_>, StoreError>>()
+    };
+    Ok(tokio::task::spawn_blocking(work).await??)
+}
