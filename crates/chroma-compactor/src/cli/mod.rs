@@ -1,0 +1,60 @@
+//! The command line.
+
+mod interrupt;
+mod quickstart;
+mod run;
+mod runs;
+mod store;
+mod submit;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::failure::Failure;
+
+/// Folds Chroma deltas into published snapshots.
+#[derive(Debug, Parser)]
+#[command(name = "chroma-compactor", version, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make sample deltas, fold them, and show the snapshot: a first look, no cloud needed.
+    Quickstart(quickstart::Quickstart),
+    /// Run the daemon: take runs from the queue and publish snapshots.
+    Run(run::Run),
+    /// Package deltas, upload them, and enqueue the run.
+    Submit(submit::Submit),
+    /// Show what became of runs.
+    Runs(runs::Runs),
+    /// Work on Chroma directories on this machine.
+    #[command(subcommand)]
+    Store(store::StoreCommand),
+}
+
+impl Cli {
+    /// Whether results, and so errors as well, are wanted as JSON.
+    pub(crate) fn wants_json(&self) -> bool {
+        match &self.command {
+            Command::Quickstart(command) => command.json,
+            Command::Run(command) => command.json,
+            Command::Submit(command) => command.json,
+            Command::Runs(command) => command.json,
+            Command::Store(command) => command.wants_json(),
+        }
+    }
+
+    pub(crate) fn run(self) -> Result<ExitCode, Failure> {
+        match self.command {
+            Command::Quickstart(command) => command.execute(),
+            Command::Run(command) => command.execute(),
+            Command::Submit(command) => command.execute(),
+            Command::Runs(command) => command.execute(),
+            Command::Store(command) => command.execute(),
+        }
+    }
+}

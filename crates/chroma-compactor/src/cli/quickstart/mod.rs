@@ -1,0 +1,218 @@
+//! `quickstart`: the whole path once, on this machine, with sample data.
+
+mod samples;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use chroma_store::{CloseOptions, ClosedStore, VerifyLevel};
+use clap::Args;
+use compactor_core::{CollectionName, RunRecord, RunState};
+use compactor_daemon::cycle::{Step, StepHooks};
+use compactor_daemon::{
+    Daemon, Limits, Mode, Ports, RunError, Submission, download, resolve, submit,
+};
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+
+use super::run::{block_on, cancel_on_signal, start_logging};
+use super::runs;
+use super::submit::LOCAL_REGION;
+use crate::failure::Failure;
+use crate::output::{self, Progress};
+use crate::settings::RawSettings;
+
+/// Runs submitted each time.
+const RUNS: usize = 3;
+
+#[derive(Debug, Args)]
+pub(crate) struct Quickstart {
+    /// Where everything is put; run it again to fold more into the same snapshots.
+    #[arg(long, value_name = "DIR", default_value = "data/quickstart")]
+    dir: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// A snapshot as a reader gets it.
+#[derive(Debug, Serialize)]
+struct Reader {
+    collection: CollectionName,
+    version: String,
+    records: u64,
+    dir: PathBuf,
+}
+
+impl Quickstart {
+    pub(super) fn execute(self) -> Result<ExitCode, Failure> {
+        let mut raw = RawSettings::default();
+        raw.storage.path = self.dir.join("store");
+        // Warnings only: the table says what happened.
+        raw.log.filter = "warn".to_owned();
+        start_logging(&raw)?;
+        let progress = Arc::new(Progress::new(
+            u64::try_from(RUNS * 4).unwrap_or(0),
+            self.json,
+        ));
+        let (records, readers) = block_on(self.make(&raw, &progress))?;
+        drop(progress);
+        let done = records.iter().flat_map(|record| record.parts.values());
+        let all_completed =
+            done.clone().count() > 0 && done.clone().all(|part| part.state == RunState::Completed);
+        if self.json {
+            output::json(&serde_json::json!({"runs": records, "snapshots": readers}))?;
+        } else {
+            print(&records, &readers)?;
+        }
+        Ok(if all_completed {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        })
+    }
+
+    async fn make(
+        &self,
+        raw: &RawSettings,
+        progress: &Arc<Progress>,
+    ) -> Result<(Vec<RunRecord>, Vec<Reader>), Failure> {
+        let settings = raw.validate()?;
+        let limits = settings.limits;
+        let ports = raw.open_local()?;
+        let mut keys = Vec::new();
+        for number in 0..RUNS {
+            progress.step("making and submitting sample deltas");
+            keys.push(self.submit_sample(&ports, number).await?);
+        }
+        let stop = CancellationToken::new();
+        cancel_on_signal(stop.clone());
+        let hooks = Arc::new(ProgressHooks {
+            progress: Arc::clone(progress),
+            at: AtomicU64::new(0),
+        });
+        Daemon::new(ports.clone(), settings, raw.claim_scratch()?, stop)
+            .with_hooks(hooks)
+            .run(Mode::Drain)
+            .await?;
+        progress.step("reading the snapshots as a reader would");
+        let mut readers = Vec::new();
+        for collection in samples::COLLECTIONS {
+            let collection = parse(collection)?;
+            readers.push(self.read(&ports, collection, &limits).await?);
+        }
+        let records = ports.runs.list(RUNS).await?;
+        let ours = records
+            .into_iter()
+            .filter(|record| keys.contains(&record.key.run_id.to_string()));
+        Ok((ours.collect(), readers))
+    }
+
+    async fn submit_sample(&self, ports: &Ports, number: usize) -> Result<String, Failure> {
+        let scratch = tempfile::Builder::new()
+            .prefix("sample-")
+            .tempdir_in(&self.dir)
+            .map_err(Failure::io)?;
+        let mut deltas = BTreeMap::new();
+        for name in samples::COLLECTIONS {
+            let dir = scratch.path().join(name);
+            samples::write_delta(&dir, name, number, ports.ids.as_ref())?;
+            deltas.insert(parse(name)?, dir);
+        }
+        let submission = Submission {
+            run_id: None,
+            deltas,
+            region: LOCAL_REGION.to_owned(),
+        };
+        Ok(submit(ports, submission).await?.run_id.to_string())
+    }
+
+    /// Opening a directory with chromadb changes it: a reader works on a copy of its own.
+    async fn read(
+        &self,
+        ports: &Ports,
+        collection: CollectionName,
+        limits: &Limits,
+    ) -> Result<Reader, Failure> {
+        let published = resolve(ports.objects.as_ref(), &collection)
+            .await?
+            .ok_or_else(|| {
+                Failure::usage(format!("nothing was published for `{collection}`"))
+                    .with_help("see the runs' errors: chroma-compactor runs --data DIR/store")
+            })?;
+        let dir = self
+            .dir
+            .join("readers")
+            .join(format!("{collection}-{}", published.version));
+        replace_folder(&dir)?;
+        download(&ports.objects, &published, &dir, limits).await?;
+        let report =
+            ClosedStore::prove(&dir, &CloseOptions::default())?.verify(VerifyLevel::Full)?;
+        let dir = fs_err::canonicalize(&dir).map_err(Failure::io)?;
+        Ok(Reader {
+            records: report
+                .collection(collection.as_str())
+                .map_or(0, |found| found.records),
+            version: published.version.to_string(),
+            collection,
+            dir,
+        })
+    }
+}
+
+fn parse(name: &str) -> Result<CollectionName, Failure> {
+    name.parse()
+        .map_err(|error: compactor_core::NameError| Failure::usage(error.to_string()))
+}
+
+fn replace_folder(dir: &Path) -> Result<(), Failure> {
+    match fs_err::remove_dir_all(dir) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(Failure::io(error));
+        }
+        _ => {}
+    }
+    fs_err::create_dir_all(dir).map_err(Failure::io)
+}
+
+fn print(records: &[RunRecord], readers: &[Reader]) -> Result<(), Failure> {
+    output::line(&runs::table(records))?;
+    for reader in readers {
+        output::line(&format!(
+            "\n{}: version {}, {} records, verified\n  {}",
+            reader.collection,
+            reader.version,
+            reader.records,
+            reader.dir.display()
+        ))?;
+    }
+    if let Some(reader) = readers
+        .iter()
+        .find(|reader| reader.collection.as_str() == samples::QUERIED)
+    {
+        output::line("\nQuery it (pip install chromadb):\n")?;
+        for line in samples::python_lines(&reader.dir) {
+            output::line(&line)?;
+        }
+    }
+    Ok(())
+}
+
+/// Shows the cycle's steps.
+struct ProgressHooks {
+    progress: Arc<Progress>,
+    at: AtomicU64,
+}
+
+impl StepHooks for ProgressHooks {
+    fn reached(&self, step: Step, collection: &CollectionName) -> Result<(), RunError> {
+        let at = self.at.fetch_add(1, Ordering::Relaxed);
+        self.progress.say(&format!("{collection}: {}", step.name()));
+        // Twelve boundaries for each of two collections fill what submitting has left.
+        self.progress.at(RUNS as u64 + at / 3);
+        Ok(())
+    }
+}

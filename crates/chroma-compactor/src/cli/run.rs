@@ -1,0 +1,112 @@
+//! `run`: the daemon.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+use compactor_daemon::{Daemon, Mode};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::failure::Failure;
+use crate::output;
+use crate::settings::{LogFormat, RawSettings, SettingsArgs};
+
+/// 128 + SIGINT, as shells report it.
+const EXIT_INTERRUPTED: i32 = 130;
+
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    #[command(flatten)]
+    settings: SettingsArgs,
+    /// Stop when the queue is empty.
+    #[arg(long)]
+    drain: bool,
+    /// Print the summary as JSON.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+impl Run {
+    pub(super) fn execute(self) -> Result<ExitCode, Failure> {
+        let raw = self.settings.load()?;
+        start_logging(&raw)?;
+        let settings = raw.validate()?;
+        let mode = if self.drain {
+            Mode::Drain
+        } else {
+            Mode::Forever
+        };
+        let summary = block_on(async {
+            let stop = CancellationToken::new();
+            cancel_on_signal(stop.clone());
+            let daemon = Daemon::new(raw.open_local()?, settings, raw.claim_scratch()?, stop);
+            tracing::info!(data = %raw.storage.path.display(), ?mode, "started");
+            Ok(daemon.run(mode).await?)
+        })?;
+        if self.json {
+            output::json(&summary)?;
+        } else {
+            output::line(&format!(
+                "{} runs completed, {} attempts failed, {} versions published",
+                summary.completed, summary.failed, summary.published
+            ))?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Runs `work` on a new runtime, and does not wait for blocking work that was abandoned.
+pub(super) fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(Failure::io)?;
+    let outcome = runtime.block_on(work);
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    outcome
+}
+
+/// SIGTERM or Ctrl-C stops in order; a second one stops at once.
+pub(super) fn cancel_on_signal(stop: CancellationToken) {
+    tokio::spawn(async move {
+        stop_signal().await;
+        tracing::info!("stopping; once more to stop at once");
+        stop.cancel();
+        stop_signal().await;
+        std::process::exit(EXIT_INTERRUPTED);
+    });
+}
+
+/// Waits for SIGTERM or Ctrl-C.
+pub(super) async fn stop_signal() {
+    let terminate = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut signal) => drop(signal.recv().await),
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = terminate => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+}
+
+/// Logs go to standard error; standard output is for results.
+pub(super) fn start_logging(settings: &RawSettings) -> Result<(), Failure> {
+    let filter = match std::env::var("RUST_LOG") {
+        Ok(filter) if !filter.is_empty() => filter,
+        _ => settings.log.filter.clone(),
+    };
+    let filter = tracing_subscriber::EnvFilter::try_new(&filter)
+        .map_err(|error| Failure::configuration(format!("log.filter `{filter}`: {error}")))?;
+    let logs = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(output::stderr_is_terminal())
+        .with_writer(std::io::stderr);
+    match settings.log.format {
+        LogFormat::Text => logs.init(),
+        LogFormat::Json => logs.json().init(),
+    }
+    Ok(())
+}

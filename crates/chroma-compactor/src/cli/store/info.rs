@@ -1,0 +1,65 @@
+//! `store info DIR`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use chroma_store::StoreInfo;
+use clap::Args;
+
+use crate::failure::Failure;
+use crate::output::{self, Progress, Table};
+
+#[derive(Debug, Args)]
+pub(crate) struct Info {
+    /// The Chroma directory (the one with chroma.sqlite3).
+    dir: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+impl Info {
+    pub(super) fn execute(self) -> Result<ExitCode, Failure> {
+        let progress = Progress::new(1, self.json);
+        progress.step("reading");
+        let info = StoreInfo::read(&self.dir)?;
+        drop(progress);
+        if self.json {
+            output::json(&info)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        output::line(&format!(
+            "{}: schema level {} (chromadb {})\n",
+            self.dir.display(),
+            info.schema_level,
+            info.chromadb_versions
+        ))?;
+        let mut table = Table::new([
+            "collection",
+            "records",
+            "dimension",
+            "space",
+            "indexed",
+            "deleted",
+            "queued",
+            "sync threshold",
+        ]);
+        for collection in &info.collections {
+            table.row([
+                collection.name.clone(),
+                collection.records.to_string(),
+                collection
+                    .dimension
+                    .map_or_else(|| "-".to_owned(), |d| d.to_string()),
+                collection.config.space.to_string(),
+                collection.vectors.indexed.to_string(),
+                collection.vectors.indexed_deleted.to_string(),
+                collection.vectors.queued.to_string(),
+                collection.config.sync_threshold.to_string(),
+            ]);
+        }
+        output::line(&table.render())?;
+        super::verify::print_problems(&info.problems)?;
+        Ok(ExitCode::SUCCESS)
+    }
+}

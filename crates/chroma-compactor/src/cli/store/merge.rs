@@ -1,0 +1,210 @@
+//! `store merge --base DIR --delta DIR... --out DIR`.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use chroma_store::{
+    AppliedAs, CloseOptions, MergeOptions, MergeReport, MetadataMode, OpenOptions, Store,
+    StoreError, VerifyLevel,
+};
+use clap::{Args, ValueEnum};
+
+use crate::cli::interrupt;
+use crate::failure::Failure;
+use crate::output::{self, Progress, Table};
+
+#[derive(Debug, Args)]
+pub(crate) struct Merge {
+    /// The directory to start from; it is never changed.
+    #[arg(long, value_name = "DIR")]
+    base: PathBuf,
+    /// A directory to fold in; give it once per delta, the later one wins.
+    #[arg(long, value_name = "DIR", required = true, num_args = 1..)]
+    delta: Vec<PathBuf>,
+    /// The new directory. It appears when everything has succeeded and been verified.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Merge only this collection (repeatable). Default: all that the deltas have.
+    #[arg(long, value_name = "NAME")]
+    collection: Vec<String>,
+    /// What an upsert does to metadata keys that it does not name.
+    #[arg(long, value_enum, default_value_t = Metadata::Merge)]
+    metadata: Metadata,
+    /// Print JSON.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Metadata {
+    /// Keep them, as chromadb does.
+    Merge,
+    /// Drop them.
+    Replace,
+}
+
+impl Merge {
+    pub(super) fn execute(self) -> Result<ExitCode, Failure> {
+        if self.out.symlink_metadata().is_ok() {
+            return Err(StoreError::AlreadyExists { path: self.out }.into());
+        }
+        let parent = match self.out.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        // Beside its final place, so that the rename is one step.
+        let scratch = tempfile::Builder::new()
+            .prefix(".chroma-merge-")
+            .tempdir_in(parent)
+            .map_err(Failure::io)?;
+        interrupt::remove_on_interrupt(scratch.path())?;
+        let work = scratch.path().join("merged");
+        let progress = Progress::new(4, self.json);
+        let reports = self.merge_into(&work, &progress)?;
+        fs_err::rename(&work, &self.out).map_err(Failure::io)?;
+        fs_err::File::open(parent)
+            .and_then(|parent| parent.sync_all())
+            .map_err(Failure::io)?;
+        drop(progress);
+        self.print(&reports)?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn merge_into(&self, work: &Path, progress: &Progress) -> Result<Vec<MergeReport>, Failure> {
+        progress.step("checking and copying the base");
+        chroma_store::verify(&self.base, VerifyLevel::Quick)?.into_sound(&self.base)?;
+        chroma_store::copy_directory(&self.base, work)?;
+        progress.step("merging");
+        let plan = self.plan()?;
+        let mut store = Store::open(work, OpenOptions::default())?;
+        let options = MergeOptions {
+            metadata: match self.metadata {
+                Metadata::Merge => MetadataMode::Merge,
+                Metadata::Replace => MetadataMode::Replace,
+            },
+        };
+        let mut reports = Vec::new();
+        for (collection, deltas) in plan {
+            let mut report = store
+                .merge(&collection, &deltas, options)
+                .map_err(|error| self.name_the_base(error))?;
+            // Offline there is one user: all deltas or none.
+            if let Some(at) = report
+                .outcomes
+                .iter()
+                .position(|outcome| outcome.result.is_err())
+                && let Err(error) = report.outcomes.swap_remove(at).result
+            {
+                return Err(error.into());
+            }
+            reports.push(report);
+        }
+        progress.step("closing");
+        let closed = store.close(&CloseOptions::default())?;
+        progress.step("verifying");
+        closed.verify(VerifyLevel::Full)?;
+        Ok(reports)
+    }
+
+    /// Which deltas go into which collection.
+    fn plan(&self) -> Result<BTreeMap<String, Vec<PathBuf>>, Failure> {
+        let mut plan: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
+        for dir in &self.delta {
+            let names = if self.collection.is_empty() {
+                chroma_store::collection_names(dir)?
+            } else {
+                self.collection.clone()
+            };
+            for name in names {
+                plan.entry(name).or_default().push(dir.clone());
+            }
+        }
+        Ok(plan)
+    }
+
+    /// The user knows the base, not the working copy.
+    fn name_the_base(&self, error: StoreError) -> StoreError {
+        match error {
+            StoreError::CollectionMissing {
+                name, available, ..
+            } => StoreError::CollectionMissing {
+                path: self.base.clone(),
+                name,
+                available,
+            },
+            other => other,
+        }
+    }
+
+    fn print(&self, reports: &[MergeReport]) -> Result<(), Failure> {
+        if self.json {
+            return output::json(&to_json(&self.out, reports));
+        }
+        let mut table = Table::new([
+            "collection",
+            "delta",
+            "applied",
+            "added",
+            "updated",
+            "deleted",
+            "ignored",
+        ]);
+        for report in reports {
+            for outcome in &report.outcomes {
+                let Ok((applied_as, effects)) = &outcome.result else {
+                    continue;
+                };
+                table.row([
+                    report.collection.clone(),
+                    outcome.dir.display().to_string(),
+                    name_of(*applied_as).to_owned(),
+                    effects.added.to_string(),
+                    effects.updated.to_string(),
+                    effects.deleted.to_string(),
+                    effects.ignored.to_string(),
+                ]);
+            }
+        }
+        output::line(&table.render())?;
+        for report in reports {
+            output::line(&format!(
+                "{}: {} records before, {} after",
+                report.collection, report.records_before, report.records_after
+            ))?;
+        }
+        output::line(&format!("merged and verified: {}", self.out.display()))
+    }
+}
+
+fn name_of(applied_as: AppliedAs) -> &'static str {
+    match applied_as {
+        AppliedAs::OperationLog => "operations",
+        AppliedAs::State => "state",
+    }
+}
+
+fn to_json(out: &Path, reports: &[MergeReport]) -> serde_json::Value {
+    let collections: Vec<_> = reports
+        .iter()
+        .map(|report| {
+            let deltas: Vec<_> = report
+                .outcomes
+                .iter()
+                .filter_map(|outcome| {
+                    let (applied_as, effects) = outcome.result.as_ref().ok()?;
+                    Some(serde_json::json!({
+                        "dir": outcome.dir, "applied": name_of(*applied_as), "effects": effects,
+                    }))
+                })
+                .collect();
+            serde_json::json!({
+                "name": report.collection,
+                "records_before": report.records_before,
+                "records_after": report.records_after,
+                "deltas": deltas,
+            })
+        })
+        .collect();
+    serde_json::json!({"out": out, "collections": collections})
+}

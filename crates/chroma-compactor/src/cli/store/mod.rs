@@ -1,0 +1,44 @@
+//! `store`: commands on Chroma directories of this machine, no daemon and no configuration.
+
+mod create;
+mod info;
+mod merge;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use crate::failure::Failure;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum StoreCommand {
+    /// Show collections, counts, dimension, space, schema level, where vectors are, and problems.
+    Info(info::Info),
+    /// Check a directory against Chroma's format; exits with 1 when it is not sound.
+    Verify(verify::Verify),
+    /// Fold deltas into a copy of a base directory.
+    Merge(merge::Merge),
+    /// Make an empty directory with one collection.
+    Create(create::Create),
+}
+
+impl StoreCommand {
+    pub(super) fn wants_json(&self) -> bool {
+        match self {
+            Self::Info(command) => command.json,
+            Self::Verify(command) => command.json,
+            Self::Merge(command) => command.json,
+            Self::Create(command) => command.json,
+        }
+    }
+
+    pub(super) fn execute(self) -> Result<ExitCode, Failure> {
+        match self {
+            Self::Info(command) => command.execute(),
+            Self::Verify(command) => command.execute(),
+            Self::Merge(command) => command.execute(),
+            Self::Create(command) => command.execute(),
+        }
+    }
+}

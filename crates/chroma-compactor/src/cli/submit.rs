@@ -1,0 +1,89 @@
+//! `submit words=DIR lines=DIR`: package, verify, upload, announce.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::str::FromStr;
+
+use clap::Args;
+use compactor_core::{CollectionName, RunId};
+use compactor_daemon::{Submission, submit};
+
+use super::run::block_on;
+use crate::failure::Failure;
+use crate::output::{self, Progress};
+use crate::settings::SettingsArgs;
+
+/// The region that local messages name; nobody reads it.
+pub(super) const LOCAL_REGION: &str = "local";
+
+#[derive(Debug, Args)]
+pub(crate) struct Submit {
+    /// Deltas, as COLLECTION=DIR; together they are one run.
+    #[arg(required = true, value_name = "COLLECTION=DIR")]
+    deltas: Vec<NamedDelta>,
+    /// The run's id. Default: a fresh one.
+    #[arg(long, value_name = "ID")]
+    run_id: Option<RunId>,
+    #[command(flatten)]
+    settings: SettingsArgs,
+    /// Print JSON.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Clone)]
+struct NamedDelta {
+    collection: CollectionName,
+    dir: PathBuf,
+}
+
+impl FromStr for NamedDelta {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (collection, dir) = text
+            .split_once('=')
+            .filter(|(_, dir)| !dir.is_empty())
+            .ok_or("write it as COLLECTION=DIR, for instance words=./delta")?;
+        let collection = collection
+            .parse()
+            .map_err(|error: compactor_core::NameError| error.to_string())?;
+        Ok(Self {
+            collection,
+            dir: PathBuf::from(dir),
+        })
+    }
+}
+
+impl Submit {
+    pub(super) fn execute(self) -> Result<ExitCode, Failure> {
+        let raw = self.settings.load()?;
+        raw.validate()?;
+        let mut deltas = BTreeMap::new();
+        for NamedDelta { collection, dir } in self.deltas {
+            if deltas.insert(collection.clone(), dir).is_some() {
+                let message = format!("collection `{collection}` is named twice");
+                return Err(Failure::usage(message).with_help("submit two runs instead"));
+            }
+        }
+        let progress = Progress::new(1, self.json);
+        progress.step("verifying, packing and uploading");
+        let submission = Submission {
+            run_id: self.run_id,
+            deltas,
+            region: LOCAL_REGION.to_owned(),
+        };
+        let submitted = block_on(async { Ok(submit(&raw.open_local()?, submission).await?) })?;
+        drop(progress);
+        if self.json {
+            output::json(&submitted)?;
+        } else {
+            output::line(&format!("submitted run {}", submitted.run_id))?;
+            for (collection, prefix) in &submitted.prefixes {
+                output::line(&format!("  {collection}: {prefix}"))?;
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}

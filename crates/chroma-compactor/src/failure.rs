@@ -1,0 +1,166 @@
+//! Errors as the user sees them: code, cause, next step, exit status.
+
+use std::fmt;
+
+use chroma_store::StoreError;
+use compactor_core::Class;
+use compactor_core::ports::PortError;
+use compactor_daemon::RunError;
+use compactor_local::OpenError;
+use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme};
+
+use crate::output;
+
+/// The command failed.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    code: String,
+    message: String,
+    help: Option<String>,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    exit: u8,
+}
+
+/// `EX_CONFIG` of sysexits.
+const EXIT_CONFIGURATION: u8 = 78;
+/// `EX_USAGE` of sysexits is clap's 2 here.
+const EXIT_USAGE: u8 = 2;
+const EXIT_FAILURE: u8 = 1;
+
+impl Failure {
+    fn new(code: &str, message: impl Into<String>, exit: u8) -> Self {
+        Self {
+            code: code.to_owned(),
+            message: message.into(),
+            help: None,
+            source: None,
+            exit,
+        }
+    }
+
+    pub(crate) fn configuration(message: impl Into<String>) -> Self {
+        Self::new("CC-CONFIG", message, EXIT_CONFIGURATION)
+    }
+
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self::new("CC-USAGE", message, EXIT_USAGE)
+    }
+
+    pub(crate) fn io(error: std::io::Error) -> Self {
+        let help = "check that the path exists, is writable, and that the disk has space";
+        Self::new("CC-IO", error.to_string(), EXIT_FAILURE)
+            .with_help(help)
+            .caused_by(error)
+    }
+
+    pub(crate) fn with_help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    fn caused_by(mut self, source: impl std::error::Error + Send + Sync + 'static) -> Self {
+        self.source = Some(Box::new(source));
+        self
+    }
+
+    pub(crate) fn exit_code(&self) -> u8 {
+        self.exit
+    }
+
+    /// Writes the error to standard error; as one JSON object when the command was asked for JSON.
+    pub(crate) fn report(&self, json: bool) {
+        if json {
+            let value = serde_json::json!({
+                "error": {"code": self.code, "message": self.message, "help": self.help}
+            });
+            output::error_line(&value.to_string());
+            return;
+        }
+        let theme = if output::stderr_is_terminal() {
+            GraphicalTheme::unicode()
+        } else {
+            GraphicalTheme::unicode_nocolor()
+        };
+        let mut text = String::new();
+        if GraphicalReportHandler::new_themed(theme)
+            .render_report(&mut text, self)
+            .is_ok()
+        {
+            output::error_line(text.trim_end());
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Failure {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        // An I/O error's text is the message already.
+        self.source
+            .as_deref()
+            .filter(|source| source.to_string() != self.message)
+            .map(|source| source as &(dyn std::error::Error + 'static))
+    }
+}
+
+impl Diagnostic for Failure {
+    fn code<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        Some(Box::new(&self.code))
+    }
+
+    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        self.help
+            .as_ref()
+            .map(|help| Box::new(help) as Box<dyn fmt::Display>)
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        let message = match &error {
+            StoreError::Io(source) => source.to_string(),
+            other => other.to_string(),
+        };
+        let failure = Self::new(error.code(), message, EXIT_FAILURE).with_help(error.help());
+        match error {
+            StoreError::Sqlite { source, .. } => failure.caused_by(source),
+            _ => failure,
+        }
+    }
+}
+
+impl From<PortError> for Failure {
+    fn from(error: PortError) -> Self {
+        let help = match error.class() {
+            Class::Retry => "try again",
+            Class::GiveBack => "free space or repair the named object, then try again",
+            Class::DeadLetter => "correct the named value",
+            Class::Stop => "check that the named place exists and that you may use it",
+        };
+        Self::new(error.code(), error.to_string(), EXIT_FAILURE)
+            .with_help(help)
+            .caused_by(error)
+    }
+}
+
+impl From<OpenError> for Failure {
+    fn from(error: OpenError) -> Self {
+        let mut message = error.to_string();
+        if let Some(cause) = std::error::Error::source(&error) {
+            message = format!("{message}: {cause}");
+        }
+        let help =
+            "name a folder on a local disk that you may write to: --data DIR or storage.path";
+        Self::new(error.code(), message, EXIT_FAILURE).with_help(help)
+    }
+}
+
+impl From<RunError> for Failure {
+    fn from(error: RunError) -> Self {
+        Self::new(error.code(), error.to_string(), EXIT_FAILURE).with_help(error.help())
+    }
+}

@@ -1,0 +1,25 @@
+//! `chroma-compactor`: folds Chroma deltas into published snapshots.
+//!
+//! This crate parses the command line and the configuration, and renders results and errors. What
+//! it does is in the libraries.
+
+mod cli;
+mod failure;
+mod output;
+mod settings;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    let json = cli.wants_json();
+    match cli.run() {
+        Ok(code) => code,
+        Err(failure) => {
+            failure.report(json);
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! Tables for people.
+
+use comfy_table::presets::NOTHING;
+
+/// A table with a header line.
+pub(crate) struct Table {
+    inner: comfy_table::Table,
+}
+
+impl Table {
+    pub(crate) fn new<const N: usize>(header: [&str; N]) -> Self {
+        let mut inner = comfy_table::Table::new();
+        inner
+            .load_preset(NOTHING)
+            .set_header(header.map(str::to_uppercase));
+        Self { inner }
+    }
+
+    pub(crate) fn row<const N: usize>(&mut self, cells: [String; N]) {
+        self.inner.add_row(cells);
+    }
+
+    /// The lines, without trailing blanks.
+    pub(crate) fn render(&self) -> String {
+        let text = self.inner.to_string();
+        text.lines().map(str::trim).collect::<Vec<_>>().join("\n")
+    }
+}

@@ -1,0 +1,173 @@
+//! The configuration as it is written; `config/default.toml` is the same in TOML.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use chroma_store::{MetadataMode, VerifyLevel};
+use serde::{Deserialize, Serialize};
+
+use super::size::Size;
+
+macro_rules! section {
+    ($(#[$doc:meta])* $name:ident { $($(#[$attribute:meta])* $field:ident: $kind:ty = $default:expr),* $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+        #[serde(default)]
+        pub(crate) struct $name {
+            $($(#[$attribute])* pub(crate) $field: $kind,)*
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self { $($field: $default,)* }
+            }
+        }
+    };
+}
+
+section! {
+    /// All settings.
+    RawSettings {
+        storage: Storage = Storage::default(),
+        queue: Queue = Queue::default(),
+        worker: Worker = Worker::default(),
+        retry: Retry = Retry::default(),
+        lease: Lease = Lease::default(),
+        merge: Merge = Merge::default(),
+        snapshot: Snapshot = Snapshot::default(),
+        limits: Limits = Limits::default(),
+        log: Log = Log::default(),
+    }
+}
+
+section! {
+    /// Where snapshots, deltas, queue and records are.
+    Storage {
+        backend: Backend = Backend::Local,
+        path: PathBuf = PathBuf::from("data/local"),
+    }
+}
+
+section! {
+    /// How messages are taken.
+    Queue {
+        #[serde(with = "humantime_serde")]
+        visibility: Duration = Duration::from_secs(120),
+        max_receives: u32 = 5,
+        #[serde(with = "humantime_serde")]
+        poll_wait: Duration = Duration::from_secs(1),
+        in_flight: usize = 1000,
+    }
+}
+
+section! {
+    /// How much is done at a time.
+    Worker {
+        workers: usize = 2,
+        batch_runs: usize = 500,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        scratch: Option<PathBuf> = None,
+        #[serde(with = "humantime_serde")]
+        shutdown: Duration = Duration::from_secs(25),
+    }
+}
+
+section! {
+    /// Waits between attempts.
+    Retry {
+        #[serde(with = "humantime_serde")]
+        first: Duration = Duration::from_secs(1),
+        #[serde(with = "humantime_serde")]
+        max: Duration = Duration::from_secs(60),
+        attempts: u32 = 5,
+    }
+}
+
+section! {
+    /// The lock of a collection.
+    Lease {
+        #[serde(with = "humantime_serde")]
+        term: Duration = Duration::from_secs(60),
+        #[serde(with = "humantime_serde")]
+        renew_every: Duration = Duration::from_secs(15),
+        #[serde(with = "humantime_serde")]
+        skew_margin: Duration = Duration::from_secs(2),
+        #[serde(with = "humantime_serde")]
+        swap_budget: Duration = Duration::from_secs(10),
+    }
+}
+
+section! {
+    /// How records are merged.
+    Merge {
+        metadata: MetadataMode = MetadataMode::Merge,
+    }
+}
+
+section! {
+    /// How snapshots are made.
+    Snapshot {
+        first: String = "like-delta".to_owned(),
+        verify: Verify = Verify::Full,
+        #[serde(with = "humantime_serde")]
+        close_wait: Duration = Duration::from_secs(2),
+        rebases: u32 = 3,
+    }
+}
+
+section! {
+    /// Upper bounds.
+    Limits {
+        archive: Size = Size::mib(512),
+        delta: Size = Size::mib(4096),
+        ratio: u64 = 1000,
+        entries: u64 = 10_000,
+        snapshot: Size = Size::mib(65_536),
+        transfers: usize = 8,
+    }
+}
+
+section! {
+    /// What is logged.
+    Log {
+        format: LogFormat = LogFormat::Text,
+        filter: String = "info".to_owned(),
+    }
+}
+
+/// Which backends are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Backend {
+    /// The embedded ones, below `storage.path`.
+    Local,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// How thoroughly a snapshot is verified before it is published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Verify {
+    /// Structure and sizes.
+    Quick,
+    /// Every row and byte.
+    Full,
+}
+
+impl From<Verify> for VerifyLevel {
+    fn from(verify: Verify) -> Self {
+        match verify {
+            Verify::Quick => Self::Quick,
+            Verify::Full => Self::Full,
+        }
+    }
+}

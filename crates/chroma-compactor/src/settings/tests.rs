@@ -1,0 +1,51 @@
+use std::io::Write;
+
+use super::*;
+
+fn load_text(text: &str) -> Result<RawSettings, Failure> {
+    let mut file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    load(Some(file.path()))
+}
+
+#[test]
+fn the_default_file_says_what_the_defaults_are() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/default.toml");
+    let from_file = load(Some(&path)).unwrap();
+    assert_eq!(from_file, RawSettings::default());
+    from_file.validate().unwrap();
+}
+
+#[test]
+fn a_misspelt_key_is_refused_with_the_right_one() {
+    let failure = load_text("[queue]\nvisibilty = \"5m\"\n").unwrap_err();
+    assert!(failure.to_string().contains("queue.visibilty"), "{failure}");
+    assert!(
+        format!("{failure:?}").contains("did you mean `queue.visibility`?"),
+        "{failure:?}"
+    );
+}
+
+#[test]
+fn durations_and_sizes_need_units() {
+    for text in [
+        "[queue]\nvisibility = \"5\"",
+        "[limits]\ndelta = \"5\"",
+        "[limits]\ndelta = 5",
+    ] {
+        assert!(load_text(text).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn contradictory_settings_are_refused() {
+    for text in [
+        "[lease]\nterm = \"10s\"",
+        "[worker]\nworkers = 0",
+        "[snapshot]\nfirst = \"L99\"",
+        "[queue]\nmax_receives = 0",
+    ] {
+        let settings = load_text(text).unwrap();
+        assert!(settings.validate().is_err(), "{text}");
+    }
+}

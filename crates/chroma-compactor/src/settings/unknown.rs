@@ -1,0 +1,59 @@
+//! Keys that nobody reads: an error that names the nearest known one.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::RawSettings;
+use crate::failure::Failure;
+
+/// Less alike than this is no suggestion.
+const ALIKE: f64 = 0.75;
+
+pub(super) fn failure(key: &str, file: Option<&Path>) -> Failure {
+    let place = file.map_or_else(String::new, |file| {
+        format!(" (in {} or the environment)", file.display())
+    });
+    let failure = Failure::configuration(format!("unknown key `{key}`{place}"));
+    match nearest(key) {
+        Some(known) => failure.with_help(format!("did you mean `{known}`?")),
+        None => failure.with_help("config/default.toml shows every key"),
+    }
+}
+
+fn nearest(key: &str) -> Option<String> {
+    let mut known = Vec::new();
+    if let Ok(value) = serde_json::to_value(RawSettings::default()) {
+        collect("", &value, &mut known);
+    }
+    // Left out where it has no default.
+    known.push("worker.scratch".to_owned());
+    known
+        .into_iter()
+        .map(|name| (likeness(&name, key), name))
+        .filter(|(likeness, _)| *likeness >= ALIKE)
+        .max_by(|left, right| left.0.total_cmp(&right.0))
+        .map(|(_, name)| name)
+}
+
+/// The whole path may be misspelt, or the right key stand in the wrong section.
+fn likeness(known: &str, key: &str) -> f64 {
+    let last = |path: &str| path.rsplit('.').next().unwrap_or_default().to_owned();
+    strsim::jaro_winkler(known, key).max(strsim::jaro_winkler(&last(known), &last(key)) * 0.95)
+}
+
+fn collect(prefix: &str, value: &Value, known: &mut Vec<String>) {
+    match value {
+        Value::Object(entries) => {
+            for (key, value) in entries {
+                let path = if prefix.is_empty() {
+                    key.clone()
+                } else {
+                    format!("{prefix}.{key}")
+                };
+                collect(&path, value, known);
+            }
+        }
+        _ => known.push(prefix.to_owned()),
+    }
+}
