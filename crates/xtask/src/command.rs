@@ -1,0 +1,68 @@
+//! Running other programs.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use thiserror::Error;
+
+/// Why a chore failed.
+#[derive(Debug, Error)]
+pub(crate) enum TaskError {
+    #[error("`{command}` cannot be started: {source}")]
+    Start {
+        command: String,
+        source: std::io::Error,
+    },
+    #[error("`{command}` failed ({status})")]
+    Failed {
+        command: String,
+        status: std::process::ExitStatus,
+    },
+    #[error(
+        "Python 3.11 is needed; none of python3.11, python3, python is one. Install it, or put it first in PATH"
+    )]
+    NoPython,
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+}
+
+/// The top of the tree.
+pub(crate) fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .components()
+        .collect()
+}
+
+/// Runs a program at the top of the tree, its output shown.
+pub(crate) fn run<I, S>(program: impl AsRef<OsStr>, arguments: I) -> Result<(), TaskError>
+where
+    I: IntoIterator<Item = S>,
+    S: AsRef<OsStr>,
+{
+    let mut command = Command::new(program);
+    command.args(arguments).current_dir(root());
+    let shown = format!("{command:?}").replace('"', "");
+    eprintln!("==> {shown}");
+    let status = command.status().map_err(|source| TaskError::Start {
+        command: shown.clone(),
+        source,
+    })?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(TaskError::Failed {
+            command: shown,
+            status,
+        })
+    }
+}
+
+/// Runs cargo, the one that runs this.
+pub(crate) fn cargo(arguments: &[&str]) -> Result<(), TaskError> {
+    run(
+        std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()),
+        arguments,
+    )
+}

@@ -1,0 +1,83 @@
+//! Virtual environments with pinned chromadb versions, one each: real chromadb is the tests'
+//! oracle.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use sha2::{Digest, Sha256};
+
+use crate::command::{TaskError, root, run};
+
+/// The versions under test; each has a lock file in `tests/requirements`.
+const VERSIONS: [&str; 5] = ["0.5.23", "0.6.3", "1.0.21", "1.3.3", "1.5.9"];
+const STAMP: &str = "installed-from";
+
+/// Where an environment is; tests look for it there as well.
+fn environment(version: &str) -> PathBuf {
+    root().join(".venvs").join(format!("chromadb-{version}"))
+}
+
+/// The interpreter of an environment.
+pub(crate) fn interpreter(version: &str) -> PathBuf {
+    environment(version).join("bin/python")
+}
+
+/// Makes what is missing or was made from another lock file.
+pub(crate) fn install() -> Result<(), TaskError> {
+    let mut python = None;
+    for version in VERSIONS {
+        let lock = root().join(format!("tests/requirements/chromadb-{version}.txt"));
+        let digest = hex::encode(Sha256::digest(fs_err::read(&lock)?));
+        let folder = environment(version);
+        if fs_err::read_to_string(folder.join(STAMP)).is_ok_and(|stamp| stamp == digest) {
+            continue;
+        }
+        let python = match &python {
+            Some(found) => found,
+            None => python.insert(find_python()?),
+        };
+        make(python, version, &folder, &lock)?;
+        fs_err::write(folder.join(STAMP), digest)?;
+    }
+    Ok(())
+}
+
+fn make(python: &str, version: &str, folder: &Path, lock: &Path) -> Result<(), TaskError> {
+    run(
+        python,
+        [
+            "-m".as_ref(),
+            "venv".as_ref(),
+            "--clear".as_ref(),
+            folder.as_os_str(),
+        ],
+    )?;
+    run(
+        interpreter(version),
+        [
+            "-m".as_ref(),
+            "pip".as_ref(),
+            "install".as_ref(),
+            "--quiet".as_ref(),
+            "--disable-pip-version-check".as_ref(),
+            "--no-deps".as_ref(),
+            "-r".as_ref(),
+            lock.as_os_str(),
+        ],
+    )
+}
+
+/// The lock files are for Python 3.11.
+fn find_python() -> Result<String, TaskError> {
+    let check = "import sys; sys.exit(sys.version_info[:2] != (3, 11))";
+    ["python3.11", "python3", "python"]
+        .into_iter()
+        .find(|name| {
+            Command::new(name)
+                .args(["-c", check])
+                .status()
+                .is_ok_and(|status| status.success())
+        })
+        .map(str::to_owned)
+        .ok_or(TaskError::NoPython)
+}

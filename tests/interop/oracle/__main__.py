@@ -1,0 +1,96 @@
+"""Command line of the oracle: one sub-command per step of an interop test."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+
+SPACES = ("l2", "ip", "cosine")
+
+
+def data_options(parser: argparse.ArgumentParser) -> None:
+    """Options shared by the two commands that invent records."""
+    parser.add_argument("--out", type=Path, required=True, help="directory to create")
+    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--space", choices=SPACES, required=True)
+    parser.add_argument("--dim", type=int, required=True)
+    parser.add_argument("--records", type=int, required=True, help="records per collection")
+    parser.add_argument("--threshold", type=int, required=True, help="sync threshold, at least 3")
+    parser.add_argument("--collections", default="words",
+                        help="comma separated names; name:N overrides --records for that one")
+    parser.add_argument("--rich-level", choices=("scalar", "array"), default="scalar",
+                        help="array needs chromadb 1.5 or newer")
+    parser.add_argument("--floats", choices=("stable", "any"), default="stable",
+                        help="stable: only floats that chromadb 1.x reads back bit for bit")
+    parser.add_argument("--explicit-none", action="store_true",
+                        help="pass None within lists of documents and uris to chromadb 0.x, "
+                             "which then logs an explicit null")
+
+
+def compare_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--merged", type=Path, required=True)
+    parser.add_argument("--reference", type=Path, required=True)
+    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--space", choices=SPACES, required=True)
+    parser.add_argument("--dim", type=int, required=True)
+    parser.add_argument("--float-ulps", type=int, default=0,
+                        help="how far apart metadata floats may be (default: equal)")
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(prog="oracle", description=__doc__)
+    commands = top.add_subparsers(dest="command", required=True)
+
+    base = commands.add_parser("make-base", help="create a snapshot directory")
+    data_options(base)
+    base.add_argument("--ids-out", type=Path, help="write the live ids per collection here")
+
+    delta = commands.add_parser("make-delta", help="create a delta directory, log its operations")
+    data_options(delta)
+    delta.add_argument("--ops", type=Path, required=True, help="operations file to write")
+    delta.add_argument("--base-ids", type=Path, help="file written by make-base --ids-out")
+
+    reference = commands.add_parser("make-reference", help="let chromadb apply the operations")
+    reference.add_argument("--base", type=Path, required=True)
+    reference.add_argument("--ops", type=Path, action="append", required=True)
+    reference.add_argument("--out", type=Path, required=True)
+    reference.add_argument("--metadata", choices=("merge",), default="merge",
+                           help="how metadata of an existing record is treated")
+
+    check = commands.add_parser("check", help="assert that two directories behave the same")
+    compare_options(check)
+    check.add_argument("--cross-limit", type=int, default=3000,
+                       help="do not write more than this many records to cross the sync threshold")
+
+    compare = commands.add_parser("compare", help="only compare, in place (used by check)")
+    compare_options(compare)
+
+    dump = commands.add_parser("dump", help="write all content as JSON")
+    dump.add_argument("--dir", type=Path, required=True)
+    dump.add_argument("--out", type=Path, required=True)
+    return top
+
+
+def main() -> int:
+    arguments = parser().parse_args()
+    logging.disable(logging.WARNING)  # 0.x warns about every operation on an unknown id
+    # Imported late so that --help works without chromadb.
+    if arguments.command == "make-base":
+        from .base import make_base as run
+    elif arguments.command == "make-delta":
+        from .delta import make_delta as run
+    elif arguments.command == "make-reference":
+        from .reference import make_reference as run
+    elif arguments.command == "check":
+        from .check import check as run
+    elif arguments.command == "compare":
+        from .check import compare_in_place as run
+    else:
+        from .dump import dump as run
+    return run(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
