@@ -1,1 +1,18 @@
-fn main() {}
+//! The store as its users see it: what a merge does to records, what bad input does to nothing,
+//! and what `close()` guarantees.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests"
+)]
+
+mod archive;
+mod bad_base;
+mod bad_delta;
+mod bad_index;
+mod closing;
+mod content;
+mod directory;
+mod model;
+mod semantics;

@@ -206,6 +206,12 @@ pub enum StoreError {
         /// Rows before + new ids - deleted ids.
         expected: u64,
     },
+    /// A directory was written to while it was copied.
+    #[error("{}: somebody wrote to it while it was copied", path.display())]
+    Changed {
+        /// The directory.
+        path: PathBuf,
+    },
     /// Something is where a new directory or file should be made.
     #[error("{}: already exists", path.display())]
     AlreadyExists {
@@ -279,6 +285,7 @@ impl StoreError {
             Self::Inconsistent { .. } => "CS-INCONSISTENT",
             Self::BadConfiguration { .. } => "CS-CONFIGURATION",
             Self::NotConserved { .. } => "CS-NOT-CONSERVED",
+            Self::Changed { .. } => "CS-CHANGED",
             Self::AlreadyExists { .. } => "CS-EXISTS",
             Self::NotRegular { .. } => "CS-NOT-REGULAR",
             Self::ArchiveEntry { .. } => "CS-ARCHIVE-ENTRY",
@@ -292,7 +299,7 @@ impl StoreError {
     /// What sort of case this is.
     pub fn kind(&self) -> Kind {
         match self {
-            Self::Locked { .. } => Kind::Busy,
+            Self::Locked { .. } | Self::Changed { .. } => Kind::Busy,
             Self::Sqlite { .. } | Self::Io(_) | Self::AlreadyExists { .. } => Kind::Environment,
             Self::StillOpen { .. } | Self::NotConserved { .. } => Kind::SelfCheck,
             _ => Kind::BadInput,
@@ -339,6 +346,7 @@ impl StoreError {
                 "open it with the chromadb that wrote it and check the collection's configuration"
             }
             Self::NotConserved { .. } => "nothing was published; please report it with the delta",
+            Self::Changed { .. } => "close the client that writes to it, then try again",
             Self::AlreadyExists { .. } => "choose a new path or remove what is there",
             Self::NotRegular { .. } => "replace links and special files by plain files",
             Self::ArchiveEntry { .. } => "make the archive of plain files with relative names",

@@ -81,7 +81,8 @@ impl Daemon {
     /// Works until stopped or, in [`Mode::Drain`], until the queue is empty.
     ///
     /// # Errors
-    /// The queue cannot be read at all, or a hook killed a cycle.
+    /// Something that no retry changes (access denied, storage missing), a queue that cannot be
+    /// read while somebody waits for a drain, or a hook that killed a cycle.
     pub async fn run(self, mode: Mode) -> Result<Summary, RunError> {
         let keeper = self
             .context

@@ -25,8 +25,11 @@ impl Scratch {
         fs_err::create_dir_all(root)?;
         sweep(root)?;
         let folder = tempfile::Builder::new().prefix(PREFIX).tempdir_in(root)?;
-        let lock = fs_err::File::create(folder.path().join(LOCK_NAME))?;
+        // Locked before it has its name: a sweep must never see it free.
+        let unnamed = folder.path().join("lock.new");
+        let lock = fs_err::File::create(&unnamed)?;
         lock.file().lock()?;
+        fs_err::rename(unnamed, folder.path().join(LOCK_NAME))?;
         Ok(Self {
             folder,
             _lock: lock,

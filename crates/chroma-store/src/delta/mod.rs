@@ -27,6 +27,10 @@ impl Delta {
     pub(crate) fn open(dir: &Path) -> StoreResult<Self> {
         let connection = connection::open_read(dir)?;
         let path = connection::database_path(dir);
+        // All reads see one state, whoever writes meanwhile.
+        connection
+            .execute_batch("BEGIN")
+            .map_err(StoreError::sqlite(&path, "begin reading"))?;
         verify::database_is_sound(&connection, &path)?;
         let level = detect(&connection, &path)?;
         let collections = load_all(&connection, &path, level)?;

@@ -84,7 +84,18 @@ pub(super) fn prove_closed(dir: &Path, options: &CloseOptions<'_>) -> StoreResul
                 });
             }
             Finding::SideFile(path) if attempt == tries => {
-                return Err(StoreError::HotJournal { path });
+                // With a living writer it is a journal at work, not one that was left behind.
+                let database = connection::database_path(dir);
+                let holders = holders::of(&database);
+                return Err(if holders.is_empty() {
+                    StoreError::HotJournal { path }
+                } else {
+                    StoreError::Locked {
+                        path: database,
+                        holders,
+                        waited,
+                    }
+                });
             }
             Finding::Held(_) | Finding::SideFile(_) => {
                 options.pause.pause(options.poll);

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chroma_store::StoreError;
-use compactor_core::CollectionName;
+use compactor_core::{Class, CollectionName};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
@@ -59,7 +59,8 @@ pub(crate) struct Outcome {
 /// Folds the runs of one collection and publishes them.
 ///
 /// # Errors
-/// Only [`RunError::Killed`], from hooks: every other failure is recorded with its runs.
+/// Only what must end the daemon: errors of class [`Class::Stop`], and [`RunError::Killed`] from
+/// hooks. Every other failure is recorded with its runs.
 pub(crate) async fn run(
     context: Context,
     collection: CollectionName,
@@ -81,6 +82,10 @@ async fn take(context: &Context, batch: &mut Batch<'_>) -> Result<(), RunError> 
             batch.give_back(wait).await;
             return Ok(());
         }
+        Err(error) if error.class() == Class::Stop => {
+            batch.give_back(Duration::ZERO).await;
+            return Err(error);
+        }
         Err(error) => {
             batch.fail_open(&error).await;
             return Ok(());
@@ -91,6 +96,16 @@ async fn take(context: &Context, batch: &mut Batch<'_>) -> Result<(), RunError> 
         Ok(()) => {}
         Err(error @ RunError::Killed { .. }) => return Err(error),
         Err(RunError::Stopping) => batch.give_back(Duration::ZERO).await,
+        // The new holder does the work; nothing is wrong with the runs.
+        Err(error @ RunError::LeaseLost { .. }) => {
+            tracing::warn!(code = error.code(), %error, "giving the messages back");
+            batch.give_back(context.settings.backoff.first).await;
+        }
+        Err(error) if error.class() == Class::Stop => {
+            batch.give_back(Duration::ZERO).await;
+            lease.release(context).await;
+            return Err(error);
+        }
         // Whether the pointer moved is not known: the messages come back when their time is over,
         // and whoever gets them finds out from the manifest.
         Err(error @ RunError::SwapUnknown { .. }) => batch.leave(&error),

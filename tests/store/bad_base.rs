@@ -1,0 +1,122 @@
+//! A base that is not sound is refused by name before anything is made of it.
+
+use std::path::Path;
+
+use crate::directory::{Recipe, bytes_of, compactor, names_in, record, sql};
+
+type Case = (&'static str, &'static str, fn(&Path));
+
+const CASES: &[Case] = &[
+    (
+        "no queue tail: later writes would be dropped",
+        "CS-INCONSISTENT",
+        |dir| {
+            sql(dir, "DELETE FROM embeddings_queue");
+        },
+    ),
+    (
+        "no dimension: readers would see nothing",
+        "CS-INCONSISTENT",
+        |dir| {
+            sql(dir, "UPDATE collections SET dimension = NULL");
+        },
+    ),
+    ("a migration's text differs", "CS-INCONSISTENT", |dir| {
+        sql(
+            dir,
+            "UPDATE migrations SET sql = sql || ' ' WHERE dir = 'sysdb' AND version = 3",
+        );
+    }),
+    ("WAL mode", "CS-INCONSISTENT", |dir| {
+        sql(dir, "PRAGMA journal_mode=WAL")
+    }),
+    ("a hot journal", "CS-HOT-JOURNAL", |dir| {
+        std::fs::write(dir.join("chroma.sqlite3-journal"), b"x").unwrap();
+    }),
+    ("a progress that is no number", "CS-SQLITE", |dir| {
+        sql(dir, "UPDATE max_seq_id SET seq_id = 'x'");
+    }),
+    ("a link", "CS-NOT-REGULAR", |dir| {
+        std::os::unix::fs::symlink("/dev/null", dir.join("link")).unwrap();
+    }),
+];
+
+#[test]
+fn each_case_has_its_code_and_touches_nothing() {
+    for (what, code, spoil) in CASES {
+        let root = tempfile::tempdir().unwrap();
+        let base = Recipe::default().make(root.path(), "base");
+        let delta = Recipe::of(vec![record("new", 4, 9)]).make(root.path(), "delta");
+        spoil(&base);
+        let (before, names) = (bytes_of(&base), names_in(root.path()));
+        let (status, output, errors) = compactor(&[
+            "store",
+            "merge",
+            "--json",
+            "--base",
+            base.to_str().unwrap(),
+            "--delta",
+            delta.to_str().unwrap(),
+            "--out",
+            root.path().join("out").to_str().unwrap(),
+        ]);
+        assert_eq!(status, 1, "{what}: {output}{errors}");
+        assert!(errors.contains(code), "{what}: {errors}");
+        assert!(bytes_of(&base) == before, "{what}: the base was touched");
+        assert_eq!(
+            names_in(root.path()),
+            names,
+            "{what}: something was left behind"
+        );
+    }
+}
+
+#[test]
+fn full_verification_finds_what_the_quick_one_cannot() {
+    let cases: &[Case] = &[
+        ("full text differs from the document", "I9", |dir| {
+            sql(
+                dir,
+                "UPDATE embedding_fulltext_search SET string_value = 'x' WHERE rowid = 2",
+            );
+        }),
+        ("full text is missing", "I9", |dir| {
+            sql(dir, "DELETE FROM embedding_fulltext_search WHERE rowid = 2");
+        }),
+        ("a record without a vector", "I2", |dir| {
+            sql(dir, "DELETE FROM embeddings_queue WHERE seq_id = 2");
+        }),
+        ("a vector without a record", "I2", |dir| {
+            sql(
+                dir,
+                "DELETE FROM embeddings WHERE id = 2; DELETE FROM embedding_metadata WHERE id = 2; DELETE FROM embedding_fulltext_search WHERE rowid = 2",
+            );
+        }),
+    ];
+    for (what, invariant, spoil) in cases {
+        let root = tempfile::tempdir().unwrap();
+        let dir = Recipe::default().make(root.path(), "base");
+        let verify = |full: &[&str]| {
+            let mut arguments = vec!["store", "verify", dir.to_str().unwrap()];
+            arguments.extend(full);
+            compactor(&arguments)
+        };
+        assert_eq!(verify(&["--full"]).0, 0, "{what}: sound before");
+        spoil(&dir);
+        let (status, output, errors) = verify(&["--full"]);
+        assert_eq!(status, 1, "{what}: {output}{errors}");
+        assert!(output.contains(invariant), "{what}: {output}");
+    }
+}
+
+#[test]
+fn a_full_text_index_that_lies_is_found() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = Recipe::default().make(root.path(), "base");
+    // The content says one thing, the index another: only FTS5's own check can tell.
+    sql(&dir, "UPDATE embedding_fulltext_search_content SET c0 = 'document 1 of idX' WHERE id = 2;
+               UPDATE embedding_metadata SET string_value = 'document 1 of idX' WHERE id = 2 AND key = 'chroma:document'");
+    let (status, _, errors) = compactor(&["store", "verify", dir.to_str().unwrap(), "--full"]);
+    assert_eq!(status, 1);
+    assert!(errors.contains("CS-DAMAGED"), "{errors}");
+}

@@ -1,0 +1,302 @@
+//! Every way a delta can be wrong gives its own code, makes no output, and leaves the base as it
+//! was to the byte.
+
+use std::fs::OpenOptions;
+use std::io::{Seek, SeekFrom, Write};
+use std::path::Path;
+
+use chroma_store::{Array, MetadataValue, Operation, SchemaLevel, Space};
+
+use crate::directory::{Recipe, WORDS, bytes_of, compactor, names_in, record, sql};
+
+/// A case: the expected code, and how the sound delta is spoilt.
+type Case = (&'static str, &'static str, fn(&Path));
+
+const CASES: &[Case] = &[
+    ("hot journal", "CS-HOT-JOURNAL", |dir| {
+        add_file(dir, "chroma.sqlite3-journal")
+    }),
+    ("write-ahead log", "CS-HOT-JOURNAL", |dir| {
+        add_file(dir, "chroma.sqlite3-wal")
+    }),
+    ("shared memory", "CS-HOT-JOURNAL", |dir| {
+        add_file(dir, "chroma.sqlite3-shm")
+    }),
+    ("half a database", "CS-TRUNCATED", |dir| truncate(dir, 2)),
+    ("50 bytes", "CS-TRUNCATED", |dir| set_size(dir, 50)),
+    ("an empty file", "CS-TRUNCATED", |dir| set_size(dir, 0)),
+    ("torn pages", "CS-DAMAGED", tear),
+    ("another format", "CS-DAMAGED", |dir| {
+        std::fs::write(dir.join("chroma.sqlite3"), vec![7; 8192]).unwrap();
+    }),
+    ("no database", "CS-NOT-CHROMA", |dir| {
+        std::fs::remove_file(dir.join("chroma.sqlite3")).unwrap();
+    }),
+    ("a migration too few", "CS-UNKNOWN-SCHEMA", |dir| {
+        sql(
+            dir,
+            "DELETE FROM migrations WHERE dir = 'metadb' AND version = 3",
+        );
+    }),
+    ("a migration too many", "CS-UNKNOWN-SCHEMA", |dir| {
+        sql(
+            dir,
+            "INSERT INTO migrations VALUES ('metadb', 7, 'x', 'y', 'z')",
+        );
+    }),
+    ("no migrations", "CS-UNKNOWN-SCHEMA", |dir| {
+        sql(dir, "DROP TABLE migrations")
+    }),
+    ("a trigger", "CS-UNKNOWN-SCHEMA", |dir| {
+        sql(
+            dir,
+            "CREATE TRIGGER t AFTER INSERT ON embeddings BEGIN SELECT 1; END",
+        );
+    }),
+    ("a view in place of a table", "CS-UNKNOWN-SCHEMA", |dir| {
+        sql(
+            dir,
+            "DROP TABLE maintenance_log; CREATE VIEW maintenance_log AS SELECT 1",
+        );
+    }),
+    ("a short vector", "CS-VECTOR-LENGTH", |dir| {
+        sql(
+            dir,
+            "UPDATE embeddings_queue SET vector = zeroblob(12) WHERE seq_id = 2",
+        );
+    }),
+    ("a vector of 15 bytes", "CS-VECTOR-LENGTH", |dir| {
+        sql(
+            dir,
+            "UPDATE embeddings_queue SET vector = zeroblob(15) WHERE seq_id = 2",
+        );
+    }),
+    ("a NaN vector", "CS-NOT-FINITE", |dir| {
+        sql(
+            dir,
+            "UPDATE embeddings_queue SET vector = x'000000000000c07f0000000000000000'",
+        );
+    }),
+    ("an infinite vector", "CS-NOT-FINITE", |dir| {
+        sql(
+            dir,
+            "UPDATE embeddings_queue SET vector = x'0000807f000000000000000000000000'",
+        );
+    }),
+    ("a record without a vector", "CS-MISSING-VECTOR", |dir| {
+        sql(
+            dir,
+            "UPDATE embeddings_queue SET vector = NULL, encoding = NULL WHERE seq_id = 3",
+        );
+    }),
+    ("NaN in metadata", "CS-QUEUE-ROW", |dir| {
+        sql(
+            dir,
+            "UPDATE embeddings_queue SET metadata = '{\"a\": NaN}' WHERE seq_id = 1",
+        );
+    }),
+    ("metadata that is no object", "CS-QUEUE-ROW", |dir| {
+        sql(
+            dir,
+            "UPDATE embeddings_queue SET metadata = '[1]' WHERE seq_id = 1",
+        );
+    }),
+    ("nested metadata", "CS-QUEUE-ROW", |dir| {
+        sql(
+            dir,
+            "UPDATE embeddings_queue SET metadata = '{\"a\": {\"b\": 1}}' WHERE seq_id = 1",
+        );
+    }),
+    ("an unknown operation", "CS-QUEUE-ROW", |dir| {
+        sql(
+            dir,
+            "UPDATE embeddings_queue SET operation = 9 WHERE seq_id = 1",
+        );
+    }),
+    ("an unknown encoding", "CS-QUEUE-ROW", |dir| {
+        sql(
+            dir,
+            "UPDATE embeddings_queue SET encoding = 'INT32' WHERE seq_id = 1",
+        );
+    }),
+    ("an operation without an id", "CS-QUEUE-ROW", |dir| {
+        sql(
+            dir,
+            "UPDATE embeddings_queue SET id = x'ff00' WHERE seq_id = 1",
+        );
+    }),
+    ("two vector segments", "CS-CONFIGURATION", |dir| {
+        sql(
+            dir,
+            "INSERT INTO segments SELECT 'f' || substr(id, 2), type, scope, collection FROM segments WHERE scope = 'VECTOR'",
+        );
+    }),
+    ("a segment id that is a path", "CS-CONFIGURATION", |dir| {
+        sql(
+            dir,
+            "UPDATE segments SET id = '../../etc' WHERE scope = 'VECTOR'",
+        );
+    }),
+    ("an unknown space", "CS-CONFIGURATION", |dir| {
+        sql(
+            dir,
+            "UPDATE collections SET schema_str = replace(schema_str, 'cosine', 'hamming')",
+        );
+    }),
+    ("an absurd dimension", "CS-CONFIGURATION", |dir| {
+        sql(dir, "UPDATE collections SET dimension = -3");
+    }),
+    ("no vectors at all", "CS-DAMAGED", |dir| {
+        sql(dir, "DELETE FROM embeddings_queue WHERE seq_id < 5");
+    }),
+];
+
+#[test]
+fn each_case_has_its_code_and_touches_nothing() {
+    for (what, code, spoil) in CASES {
+        let root = tempfile::tempdir().unwrap();
+        let base = Recipe::default().make(root.path(), "base");
+        let delta = Recipe::of(vec![
+            record("id1", 4, 11),
+            record("new1", 4, 12),
+            record("new2", 4, 13),
+            record("new3", 4, 14),
+            record("new4", 4, 15),
+        ])
+        .make(root.path(), "delta");
+        spoil(&delta);
+        refuse(what, root.path(), &base, &delta, code);
+    }
+}
+
+#[test]
+fn what_does_not_fit_the_base_has_its_code() {
+    let root = tempfile::tempdir().unwrap();
+    let array = MetadataValue::Array(Array::Int(vec![1, 2]));
+    let with_array = vec![Operation::upsert(
+        "a",
+        &[1.0; 4],
+        vec![("list".to_owned(), Some(array))],
+    )];
+    let cases = [
+        (
+            "CS-DIMENSION",
+            SchemaLevel::L15,
+            Recipe::of(vec![record("a", 8, 1)]),
+        ),
+        (
+            "CS-SPACE",
+            SchemaLevel::L15,
+            Recipe {
+                space: Space::L2,
+                ..Recipe::default()
+            },
+        ),
+        (
+            "CS-COLLECTION-MISSING",
+            SchemaLevel::L15,
+            Recipe {
+                collection: "other",
+                ..Recipe::default()
+            },
+        ),
+        ("CS-ARRAYS", SchemaLevel::L13, Recipe::of(with_array)),
+    ];
+    for (code, level, recipe) in cases {
+        let base = Recipe {
+            level,
+            ..Recipe::default()
+        }
+        .make(root.path(), &format!("base-{code}"));
+        let delta = recipe.make(root.path(), &format!("delta-{code}"));
+        refuse(code, root.path(), &base, &delta, code);
+    }
+}
+
+#[test]
+fn a_good_delta_beside_a_bad_one_is_not_merged_offline() {
+    let root = tempfile::tempdir().unwrap();
+    let base = Recipe::default().make(root.path(), "base");
+    let good = Recipe::of(vec![record("good", 4, 1)]).make(root.path(), "good");
+    let bad = Recipe::of(vec![record("bad", 8, 1)]).make(root.path(), "bad");
+    let before = bytes_of(&base);
+    let out = root.path().join("out");
+    let (status, _, errors) = compactor(&[
+        "store",
+        "merge",
+        "--base",
+        text(&base),
+        "--delta",
+        text(&good),
+        text(&bad),
+        "--out",
+        text(&out),
+        "--json",
+    ]);
+    assert_eq!(status, 1, "{errors}");
+    assert!(errors.contains("CS-DIMENSION"), "{errors}");
+    assert!(!out.exists());
+    assert_eq!(bytes_of(&base), before);
+}
+
+fn refuse(what: &str, root: &Path, base: &Path, delta: &Path, code: &str) {
+    let (before, names) = (bytes_of(base), names_in(root));
+    let out = root.join("out");
+    let (status, output, errors) = compactor(&[
+        "store",
+        "merge",
+        "--base",
+        text(base),
+        "--delta",
+        text(delta),
+        "--out",
+        text(&out),
+        "--collection",
+        WORDS,
+        "--json",
+    ]);
+    assert_eq!(status, 1, "{what}: {output}{errors}");
+    let error: serde_json::Value = serde_json::from_str(&errors)
+        .unwrap_or_else(|_| panic!("{what}: not one JSON object: {errors}"));
+    assert_eq!(error["error"]["code"], code, "{what}: {error}");
+    assert!(
+        error["error"]["help"]
+            .as_str()
+            .is_some_and(|help| !help.is_empty()),
+        "{what}"
+    );
+    assert_eq!(output, "", "{what}");
+    assert!(bytes_of(base) == before, "{what}: the base was touched");
+    assert_eq!(names_in(root), names, "{what}: something was left behind");
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+fn add_file(dir: &Path, name: &str) {
+    std::fs::write(dir.join(name), b"left by a writer that was killed").unwrap();
+}
+
+fn truncate(dir: &Path, divisor: u64) {
+    let size = dir.join("chroma.sqlite3").metadata().unwrap().len();
+    set_size(dir, size / divisor);
+}
+
+fn set_size(dir: &Path, size: u64) {
+    let file = OpenOptions::new()
+        .write(true)
+        .open(dir.join("chroma.sqlite3"))
+        .unwrap();
+    file.set_len(size).unwrap();
+}
+
+/// Overwrites every page but the first with another time's bytes.
+fn tear(dir: &Path) {
+    let path = dir.join("chroma.sqlite3");
+    let size = path.metadata().unwrap().len();
+    let mut file = OpenOptions::new().write(true).open(path).unwrap();
+    file.seek(SeekFrom::Start(4096)).unwrap();
+    let garbage = vec![0xA5; usize::try_from(size).unwrap() - 4096];
+    file.write_all(&garbage).unwrap();
+}
