@@ -1,5 +1,6 @@
 //! 500 open → merge → close cycles in one process that may open 64 files: descriptors return to
-//! where they were, nothing is left in the directory, memory stays flat.
+//! where they were, nothing is left in the directory, memory stays flat. Then one merge each into
+//! a snapshot and into one three times as large: the peak is the same.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -24,13 +25,30 @@ const OPEN_FILES: u64 = 64;
 /// What allocators keep varies by this much; a leak of one page a cycle would be as much.
 const SLACK_KIB: u64 = 2048;
 const DIMENSION: usize = 64;
+/// A larger snapshot may fill more of SQLite's page cache (at most 32 MiB); it is itself some
+/// 30 MiB larger.
+const CACHE_KIB: u64 = 8192;
+/// The child's argument.
+const MERGE: &str = "merge-and-tell-the-peak";
+const SMALL: u32 = 15_000;
 
 fn main() {
+    let arguments: Vec<_> = std::env::args().collect();
+    if let [_, command, base, delta] = arguments.as_slice()
+        && command == MERGE
+    {
+        return merge(Path::new(base), Path::new(delta));
+    }
     let limit = Rlimit {
         current: Some(OPEN_FILES),
         maximum: Some(OPEN_FILES),
     };
     setrlimit(Resource::Nofile, limit).unwrap();
+    cycles();
+    sizes();
+}
+
+fn cycles() {
     let root = tempfile::tempdir().unwrap();
     let base = make(root.path(), "base", 0..400);
     let delta = make(root.path(), "delta", 350..450);
@@ -58,10 +76,10 @@ fn main() {
         std::fs::remove_dir_all(&work).unwrap();
         assert_eq!(open_descriptors(), descriptors, "after cycle {cycle}");
         if cycle == WARM {
-            warm = resident_kib();
+            warm = memory_kib("VmRSS:");
         }
     }
-    let end = resident_kib();
+    let end = memory_kib("VmRSS:");
     println!(
         "soak: {CYCLES} cycles under {OPEN_FILES} open files: {descriptors} descriptors before and \
          after, resident memory {warm} KiB after {WARM} cycles and {end} KiB at the end"
@@ -70,6 +88,51 @@ fn main() {
         end <= warm + SLACK_KIB,
         "memory grew from {warm} to {end} KiB"
     );
+}
+
+/// Both snapshots are larger than SQLite's page cache may grow. Each merge has a process of its
+/// own, so that its peak is nothing but its own.
+fn sizes() {
+    let peak_of = |records| {
+        let root = tempfile::tempdir().unwrap();
+        let base = make(root.path(), "base", 0..records);
+        let delta = make(root.path(), "delta", records - 50..records + 100);
+        let merge = std::process::Command::new(std::env::current_exe().unwrap())
+            .arg(MERGE)
+            .args([base, delta])
+            .output()
+            .unwrap();
+        assert!(
+            merge.status.success(),
+            "{}",
+            String::from_utf8_lossy(&merge.stderr)
+        );
+        String::from_utf8(merge.stdout)
+            .unwrap()
+            .trim()
+            .parse::<u64>()
+            .unwrap()
+    };
+    let (small, large) = (peak_of(SMALL), peak_of(3 * SMALL));
+    println!(
+        "soak: merging 150 records peaks at {small} KiB with {SMALL} records in the snapshot and at \
+         {large} KiB with {}",
+        3 * SMALL
+    );
+    assert!(
+        large <= small + CACHE_KIB,
+        "the peak grew from {small} to {large} KiB"
+    );
+}
+
+/// The child of [`sizes`]: one merge, then its own peak.
+fn merge(base: &Path, delta: &Path) {
+    let mut store = Store::open(base, OpenOptions::default()).unwrap();
+    store
+        .merge("words", &[delta], MergeOptions::default())
+        .unwrap();
+    store.close(&CloseOptions::default()).unwrap();
+    println!("{}", memory_kib("VmHWM:"));
 }
 
 fn make(root: &Path, name: &str, ids: std::ops::Range<u32>) -> std::path::PathBuf {
@@ -110,11 +173,8 @@ fn open_descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
-fn resident_kib() -> u64 {
+fn memory_kib(what: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status
-        .lines()
-        .find(|line| line.starts_with("VmRSS:"))
-        .unwrap();
+    let line = status.lines().find(|line| line.starts_with(what)).unwrap();
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }

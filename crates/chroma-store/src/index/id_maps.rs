@@ -51,20 +51,20 @@ impl IdMaps {
         self.id_to_label.values().copied()
     }
 
-    /// The two maps are each other's inverse (I3).
-    pub(super) fn check(&self) -> Vec<String> {
+    /// Says if the two maps are not each other's inverse.
+    pub(super) fn check(&self) -> Option<String> {
         let agree = self
             .id_to_label
             .iter()
             .filter(|(id, label)| self.label_to_id.get(label) == Some(id))
             .count();
         if agree == self.id_to_label.len() && agree == self.label_to_id.len() {
-            return Vec::new();
+            return None;
         }
-        vec![format!(
-            "I3: id_to_label has {} entries, label_to_id {}, {agree} agree",
+        Some(format!(
+            "id_to_label has {} entries, label_to_id {}, {agree} agree",
             self.id_to_label.len(),
             self.label_to_id.len()
-        )]
+        ))
     }
 }

@@ -27,15 +27,7 @@ pub(super) struct Labels {
 /// Reads every record once, checking counts, neighbours, numbers and labels.
 pub(super) fn scan(path: &Path, header: &Header) -> StoreResult<(fs_err::File, Labels)> {
     let file = open_file(path)?;
-    let needed = u64::from(header.elements) * header.record_bytes as u64;
-    let size = file.metadata()?.len();
-    if size < needed {
-        let detail = format!("{size} bytes, {} elements need {needed}", header.elements);
-        return Err(StoreError::Truncated {
-            path: path.to_path_buf(),
-            detail,
-        });
-    }
+    check_size(&file, path, header)?;
     let mut reader = BufReader::with_capacity(1 << 20, &file);
     let mut record = vec![0; header.record_bytes];
     let mut labels = Labels::default();
@@ -57,6 +49,20 @@ pub(super) fn scan(path: &Path, header: &Header) -> StoreResult<(fs_err::File, L
     }
     drop(reader);
     Ok((file, labels))
+}
+
+/// The file holds all elements.
+pub(super) fn check_size(file: &fs_err::File, path: &Path, header: &Header) -> StoreResult<()> {
+    let needed = u64::from(header.elements) * header.record_bytes as u64;
+    let size = file.metadata()?.len();
+    if size >= needed {
+        return Ok(());
+    }
+    let detail = format!("{size} bytes, {} elements need {needed}", header.elements);
+    Err(StoreError::Truncated {
+        path: path.to_path_buf(),
+        detail,
+    })
 }
 
 fn check_links(record: &[u8], header: &Header) -> Result<(), String> {

@@ -50,6 +50,16 @@ pub(crate) fn bad(path: &Path, detail: impl Into<String>) -> StoreError {
     }
 }
 
+/// Checks what costs little: that the header can be right and the vectors are all there.
+pub(crate) fn check_sizes(dir: &Path, collection: &Collection) -> StoreResult<()> {
+    let path = segment_dir(dir, collection);
+    if path.join(ID_MAPS).symlink_metadata().is_err() {
+        return Ok(());
+    }
+    let header = Header::read(&path.join(HEADER))?;
+    level0::check_size(&open_file(&path.join(LEVEL0))?, &path.join(LEVEL0), &header)
+}
+
 impl VectorIndex {
     /// Opens the index files of a collection. `None` when nothing is indexed yet: no folder, no
     /// id maps, or empty ones — chromadb treats all three the same and replays the log.
@@ -87,31 +97,37 @@ impl VectorIndex {
         }))
     }
 
-    /// Checks what reading vectors does not need: links, and the id maps against the graph
-    /// (invariants I3, I4, I10). Gives findings in words; bytes out of bounds are an error.
-    pub(crate) fn check(&self) -> StoreResult<Vec<String>> {
+    /// Checks what reading vectors does not need: links, and the id maps against the graph. Gives
+    /// findings with the invariant they break; bytes out of bounds are an error.
+    pub(crate) fn check(&self) -> StoreResult<Vec<(&'static str, String)>> {
         if !self.path.join(LENGTH).is_file() {
             return Err(bad(&self.path.join(LENGTH), "the file is missing"));
         }
         links::check(&self.path.join(LINKS), &self.header)?;
-        let mut findings = self.ids.check();
+        let mut findings = Vec::new();
+        if let Some(finding) = self.ids.check() {
+            findings.push(("I3", finding));
+        }
         let mapped = self
             .ids
             .labels()
             .filter(|label| self.live.contains_key(label))
             .count();
         if mapped != self.live.len() || mapped != self.ids.len() {
-            findings.push(format!(
-                "I3: {} ids are mapped, {} graph elements are live, {mapped} agree",
+            let finding = format!(
+                "{} ids are mapped, {} graph elements are live, {mapped} agree",
                 self.ids.len(),
                 self.live.len()
-            ));
+            );
+            findings.push(("I3", finding));
         }
         if self.ids.total_elements_added < self.max_label {
-            findings.push(format!(
-                "I4: total_elements_added is {}, the highest label {}",
+            let finding = format!(
+                "total_elements_added is {}, the highest label {}: the next vector would \
+                 overwrite another",
                 self.ids.total_elements_added, self.max_label
-            ));
+            );
+            findings.push(("I4", finding));
         }
         Ok(findings)
     }

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use super::{Checked, CheckedCollection, VerifyLevel, VerifyReport, name_of};
-use crate::index::VectorIndex;
+use crate::index::{VectorIndex, check_sizes};
 use crate::queue::{OperationKind, QueueReader};
 use crate::{Collection, StoreError, StoreResult};
 
@@ -29,11 +29,12 @@ pub(super) fn check(
         report.error("I1", name_of(collection), detail);
     }
     progress(checked, collection, report)?;
+    check_sizes(checked.dir, collection)?;
     if checked.level == VerifyLevel::Full {
         let index = VectorIndex::open(checked.dir, collection)?;
         if let Some(index) = &index {
-            for finding in index.check()? {
-                report.error("I3", name_of(collection), finding);
+            for (invariant, finding) in index.check()? {
+                report.error(invariant, name_of(collection), finding);
             }
             if index.legacy_seq().is_some() && index.legacy_seq() != collection.vector_seq {
                 // chromadb 1.x carries the old value along and never reads it back.
