@@ -52,7 +52,7 @@ section! {
     /// How messages are taken.
     Queue {
         #[serde(with = "humantime_serde")]
-        visibility: Duration = Duration::from_secs(120),
+        visibility: Duration = Duration::from_secs(30),
         max_receives: u32 = 5,
         #[serde(with = "humantime_serde")]
         poll_wait: Duration = Duration::from_secs(1),
@@ -87,13 +87,13 @@ section! {
     /// The lock of a collection.
     Lease {
         #[serde(with = "humantime_serde")]
-        term: Duration = Duration::from_secs(60),
+        term: Duration = Duration::from_secs(30),
         #[serde(with = "humantime_serde")]
-        renew_every: Duration = Duration::from_secs(15),
+        renew_every: Duration = Duration::from_secs(8),
         #[serde(with = "humantime_serde")]
         skew_margin: Duration = Duration::from_secs(2),
         #[serde(with = "humantime_serde")]
-        swap_budget: Duration = Duration::from_secs(10),
+        swap_budget: Duration = Duration::from_secs(5),
     }
 }
 
