@@ -45,15 +45,26 @@ pub(crate) fn preflight(dir: &Path) -> StoreResult<FileHeader> {
         Ok(meta) if meta.is_file() => {}
         Ok(_) => return Err(StoreError::NotRegular { path }),
         Err(_) => {
-            return Err(StoreError::NotChroma {
-                path: dir.to_path_buf(),
-            });
+            return Err(not_chroma(dir));
         }
     }
     if let Some(path) = side_files(dir).into_iter().next() {
         return Err(StoreError::HotJournal { path });
     }
     read_header(&path)
+}
+
+/// Says why `dir` is no Chroma directory.
+pub(crate) fn not_chroma(dir: &Path) -> StoreError {
+    let detail = match dir.metadata() {
+        Err(_) => "there is no such folder",
+        Ok(meta) if meta.is_dir() => "it has no chroma.sqlite3",
+        Ok(_) => "it is a file; name the folder that holds it",
+    };
+    StoreError::NotChroma {
+        path: dir.to_path_buf(),
+        detail,
+    }
 }
 
 fn read_header(path: &Path) -> StoreResult<FileHeader> {

@@ -29,10 +29,12 @@ pub enum Kind {
 #[non_exhaustive]
 pub enum StoreError {
     /// There is no `chroma.sqlite3`.
-    #[error("{}: not a Chroma directory: it has no chroma.sqlite3", path.display())]
+    #[error("{}: not a Chroma directory: {detail}", path.display())]
     NotChroma {
         /// The directory.
         path: PathBuf,
+        /// What is there instead.
+        detail: &'static str,
     },
     /// A rollback journal, WAL or shared-memory file lies beside the database.
     #[error("{}: the directory was not closed: a hot SQLite side file is present", path.display())]

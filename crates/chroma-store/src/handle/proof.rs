@@ -120,9 +120,7 @@ enum Finding {
 fn look(dir: &Path) -> StoreResult<Finding> {
     let path = connection::database_path(dir);
     if !path.is_file() {
-        return Err(StoreError::NotChroma {
-            path: dir.to_path_buf(),
-        });
+        return Err(connection::not_chroma(dir));
     }
     if !exclusive_lock_is_free(&path)? {
         return Ok(Finding::Held(path));
