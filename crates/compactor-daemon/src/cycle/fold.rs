@@ -2,12 +2,14 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use chroma_store::{
     CheckedCollection, CloseOptions, ClosedStore, CreateOptions, Effects, NewIds, Open,
     OpenOptions, SchemaLevel, Store, StoreError, StoredFile, create, create_like,
 };
 use compactor_core::CollectionName;
+use compactor_core::ports::Clock;
 
 use super::{Context, Step, StepHooks};
 use crate::{FirstSnapshot, RunError, Settings};
@@ -16,6 +18,8 @@ use crate::{FirstSnapshot, RunError, Settings};
 pub(super) struct Folded {
     pub(super) store: ClosedStore,
     pub(super) files: Vec<StoredFile>,
+    /// How long digesting the files took.
+    pub(super) digesting: Duration,
     pub(super) rows: CheckedCollection,
     pub(super) level: SchemaLevel,
 }
@@ -36,6 +40,7 @@ pub(super) async fn fold(
         collection: collection.clone(),
         settings: Arc::clone(&context.settings),
         hooks: Arc::clone(&context.hooks),
+        clock: Arc::clone(&context.ports.clock),
         ids: NewIds {
             collection: context.ports.ids.uuid(),
             vector_segment: context.ports.ids.uuid(),
@@ -51,6 +56,7 @@ struct Job {
     collection: CollectionName,
     settings: Arc<Settings>,
     hooks: Arc<dyn StepHooks>,
+    clock: Arc<dyn Clock>,
     ids: NewIds,
     work: PathBuf,
 }
@@ -99,13 +105,16 @@ impl Job {
                 found: verified.collection(name).map_or(0, |rows| rows.records),
                 expected: report.records_after,
             })?;
+        let began = self.clock.monotonic();
         let files = store.files()?;
+        let digesting = self.clock.monotonic().0.saturating_sub(began.0);
         self.hooks.reached(Step::Verified, &self.collection)?;
         Ok((
             outcomes,
             Some(Folded {
                 store,
                 files,
+                digesting,
                 rows,
                 level,
             }),

@@ -76,7 +76,9 @@ impl Swap {
                 }
                 Decision::RetrySame => {
                     self.wait(ports, attempt).await;
-                    put = Some(self.put(ports).await?);
+                    // An earlier put may have landed unanswered: a refusal of this one does not
+                    // tell, the pointer does.
+                    put = self.put(ports).await.ok();
                 }
                 Decision::Unknown | Decision::NeedsReadBack => {
                     self.wait(ports, attempt).await;

@@ -75,14 +75,12 @@ impl Upload {
                 version: version.to_string(),
                 source,
             })?;
-        let began = ports.clock.monotonic();
         let hashed = folded.files.into_iter().map(|file| HashedFile {
             path: file.path,
             md5: file.md5,
             size: file.size,
         });
-        let elapsed = ports.clock.monotonic().0.saturating_sub(began.0);
-        let hash = SnapshotHash::of(hashed, now, elapsed.as_secs_f64());
+        let hash = SnapshotHash::of(hashed, now, folded.digesting.as_secs_f64());
         let metadata = metadata_of(&manifest);
         Ok(Self {
             store: folded.store,
