@@ -142,6 +142,13 @@ pub(crate) fn open_write(dir: &Path, busy: Duration) -> StoreResult<Connection> 
     Ok(connection)
 }
 
+/// Opens a database only to ask for its lock. Nothing is read or configured.
+pub(crate) fn open_probe(path: &Path) -> StoreResult<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    Connection::open_with_flags(path, flags)
+        .map_err(StoreError::sqlite(path, "open for the lock test"))
+}
+
 /// Creates an empty database in the folder `dir` with Chroma's page size and journal mode.
 pub(crate) fn create_new(dir: &Path) -> StoreResult<Connection> {
     let path = database_path(dir);

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cycle::{self, Context, NoHooks, Outcome, StepHooks};
 use crate::held::HeldMessages;
 use crate::inbox::Inbox;
+use crate::patience::PatientReads;
 use crate::{Ports, RunError, Scratch, Settings};
 
 /// SQS hands out at most this many messages at a time.
@@ -55,11 +56,12 @@ type Cycles = JoinSet<(CollectionName, Result<Outcome, RunError>)>;
 impl Daemon {
     /// A daemon that stops when `stop` is cancelled.
     pub fn new(
-        ports: Ports,
+        mut ports: Ports,
         settings: Settings,
         scratch: Scratch,
         stop: CancellationToken,
     ) -> Self {
+        ports.objects = Arc::new(PatientReads::new(&ports, &settings));
         let context = Context {
             ports,
             settings: Arc::new(settings),

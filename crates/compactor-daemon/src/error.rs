@@ -76,6 +76,18 @@ pub enum RunError {
         #[source]
         source: ManifestError,
     },
+    /// The published version is stored in a way that this build does not read.
+    #[error("version {version} is stored as an archive, which this build does not read")]
+    Layout {
+        /// The version.
+        version: String,
+    },
+    /// A run with this id was submitted before.
+    #[error("run {run_id} was submitted before")]
+    RunExists {
+        /// The run.
+        run_id: String,
+    },
     /// A file of the published version is missing or differs from its manifest.
     #[error("published file {key}: {detail}")]
     SnapshotFile {
@@ -151,6 +163,8 @@ impl RunError {
             Self::Pointer { .. } | Self::PointerText { .. } => "CC-POINTER",
             Self::ManifestMissing { .. } => "CC-MANIFEST-MISSING",
             Self::Manifest { .. } => "CC-MANIFEST",
+            Self::Layout { .. } => "CC-LAYOUT",
+            Self::RunExists { .. } => "CC-RUN-EXISTS",
             Self::SnapshotFile { .. } => "CC-SNAPSHOT-FILE",
             Self::UploadExists { .. } => "CC-UPLOAD-EXISTS",
             Self::UploadDiffers { .. } => "CC-UPLOAD-DIFFERS",
@@ -199,6 +213,10 @@ impl RunError {
             }
             Self::ManifestMissing { .. } | Self::Manifest { .. } | Self::SnapshotFile { .. } => {
                 "the published snapshot is damaged: let the pointer name a version that `store verify` finds sound"
+            }
+            Self::Layout { .. } => "publish with layout `files`",
+            Self::RunExists { .. } => {
+                "leave --run-id out for a fresh one; a run that is in a snapshot is never applied again"
             }
             Self::Overtaken { .. } => "run fewer writers per collection",
             Self::Task { .. } => "please report it with the log",

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use compactor_core::manifest::Layout;
 use compactor_core::ports::{ETag, ObjectStore};
 use compactor_core::{CollectionName, Manifest, Version, keys};
 use sha2::{Digest, Sha256};
@@ -98,6 +99,11 @@ pub async fn download(
     limits: &Limits,
 ) -> Result<(), RunError> {
     let manifest = &published.manifest;
+    if manifest.layout != Layout::Files {
+        return Err(RunError::Layout {
+            version: published.version.to_string(),
+        });
+    }
     let bytes: u64 = manifest
         .files
         .iter()

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use chroma_store::{CloseOptions, ClosedStore, StoreError, VerifyLevel, pack};
 use compactor_core::message::{self, Announcement};
-use compactor_core::ports::{Attributes, Condition};
+use compactor_core::ports::{Attributes, Condition, Created};
 use compactor_core::{CollectionName, RunId, RunKey, RunRecord, keys};
 use serde::Serialize;
 
@@ -37,12 +37,18 @@ pub struct Submitted {
 /// before the run is announced.
 ///
 /// # Errors
-/// A delta is not sound or not closed, does not hold its collection, or cannot be uploaded.
+/// A delta is not sound or not closed, does not hold its collection, or cannot be uploaded; or the
+/// run's id was used before.
 pub async fn submit(ports: &Ports, submission: Submission) -> Result<Submitted, RunError> {
     let key = match submission.run_id {
         Some(run_id) => RunKey::plain(run_id),
         None => fresh_key(ports)?,
     };
+    if ports.runs.get(&key).await?.is_some() {
+        return Err(RunError::RunExists {
+            run_id: key.run_id.to_string(),
+        });
+    }
     let packages = package(submission.deltas).await?;
     let mut prefixes = BTreeMap::new();
     for (collection, archive) in &packages {
@@ -86,10 +92,12 @@ async fn announce(
         .iter()
         .map(|(c, prefix)| (c.clone(), prefix.clone()))
         .collect();
-    ports
-        .runs
-        .create(&RunRecord::new(key.clone(), deltas.clone(), now))
-        .await?;
+    let record = RunRecord::new(key.clone(), deltas.clone(), now);
+    if ports.runs.create(&record).await? == Created::Existed {
+        return Err(RunError::RunExists {
+            run_id: key.run_id.to_string(),
+        });
+    }
     for collection in prefixes.keys() {
         let stream_record_id = ports.ids.uuid().simple().to_string();
         let (body, attributes) = message::encode(

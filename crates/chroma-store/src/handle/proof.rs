@@ -3,8 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags};
-
 use super::holders;
 use crate::{StoreError, StoreResult, connection, files};
 
@@ -141,9 +139,7 @@ fn exclusive_lock_is_free(path: &Path) -> StoreResult<bool> {
     {
         return Ok(true);
     }
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let probe = Connection::open_with_flags(path, flags)
-        .map_err(StoreError::sqlite(path, "open for the lock test"))?;
+    let probe = connection::open_probe(path)?;
     let outcome = probe
         .busy_timeout(Duration::ZERO)
         .and_then(|()| probe.execute_batch("BEGIN EXCLUSIVE; ROLLBACK;"));

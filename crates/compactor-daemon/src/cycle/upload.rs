@@ -35,6 +35,14 @@ impl Upload {
         folded: Folded,
     ) -> Result<Self, RunError> {
         let ports = &context.ports;
+        let limit = context.settings.limits.snapshot_bytes;
+        if folded.files.iter().map(|file| file.size).sum::<u64>() > limit {
+            // No later cycle could read it.
+            return Err(RunError::TooLarge {
+                what: "the merged snapshot".to_owned(),
+                limit,
+            });
+        }
         let collection = collection_of(&folded)?;
         let now = ports.clock.wall();
         let version = Version::mint(now, ports.ids.uuid(), base.map(|base| &base.version));
