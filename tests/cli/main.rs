@@ -1,1 +1,25 @@
-fn main() {}
+//! The binary as its users see it: what it prints where, how it exits, what it leaves behind.
+//!
+//! All output goes through `place::Said`, which also holds what is true of every command: it never
+//! panics, and what is piped has no progress bar in it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests"
+)]
+
+mod configuration;
+mod daemon;
+mod directories;
+mod disk;
+mod environment;
+mod fixture;
+mod merge;
+mod output;
+mod place;
+#[path = "../interop/python.rs"]
+mod python;
+mod quickstart;
+mod submit;
+mod usage;

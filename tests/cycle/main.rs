@@ -1,1 +1,48 @@
-fn main() {}
+//! The cycle from end to end: real deltas go in as messages, a daemon runs until the queue is
+//! empty, and what it published is read back as a reader would.
+//!
+//! Nearly every test runs twice: over the deterministic fakes, and over the local backend in a
+//! temporary directory. `world` is what a test stands on; the modules below it are one idea each.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests"
+)]
+
+#[macro_use]
+mod world;
+
+mod archive;
+mod clock;
+mod content;
+mod deltas;
+mod hooks;
+mod objects;
+mod process;
+mod records;
+mod sabotage;
+mod wire;
+
+mod bad_runs;
+mod batching;
+mod collections;
+mod competition;
+mod crash;
+mod cut_off;
+mod damaged_base;
+mod duplicates;
+mod figures;
+mod first_delta;
+mod first_use;
+mod lease;
+mod loose;
+mod messages;
+mod odd_records;
+mod only_bad;
+mod port_faults;
+mod same_content;
+mod stopping;
+mod successor;
+mod swap_faults;

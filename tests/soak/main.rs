@@ -115,7 +115,7 @@ fn sizes() {
     };
     let (small, large) = (peak_of(SMALL), peak_of(3 * SMALL));
     println!(
-        "soak: merging 150 records peaks at {small} KiB with {SMALL} records in the snapshot and at \
+        "soak: merging 150 records and verifying all peaks at {small} KiB with {SMALL} records in the snapshot and at \
          {large} KiB with {}",
         3 * SMALL
     );
@@ -131,7 +131,8 @@ fn merge(base: &Path, delta: &Path) {
     store
         .merge("words", &[delta], MergeOptions::default())
         .unwrap();
-    store.close(&CloseOptions::default()).unwrap();
+    let closed = store.close(&CloseOptions::default()).unwrap();
+    closed.verify(VerifyLevel::Full).unwrap();
     println!("{}", memory_kib("VmHWM:"));
 }
 

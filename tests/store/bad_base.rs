@@ -28,7 +28,7 @@ const CASES: &[Case] = &[
         );
     }),
     ("WAL mode", "CS-INCONSISTENT", |dir| {
-        sql(dir, "PRAGMA journal_mode=WAL")
+        sql(dir, "PRAGMA journal_mode=WAL");
     }),
     ("a hot journal", "CS-HOT-JOURNAL", |dir| {
         std::fs::write(dir.join("chroma.sqlite3-journal"), b"x").unwrap();

@@ -14,13 +14,13 @@ type Case = (&'static str, &'static str, fn(&Path));
 
 const CASES: &[Case] = &[
     ("hot journal", "CS-HOT-JOURNAL", |dir| {
-        add_file(dir, "chroma.sqlite3-journal")
+        add_file(dir, "chroma.sqlite3-journal");
     }),
     ("write-ahead log", "CS-HOT-JOURNAL", |dir| {
-        add_file(dir, "chroma.sqlite3-wal")
+        add_file(dir, "chroma.sqlite3-wal");
     }),
     ("shared memory", "CS-HOT-JOURNAL", |dir| {
-        add_file(dir, "chroma.sqlite3-shm")
+        add_file(dir, "chroma.sqlite3-shm");
     }),
     ("half a database", "CS-TRUNCATED", |dir| truncate(dir, 2)),
     ("50 bytes", "CS-TRUNCATED", |dir| set_size(dir, 50)),
@@ -45,7 +45,7 @@ const CASES: &[Case] = &[
         );
     }),
     ("no migrations", "CS-UNKNOWN-SCHEMA", |dir| {
-        sql(dir, "DROP TABLE migrations")
+        sql(dir, "DROP TABLE migrations");
     }),
     ("a trigger", "CS-UNKNOWN-SCHEMA", |dir| {
         sql(

@@ -73,59 +73,59 @@ const CASES: &[(&str, &str, Spoil)] = &[
         bytes[21] = 0x40;
     }),
     ("header.bin", "CS-INDEX-FILE", |bytes| {
-        bytes[20..28].fill(0xFF)
+        bytes[20..28].fill(0xFF);
     }),
     ("header.bin", "CS-INDEX-FILE", |bytes| {
-        bytes[28..36].fill(0xFF)
+        bytes[28..36].fill(0xFF);
     }),
     ("header.bin", "CS-INDEX-FILE", |bytes| bytes[36] ^= 4),
     ("header.bin", "CS-INDEX-FILE", |bytes| {
-        bytes[56..60].fill(0xFF)
+        bytes[56..60].fill(0xFF);
     }),
     ("header.bin", "CS-INDEX-FILE", |bytes| bytes[60..68].fill(0)),
     ("data_level0.bin", "CS-TRUNCATED", |bytes| {
-        bytes.truncate(1000)
+        bytes.truncate(1000);
     }),
     ("data_level0.bin", "CS-INDEX-FILE", |bytes| {
-        bytes[0..2].fill(0xFF)
+        bytes[0..2].fill(0xFF);
     }),
     ("data_level0.bin", "CS-INDEX-FILE", |bytes| {
-        bytes[4..8].fill(0xFF)
+        bytes[4..8].fill(0xFF);
     }),
     ("data_level0.bin", "CS-INDEX-FILE", |bytes| {
-        bytes[132..136].copy_from_slice(&f32::NAN.to_le_bytes())
+        bytes[132..136].copy_from_slice(&f32::NAN.to_le_bytes());
     }),
     ("data_level0.bin", "CS-INDEX-FILE", |bytes| {
-        bytes[164..172].fill(0xFF)
+        bytes[164..172].fill(0xFF);
     }),
     // The label of the second record becomes that of the first.
     ("data_level0.bin", "CS-INDEX-FILE", |bytes| {
-        bytes.copy_within(164..172, 172 + 164)
+        bytes.copy_within(164..172, 172 + 164);
     }),
     // Undeleting a record, or deleting one: the graph and the id maps disagree.
     ("data_level0.bin", "I3", |bytes| bytes[2] ^= 1),
     ("length.bin", "CS-TRUNCATED", |bytes| bytes.truncate(40)),
     ("length.bin", "CS-INDEX-FILE", |bytes| {
-        bytes[0..4].copy_from_slice(&f32::INFINITY.to_le_bytes())
+        bytes[0..4].copy_from_slice(&f32::INFINITY.to_le_bytes());
     }),
     ("link_lists.bin", "CS-TRUNCATED", Vec::clear),
     ("link_lists.bin", "CS-TRUNCATED", |bytes| {
-        bytes.truncate(bytes.len() - 3)
+        bytes.truncate(bytes.len() - 3);
     }),
     ("link_lists.bin", "CS-INDEX-FILE", |bytes| {
-        bytes[0..4].copy_from_slice(&7_u32.to_le_bytes())
+        bytes[0..4].copy_from_slice(&7_u32.to_le_bytes());
     }),
     ("link_lists.bin", "CS-INDEX-FILE", |bytes| {
-        bytes[0..4].fill(0xF0)
+        bytes[0..4].fill(0xF0);
     }),
     ("link_lists.bin", "CS-INDEX-FILE", |bytes| {
-        bytes.extend([0; 4])
+        bytes.extend([0; 4]);
     }),
     ("index_metadata.pickle", "CS-INDEX-FILE", |bytes| {
-        bytes.truncate(bytes.len() / 2)
+        bytes.truncate(bytes.len() / 2);
     }),
     ("index_metadata.pickle", "CS-INDEX-FILE", |bytes| {
-        *bytes = b"cos\nsystem\n(S'exit 1'\ntR.".to_vec()
+        *bytes = b"cos\nsystem\n(S'exit 1'\ntR.".to_vec();
     }),
     ("index_metadata.pickle", "CS-INDEX-FILE", Vec::clear),
 ];

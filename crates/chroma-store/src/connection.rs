@@ -11,7 +11,10 @@ use rusqlite::{Connection, OpenFlags};
 use crate::{DATABASE_NAME, StoreError, StoreResult};
 
 /// SQLite's page cache per connection: memory stays bounded whatever the snapshot's size.
-const CACHE_KIB: i64 = 32 * 1024;
+const WRITE_CACHE_KIB: i64 = 32 * 1024;
+const READ_CACHE_KIB: i64 = 4 * 1024;
+/// How long SQLite waits for another process's lock.
+pub(crate) const BUSY_WAIT: Duration = Duration::from_secs(2);
 const HEADER_LEN: usize = 100;
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
@@ -27,6 +30,11 @@ pub(crate) struct FileHeader {
 
 pub(crate) fn database_path(dir: &Path) -> PathBuf {
     dir.join(DATABASE_NAME)
+}
+
+/// SQLite takes a name that begins with `file:` for a URI; an absolute one never does.
+fn plain_name(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
 }
 
 /// The side files that exist beside the database of `dir`.
@@ -114,17 +122,17 @@ pub(crate) fn open_read(dir: &Path) -> StoreResult<Connection> {
     let path = database_path(dir);
     let connection = if header.wal_mode {
         // Reading a database in WAL mode would make side files; without a -wal it is complete.
-        let uri = format!("file:{}?immutable=1", percent_encode(&path));
+        let uri = format!("file:{}?immutable=1", percent_encode(&plain_name(&path)));
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
             | OpenFlags::SQLITE_OPEN_NO_MUTEX
             | OpenFlags::SQLITE_OPEN_URI;
         Connection::open_with_flags(uri, flags)
     } else {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        Connection::open_with_flags(&path, flags)
+        Connection::open_with_flags(plain_name(&path), flags)
     }
     .map_err(StoreError::sqlite(&path, "open for reading"))?;
-    configure(&connection, &path)?;
+    configure(&connection, &path, READ_CACHE_KIB)?;
     Ok(connection)
 }
 
@@ -133,9 +141,9 @@ pub(crate) fn open_write(dir: &Path, busy: Duration) -> StoreResult<Connection> 
     preflight(dir)?;
     let path = database_path(dir);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(&path, flags)
+    let connection = Connection::open_with_flags(plain_name(&path), flags)
         .map_err(StoreError::sqlite(&path, "open for writing"))?;
-    configure(&connection, &path)?;
+    configure(&connection, &path, WRITE_CACHE_KIB)?;
     connection
         .busy_timeout(busy)
         .map_err(StoreError::sqlite(&path, "set the busy timeout"))?;
@@ -145,7 +153,7 @@ pub(crate) fn open_write(dir: &Path, busy: Duration) -> StoreResult<Connection> 
 /// Opens a database only to ask for its lock. Nothing is read or configured.
 pub(crate) fn open_probe(path: &Path) -> StoreResult<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    Connection::open_with_flags(path, flags)
+    Connection::open_with_flags(plain_name(path), flags)
         .map_err(StoreError::sqlite(path, "open for the lock test"))
 }
 
@@ -155,19 +163,22 @@ pub(crate) fn create_new(dir: &Path) -> StoreResult<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection =
-        Connection::open_with_flags(&path, flags).map_err(StoreError::sqlite(&path, "create"))?;
-    configure(&connection, &path)?;
+    let connection = Connection::open_with_flags(plain_name(&path), flags)
+        .map_err(StoreError::sqlite(&path, "create"))?;
+    configure(&connection, &path, WRITE_CACHE_KIB)?;
     Ok(connection)
 }
 
-fn configure(connection: &Connection, path: &Path) -> StoreResult<()> {
+fn configure(connection: &Connection, path: &Path, cache_kib: i64) -> StoreResult<()> {
+    connection
+        .busy_timeout(BUSY_WAIT)
+        .map_err(StoreError::sqlite(path, "set the busy timeout"))?;
     // A foreign database must not run code of its own: no trusted functions in its schema, no
     // attaching. `foreign_keys` stays off as in chromadb, whose cascades never fire.
     connection
         .execute_batch(&format!(
             "PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON; PRAGMA mmap_size=0;
-             PRAGMA foreign_keys=OFF; PRAGMA cache_size=-{CACHE_KIB};"
+             PRAGMA foreign_keys=OFF; PRAGMA cache_size=-{cache_kib};"
         ))
         .and_then(|()| connection.set_limit(rusqlite::limits::Limit::SQLITE_LIMIT_ATTACHED, 0))
         .map_err(StoreError::sqlite(path, "configure the connection"))?;

@@ -1,9 +1,9 @@
 //! Copies a Chroma directory that nobody writes to.
 
 use std::path::Path;
-use std::time::SystemTime;
 
-use crate::{StoreError, StoreResult, connection, files};
+use crate::stamps::Stamps;
+use crate::{StoreError, StoreResult, connection};
 
 /// Copies the files of `from` into the new folder `to`, side-cars left out.
 ///
@@ -12,7 +12,7 @@ use crate::{StoreError, StoreResult, connection, files};
 /// cannot be copied.
 pub fn copy_directory(from: &Path, to: &Path) -> StoreResult<()> {
     connection::preflight(from)?;
-    let before = stamps(from)?;
+    let before = Stamps::of(from)?;
     match fs_err::create_dir(to) {
         Ok(()) => {}
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
@@ -22,42 +22,17 @@ pub fn copy_directory(from: &Path, to: &Path) -> StoreResult<()> {
         }
         Err(error) => return Err(error.into()),
     }
-    for Stamp { path, .. } in &before {
+    for path in before.paths() {
         let target = to.join(path);
         if let Some(parent) = target.parent() {
             fs_err::create_dir_all(parent)?;
         }
-        fs_err::copy(from.join(path), &target)?;
+        // Not `fs::copy`: a read-only original would make a copy that cannot be merged into.
+        let mut source = fs_err::File::open(from.join(path))?.into_parts().0;
+        let mut copy = fs_err::File::create_new(&target)?.into_parts().0;
+        std::io::copy(&mut source, &mut copy)?;
     }
     // A copy of a directory that is being written is torn, now and then, and looks whole.
     connection::preflight(from)?;
-    if stamps(from)? == before {
-        Ok(())
-    } else {
-        Err(StoreError::Changed {
-            path: from.to_path_buf(),
-        })
-    }
-}
-
-/// What changes when a file is written.
-#[derive(PartialEq)]
-struct Stamp {
-    path: String,
-    size: u64,
-    modified: SystemTime,
-}
-
-fn stamps(dir: &Path) -> StoreResult<Vec<Stamp>> {
-    files::regular_files(dir)?
-        .into_iter()
-        .map(|path| {
-            let meta = fs_err::metadata(dir.join(&path))?;
-            Ok(Stamp {
-                size: meta.len(),
-                modified: meta.modified()?,
-                path,
-            })
-        })
-        .collect()
+    before.still_hold(from)
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::connection;
+use crate::handle::holders;
 use crate::verify::Problem;
 
 /// Result of an operation of this crate.
@@ -208,8 +210,8 @@ pub enum StoreError {
         /// Rows before + new ids - deleted ids.
         expected: u64,
     },
-    /// A directory was written to while it was copied.
-    #[error("{}: somebody wrote to it while it was copied", path.display())]
+    /// A directory was written to while it was read.
+    #[error("{}: somebody wrote to it meanwhile", path.display())]
     Changed {
         /// The directory.
         path: PathBuf,
@@ -360,6 +362,15 @@ impl StoreError {
         }
     }
 
+    /// Names who holds `path`, where the system tells.
+    pub(crate) fn locked(path: PathBuf, waited: Duration) -> Self {
+        Self::Locked {
+            holders: holders::of(&path),
+            path,
+            waited,
+        }
+    }
+
     pub(crate) fn sqlite(
         path: &std::path::Path,
         operation: &'static str,
@@ -372,6 +383,7 @@ impl StoreError {
                     detail: source.to_string(),
                 }
             }
+            Some(rusqlite::ErrorCode::DatabaseBusy) => Self::locked(path, connection::BUSY_WAIT),
             _ => Self::Sqlite {
                 path,
                 operation,

@@ -29,12 +29,13 @@ impl ClosedStore {
     /// Digests every file, in the order of their paths.
     ///
     /// # Errors
-    /// A file cannot be read, or something is not a regular file.
+    /// A file cannot be read, or somebody wrote to the directory since it was proven closed.
     pub fn files(&self) -> StoreResult<Vec<StoredFile>> {
-        regular_files(self.dir())?
-            .into_iter()
-            .map(|path| digest(self.dir(), path))
-            .collect()
+        let files = self
+            .paths()
+            .map(|path| digest(self.dir(), path.to_owned()))
+            .collect::<StoreResult<_>>()?;
+        self.unchanged(files)
     }
 }
 

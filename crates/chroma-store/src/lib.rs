@@ -22,6 +22,7 @@ mod merge;
 mod metadata;
 mod queue;
 mod schema;
+mod stamps;
 mod verify;
 
 pub use archive::{ARCHIVE_NAME, UnpackLimits, Unpacked, pack, unpack};

@@ -1,16 +1,16 @@
 //! The worker pool: receives, dispatches batches to cycles, and stops in an orderly way.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use compactor_core::CollectionName;
-use compactor_core::ports::{Delivery, Depth, PortResult};
+use compactor_core::ports::{Delivery, Depth, Monotonic, PortResult};
 use serde::Serialize;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use crate::cycle::{self, Context, NoHooks, Outcome, StepHooks};
+use crate::cycle::{self, Context, Finished, NoHooks, StepHooks};
 use crate::held::HeldMessages;
 use crate::inbox::Inbox;
 use crate::patience::PatientReads;
@@ -18,6 +18,9 @@ use crate::{Ports, RunError, Scratch, Settings};
 
 /// SQS hands out at most this many messages at a time.
 const RECEIVE_MAX: usize = 10;
+/// How often a collection is asked for again that another worker holds. Its messages stay in our
+/// hands meanwhile: giving them back would use up their receives.
+const BUSY_PAUSE: Duration = Duration::from_secs(1);
 
 /// When a daemon ends by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,10 +51,11 @@ pub struct Daemon {
 enum Event {
     Stop,
     Received(PortResult<Vec<Delivery>>),
-    Cycle(CollectionName, Result<Outcome, RunError>),
+    Cycle(CollectionName, Result<Finished, RunError>),
+    Resume,
 }
 
-type Cycles = JoinSet<(CollectionName, Result<Outcome, RunError>)>;
+type Cycles = JoinSet<(CollectionName, Result<Finished, RunError>)>;
 
 impl Daemon {
     /// A daemon that stops when `stop` is cancelled.
@@ -95,6 +99,7 @@ impl Daemon {
             inbox: Inbox::default(),
             cycles: JoinSet::new(),
             busy: BTreeSet::new(),
+            paused: BTreeMap::new(),
             receiving: None,
             more: false,
             failures: 0,
@@ -114,6 +119,8 @@ struct Work {
     inbox: Inbox,
     cycles: Cycles,
     busy: BTreeSet<CollectionName>,
+    /// Collections that other workers hold, and until when not to ask for them.
+    paused: BTreeMap<CollectionName, Monotonic>,
     /// A receive under way. Never dropped half-way: what it hands out would stay hidden.
     receiving: Option<JoinHandle<PortResult<Vec<Delivery>>>>,
     /// The last receive was full: there may be more that belong into the same batches.
@@ -132,17 +139,21 @@ impl Work {
             self.receive();
             match self.next().await? {
                 Event::Stop => return Ok(()),
+                Event::Resume => {}
                 Event::Cycle(collection, outcome) => self.settle(&collection, outcome)?,
                 Event::Received(Ok(deliveries)) => {
-                    self.failures = 0;
                     self.more = deliveries.len() == RECEIVE_MAX;
                     let idle =
                         deliveries.is_empty() && self.inbox.is_empty() && self.cycles.is_empty();
                     for delivery in deliveries {
                         self.inbox.accept(&self.context, delivery).await;
                     }
-                    if mode == Mode::Drain && idle && self.queue_is_empty().await? {
-                        return Ok(());
+                    if mode == Mode::Drain && idle {
+                        match self.queue_is_empty().await {
+                            Ok(true) => return Ok(()),
+                            Ok(false) => self.failures = 0,
+                            Err(error) => self.endure(error, mode).await?,
+                        }
                     }
                 }
                 Event::Received(Err(error)) => self.endure(error, mode).await?,
@@ -152,11 +163,13 @@ impl Work {
 
     /// Starts a cycle for every collection that waits and has none, as far as workers go.
     fn dispatch(&mut self) {
+        let now = self.context.ports.clock.monotonic();
+        self.paused.retain(|_, until| *until > now);
         for collection in self.inbox.collections() {
             if self.cycles.len() >= self.context.settings.workers {
                 return;
             }
-            if !self.busy.insert(collection.clone()) {
+            if self.paused.contains_key(&collection) || !self.busy.insert(collection.clone()) {
                 continue;
             }
             let runs = self
@@ -203,6 +216,17 @@ impl Work {
                 None => std::future::pending().await,
             }
         };
+        let clock = &self.context.ports.clock;
+        let resume = async {
+            match self.paused.values().min() {
+                Some(until) => {
+                    clock
+                        .sleep(until.0.saturating_sub(clock.monotonic().0))
+                        .await;
+                }
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             biased;
             () = self.context.stop.cancelled() => Ok(Event::Stop),
@@ -214,16 +238,24 @@ impl Work {
                 self.receiving = None;
                 Ok(Event::Received(received?))
             }
+            () = resume => Ok(Event::Resume),
         }
     }
 
     fn settle(
         &mut self,
         collection: &CollectionName,
-        outcome: Result<Outcome, RunError>,
+        finished: Result<Finished, RunError>,
     ) -> Result<(), RunError> {
         self.busy.remove(collection);
-        let outcome = outcome?;
+        let Finished { outcome, busy } = finished?;
+        if !busy.is_empty() {
+            let ports = &self.context.ports;
+            let pause = BUSY_PAUSE.mul_f64(0.5 + ports.ids.fraction() / 2.0);
+            let until = Monotonic(ports.clock.monotonic().0.saturating_add(pause));
+            self.paused.insert(collection.clone(), until);
+            self.inbox.put_back(collection, busy);
+        }
         self.summary.completed += outcome.completed;
         self.summary.failed += outcome.failed;
         self.summary.published += outcome.published;
@@ -256,7 +288,7 @@ impl Work {
         Ok(())
     }
 
-    async fn queue_is_empty(&self) -> Result<bool, RunError> {
+    async fn queue_is_empty(&self) -> PortResult<bool> {
         let Depth {
             visible,
             delayed,
@@ -279,6 +311,13 @@ impl Work {
                     self.inbox.accept(&self.context, delivery).await;
                 }
             }
+            while let Some(finished) = self.cycles.join_next().await {
+                if let Ok((collection, outcome)) = finished {
+                    // Hooks that kill have nothing left to kill here.
+                    let _ = self.settle(&collection, outcome);
+                }
+            }
+            // After the cycles: one that found its collection busy puts its runs back.
             for run in self.inbox.take_all() {
                 let receipt = &run.delivery.receipt;
                 self.context.held.let_go(receipt);
@@ -290,12 +329,6 @@ impl Work {
                     .await
                 {
                     tracing::warn!(code = error.code(), %error, "cannot give a message back");
-                }
-            }
-            while let Some(finished) = self.cycles.join_next().await {
-                if let Ok((collection, outcome)) = finished {
-                    // Hooks that kill have nothing left to kill here.
-                    let _ = self.settle(&collection, outcome);
                 }
             }
         };

@@ -21,14 +21,13 @@ pub(crate) async fn fetch(
         });
     }
     tokio::fs::create_dir(to).await.map_err(StoreError::from)?;
-    if objects
-        .head(&keys::delta_archive(&location.prefix))
-        .await?
-        .is_some()
-    {
-        fetch_archive(objects, location, to, limits).await
-    } else {
-        fetch_loose(objects, location, to, limits).await
+    match objects.head(&keys::delta_archive(&location.prefix)).await? {
+        Some(info) if info.size > limits.archive_bytes => Err(RunError::TooLarge {
+            what: info.key,
+            limit: limits.archive_bytes,
+        }),
+        Some(_) => fetch_archive(objects, location, to, limits).await,
+        None => fetch_loose(objects, location, to, limits).await,
     }
 }
 

@@ -3,7 +3,7 @@
 use chroma_store::{Kind, StoreError};
 use compactor_core::manifest::ManifestError;
 use compactor_core::message::MessageError;
-use compactor_core::ports::PortError;
+use compactor_core::ports::{Fault, PortError};
 use compactor_core::{Class, VersionError};
 use thiserror::Error;
 
@@ -198,7 +198,11 @@ impl RunError {
     pub fn help(&self) -> &'static str {
         match self {
             Self::Store(error) => error.help(),
+            Self::Port(error) if error.fault == Fault::Invalid => {
+                "choose another name: the storage cannot keep this one"
+            }
             Self::Port(_) => "check that the storage and the queue are reachable and writable",
+
             Self::Message(_) => "see docs/protocol.md for the form of a COMPACTION_RUN",
             Self::DeltaMissing { .. } => {
                 "upload the delta before the run is announced; delta prefixes end in /"

@@ -77,6 +77,14 @@ impl Inbox {
         taken
     }
 
+    /// Puts runs back that a worker could not begin with, before those that came since.
+    pub(crate) fn put_back(&mut self, collection: &CollectionName, runs: Vec<ReceivedRun>) {
+        self.waiting
+            .entry(collection.clone())
+            .or_default()
+            .splice(..0, runs);
+    }
+
     /// Takes everything.
     pub(crate) fn take_all(&mut self) -> Vec<ReceivedRun> {
         std::mem::take(&mut self.waiting)

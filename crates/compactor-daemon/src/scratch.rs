@@ -37,7 +37,10 @@ impl Scratch {
     }
 
     /// A new empty folder, removed when dropped.
-    pub(crate) fn folder(&self, name: &str) -> io::Result<TempDir> {
+    ///
+    /// # Errors
+    /// The disk is full or gone.
+    pub fn folder(&self, name: &str) -> io::Result<TempDir> {
         tempfile::Builder::new()
             .prefix(&format!("{name}-"))
             .tempdir_in(self.folder.path())

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use compactor_core::manifest::Layout;
-use compactor_core::ports::{ETag, ObjectStore};
+use compactor_core::ports::{ETag, Fault, ObjectStore};
 use compactor_core::{CollectionName, Manifest, Version, keys};
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
@@ -55,7 +55,11 @@ pub(crate) async fn read_pointer(
     collection: &CollectionName,
 ) -> Result<Option<(Version, ETag)>, RunError> {
     let key = keys::pointer(collection);
-    let Some(object) = objects.get(&key, POINTER_BYTES).await? else {
+    let object = match objects.get(&key, POINTER_BYTES).await {
+        Err(error) if error.fault == Fault::Full => return Err(RunError::PointerText { key }),
+        found => found?,
+    };
+    let Some(object) = object else {
         return Ok(None);
     };
     let text = std::str::from_utf8(&object.body)
@@ -129,10 +133,20 @@ pub async fn download(
                     .await
                     .map_err(chroma_store::StoreError::from)?;
             }
-            let found = objects.download(&key, &target, file.size).await?;
             let differs = |detail: String| RunError::SnapshotFile {
                 key: key.clone(),
                 detail,
+            };
+            let found = match objects.download(&key, &target, file.size).await {
+                Err(error)
+                    if error.fault == Fault::Full && is_larger(&objects, &key, file.size).await =>
+                {
+                    return Err(differs(format!(
+                        "more than the manifest's {} bytes",
+                        file.size
+                    )));
+                }
+                found => found?,
             };
             match found {
                 None => return Err(differs("it is missing".to_owned())),
@@ -157,6 +171,11 @@ pub async fn download(
         outcome??;
     }
     Ok(())
+}
+
+/// "Full" is said of objects past the limit and of disks: the object's size tells which.
+async fn is_larger(objects: &Arc<dyn ObjectStore>, key: &str, size: u64) -> bool {
+    matches!(objects.head(key).await, Ok(Some(info)) if info.size > size)
 }
 
 fn sha256_of(path: &Path) -> Result<String, RunError> {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use chroma_store::{CloseOptions, ClosedStore, StoreError, VerifyLevel, pack};
 use compactor_core::message::{self, Announcement};
-use compactor_core::ports::{Attributes, Condition, Created};
+use compactor_core::ports::{Attributes, Condition, Created, PutOutcome};
 use compactor_core::{CollectionName, RunId, RunKey, RunRecord, keys};
 use serde::Serialize;
 
@@ -58,10 +58,16 @@ pub async fn submit(ports: &Ports, submission: Submission) -> Result<Submitted, 
             ("run_id".to_owned(), key.run_id.to_string()),
         ]);
         let object = keys::delta_archive(&prefix);
-        ports
+        // Never over another's: it may be announced already.
+        let sent = ports
             .objects
-            .upload(&object, archive.path(), Condition::Always, &metadata)
+            .upload(&object, archive.path(), Condition::IfAbsent, &metadata)
             .await?;
+        if !matches!(sent, PutOutcome::Written(_)) {
+            return Err(RunError::RunExists {
+                run_id: key.run_id.to_string(),
+            });
+        }
         prefixes.insert(collection.clone(), prefix);
     }
     announce(ports, &key, &prefixes, &submission.region).await?;

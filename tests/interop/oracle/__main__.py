@@ -47,6 +47,11 @@ def parser() -> argparse.ArgumentParser:
     data_options(base)
     base.add_argument("--ids-out", type=Path, help="write the live ids per collection here")
 
+    ghost = commands.add_parser("make-ghost-base",
+                                help="make-base, and vectors without a record as 0.x leaves them")
+    data_options(ghost)
+    ghost.add_argument("--ids-out", type=Path, help="write the live ids here")
+
     delta = commands.add_parser("make-delta", help="create a delta directory, log its operations")
     data_options(delta)
     delta.add_argument("--ops", type=Path, required=True, help="operations file to write")
@@ -70,6 +75,14 @@ def parser() -> argparse.ArgumentParser:
     dump = commands.add_parser("dump", help="write all content as JSON")
     dump.add_argument("--dir", type=Path, required=True)
     dump.add_argument("--out", type=Path, required=True)
+
+    created = commands.add_parser("use-created", help="work in empty directories made by others")
+    created.add_argument("--dir", action="append", required=True, metavar="SPACE=DIR",
+                         help="a directory and the space its collection has to have")
+    created.add_argument("--collection", required=True)
+    created.add_argument("--seed", type=int, required=True)
+    created.add_argument("--reopened", action="store_true",
+                         help="only look for what was written (used by use-created)")
     return top
 
 
@@ -79,6 +92,8 @@ def main() -> int:
     # Imported late so that --help works without chromadb.
     if arguments.command == "make-base":
         from .base import make_base as run
+    elif arguments.command == "make-ghost-base":
+        from .ghost import make_ghost_base as run
     elif arguments.command == "make-delta":
         from .delta import make_delta as run
     elif arguments.command == "make-reference":
@@ -87,6 +102,8 @@ def main() -> int:
         from .check import check as run
     elif arguments.command == "compare":
         from .check import compare_in_place as run
+    elif arguments.command == "use-created":
+        from .use_created import use_created as run
     else:
         from .dump import dump as run
     return run(arguments)

@@ -7,6 +7,7 @@ mod unknown;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use chroma_store::{SchemaLevel, UnpackLimits};
 use clap::Args;
@@ -103,10 +104,13 @@ impl RawSettings {
                 "queue.max_receives must be at least 1",
             ));
         }
-        if self.queue.visibility.is_zero() {
+        if self.queue.visibility < Duration::from_secs(1) {
             return Err(Failure::configuration(
-                "queue.visibility must be longer than zero",
+                "queue.visibility must be at least 1s",
             ));
+        }
+        if self.retry.attempts == 0 {
+            return Err(Failure::configuration("retry.attempts must be at least 1"));
         }
         Ok(Settings {
             workers: self.worker.workers,

@@ -44,6 +44,8 @@ fn contradictory_settings_are_refused() {
         "[worker]\nworkers = 0",
         "[snapshot]\nfirst = \"L99\"",
         "[queue]\nmax_receives = 0",
+        "[queue]\nvisibility = \"1ms\"",
+        "[retry]\nattempts = 0",
     ] {
         let settings = load_text(text).unwrap();
         assert!(settings.validate().is_err(), "{text}");

@@ -1,27 +1,30 @@
 //! Packs a closed directory.
 
-use std::io::Write;
+use std::io::{Read, Write};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use tar::{Builder, EntryType, Header};
 
-use crate::{ClosedStore, StoreResult, files};
+use crate::{ClosedStore, StoreResult};
 
 /// Writes `store` as a gzip tar whose members are named `./...`, as Python's
 /// `tarfile.add(dir, arcname=".")` does. The same content gives the same bytes.
 ///
 /// # Errors
-/// A file cannot be read or `output` cannot be written.
+/// A file cannot be read, somebody wrote to the directory since it was proven closed, or `output`
+/// cannot be written.
 pub fn pack<W: Write>(store: &ClosedStore, output: W) -> StoreResult<W> {
     let mut archive = Builder::new(GzEncoder::new(output, Compression::fast()));
-    for path in files::regular_files(store.dir())? {
-        let file = fs_err::File::open(store.dir().join(&path))?;
+    for path in store.paths() {
+        let file = fs_err::File::open(store.dir().join(path))?;
+        let size = file.metadata()?.len();
         let mut header = Header::new_gnu();
         header.set_entry_type(EntryType::Regular);
-        header.set_size(file.metadata()?.len());
+        header.set_size(size);
         header.set_mode(0o644);
-        archive.append_data(&mut header, format!("./{path}"), file)?;
+        // A file that grows must not break the archive; that it did is found below.
+        archive.append_data(&mut header, format!("./{path}"), file.take(size))?;
     }
-    Ok(archive.into_inner()?.finish()?)
+    store.unchanged(archive.into_inner()?.finish()?)
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 /// Process ids that hold a POSIX lock on `path`, from `/proc/locks`.
 #[cfg(target_os = "linux")]
-pub(super) fn of(path: &Path) -> Vec<u32> {
+pub(crate) fn of(path: &Path) -> Vec<u32> {
     use std::os::unix::fs::MetadataExt;
 
     let Ok(meta) = path.metadata() else {
@@ -32,6 +32,6 @@ pub(super) fn of(path: &Path) -> Vec<u32> {
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(super) fn of(_: &Path) -> Vec<u32> {
+pub(crate) fn of(_: &Path) -> Vec<u32> {
     Vec::new()
 }

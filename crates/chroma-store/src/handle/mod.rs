@@ -3,7 +3,7 @@
 //! Dropping an open store abandons it: uncommitted work is rolled back and nothing that takes a
 //! [`ClosedStore`] can be done with it.
 
-mod holders;
+pub(crate) mod holders;
 mod proof;
 
 use std::path::{Path, PathBuf};
@@ -13,6 +13,7 @@ use rusqlite::Connection;
 
 use crate::collection::load_all;
 use crate::schema::detect;
+use crate::stamps::Stamps;
 use crate::{Collection, SchemaLevel, StoreError, StoreResult, connection};
 
 pub use proof::{CloseOptions, Pause, ThreadPause};
@@ -28,7 +29,8 @@ pub struct Open {
 /// State of a store that nothing holds any more.
 #[derive(Debug)]
 pub struct Closed {
-    _private: (),
+    /// As the files were when the proof was made.
+    stamps: Stamps,
 }
 
 /// A Chroma directory in state `S`.
@@ -51,7 +53,7 @@ pub struct OpenOptions {
 impl Default for OpenOptions {
     fn default() -> Self {
         Self {
-            busy: Duration::from_secs(2),
+            busy: connection::BUSY_WAIT,
         }
     }
 }
@@ -76,7 +78,7 @@ impl Store<Open> {
             .query_row("PRAGMA journal_mode=DELETE", [], |row| {
                 row.get::<_, String>(0)
             })
-            .map_err(|error| locked_or(error, &path, "set the journal mode"))?;
+            .map_err(StoreError::sqlite(&path, "set the journal mode"))?;
         let level = detect(&connection, &path)?;
         let collections = load_all(&connection, &path, level)?;
         Ok(Self {
@@ -137,26 +139,23 @@ impl ClosedStore {
     /// As for [`Store::close`].
     pub fn prove(dir: &Path, options: &CloseOptions<'_>) -> StoreResult<Self> {
         proof::prove_closed(dir, options)?;
+        let state = Closed {
+            stamps: Stamps::of(dir)?,
+        };
         Ok(Self {
             dir: dir.to_path_buf(),
-            state: Closed { _private: () },
+            state,
         })
     }
-}
 
-/// Turns "database is locked" into an error that names who holds it.
-pub(crate) fn locked_or(
-    error: rusqlite::Error,
-    path: &Path,
-    operation: &'static str,
-) -> StoreError {
-    if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) {
-        let holders = holders::of(path);
-        return StoreError::Locked {
-            path: path.to_path_buf(),
-            holders,
-            waited: Duration::ZERO,
-        };
+    /// The files, relative and sorted.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &str> {
+        self.state.stamps.paths()
     }
-    StoreError::sqlite(path, operation)(error)
+
+    /// Passes `work` on if the directory is as it was when it was proven closed: a proof is of a
+    /// moment, and what is read from the directory must be of that moment too.
+    pub(crate) fn unchanged<T>(&self, work: T) -> StoreResult<T> {
+        self.state.stamps.still_hold(&self.dir).map(|()| work)
+    }
 }

@@ -74,12 +74,7 @@ pub(super) fn prove_closed(dir: &Path, options: &CloseOptions<'_>) -> StoreResul
         match look(dir)? {
             Finding::Closed => break,
             Finding::Held(path) if attempt == tries => {
-                let holders = holders::of(&path);
-                return Err(StoreError::Locked {
-                    path,
-                    holders,
-                    waited,
-                });
+                return Err(StoreError::locked(path, waited));
             }
             Finding::SideFile(path) if attempt == tries => {
                 // With a living writer it is a journal at work, not one that was left behind.

@@ -47,6 +47,10 @@ impl IdMaps {
         self.id_to_label.get(id).copied()
     }
 
+    pub(super) fn ids(&self) -> impl Iterator<Item = &str> {
+        self.id_to_label.keys().map(String::as_str)
+    }
+
     pub(super) fn labels(&self) -> impl Iterator<Item = u64> {
         self.id_to_label.values().copied()
     }

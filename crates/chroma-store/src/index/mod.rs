@@ -142,6 +142,11 @@ impl VectorIndex {
         self.header.elements as usize - self.live.len()
     }
 
+    /// The indexed ids.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = &str> {
+        self.ids.ids()
+    }
+
     /// Whether `id` is indexed.
     pub(crate) fn contains(&self, id: &str) -> bool {
         self.ids.label(id).is_some()

@@ -19,6 +19,26 @@ pub(super) enum Log {
     Already(u64),
 }
 
+/// What one delta did, with the rows that it was done to.
+pub(super) struct Applied {
+    pub(super) effects: Effects,
+    touched: HashSet<i64>,
+    removed: HashSet<i64>,
+}
+
+impl Applied {
+    /// Effects with what later deltas of the same merge removed taken off. Rows are never used
+    /// twice in a merge, so a row tells a record that was made again from the one before.
+    pub(super) fn outlived_by(&self, later: &[&Self]) -> Effects {
+        let gone = |row: &&i64| later.iter().any(|delta| delta.removed.contains(*row));
+        let lost = self.touched.iter().filter(gone).count() as u64;
+        Effects {
+            merged: self.effects.merged - lost,
+            ..self.effects
+        }
+    }
+}
+
 /// Applies operations to one collection inside the caller's transaction.
 pub(super) struct Applier<'c> {
     connection: &'c Connection,
@@ -31,7 +51,10 @@ pub(super) struct Applier<'c> {
     queue: QueueWriter<'c>,
     progress: Option<u64>,
     effects: Effects,
+    /// Rows that the delta at hand wrote.
     touched: HashSet<i64>,
+    /// Rows that the delta at hand removed.
+    removed: HashSet<i64>,
     total: Effects,
 }
 
@@ -55,6 +78,7 @@ impl<'c> Applier<'c> {
             progress: None,
             effects: Effects::default(),
             touched: HashSet::new(),
+            removed: HashSet::new(),
             total: Effects::default(),
         })
     }
@@ -68,11 +92,19 @@ impl<'c> Applier<'c> {
     }
 
     /// Effects since the last call.
-    pub(super) fn take_effects(&mut self) -> Effects {
+    pub(super) fn take_effects(&mut self) -> Applied {
+        let (touched, removed) = (
+            std::mem::take(&mut self.touched),
+            std::mem::take(&mut self.removed),
+        );
         let mut effects = std::mem::take(&mut self.effects);
-        effects.merged = std::mem::take(&mut self.touched).len() as u64;
+        effects.merged = touched.len() as u64;
         self.total = self.total.plus(effects);
-        effects
+        Applied {
+            effects,
+            touched,
+            removed,
+        }
     }
 
     /// Effects of everything that was kept.
@@ -82,15 +114,17 @@ impl<'c> Applier<'c> {
 
     /// Writes the segment's progress.
     pub(super) fn finish(&mut self) -> StoreResult<()> {
-        self.progress
-            .map_or(Ok(()), |seq| self.segment.set_progress(seq))
+        let Some(seq) = self.progress else {
+            return Ok(());
+        };
+        self.segment.set_progress(seq)
     }
 
     /// Runs `work` so that its error leaves no trace in the transaction.
     pub(super) fn whole_or_nothing(
         &mut self,
         work: impl FnOnce(&mut Self) -> StoreResult<AppliedAs>,
-    ) -> StoreResult<(AppliedAs, Effects)> {
+    ) -> StoreResult<(AppliedAs, Applied)> {
         let before = (
             self.queue.last(),
             self.segment.next_row(),
@@ -112,6 +146,7 @@ impl<'c> Applier<'c> {
                 self.progress = progress;
                 self.effects = Effects::default();
                 self.touched.clear();
+                self.removed.clear();
                 Err(error)
             }
         }
@@ -177,6 +212,7 @@ impl<'c> Applier<'c> {
         self.segment.remove(row)?;
         self.effects.deleted += 1;
         self.touched.remove(&row);
+        self.removed.insert(row);
         Ok(())
     }
 

@@ -17,7 +17,7 @@ use crate::delta::Delta;
 use crate::queue::{Operation, QueueReader};
 use crate::{Collection, Open, Store, StoreError, StoreResult, connection};
 
-use apply::{Applier, Log};
+use apply::{Applied, Applier, Log};
 
 pub use report::{AppliedAs, DeltaOutcome, Effects, MergeOptions, MergeReport, MetadataMode};
 
@@ -37,14 +37,13 @@ impl Store<Open> {
         options: MergeOptions,
     ) -> StoreResult<MergeReport> {
         self.transact(name, options, |applier, base| {
-            Ok(deltas
+            let results: Vec<_> = deltas
                 .iter()
-                .map(|dir| DeltaOutcome {
-                    dir: dir.as_ref().to_path_buf(),
-                    result: applier
-                        .whole_or_nothing(|applier| apply_delta(applier, base, dir.as_ref())),
+                .map(|dir| {
+                    applier.whole_or_nothing(|applier| apply_delta(applier, base, dir.as_ref()))
                 })
-                .collect())
+                .collect();
+            Ok(outcomes(deltas, results))
         })
         .map(|(outcomes, before, after)| MergeReport {
             collection: name.to_owned(),
@@ -68,7 +67,7 @@ impl Store<Open> {
             operations
                 .into_iter()
                 .try_for_each(|operation| applier.apply(&operation, Log::Append))?;
-            Ok(applier.take_effects())
+            Ok(applier.take_effects().effects)
         })
         .map(|(effects, _, _)| effects)
     }
@@ -86,7 +85,7 @@ impl Store<Open> {
         let transaction = self
             .connection_mut()
             .transaction_with_behavior(TransactionBehavior::Immediate)
-            .map_err(|error| crate::handle::locked_or(error, &path, "begin the merge"))?;
+            .map_err(StoreError::sqlite(&path, "begin the merge"))?;
         let mut applier = Applier::new(&transaction, &path, level, &base, options)?;
         let before = applier.count()?;
         catch_up(&mut applier, &transaction, &path, &base)?;
@@ -110,6 +109,34 @@ impl Store<Open> {
         self.reload()?;
         Ok((result, before, after))
     }
+}
+
+/// What each delta did, measured at the end of the merge.
+fn outcomes<P: AsRef<Path>>(
+    deltas: &[P],
+    results: Vec<StoreResult<(AppliedAs, Applied)>>,
+) -> Vec<DeltaOutcome> {
+    let applied: Vec<Option<&Applied>> = results
+        .iter()
+        .map(|result| result.as_ref().ok().map(|(_, applied)| applied))
+        .collect();
+    let effects: Vec<Option<Effects>> = applied
+        .iter()
+        .enumerate()
+        .map(|(at, one)| {
+            let later: Vec<&Applied> = applied[at + 1..].iter().copied().flatten().collect();
+            one.map(|one| one.outlived_by(&later))
+        })
+        .collect();
+    deltas
+        .iter()
+        .zip(results)
+        .zip(effects)
+        .map(|((dir, result), effects)| DeltaOutcome {
+            dir: dir.as_ref().to_path_buf(),
+            result: result.map(|(applied_as, _)| (applied_as, effects.unwrap_or_default())),
+        })
+        .collect()
 }
 
 /// Applies log rows that the metadata segment has not seen (its writer died between log and

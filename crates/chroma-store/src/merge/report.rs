@@ -45,7 +45,7 @@ pub struct Effects {
     pub deleted: u64,
     /// Operations without effect: adds of ids that exist, updates and deletes of ids that do not.
     pub ignored: u64,
-    /// Different records that were written and are there at the end.
+    /// Different records that were written and are there at the end of the merge.
     pub merged: u64,
 }
 

@@ -6,4 +6,4 @@ mod write;
 
 pub(crate) use read::RecordReader;
 pub use value::{Array, DOCUMENT_KEY, MetadataValue, Scalar, URI_KEY};
-pub(crate) use write::SegmentWriter;
+pub(crate) use write::{SegmentWriter, has_nul_documents};

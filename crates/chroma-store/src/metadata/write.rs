@@ -50,6 +50,7 @@ impl<'c> SegmentWriter<'c> {
                 |row| row.get(0),
             )
             .map_err(StoreError::sqlite(path, "read the last record row"))?;
+        make_deletable(connection).map_err(StoreError::sqlite(path, "rebuild the full text"))?;
         Ok(Self {
             connection,
             path: path.to_path_buf(),
@@ -305,4 +306,25 @@ impl<'c> SegmentWriter<'c> {
             .map(drop)
             .map_err(StoreError::sqlite(&self.path, operation))
     }
+}
+
+/// Makes the full-text index anew if there are documents with a NUL character: what another SQLite
+/// indexed of them, this one cannot delete term by term.
+fn make_deletable(connection: &Connection) -> rusqlite::Result<()> {
+    if !has_nul_documents(connection)? {
+        return Ok(());
+    }
+    connection.execute_batch(
+        "INSERT INTO embedding_fulltext_search (embedding_fulltext_search) VALUES ('rebuild')",
+    )
+}
+
+/// Whether there are documents with a NUL character: SQLite versions index them differently.
+pub(crate) fn has_nul_documents(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.query_row(
+        "SELECT EXISTS (SELECT 1 FROM embedding_fulltext_search_content
+                        WHERE instr(c0, char(0)) > 0)",
+        [],
+        |row| row.get(0),
+    )
 }

@@ -13,6 +13,7 @@ use compactor_core::{CollectionName, Fence, RunId, Version};
 use super::{Context, Outcome, Step};
 use crate::inbox::ReceivedRun;
 use crate::patience::persist;
+use crate::snapshot::read_manifest;
 use crate::{Published, RunError};
 
 /// One run, with every delivery of its message that is in the batch.
@@ -142,13 +143,7 @@ impl<'c> Batch<'c> {
                 continue;
             }
             let run_id = &entry.message.key.run_id;
-            let applied = base
-                .manifest
-                .runs
-                .iter()
-                .find(|applied| applied.run_id == *run_id);
-            // An older version counted it; the record, if it was written, keeps that figure.
-            let merged_vectors = applied.map_or(0, |applied| applied.merged);
+            let merged_vectors = self.merged_by(run_id, base).await;
             let completion = Completion {
                 merged_vectors,
                 version: base.version.clone(),
@@ -158,6 +153,25 @@ impl<'c> Batch<'c> {
             tracing::info!(run = %run_id, version = %base.version, "already in the published lineage");
             if let Err(error) = self.complete_one(at, &completion).await {
                 tracing::warn!(code = error.code(), %error, "cannot record a completed run; it comes back");
+            }
+        }
+    }
+
+    /// How many records a run of the lineage merged: its own version's manifest says it.
+    async fn merged_by(&self, run: &RunId, base: &Published) -> u64 {
+        let objects = self.context.ports.objects.as_ref();
+        let mut manifest = base.manifest.clone();
+        loop {
+            if let Some(applied) = manifest.runs.iter().find(|applied| applied.run_id == *run) {
+                return applied.merged;
+            }
+            let Some(parent) = manifest.parent else {
+                return 0;
+            };
+            match read_manifest(objects, &self.collection, &parent.version).await {
+                Ok(Some(found)) => manifest = found,
+                // Cleaned up since: the record, if it was written, keeps the figure.
+                _ => return 0,
             }
         }
     }
@@ -186,7 +200,6 @@ impl<'c> Batch<'c> {
         version: &Version,
         fence: Fence,
     ) -> Result<(), RunError> {
-        self.outcome.published += 1;
         let open: Vec<usize> = self.open().map(|(at, _)| at).collect();
         for &at in &open {
             let merged_vectors = self.entries[at].effects.map_or(0, |effects| effects.merged);
@@ -213,6 +226,11 @@ impl<'c> Batch<'c> {
         self.context
             .hooks
             .reached(Step::Acknowledged, &self.collection)
+    }
+
+    /// Counts a version of ours that the pointer names.
+    pub(super) fn count_published(&mut self) {
+        self.outcome.published += 1;
     }
 
     /// Gives every open run back; it may be received again after `delay`.

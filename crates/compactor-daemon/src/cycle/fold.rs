@@ -24,6 +24,9 @@ pub(super) struct Folded {
     pub(super) level: SchemaLevel,
 }
 
+/// Deltas by their place in the batch.
+type Deltas = Vec<(usize, PathBuf)>;
+
 /// What each delta did, by its place in the batch, and the result if any was applied.
 pub(super) type FoldOutcome = (Vec<(usize, Result<Effects, RunError>)>, Option<Folded>);
 
@@ -33,7 +36,7 @@ pub(super) async fn fold(
     context: &Context,
     collection: &CollectionName,
     has_base: bool,
-    deltas: Vec<(usize, PathBuf)>,
+    deltas: Deltas,
     work: &Path,
 ) -> Result<FoldOutcome, RunError> {
     let job = Job {
@@ -62,7 +65,7 @@ struct Job {
 }
 
 impl Job {
-    fn run(self, has_base: bool, deltas: Vec<(usize, PathBuf)>) -> Result<FoldOutcome, RunError> {
+    fn run(self, has_base: bool, deltas: Deltas) -> Result<FoldOutcome, RunError> {
         let mut outcomes = Vec::new();
         let (store, deltas) = if has_base {
             (
@@ -70,7 +73,7 @@ impl Job {
                 deltas,
             )
         } else {
-            self.begin(deltas, &mut outcomes)
+            self.begin(deltas, &mut outcomes)?
         };
         let Some(mut store) = store else {
             return Ok((outcomes, None));
@@ -79,13 +82,20 @@ impl Job {
         let name = self.collection.as_str();
         let report = store.merge(name, &dirs, self.settings.merge)?;
         self.hooks.reached(Step::Merged, &self.collection)?;
-        let results = report.outcomes.into_iter().map(|outcome| {
-            outcome
-                .result
-                .map(|(_, effects)| effects)
-                .map_err(RunError::from)
-        });
-        outcomes.extend(places.into_iter().zip(results));
+        outcomes.extend(
+            places
+                .into_iter()
+                .zip(report.outcomes)
+                .map(|(place, outcome)| {
+                    (
+                        place,
+                        outcome
+                            .result
+                            .map(|(_, effects)| effects)
+                            .map_err(RunError::from),
+                    )
+                }),
+        );
         if outcomes.iter().all(|(_, result)| result.is_err()) {
             return Ok((outcomes, None));
         }
@@ -121,25 +131,40 @@ impl Job {
         ))
     }
 
-    /// Makes the first snapshot after the first delta that can be read; those that cannot are out.
+    /// Makes the first snapshot after the first delta that can be applied, and leaves the rest. A
+    /// delta that cannot must not choose level, space and configuration for the others.
     fn begin(
         &self,
-        deltas: Vec<(usize, PathBuf)>,
+        deltas: Deltas,
         outcomes: &mut Vec<(usize, Result<Effects, RunError>)>,
-    ) -> (Option<Store<Open>>, Vec<(usize, PathBuf)>) {
+    ) -> Result<(Option<Store<Open>>, Deltas), RunError> {
         let mut rest = deltas.into_iter();
         while let Some((place, dir)) = rest.next() {
-            match self.begin_like(&dir) {
+            match self.begin_with(&dir) {
                 Ok(store) => {
-                    return (
+                    // Merged again with the rest, in one transaction.
+                    return Ok((
                         Some(store),
                         std::iter::once((place, dir)).chain(rest).collect(),
-                    );
+                    ));
                 }
                 Err(error) => outcomes.push((place, Err(error.into()))),
             }
+            remove_if_there(&self.work)?;
         }
-        (None, Vec::new())
+        Ok((None, Vec::new()))
+    }
+
+    /// An empty directory like the delta, after the delta was found to fit into such a one.
+    fn begin_with(&self, delta: &Path) -> Result<Store<Open>, StoreError> {
+        let mut trial = self.begin_like(delta)?;
+        let mut report = trial.merge(self.collection.as_str(), &[delta], self.settings.merge)?;
+        if let Some(outcome) = report.outcomes.pop() {
+            outcome.result?;
+        }
+        drop(trial);
+        remove_if_there(&self.work)?;
+        self.begin_like(delta)
     }
 
     fn begin_like(&self, delta: &Path) -> Result<Store<Open>, StoreError> {
@@ -168,5 +193,12 @@ impl Job {
                 create(&self.work, &options, self.ids)
             }
         }
+    }
+}
+
+fn remove_if_there(dir: &Path) -> Result<(), StoreError> {
+    match fs_err::remove_dir_all(dir) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+        _ => Ok(()),
     }
 }

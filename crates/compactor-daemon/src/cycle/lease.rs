@@ -1,10 +1,9 @@
 //! The collection's lease during a cycle: taken, renewed in the background, given back.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use compactor_core::lease::{HeldLease, LeaseTerm};
-use compactor_core::ports::{Acquired, WallTime};
+use compactor_core::ports::Acquired;
 use compactor_core::{CollectionName, Fence};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -17,8 +16,11 @@ use crate::{Ports, RunError};
 pub(super) enum Acquisition {
     /// It is ours.
     Held(Lease),
-    /// It is another's; ask again after this time.
-    Busy(Duration),
+    /// It is another's.
+    Busy {
+        /// Whose.
+        owner: String,
+    },
 }
 
 /// A held lease. Dropping it stops the renewal and lets it expire.
@@ -43,8 +45,8 @@ pub(super) async fn acquire(
         ports.leases.acquire(collection, owner, term.term())
     })
     .await?;
-    if let Acquired::Busy { expires, .. } = acquired {
-        return Ok(Acquisition::Busy(wait_for(expires, ports, &term)));
+    if let Acquired::Busy { owner, .. } = acquired {
+        return Ok(Acquisition::Busy { owner });
     }
     // A fence after the lock: gaps do no harm, and a later holder always has a greater one.
     let fence = persist(ports, settings, || ports.leases.next_fence(collection)).await?;
@@ -66,14 +68,6 @@ pub(super) async fn acquire(
         lost,
         renewal,
     }))
-}
-
-/// Until the holder's lease ends, but not longer than a term, with jitter against all waiting
-/// workers coming at once.
-fn wait_for(expires: WallTime, ports: &Ports, term: &LeaseTerm) -> Duration {
-    let micros = u64::try_from(expires.0.saturating_sub(ports.clock.wall().0)).unwrap_or(0);
-    let remaining = Duration::from_micros(micros).min(term.term());
-    remaining + term.swap_budget().mul_f64(ports.ids.fraction())
 }
 
 async fn keep(
@@ -128,8 +122,12 @@ impl Lease {
         }
     }
 
-    /// Renews at once and checks that there is time for a swap.
+    /// The last point at which the work can be abandoned: renews at once and checks that there is
+    /// time for a swap.
     pub(super) async fn renew_for_swap(&self, context: &Context) -> Result<(), RunError> {
+        if context.stop.is_cancelled() {
+            return Err(RunError::Stopping);
+        }
         let (ports, term) = (&context.ports, &context.settings.lease);
         let before = ports.clock.monotonic();
         let renewed = persist(ports, &context.settings, || {

@@ -56,6 +56,13 @@ pub(crate) struct Outcome {
     pub(crate) published: u64,
 }
 
+/// What is left of a cycle.
+pub(crate) struct Finished {
+    pub(crate) outcome: Outcome,
+    /// The runs, untouched, when another worker holds the collection.
+    pub(crate) busy: Vec<ReceivedRun>,
+}
+
 /// Folds the runs of one collection and publishes them.
 ///
 /// # Errors
@@ -65,34 +72,45 @@ pub(crate) async fn run(
     context: Context,
     collection: CollectionName,
     runs: Vec<ReceivedRun>,
-) -> Result<Outcome, RunError> {
+) -> Result<Finished, RunError> {
     let span = tracing::info_span!("cycle", %collection, messages = runs.len());
-    let mut batch = Batch::new(&context, collection, runs);
-    take(&context, &mut batch).instrument(span).await?;
-    Ok(batch.outcome())
+    take(&context, &collection, runs).instrument(span).await
 }
 
-async fn take(context: &Context, batch: &mut Batch<'_>) -> Result<(), RunError> {
-    let collection = batch.collection().clone();
-    context.hooks.reached(Step::Received, &collection)?;
-    let lease = match lease::acquire(context, &collection).await {
-        Ok(Acquisition::Held(lease)) => lease,
-        Ok(Acquisition::Busy(wait)) => {
-            tracing::info!(?wait, "another worker holds the lease");
-            batch.give_back(wait).await;
-            return Ok(());
-        }
+async fn take(
+    context: &Context,
+    collection: &CollectionName,
+    runs: Vec<ReceivedRun>,
+) -> Result<Finished, RunError> {
+    context.hooks.reached(Step::Received, collection)?;
+    let acquired = lease::acquire(context, collection).await;
+    if let Ok(Acquisition::Busy { owner }) = &acquired {
+        tracing::debug!(owner, "another worker holds the lease");
+        return Ok(Finished {
+            outcome: Outcome::default(),
+            busy: runs,
+        });
+    }
+    let mut batch = Batch::new(context, collection.clone(), runs);
+    match acquired {
+        Ok(Acquisition::Held(lease)) => publish(context, &mut batch, lease).await?,
+        Ok(Acquisition::Busy { .. }) => {}
         Err(error) if error.class() == Class::Stop => {
             batch.give_back(Duration::ZERO).await;
             return Err(error);
         }
-        Err(error) => {
-            batch.fail_open(&error).await;
-            return Ok(());
-        }
-    };
+        Err(error) => batch.fail_open(&error).await,
+    }
+    Ok(Finished {
+        outcome: batch.outcome(),
+        busy: Vec::new(),
+    })
+}
+
+async fn publish(context: &Context, batch: &mut Batch<'_>, lease: Lease) -> Result<(), RunError> {
+    let collection = batch.collection().clone();
     context.hooks.reached(Step::Leased, &collection)?;
-    match fold_and_publish(context, batch, &lease).await {
+    match fold_until_published(context, batch, &lease).await {
         Ok(()) => {}
         Err(error @ RunError::Killed { .. }) => return Err(error),
         Err(RunError::Stopping) => batch.give_back(Duration::ZERO).await,
@@ -115,7 +133,7 @@ async fn take(context: &Context, batch: &mut Batch<'_>) -> Result<(), RunError> 
     context.hooks.reached(Step::Released, &collection)
 }
 
-async fn fold_and_publish(
+async fn fold_until_published(
     context: &Context,
     batch: &mut Batch<'_>,
     lease: &Lease,
@@ -199,9 +217,12 @@ async fn try_once(
     )
     .await?
     {
-        Swapped::Published(version) => {
+        Swapped::Published { version, fence } => {
+            if version == *upload.version() {
+                batch.count_published();
+            }
             context.hooks.reached(Step::Swapped, &collection)?;
-            batch.complete(&version, lease.fence()).await?;
+            batch.complete(&version, fence).await?;
             Ok(true)
         }
         Swapped::Lost => Ok(false),

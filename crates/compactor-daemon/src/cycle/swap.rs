@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use compactor_core::ports::{Attributes, Condition, ETag, Monotonic};
 use compactor_core::swap::{Attempt, Decision, PutResult, ReadBack, Seen, decide};
-use compactor_core::{CollectionName, Manifest, RunId, Version, keys};
+use compactor_core::{CollectionName, Fence, Manifest, RunId, Version, keys};
 
 use super::Context;
 use super::upload::Upload;
@@ -14,7 +14,12 @@ use crate::{Ports, RunError};
 /// How the swap ended.
 pub(super) enum Swapped {
     /// The pointer names this version, whose lineage contains the batch.
-    Published(Version),
+    Published {
+        /// Which.
+        version: Version,
+        /// The fence it was published under.
+        fence: Fence,
+    },
     /// Somebody else moved the pointer; our version will never be named.
     Lost,
 }
@@ -31,6 +36,7 @@ pub(super) async fn swap(
         collection: upload.manifest().collection.clone(),
         version: upload.manifest().version.clone(),
         metadata: upload.metadata().clone(),
+        fence: upload.manifest().fence,
         base,
         runs,
     };
@@ -43,6 +49,7 @@ struct Swap {
     collection: CollectionName,
     version: Version,
     metadata: Attributes,
+    fence: Fence,
     base: Option<ETag>,
     runs: Vec<RunId>,
 }
@@ -63,8 +70,19 @@ impl Swap {
                 None => decide(PutResult::Unknown, Some(self.read_back(ports).await)),
             };
             match decision {
-                Decision::Committed => return Ok(Swapped::Published(self.version)),
-                Decision::Superseded { current } => return Ok(Swapped::Published(current)),
+                Decision::Committed => {
+                    return Ok(Swapped::Published {
+                        version: self.version,
+                        fence: self.fence,
+                    });
+                }
+                Decision::Superseded { current } => {
+                    let fence = self.fence_of(ports, &current).await;
+                    return Ok(Swapped::Published {
+                        version: current,
+                        fence,
+                    });
+                }
                 Decision::Lost { .. } => return Ok(Swapped::Lost),
                 Decision::RetrySame | Decision::Unknown | Decision::NeedsReadBack
                     if ports.clock.monotonic() >= deadline =>
@@ -126,6 +144,15 @@ impl Swap {
             runs: &self.runs,
         };
         attempt.read_back(pointer, &manifest)
+    }
+
+    /// The fence of the version that followed ours.
+    async fn fence_of(&self, ports: &Ports, version: &Version) -> Fence {
+        let manifest = read_manifest(ports.objects.as_ref(), &self.collection, version).await;
+        manifest
+            .ok()
+            .flatten()
+            .map_or(self.fence, |manifest| manifest.fence)
     }
 
     async fn wait(&self, ports: &Ports, attempt: u32) {

@@ -102,6 +102,11 @@ impl Upload {
         &self.manifest
     }
 
+    /// The version that it makes.
+    pub(super) fn version(&self) -> &Version {
+        &self.manifest.version
+    }
+
     /// User metadata of the pointer and of the version's objects.
     pub(super) fn metadata(&self) -> &Attributes {
         &self.metadata

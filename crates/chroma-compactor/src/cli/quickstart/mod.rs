@@ -13,7 +13,7 @@ use clap::Args;
 use compactor_core::{CollectionName, RunRecord, RunState};
 use compactor_daemon::cycle::{Step, StepHooks};
 use compactor_daemon::{
-    Daemon, Limits, Mode, Ports, RunError, Submission, download, resolve, submit,
+    Daemon, Limits, Mode, Ports, RunError, Scratch, Submission, download, resolve, submit,
 };
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
@@ -83,10 +83,11 @@ impl Quickstart {
         let settings = raw.validate()?;
         let limits = settings.limits;
         let ports = raw.open_local()?;
+        let scratch = raw.claim_scratch()?;
         let mut keys = Vec::new();
         for number in 0..RUNS {
             progress.step("making and submitting sample deltas");
-            keys.push(self.submit_sample(&ports, number).await?);
+            keys.push(self.submit_sample(&ports, &scratch, number).await?);
         }
         let stop = CancellationToken::new();
         cancel_on_signal(stop.clone());
@@ -94,7 +95,7 @@ impl Quickstart {
             progress: Arc::clone(progress),
             at: AtomicU64::new(0),
         });
-        Daemon::new(ports.clone(), settings, raw.claim_scratch()?, stop)
+        Daemon::new(ports.clone(), settings, scratch, stop)
             .with_hooks(hooks)
             .run(Mode::Drain)
             .await?;
@@ -111,14 +112,16 @@ impl Quickstart {
         Ok((ours.collect(), readers))
     }
 
-    async fn submit_sample(&self, ports: &Ports, number: usize) -> Result<String, Failure> {
-        let scratch = tempfile::Builder::new()
-            .prefix("sample-")
-            .tempdir_in(&self.dir)
-            .map_err(Failure::io)?;
+    async fn submit_sample(
+        &self,
+        ports: &Ports,
+        scratch: &Scratch,
+        number: usize,
+    ) -> Result<String, Failure> {
+        let folder = scratch.folder("sample").map_err(Failure::io)?;
         let mut deltas = BTreeMap::new();
         for name in samples::COLLECTIONS {
-            let dir = scratch.path().join(name);
+            let dir = folder.path().join(name);
             samples::write_delta(&dir, name, number, ports.ids.as_ref())?;
             deltas.insert(parse(name)?, dir);
         }

@@ -1,6 +1,6 @@
 //! `store merge --base DIR --delta DIR... --out DIR`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -53,6 +53,7 @@ impl Merge {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
         };
+        self.check_places(parent)?;
         // Beside its final place, so that the rename is one step.
         let scratch = tempfile::Builder::new()
             .prefix(".chroma-merge-")
@@ -71,12 +72,43 @@ impl Merge {
         Ok(ExitCode::SUCCESS)
     }
 
+    /// The output has a folder to be in, and is in none of the inputs.
+    fn check_places(&self, parent: &Path) -> Result<(), Failure> {
+        let Ok(parent) = parent.canonicalize() else {
+            let message = format!(
+                "{}: there is no such folder for the output",
+                parent.display()
+            );
+            return Err(Failure::usage(message).with_help("make it first"));
+        };
+        for input in std::iter::once(&self.base).chain(&self.delta) {
+            if input
+                .canonicalize()
+                .is_ok_and(|input| parent.starts_with(input))
+            {
+                let message = format!(
+                    "the output {} is inside {}",
+                    self.out.display(),
+                    input.display()
+                );
+                return Err(Failure::usage(message).with_help("choose a folder beside it"));
+            }
+        }
+        Ok(())
+    }
+
     fn merge_into(&self, work: &Path, progress: &Progress) -> Result<Vec<MergeReport>, Failure> {
         progress.step("checking and copying the base");
         chroma_store::verify(&self.base, VerifyLevel::Quick)?.into_sound(&self.base)?;
         chroma_store::copy_directory(&self.base, work)?;
         progress.step("merging");
         let plan = self.plan()?;
+        if plan.is_empty() {
+            return Err(
+                Failure::usage("nothing to merge: the deltas have no collections")
+                    .with_help("`store info` shows what a directory holds"),
+            );
+        }
         let mut store = Store::open(work, OpenOptions::default())?;
         let options = MergeOptions {
             metadata: match self.metadata {
@@ -111,10 +143,10 @@ impl Merge {
     fn plan(&self) -> Result<BTreeMap<String, Vec<PathBuf>>, Failure> {
         let mut plan: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
         for dir in &self.delta {
-            let names = if self.collection.is_empty() {
-                chroma_store::collection_names(dir)?
+            let names: BTreeSet<String> = if self.collection.is_empty() {
+                chroma_store::collection_names(dir)?.into_iter().collect()
             } else {
-                self.collection.clone()
+                self.collection.iter().cloned().collect()
             };
             for name in names {
                 plan.entry(name).or_default().push(dir.clone());

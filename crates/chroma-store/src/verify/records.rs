@@ -1,0 +1,120 @@
+//! I2: the records of the metadata segment are those of the index, changed by the log rows that the
+//! index has not seen. Compared by SQLite in temporary tables, so that memory does not grow with
+//! the log.
+
+use rusqlite::params;
+
+use super::{Checked, VerifyReport, name_of};
+use crate::index::VectorIndex;
+use crate::queue::QueueReader;
+use crate::{Collection, StoreError, StoreResult};
+
+/// Ids that have a vector: indexed ones, and those that the log made after the index was written
+/// and did not delete again. An id that the log deleted counts only if it was made anew.
+const WITH_VECTOR: &str = "
+    CREATE TEMP TABLE with_vector AS
+    SELECT id FROM logged WHERE made > gone
+    UNION
+    SELECT i.id FROM indexed i LEFT JOIN logged l ON l.id = i.id WHERE coalesce(l.gone, 0) = 0;
+    CREATE INDEX with_vector_id ON with_vector (id);";
+
+pub(super) fn check(
+    checked: &Checked<'_>,
+    collection: &Collection,
+    index: Option<&VectorIndex>,
+    report: &mut VerifyReport,
+) -> StoreResult<()> {
+    read_every_row(checked, collection)?;
+    let indexed_upto = index.map_or(0, |index| index.progress(collection));
+    let applied = collection.metadata_seq.unwrap_or(0);
+    if indexed_upto > applied {
+        let detail = format!("index progress {indexed_upto} is ahead of the records' {applied}");
+        report.error("I6", name_of(collection), detail);
+    }
+    collect(checked, collection, index, [indexed_upto, applied]).map_err(StoreError::sqlite(
+        checked.path,
+        "compare records with vectors",
+    ))?;
+    compare(checked, collection, report).map_err(StoreError::sqlite(
+        checked.path,
+        "compare records with vectors",
+    ))?;
+    checked
+        .connection
+        .execute_batch("DROP TABLE with_vector; DROP TABLE logged; DROP TABLE indexed;")
+        .map_err(StoreError::sqlite(
+            checked.path,
+            "compare records with vectors",
+        ))
+}
+
+/// Every log row is well formed, those that are applied already too.
+fn read_every_row(checked: &Checked<'_>, collection: &Collection) -> StoreResult<()> {
+    QueueReader::new(checked.connection, checked.path, collection).for_each(0, u64::MAX, |_| Ok(()))
+}
+
+fn collect(
+    checked: &Checked<'_>,
+    collection: &Collection,
+    index: Option<&VectorIndex>,
+    rows: [u64; 2],
+) -> rusqlite::Result<()> {
+    let connection = checked.connection;
+    connection.execute_batch(
+        "CREATE TEMP TABLE indexed (id TEXT PRIMARY KEY) WITHOUT ROWID;
+         CREATE TEMP TABLE logged (id TEXT PRIMARY KEY, made INTEGER, gone INTEGER) WITHOUT ROWID;",
+    )?;
+    connection.execute_batch("SAVEPOINT filling")?;
+    let mut insert = connection.prepare("INSERT INTO indexed (id) VALUES (?1)")?;
+    for id in index.into_iter().flat_map(VectorIndex::ids) {
+        insert.execute([id])?;
+    }
+    connection.execute(
+        "INSERT INTO logged
+         SELECT id,
+                coalesce(max(CASE WHEN operation IN (0, 2) AND vector IS NOT NULL
+                                  THEN seq_id END), 0),
+                coalesce(max(CASE WHEN operation = 3 THEN seq_id END), 0)
+         FROM embeddings_queue WHERE topic = ?1 AND seq_id > ?2 AND seq_id <= ?3 GROUP BY id",
+        params![collection.topic(), clamp(rows[0]), clamp(rows[1])],
+    )?;
+    connection.execute_batch("RELEASE filling")?;
+    connection.execute_batch(WITH_VECTOR)
+}
+
+fn compare(
+    checked: &Checked<'_>,
+    collection: &Collection,
+    report: &mut VerifyReport,
+) -> rusqlite::Result<()> {
+    let segment = collection.metadata_segment.to_string();
+    let (missing, first): (u64, Option<String>) = checked.connection.query_row(
+        "SELECT count(*), min(embedding_id) FROM embeddings e WHERE segment_id = ?1
+         AND NOT EXISTS (SELECT 1 FROM with_vector v WHERE v.id = e.embedding_id)",
+        [&segment],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )?;
+    if let Some(first) = first {
+        let detail = format!("{missing} records have no vector, first `{first}`");
+        report.error("I2", name_of(collection), detail);
+    }
+    let extra: u64 = checked.connection.query_row(
+        "SELECT count(*) FROM with_vector v WHERE NOT EXISTS (
+           SELECT 1 FROM embeddings e WHERE e.segment_id = ?1 AND e.embedding_id = v.id)",
+        [&segment],
+        |row| row.get(0),
+    )?;
+    if extra > 0 {
+        report.error(
+            "I2",
+            name_of(collection),
+            format!("{extra} vectors belong to no record"),
+        );
+    }
+    Ok(())
+}
+
+/// `seq_id` is a signed 64-bit column.
+fn clamp(seq: u64) -> i64 {
+    i64::try_from(seq).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,210 @@
+//! The daemon as a process: started, stopped in order, killed, and started again.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::fixture::{directory, words};
+use crate::place::{Place, Said};
+
+/// Only so that a defect does not hang the tests for ever.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A daemon that runs until it is told to stop.
+struct Daemon {
+    child: Child,
+    lines: Receiver<String>,
+    log: String,
+}
+
+impl Daemon {
+    fn start(place: &Place, line: &str) -> Self {
+        let mut child = place
+            .command(line.split_whitespace())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let (sender, lines) = channel();
+        std::thread::spawn(move || {
+            for line in stderr.lines() {
+                if sender.send(line.unwrap()).is_err() {
+                    return;
+                }
+            }
+        });
+        let mut daemon = Self {
+            child,
+            lines,
+            log: String::new(),
+        };
+        daemon.wait_for("started");
+        daemon
+    }
+
+    /// Reads the log until a line has `text` in it.
+    #[track_caller]
+    fn wait_for(&mut self, text: &str) {
+        loop {
+            let Ok(line) = self.lines.recv_timeout(PATIENCE) else {
+                panic!("no {text:?} in the log:\n{}", self.log);
+            };
+            self.log.push_str(&line);
+            self.log.push('\n');
+            if line.contains(text) {
+                return;
+            }
+        }
+    }
+
+    /// Sends the signal and waits for the end.
+    fn end(mut self, signal: Signal) -> Said {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+        loop {
+            match self.lines.recv_timeout(PATIENCE) {
+                Ok(line) => self.log.push_str(&(line + "\n")),
+                Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => break,
+                Err(error) => panic!("it does not end: {error}:\n{}", self.log),
+            }
+        }
+        let status = self.child.wait().unwrap();
+        let mut stdout = Vec::new();
+        let mut pipe = self.child.stdout.take().unwrap();
+        std::io::Read::read_to_end(&mut pipe, &mut stdout).unwrap();
+        let stderr = std::mem::take(&mut self.log).into_bytes();
+        let output = std::process::Output {
+            status,
+            stdout,
+            stderr,
+        };
+        Said::from("run".to_owned(), output)
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // Ended already, unless the test failed.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn states(place: &Place) -> Vec<String> {
+    let runs = place.say("runs --data d --json").json();
+    let parts = runs.as_array().unwrap().iter();
+    let parts = parts.flat_map(|run| run["parts"].as_object().unwrap().values());
+    parts
+        .map(|part| part["state"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn signals_stop_it_in_order() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let place = Place::new();
+        let said = Daemon::start(&place, "run --data d").end(signal).succeeds();
+        assert!(said.stdout.contains("0 runs completed"), "{said}");
+        assert!(said.stderr.contains("stopping"), "{said}");
+        let summary = Daemon::start(&place, "run --data d --json")
+            .end(signal)
+            .json();
+        assert_eq!(summary["completed"], 0);
+        assert_eq!(
+            place.names_in("d/scratch"),
+            [""; 0],
+            "its scratch space is removed"
+        );
+    }
+}
+
+#[test]
+fn it_folds_what_is_submitted_while_it_runs() {
+    let place = Place::new();
+    words(&place, "dir");
+    let mut daemon = Daemon::start(&place, "run --data d --json");
+    place.say("submit --data d words=dir").succeeds();
+    daemon.wait_for("run completed");
+    let summary = daemon.end(Signal::TERM).json();
+    assert_eq!(
+        (&summary["completed"], &summary["published"]),
+        (&1.into(), &1.into())
+    );
+    assert_eq!(states(&place), ["COMPLETED"]);
+}
+
+#[test]
+fn another_one_works_where_one_was_killed() {
+    let place = Place::new();
+    words(&place, "dir");
+    let said = Daemon::start(&place, "run --data d").end(Signal::KILL);
+    assert_eq!(said.exit, None, "killed by a signal: {said}");
+    assert_eq!(
+        place.names_in("d/scratch").len(),
+        1,
+        "a killed process cleans nothing up"
+    );
+    place.say("submit --data d words=dir").succeeds();
+    let said = place.say("run --data d --drain").succeeds();
+    assert!(said.stdout.starts_with("1 runs completed"), "{said}");
+    assert!(said.stderr.contains("what a killed daemon left"), "{said}");
+    assert_eq!(place.names_in("d/scratch"), [""; 0]);
+}
+
+/// Wherever the kill hits: what it held comes back, the lock runs out, and no run is lost.
+#[test]
+fn no_run_is_lost_when_one_is_killed_at_work() {
+    let place = Place::new();
+    place.write(
+        "c.toml",
+        "[queue]\nvisibility = \"2s\"\nmax_receives = 20\n\
+         [lease]\nterm = \"3s\"\nrenew_every = \"500ms\"\nskew_margin = \"100ms\"\nswap_budget = \"1s\"\n",
+    );
+    for number in 0..6 {
+        let name = format!("dir{number}");
+        directory(&place, &name, "words", 200, 8);
+        place
+            .say(&format!("submit --data d words={name}"))
+            .succeeds();
+        Daemon::start(&place, "run --config c.toml --data d").end(Signal::KILL);
+    }
+    place.say("run --config c.toml --data d --drain").succeeds();
+    assert_eq!(states(&place), ["COMPLETED"; 6]);
+    let runs = place.say("runs --data d --json").json();
+    let versions = runs
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|run| &run["parts"]["words"]["version"]);
+    let latest = versions
+        .map(|version| version.as_str().unwrap())
+        .max()
+        .unwrap();
+    let dir = format!("d/objects/words/snapshot/timestamped/{latest}");
+    let report = place
+        .say(&format!("store verify {dir} --full --json"))
+        .json();
+    assert_eq!(report["collections"][0]["records"], 6 * 200);
+}
+
+#[test]
+fn two_at_once_share_the_work() {
+    let place = Place::new();
+    let daemons = [0, 1].map(|_| Daemon::start(&place, "run --data d"));
+    for number in 0..4 {
+        let name = format!("dir{number}");
+        words(&place, &name);
+        place
+            .say(&format!("submit --data d words={name}"))
+            .succeeds();
+    }
+    place.say("run --data d --drain").succeeds();
+    assert_eq!(states(&place), ["COMPLETED"; 4]);
+    for daemon in daemons {
+        daemon.end(Signal::TERM).succeeds();
+    }
+}

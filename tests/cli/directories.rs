@@ -1,0 +1,158 @@
+//! `store info`, `store verify` and `store create` on all sorts of places.
+
+use serde_json::Value;
+
+use crate::fixture::{OTHER_TEXT, tamper, words};
+use crate::place::{FAILURE, Place};
+
+#[test]
+fn what_is_not_a_chroma_directory_is_said_to_be_none() {
+    let place = Place::new();
+    place.write("file", "text");
+    std::fs::create_dir(place.path("empty")).unwrap();
+    for command in ["info", "verify", "verify --full"] {
+        for target in ["missing", "file", "empty"] {
+            let line = format!("store {command} {target}");
+            let said = place.say(&line).fails(FAILURE, "CS-NOT-CHROMA");
+            said.naming(&[target, "chromadb.PersistentClient(path=...)"]);
+            let said = place.say(&format!("{line} --json"));
+            said.fails_in_json(FAILURE, "CS-NOT-CHROMA");
+        }
+    }
+    assert_eq!(place.names_in("."), ["empty", "file"]);
+    assert_eq!(place.names_in("empty"), [""; 0]);
+}
+
+#[test]
+fn info_shows_what_is_there() {
+    let place = Place::new();
+    words(&place, "dir");
+    let said = place.say("store info dir").succeeds();
+    for part in ["schema level L15", "COLLECTION", "words", "10", "l2"] {
+        assert!(said.stdout.contains(part), "{part}: {said}");
+    }
+    assert_eq!(said.stderr, "");
+    let info = place.say("store info dir --json").json();
+    let found = &info["collections"][0];
+    assert_eq!(
+        (&found["name"], &found["records"], &found["dimension"]),
+        (&"words".into(), &10.into(), &2.into())
+    );
+    assert_eq!(info["problems"], Value::Array(Vec::new()));
+    assert_eq!(place.names_in("dir"), ["chroma.sqlite3"]);
+}
+
+#[test]
+fn a_sound_directory_passes() {
+    let place = Place::new();
+    words(&place, "dir");
+    let said = place.say("store verify dir --full").succeeds();
+    assert!(
+        said.stdout.contains("sound") && !said.stdout.contains("NOT"),
+        "{said}"
+    );
+    let said = place.say("store verify dir").succeeds();
+    assert!(said.stdout.contains("--full"), "{said}");
+    let report = place.say("store verify dir --full --json").json();
+    assert_eq!(report["problems"], Value::Array(Vec::new()));
+}
+
+/// Readers would search for what the documents no longer say.
+#[test]
+fn changed_full_text_is_found() {
+    let changes = [
+        // The text that is kept beside the index.
+        "UPDATE embedding_fulltext_search_content SET c0 = 'other' WHERE id = 3",
+        // The index with its text, by the interface that chromadb uses.
+        OTHER_TEXT,
+        // One row is missing.
+        "DELETE FROM embedding_fulltext_search WHERE rowid = 3",
+        // The document is another one.
+        "UPDATE embedding_metadata SET string_value = 'other'
+         WHERE id = 3 AND key = 'chroma:document'",
+        // Parts of the index: its text stays.
+        "DELETE FROM embedding_fulltext_search_docsize WHERE id = 3",
+        "DELETE FROM embedding_fulltext_search_data WHERE id > 10",
+    ];
+    for change in changes {
+        let place = Place::new();
+        tamper(&words(&place, "dir"), change);
+        let said = place.say("store verify dir --full");
+        assert_eq!(said.exit, Some(FAILURE), "{change}: {said}");
+        let said = place.say("store verify dir --full --json").exits(FAILURE);
+        assert!(said.stdout.is_empty() != said.stderr.is_empty(), "{said}");
+    }
+}
+
+#[test]
+fn findings_are_results_even_if_they_are_bad() {
+    let place = Place::new();
+    tamper(&words(&place, "dir"), OTHER_TEXT);
+    let said = place.say("store verify dir --full").exits(FAILURE);
+    assert!(said.stdout.contains("ERROR I9"), "{said}");
+    assert!(said.stdout.contains("NOT SOUND"), "{said}");
+    let said = place.say("store verify dir --full --json").exits(FAILURE);
+    let report: Value = serde_json::from_str(&said.stdout).unwrap();
+    assert_eq!(report["problems"][0]["severity"], "error", "{said}");
+    assert_eq!(said.stderr, "");
+    let said = place.say("store info dir").succeeds();
+    assert!(said.stdout.contains("ERROR I9"), "{said}");
+}
+
+#[test]
+fn damage_and_side_files_have_their_codes() {
+    let place = Place::new();
+    let hot = words(&place, "hot");
+    std::fs::write(hot.join("chroma.sqlite3-journal"), "x").unwrap();
+    let torn = words(&place, "torn");
+    let bytes = std::fs::read(torn.join("chroma.sqlite3")).unwrap();
+    std::fs::write(torn.join("chroma.sqlite3"), &bytes[..bytes.len() / 2]).unwrap();
+    std::fs::create_dir(place.path("text")).unwrap();
+    place.write("text/chroma.sqlite3", &"not a database\n".repeat(99));
+    for (dir, code) in [
+        ("hot", "CS-HOT-JOURNAL"),
+        ("torn", "CS-TRUNCATED"),
+        ("text", "CS-DAMAGED"),
+    ] {
+        for command in ["info", "verify --full"] {
+            let line = format!("store {command} {dir}");
+            place.say(&line).fails(FAILURE, code).naming(&[dir]);
+            place
+                .say(&format!("{line} --json"))
+                .fails_in_json(FAILURE, code);
+        }
+    }
+}
+
+#[test]
+fn create_makes_a_directory_once() {
+    let place = Place::new();
+    let said = place
+        .say("store create new --collection words --space ip")
+        .succeeds();
+    assert!(
+        said.stdout.contains("words") && said.stdout.contains("L15"),
+        "{said}"
+    );
+    place.say("store verify new --full").succeeds();
+    let before = std::fs::read(place.path("new/chroma.sqlite3")).unwrap();
+    let again = "store create new --collection words --space ip";
+    place
+        .say(again)
+        .fails(FAILURE, "CS-EXISTS")
+        .naming(&["new"]);
+    place
+        .say(&format!("{again} --json"))
+        .fails_in_json(FAILURE, "CS-EXISTS");
+    assert_eq!(
+        std::fs::read(place.path("new/chroma.sqlite3")).unwrap(),
+        before
+    );
+    let made = place
+        .say("store create other --collection lines --level l06 --json")
+        .json();
+    assert_eq!(
+        (&made["schema_level"], &made["space"]),
+        (&"L06".into(), &"l2".into())
+    );
+}

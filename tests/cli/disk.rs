@@ -1,0 +1,225 @@
+//! Places that cannot be written: an error with a code and a cause, no panic, nothing half-made.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use rustix::process::geteuid;
+
+use crate::fixture::{directory, words};
+use crate::place::{FAILURE, Place, Said};
+
+/// A small file system; unmounted when dropped.
+struct Mounted(PathBuf);
+
+impl Mounted {
+    /// Mounts one at `name`, if the tests may do that; says so if they may not.
+    fn at(place: &Place, name: &str, size: &str) -> Option<Self> {
+        let target = place.path(name);
+        std::fs::create_dir(&target).unwrap();
+        let options = format!("size={size}");
+        let mut mount = Command::new("mount");
+        mount
+            .args(["-t", "tmpfs", "-o", &options, "tmpfs"])
+            .arg(&target);
+        let done = geteuid().is_root() && mount.output().is_ok_and(|done| done.status.success());
+        if !done {
+            // Not by a macro: the test harness would swallow it.
+            let told = "NOT RUN: a full or read-only disk; it needs root and the right to mount\n";
+            std::io::stderr().write_all(told.as_bytes()).unwrap();
+        }
+        done.then_some(Self(target))
+    }
+
+    /// Takes all space that is left.
+    fn fill(&self) {
+        let mut file = std::fs::File::create(self.0.join("fill")).unwrap();
+        let mut size = 1 << 20;
+        while size > 0 {
+            if file.write_all(&vec![7; size]).is_err() {
+                size /= 2;
+            }
+        }
+    }
+
+    fn free(&self) {
+        std::fs::remove_file(self.0.join("fill")).unwrap();
+    }
+
+    fn make_read_only(&self) {
+        let mut mount = Command::new("mount");
+        mount.args(["-o", "remount,ro"]).arg(&self.0);
+        assert!(mount.status().unwrap().success());
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+/// Exits with 1 and one of our codes; nothing on standard output.
+#[track_caller]
+fn fails(said: Said) -> Said {
+    let said = said.exits(FAILURE);
+    assert_eq!(said.stdout, "", "{said}");
+    let code = |line: &str| line.starts_with("CS-") || line.starts_with("CC-");
+    assert!(said.stderr.lines().any(|line| code(line.trim())), "{said}");
+    assert!(said.stderr.contains("\n  help: "), "{said}");
+    said
+}
+
+/// As [`fails`], and the text says that there is no space.
+#[track_caller]
+fn is_full(said: Said) {
+    let said = fails(said);
+    let told = ["No space left", "disk is full"];
+    assert!(told.iter().any(|told| said.stderr.contains(told)), "{said}");
+}
+
+#[test]
+fn a_file_where_a_folder_should_be() {
+    let place = Place::new();
+    words(&place, "dir");
+    place.write("file", "text");
+    for data in ["file", "file/below"] {
+        for command in ["run", "run --drain", "submit words=dir"] {
+            let line = format!("{command} --data {data}");
+            let said = place.say(&line).fails(FAILURE, "CC-LOCAL-DIRECTORY");
+            said.naming(&[data, "Not a directory"]);
+        }
+        let said = place.say(&format!("quickstart --dir {data}"));
+        said.fails(FAILURE, "CC-LOCAL-DIRECTORY").naming(&[data]);
+        fails(place.say(&format!("store create {data} --collection words")));
+    }
+    let merge = "store merge --base dir --delta dir --out";
+    place
+        .say(&format!("{merge} file"))
+        .fails(FAILURE, "CS-EXISTS");
+    place
+        .say(&format!("{merge} file/out"))
+        .fails(FAILURE, "CC-IO");
+    assert_eq!(std::fs::read_to_string(place.path("file")).unwrap(), "text");
+    assert_eq!(place.names_in("."), ["dir", "file"]);
+}
+
+/// All commands that write, into the folder `bad`.
+#[track_caller]
+fn all_fail(place: &Place, bad: &str, check: impl Fn(Said)) {
+    let before = place.names_in(bad);
+    for line in [
+        format!("store create {bad}/new --collection words"),
+        format!("store merge --base dir --delta dir --out {bad}/out"),
+    ] {
+        check(place.say(&line));
+        assert_eq!(place.names_in(bad), before, "left behind by {line}");
+    }
+    for line in [
+        format!("submit words=dir --data {bad}/data"),
+        format!("run --data {bad}/data --drain"),
+        format!("run --data {bad}/data"),
+        format!("quickstart --dir {bad}/look"),
+    ] {
+        check(place.say(&line));
+    }
+}
+
+#[test]
+fn a_read_only_disk() {
+    let place = Place::new();
+    words(&place, "dir");
+    let Some(mounted) = Mounted::at(&place, "ro", "2m") else {
+        return;
+    };
+    words(&place, "ro/dir");
+    mounted.make_read_only();
+    all_fail(&place, "ro", |said| {
+        fails(said).naming(&["Read-only file system"]);
+    });
+    // What only reads works.
+    place.say("store info ro/dir").succeeds();
+    place.say("store verify ro/dir --full").succeeds();
+    place
+        .say("store merge --base ro/dir --delta ro/dir --out out")
+        .succeeds();
+    place.say("submit words=ro/dir --data data").succeeds();
+}
+
+#[test]
+fn a_folder_without_permission() {
+    if geteuid().is_root() {
+        return; // Everything is permitted to root: see the read-only disk.
+    }
+    let place = Place::new();
+    words(&place, "dir");
+    std::fs::create_dir(place.path("locked")).unwrap();
+    let allow = |mode| {
+        let permissions = std::os::unix::fs::PermissionsExt::from_mode(mode);
+        std::fs::set_permissions(place.path("locked"), permissions).unwrap();
+    };
+    allow(0o555);
+    all_fail(&place, "locked", |said| {
+        fails(said).naming(&["Permission denied"]);
+    });
+    allow(0o755);
+}
+
+#[test]
+fn a_full_disk() {
+    let place = Place::new();
+    words(&place, "dir");
+    let Some(mounted) = Mounted::at(&place, "full", "2m") else {
+        return;
+    };
+    mounted.fill();
+    all_fail(&place, "full", is_full);
+    let said = place
+        .say("store create full/new --collection words --json")
+        .exits(FAILURE);
+    assert!(
+        said.stderr.contains("disk is full"),
+        "JSON has the cause as well: {said}"
+    );
+}
+
+/// Wherever in the merge it happens, the cause is told.
+#[test]
+fn a_disk_that_fills_up_during_a_merge() {
+    let place = Place::new();
+    let size = size_of(&words(&place, "dir")) >> 10;
+    let large = size_of(&directory(&place, "large", "words", 9000, 2)) >> 10;
+    for more in [0, 12, 16, 20, 24, 28, 32, 48, 64, 256, large / 2] {
+        let name = format!("full{more}");
+        let Some(_mounted) = Mounted::at(&place, &name, &format!("{}k", size + more)) else {
+            return;
+        };
+        for deltas in ["large", "large dir", "dir large"] {
+            let line = format!("store merge --base dir --delta {deltas} --out {name}/out");
+            is_full(place.say(&line));
+            assert_eq!(place.names_in(&name), [""; 0], "{line}");
+        }
+    }
+}
+
+#[test]
+fn a_daemon_on_a_full_disk_works_again_when_there_is_space() {
+    let place = Place::new();
+    words(&place, "dir");
+    place.write("c.toml", "[retry]\nfirst = \"10ms\"\nmax = \"50ms\"\n");
+    let Some(mounted) = Mounted::at(&place, "full", "4m") else {
+        return;
+    };
+    place.say("submit words=dir --data full/d").succeeds();
+    mounted.fill();
+    fails(place.say("run --drain --config c.toml --data full/d"));
+    mounted.free();
+    let said = place
+        .say("run --drain --config c.toml --data full/d")
+        .succeeds();
+    assert!(said.stdout.starts_with("1 runs completed"), "{said}");
+}
+
+fn size_of(dir: &Path) -> u64 {
+    std::fs::metadata(dir.join("chroma.sqlite3")).unwrap().len()
+}

@@ -1,0 +1,78 @@
+//! Settings from the environment: the same keys, the same errors, below the flags in rank.
+
+use crate::place::{CONFIGURATION, Place, Said};
+
+fn with(place: &Place, line: &str, name: &str, value: &str) -> Said {
+    Said::by(place.command(line.split_whitespace()).env(name, value))
+}
+
+#[test]
+fn keys_of_the_environment_are_checked_like_those_of_the_file() {
+    let place = Place::new();
+    for (name, value, part) in [
+        (
+            "CHROMA_COMPACTOR_QUEUE__VISIBILTY",
+            "5m",
+            "queue.visibility",
+        ),
+        (
+            "CHROMA_COMPACTOR_QUEUE__VISIBILITY",
+            "5",
+            "queue.visibility",
+        ),
+        ("CHROMA_COMPACTOR_LIMITS__DELTA", "5", "limits.delta"),
+        ("CHROMA_COMPACTOR_WORKER__WORKERS", "0", "worker.workers"),
+        ("CHROMA_COMPACTOR_CONFIG", "missing.toml", "missing.toml"),
+        ("CHROMA_COMPACTOR_LOG__FILTER", "a=b=c", "log.filter"),
+    ] {
+        let said = with(&place, "run --drain", name, value);
+        said.fails(CONFIGURATION, "CC-CONFIG").naming(&[part]);
+    }
+    assert_eq!(place.names_in("."), [""; 0]);
+}
+
+#[test]
+fn flags_rank_above_the_environment_and_that_above_the_file() {
+    let place = Place::new();
+    place.write("c.toml", "[storage]\npath = \"from-file\"\n");
+    let name = "CHROMA_COMPACTOR_STORAGE__PATH";
+    place.say("run --drain --config c.toml").succeeds();
+    with(
+        &place,
+        "run --drain --config c.toml",
+        name,
+        "from-environment",
+    )
+    .succeeds();
+    with(
+        &place,
+        "run --drain --config c.toml --data from-flag",
+        name,
+        "unused",
+    )
+    .succeeds();
+    with(&place, "run --drain", "CHROMA_COMPACTOR_CONFIG", "c.toml").succeeds();
+    assert_eq!(
+        place.names_in("."),
+        ["c.toml", "from-environment", "from-file", "from-flag"]
+    );
+}
+
+#[test]
+fn logs_can_be_json_and_silent() {
+    let place = Place::new();
+    let said = with(
+        &place,
+        "run --drain",
+        "CHROMA_COMPACTOR_LOG__FORMAT",
+        "json",
+    )
+    .succeeds();
+    assert!(said.stderr.lines().count() > 0);
+    for line in said.stderr.lines() {
+        let entry: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert!(entry["level"].is_string(), "{line}");
+    }
+    let said = with(&place, "run --drain", "RUST_LOG", "off").succeeds();
+    assert_eq!(said.stderr, "");
+}

@@ -1,0 +1,61 @@
+//! Chroma directories to work on.
+
+use std::path::{Path, PathBuf};
+
+use chroma_store::{
+    CloseOptions, CreateOptions, DOCUMENT_KEY, NewIds, Operation, SchemaLevel, Space, create,
+};
+use rusqlite::Connection;
+use uuid::Uuid;
+
+use crate::place::Place;
+
+/// Makes the directory `name` with the collection `collection`: `records` records with documents,
+/// vectors of `dimension` elements.
+pub(crate) fn directory(
+    place: &Place,
+    name: &str,
+    collection: &str,
+    records: usize,
+    dimension: usize,
+) -> PathBuf {
+    let dir = place.path(name);
+    let options = CreateOptions {
+        collection: collection.to_owned(),
+        space: Space::L2,
+        level: SchemaLevel::L15,
+    };
+    let [collection_id, vector_segment, metadata_segment] =
+        [1, 2, 3].map(|number| Uuid::from_u64_pair(number, records as u64));
+    let ids = NewIds {
+        collection: collection_id,
+        vector_segment,
+        metadata_segment,
+    };
+    let mut store = create(&dir, &options, ids).unwrap();
+    let operations = (0..records).map(|number| {
+        let vector: Vec<f32> = (0..dimension).map(|at| (number + at) as f32).collect();
+        let text = format!("document {number} in {name}");
+        let patch = vec![(DOCUMENT_KEY.to_owned(), Some(text.as_str().into()))];
+        Operation::upsert(format!("{name}-{number}"), &vector, patch)
+    });
+    store.write(collection, operations).unwrap();
+    store.close(&CloseOptions::default()).unwrap();
+    dir
+}
+
+/// Ten records with two elements in the collection `words`.
+pub(crate) fn words(place: &Place, name: &str) -> PathBuf {
+    directory(place, name, "words", 10, 2)
+}
+
+/// SQL that makes the full text of one record differ from its document.
+pub(crate) const OTHER_TEXT: &str =
+    "UPDATE embedding_fulltext_search SET string_value = 'other' WHERE rowid = 3";
+
+/// Changes the database behind everybody's back.
+pub(crate) fn tamper(dir: &Path, sql: &str) {
+    let connection = Connection::open(dir.join("chroma.sqlite3")).unwrap();
+    connection.execute_batch(sql).unwrap();
+    connection.close().unwrap();
+}

@@ -1,0 +1,143 @@
+//! `store merge`: what keeps it from starting, and that a failure leaves nothing behind.
+
+use crate::fixture::{OTHER_TEXT, directory, tamper, words};
+use crate::place::{FAILURE, Place};
+
+/// Fails with the code in both forms, and the place is as before.
+#[track_caller]
+fn refused(place: &Place, line: &str, code: &str, parts: &[&str]) {
+    let before = place.names_in(".");
+    place.say(line).fails(FAILURE, code).naming(parts);
+    place
+        .say(&format!("{line} --json"))
+        .fails_in_json(FAILURE, code)
+        .naming(parts);
+    assert_eq!(place.names_in("."), before, "{line}");
+}
+
+#[test]
+fn a_merge_makes_a_new_directory() {
+    let place = Place::new();
+    words(&place, "base");
+    words(&place, "first");
+    words(&place, "second");
+    let line = "store merge --base base --delta first --delta second --out out";
+    let said = place.say(line).succeeds();
+    for part in [
+        "words",
+        "operations",
+        "10 records before, 30 after",
+        "verified: out",
+    ] {
+        assert!(said.stdout.contains(part), "{part}: {said}");
+    }
+    assert_eq!(said.stderr, "");
+    assert_eq!(place.names_in("."), ["base", "first", "out", "second"]);
+    place.say("store verify out --full").succeeds();
+    let both = "store merge --base base --delta first second --out again --json";
+    let merged = place.say(both).json();
+    assert_eq!(merged["out"], "again");
+    assert_eq!(merged["collections"][0]["records_after"], 30);
+    assert_eq!(
+        merged["collections"][0]["deltas"][1]["effects"]["added"],
+        10
+    );
+}
+
+#[test]
+fn what_is_there_is_never_replaced() {
+    let place = Place::new();
+    words(&place, "base");
+    place.write("file", "text");
+    std::fs::create_dir(place.path("empty")).unwrap();
+    std::os::unix::fs::symlink("nowhere", place.path("link")).unwrap();
+    for out in ["base", "file", "empty", "link", "empty/../base"] {
+        let line = format!("store merge --base base --delta base --out {out}");
+        refused(&place, &line, "CS-EXISTS", &[out]);
+    }
+    assert_eq!(std::fs::read_to_string(place.path("file")).unwrap(), "text");
+}
+
+#[test]
+fn missing_inputs_are_named() {
+    let place = Place::new();
+    words(&place, "base");
+    let line = "store merge --base nobase --delta base --out out";
+    refused(&place, line, "CS-NOT-CHROMA", &["nobase"]);
+    let line = "store merge --base base --delta nodelta --out out";
+    refused(&place, line, "CS-NOT-CHROMA", &["nodelta"]);
+    let line = "store merge --base base --delta base nodelta --out out";
+    refused(&place, line, "CS-NOT-CHROMA", &["nodelta"]);
+    let line = "store merge --base base --delta base --out no/such/folder/out";
+    refused(&place, line, "CC-IO", &["no/such/folder"]);
+}
+
+#[test]
+fn a_missing_collection_names_what_is_there() {
+    let place = Place::new();
+    words(&place, "base");
+    directory(&place, "lines", "lines", 3, 2);
+    let line = "store merge --base base --delta lines --out out";
+    refused(
+        &place,
+        line,
+        "CS-COLLECTION-MISSING",
+        &["base:", "`lines`", "it has: words"],
+    );
+    let line = "store merge --base base --delta lines --collection words --out out";
+    refused(
+        &place,
+        line,
+        "CS-COLLECTION-MISSING",
+        &["lines:", "`words`", "it has: lines"],
+    );
+    let line = "store merge --base base --delta base --collection pages --out out";
+    refused(
+        &place,
+        line,
+        "CS-COLLECTION-MISSING",
+        &["base:", "`pages`", "it has: words"],
+    );
+}
+
+/// All or nothing: the good delta beside a bad one is not merged either.
+#[test]
+fn a_bad_delta_fails_the_merge() {
+    let place = Place::new();
+    words(&place, "base");
+    words(&place, "good");
+    directory(&place, "wide", "words", 3, 5);
+    let line = "store merge --base base --delta good --delta wide --out out";
+    refused(&place, line, "CS-DIMENSION", &["`words`", "5", "2"]);
+    let hot = words(&place, "hot");
+    std::fs::write(hot.join("chroma.sqlite3-journal"), "x").unwrap();
+    let line = "store merge --base base --delta good --delta hot --out out";
+    refused(
+        &place,
+        line,
+        "CS-HOT-JOURNAL",
+        &["hot/chroma.sqlite3-journal"],
+    );
+    let line = "store merge --base hot --delta good --out out";
+    refused(
+        &place,
+        line,
+        "CS-HOT-JOURNAL",
+        &["hot/chroma.sqlite3-journal"],
+    );
+}
+
+/// The user knows the base, not the copy that is gone when the message is read.
+#[test]
+fn a_bad_base_is_named() {
+    let place = Place::new();
+    let base = words(&place, "base");
+    tamper(&base, OTHER_TEXT);
+    words(&place, "good");
+    let before = place.names_in(".");
+    let line = "store merge --base base --delta good --out out";
+    let said = place.say(line).fails(FAILURE, "CS-INCONSISTENT");
+    assert!(!said.stderr.contains(".chroma-merge-"), "{said}");
+    said.naming(&["base:", "full text"]);
+    assert_eq!(place.names_in("."), before);
+}

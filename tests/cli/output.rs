@@ -1,0 +1,49 @@
+//! Where results go: a reader that stops reading is no failure, a full disk is one.
+
+use std::fs::File;
+use std::process::Stdio;
+
+use crate::fixture::words;
+use crate::place::{FAILURE, Place, Said};
+
+const LINES: [&str; 5] = [
+    "store info dir",
+    "store info dir --json",
+    "store verify dir --full",
+    "runs --data d",
+    "runs --data d --json",
+];
+
+fn place() -> Place {
+    let place = Place::new();
+    words(&place, "dir");
+    place.say("submit --data d words=dir").succeeds();
+    place
+}
+
+#[test]
+fn a_reader_that_went_away_is_no_failure() {
+    let place = place();
+    for line in LINES.into_iter().chain(["--help", "--version"]) {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let said = Said::by(place.command(line.split_whitespace()).stdout(writer));
+        said.succeeds();
+    }
+}
+
+#[test]
+fn a_result_that_cannot_be_written_is_a_failure() {
+    let place = place();
+    for line in LINES {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let mut command = place.command(line.split_whitespace());
+        let said = Said::by(command.stdout(Stdio::from(full)));
+        if line.ends_with("--json") {
+            said.fails_in_json(FAILURE, "CC-IO")
+                .naming(&["No space left"]);
+        } else {
+            said.fails(FAILURE, "CC-IO").naming(&["No space left"]);
+        }
+    }
+}

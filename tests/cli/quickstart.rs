@@ -1,0 +1,126 @@
+//! `quickstart`: the first look, twice, and its Python lines run by real chromadb.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::place::{Place, Said};
+use crate::python::interpreter;
+
+const BAKERY: &str = "fresh bread and butter from the bakery";
+
+fn quickstart(place: &Place, dir: &str) -> Said {
+    place.call(["quickstart", "--dir", dir])
+}
+
+/// The lines at the end of the output that are Python.
+fn python_lines(said: &Said) -> Vec<&str> {
+    let lines = said.stdout.lines();
+    let lines: Vec<_> = lines
+        .skip_while(|line| !line.starts_with("import "))
+        .collect();
+    assert_eq!(lines.len(), 3, "{said}");
+    lines
+}
+
+/// Runs the lines as they stand in the output; what they print.
+fn run_python(said: &Said, from: &Path) -> String {
+    let output = Command::new(interpreter("1.5.9"))
+        .args(["-B", "-c", &python_lines(said).join("\n")])
+        .current_dir(from)
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{errors}\n{said}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn it_can_be_run_again_and_again() {
+    let place = Place::new();
+    for _ in 0..2 {
+        let said = quickstart(&place, "look").succeeds();
+        assert_eq!(said.stdout.matches("COMPLETED").count(), 6, "{said}");
+        for part in [
+            "\nlines: version ",
+            ", 12 records, verified",
+            "\nwords: version ",
+        ] {
+            assert!(said.stdout.contains(part), "{part}: {said}");
+        }
+        assert_eq!(said.stderr, "", "{said}");
+        python_lines(&said);
+    }
+    let runs = place.say("runs --data look/store --json").json();
+    assert_eq!(runs.as_array().unwrap().len(), 6);
+    assert_eq!(place.names_in("look"), ["readers", "store"]);
+}
+
+#[test]
+fn its_python_lines_print_documents() {
+    // The lines must quote this.
+    for dir in ["look", "über's \"first\" look\\n", "deep/er"] {
+        let place = Place::new();
+        let first = quickstart(&place, dir).succeeds();
+        let printed = run_python(&first, &place.path(""));
+        assert!(printed.contains(BAKERY), "{printed}");
+        // chromadb has now been in the directory; the next time does not mind.
+        let second = quickstart(&place, dir).succeeds();
+        let printed = run_python(&second, Path::new("/"));
+        assert!(printed.contains(BAKERY), "{printed}");
+        assert_eq!(
+            printed.matches("', '").count(),
+            2,
+            "three documents: {printed}"
+        );
+        assert!(run_python(&first, Path::new("/")).contains(BAKERY));
+    }
+}
+
+#[test]
+fn it_prints_json() {
+    let place = Place::new();
+    for times in 1..=2 {
+        let said = place.say("quickstart --dir look --json");
+        assert_eq!(said.stderr, "", "{said}");
+        let value = said.json();
+        let runs = value["runs"].as_array().unwrap();
+        assert_eq!(
+            runs.len(),
+            3,
+            "only this time's, at time {times}: {value:#}"
+        );
+        for part in runs
+            .iter()
+            .flat_map(|run| run["parts"].as_object().unwrap().values())
+        {
+            assert_eq!(part["state"], "COMPLETED", "{value:#}");
+        }
+        let snapshots = value["snapshots"].as_array().unwrap();
+        let count = |name: &str| {
+            let found = snapshots
+                .iter()
+                .find(|found| found["collection"] == name)
+                .unwrap();
+            found["records"].as_u64().unwrap()
+        };
+        assert_eq!((count("lines"), count("words")), (12, 58));
+        for snapshot in snapshots {
+            let dir = snapshot["dir"].as_str().unwrap();
+            let report = place
+                .call(["store", "verify", dir, "--full", "--json"])
+                .json();
+            assert_eq!(report["problems"], Value::Array(Vec::new()));
+        }
+    }
+}
+
+#[test]
+fn by_default_it_goes_below_data() {
+    let place = Place::new();
+    place.say("quickstart").succeeds();
+    assert_eq!(place.names_in("."), ["data"]);
+    assert_eq!(place.names_in("data"), ["quickstart"]);
+    place.say("runs --data data/quickstart/store").succeeds();
+}

@@ -1,0 +1,193 @@
+//! From `submit` to `runs`: packing and announcing deltas, folding them, and what became of them.
+
+use serde_json::Value;
+
+use crate::fixture::{OTHER_TEXT, directory, tamper, words};
+use crate::place::{FAILURE, Place, USAGE};
+
+/// The parts of all runs, newest run first, as (collection, part).
+fn parts(runs: &Value) -> Vec<(String, Value)> {
+    let runs = runs.as_array().unwrap();
+    let parts = runs
+        .iter()
+        .flat_map(|run| run["parts"].as_object().unwrap());
+    parts
+        .map(|(name, part)| (name.clone(), part.clone()))
+        .collect()
+}
+
+#[test]
+fn malformed_arguments_say_how_to_write_them() {
+    let place = Place::new();
+    for (line, part) in [
+        ("submit words", "COLLECTION=DIR"),
+        ("submit words=", "COLLECTION=DIR"),
+        ("submit =dir", "name"),
+        ("submit wo/rds=dir", "wo/rds"),
+        ("submit words=dir --run-id a/b", "a/b"),
+    ] {
+        let said = place.say(line).exits(USAGE).naming(&[part]);
+        assert_eq!(said.stdout, "", "{said}");
+    }
+    words(&place, "dir");
+    let said = place
+        .say("submit words=dir words=dir")
+        .fails(USAGE, "CC-USAGE");
+    said.naming(&["`words`", "twice"]);
+    assert_eq!(place.names_in("."), ["dir"]);
+}
+
+#[test]
+fn bad_deltas_are_refused_and_nothing_is_announced() {
+    let place = Place::new();
+    directory(&place, "lines", "lines", 3, 2);
+    words(&place, "good");
+    std::fs::write(words(&place, "hot").join("chroma.sqlite3-journal"), "x").unwrap();
+    tamper(&words(&place, "bad"), OTHER_TEXT);
+    std::fs::create_dir(place.path("empty")).unwrap();
+    for (line, code, parts) in [
+        (
+            "words=lines",
+            "CS-COLLECTION-MISSING",
+            &["lines:", "`words`", "it has: lines"][..],
+        ),
+        (
+            "lines=lines words=lines",
+            "CS-COLLECTION-MISSING",
+            &["`words`"],
+        ),
+        (
+            "words=hot",
+            "CS-HOT-JOURNAL",
+            &["hot/chroma.sqlite3-journal", "client.close()"],
+        ),
+        ("words=missing", "CS-NOT-CHROMA", &["missing"]),
+        ("words=empty", "CS-NOT-CHROMA", &["empty"]),
+        ("words=bad", "CS-INCONSISTENT", &["bad:", "full text"]),
+        ("lines=lines words=missing", "CS-NOT-CHROMA", &["missing"]),
+    ] {
+        let line = format!("submit --data d {line}");
+        place.say(&line).fails(FAILURE, code).naming(parts);
+        place
+            .say(&format!("{line} --json"))
+            .fails_in_json(FAILURE, code)
+            .naming(parts);
+    }
+    place.say("submit --data d words=good").succeeds();
+    let runs = place.say("runs --data d --json").json();
+    assert_eq!(parts(&runs).len(), 1, "only the good one: {runs:#}");
+}
+
+#[test]
+fn a_run_is_submitted_folded_and_listed() {
+    let place = Place::new();
+    words(&place, "first");
+    directory(&place, "second", "lines", 4, 3);
+    let said = place
+        .say("submit --data d words=first --run-id one")
+        .succeeds();
+    assert!(said.stdout.starts_with("submitted run one\n"), "{said}");
+    let submitted = place
+        .say("submit --data d words=first lines=second --json")
+        .json();
+    let second = submitted["run_id"].as_str().unwrap().to_owned();
+    let prefix = submitted["prefixes"]["lines"].as_str().unwrap();
+    assert!(
+        prefix.ends_with('/') && prefix.contains(&second),
+        "{submitted}"
+    );
+    let said = place.say("runs --data d").succeeds();
+    assert_eq!(said.stdout.matches("PENDING").count(), 3, "{said}");
+
+    let summary = place.say("run --data d --drain --json").json();
+    assert_eq!(
+        (&summary["completed"], &summary["failed"]),
+        (&3.into(), &0.into())
+    );
+    assert_eq!(summary["published"], 2);
+    let runs = place.say("runs --data d --json").json();
+    assert_eq!(runs[0]["key"]["run_id"], second.as_str());
+    assert_eq!(runs[1]["key"]["run_id"], "one");
+    let parts = parts(&runs);
+    assert_eq!(parts.len(), 3);
+    for (name, part) in parts {
+        assert_eq!(part["state"], "COMPLETED", "{runs:#}");
+        let version = part["version"].as_str().unwrap();
+        let dir = format!("d/objects/{name}/snapshot/timestamped/{version}");
+        let info = place.say(&format!("store info {dir} --json")).json();
+        let records = if name == "words" { 10 } else { 4 };
+        assert_eq!(info["collections"][0]["records"], records);
+    }
+    let said = place.say("runs --data d").succeeds();
+    assert_eq!(said.stdout.matches("COMPLETED").count(), 3, "{said}");
+    let newest = place.say("runs --data d --json --limit 1").json();
+    assert_eq!(newest.as_array().unwrap().len(), 1);
+    let summary = place.say("run --data d --drain --json").json();
+    assert_eq!(summary["completed"], 0, "the queue is empty");
+}
+
+#[test]
+fn a_run_that_cannot_be_folded_is_listed_with_its_error() {
+    let place = Place::new();
+    words(&place, "base");
+    directory(&place, "wide", "words", 3, 5);
+    place.write(
+        "c.toml",
+        "[queue]\nmax_receives = 2\n[retry]\nfirst = \"10ms\"\n",
+    );
+    place.say("submit --data d words=base").succeeds();
+    place.say("run --data d --drain").succeeds();
+    place
+        .say("submit --data d words=wide --run-id wide")
+        .succeeds();
+    let summary = place
+        .say("run --config c.toml --data d --drain --json")
+        .json();
+    assert_eq!(
+        (&summary["completed"], &summary["failed"]),
+        (&0.into(), &2.into()),
+        "each receive is an attempt"
+    );
+    let runs = place.say("runs --data d --json").json();
+    let part = &runs[0]["parts"]["words"];
+    assert_eq!(part["state"], "FAILED");
+    assert!(
+        part["error"]
+            .as_str()
+            .unwrap()
+            .starts_with("CS-DIMENSION: "),
+        "{part}"
+    );
+    let said = place.say("runs --data d").succeeds();
+    assert!(said.stdout.contains("CS-DIMENSION"), "{said}");
+}
+
+#[test]
+fn runs_without_a_data_directory_says_where_it_looked() {
+    let place = Place::new();
+    place.write("file", "text");
+    place
+        .say("runs")
+        .fails(USAGE, "CC-USAGE")
+        .naming(&["data/local", "--data"]);
+    for data in ["missing", "file"] {
+        let line = format!("runs --data {data}");
+        place.say(&line).fails(USAGE, "CC-USAGE").naming(&[data]);
+        place
+            .say(&format!("{line} --json"))
+            .fails_in_json(USAGE, "CC-USAGE");
+    }
+    assert_eq!(place.names_in("."), ["file"], "looking makes nothing");
+}
+
+#[test]
+fn an_empty_data_directory_has_no_runs() {
+    let place = Place::new();
+    place.say("run --drain --data d").succeeds();
+    assert_eq!(
+        place.say("runs --data d").succeeds().stdout,
+        "no runs yet\n"
+    );
+    let runs = place.say("runs --data d --json").json();
+    assert_eq!(runs, Value::Array(Vec::new()));
+}

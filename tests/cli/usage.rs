@@ -1,0 +1,93 @@
+//! Help, version, and what clap says to wrong arguments.
+
+use crate::place::{Place, USAGE};
+
+#[test]
+fn without_arguments_it_shows_help_and_fails() {
+    let said = Place::new().say("").exits(USAGE);
+    assert_eq!(said.stdout, "");
+    for command in ["quickstart", "run", "submit", "runs", "store"] {
+        assert!(said.stderr.contains(&format!("\n  {command} ")), "{said}");
+    }
+}
+
+#[test]
+fn help_and_version_are_results() {
+    let place = Place::new();
+    let said = place.say("--version").succeeds();
+    let version = env!("CARGO_PKG_VERSION");
+    assert_eq!(said.stdout, format!("chroma-compactor {version}\n"));
+    for line in [
+        "--help",
+        "help",
+        "run --help",
+        "submit --help",
+        "runs --help",
+        "quickstart --help",
+        "store --help",
+        "store info --help",
+        "store verify --help",
+        "store merge --help",
+        "store create --help",
+        "help store merge",
+    ] {
+        let said = place.say(line).succeeds();
+        assert!(said.stdout.contains("Usage: chroma-compactor"), "{said}");
+        assert_eq!(said.stderr, "", "{said}");
+    }
+}
+
+#[test]
+fn wrong_words_are_answered_with_the_right_ones() {
+    let place = Place::new();
+    for (line, suggestion) in [
+        ("stor", "'store'"),
+        ("store inf", "'info'"),
+        ("store verfy .", "'verify'"),
+        ("run --drian", "'--drain'"),
+        ("runs --limt 3", "'--limit'"),
+        ("store info --jsn .", "'--json'"),
+        ("submit --dat d words=.", "'--data'"),
+        ("store merge --base a --delta b --outt c", "'--out'"),
+        (
+            "store merge --base a --delta b --out c --metadata mrge",
+            "'merge'",
+        ),
+    ] {
+        let said = place
+            .say(line)
+            .exits(USAGE)
+            .naming(&[suggestion, "similar"]);
+        assert_eq!(said.stdout, "", "{said}");
+    }
+}
+
+#[test]
+fn wrong_values_are_answered_with_what_is_allowed() {
+    let place = Place::new();
+    for (line, parts) in [
+        (
+            "store create d --collection words --space l3",
+            &["l3", "cosine"][..],
+        ),
+        (
+            "store create d --collection words --level L99",
+            &["L99", "L06, L10, L13, L15"],
+        ),
+        (
+            "store create d --collection wo/rds",
+            &["wo/rds", "letters, digits"],
+        ),
+        (
+            "store merge --base a --delta b --out c --metadata mine",
+            &["merge", "replace"],
+        ),
+        ("runs --limit many", &["many"]),
+        ("submit", &["COLLECTION=DIR"]),
+        ("store merge --base a --out c", &["--delta"]),
+    ] {
+        let said = place.say(line).exits(USAGE).naming(parts);
+        assert_eq!(said.stdout, "", "{said}");
+    }
+    assert_eq!(place.names_in("."), [""; 0]);
+}

@@ -1,0 +1,71 @@
+//! Runs that wait together are folded together and published by one swap.
+
+use compactor_core::RunState;
+
+use crate::deltas::{Delta, content_of};
+use crate::hooks::Script;
+use crate::world::World;
+
+const RUNS: usize = 12;
+
+fn submit_many(world: &World) -> Vec<Delta> {
+    let mut deltas = Vec::new();
+    for number in 0..RUNS {
+        let delta = Delta::of("lines", &format!("p{number}"), 2);
+        world.submit(&format!("run-{number}"), &[&delta]);
+        deltas.push(delta);
+    }
+    deltas
+}
+
+both!(twelve_waiting_runs_become_one_version);
+fn twelve_waiting_runs_become_one_version(world: World) {
+    let deltas = submit_many(&world);
+    let diary = Script::watch();
+    let summary = world.drain_with(diary.clone()).unwrap();
+    assert_eq!(
+        (summary.completed, summary.failed, summary.published),
+        (12, 0, 1)
+    );
+    assert_eq!(diary.count(compactor_daemon::cycle::Step::Received), 1);
+    let snapshot = world.snapshot("lines").unwrap();
+    assert_eq!(snapshot.content, content_of(&deltas));
+    assert_eq!(snapshot.manifest.runs.len(), RUNS);
+    for number in 0..RUNS {
+        let part = world.part(&format!("run-{number}"), "lines");
+        assert_eq!(part.state, RunState::Completed);
+        assert_eq!(part.version.unwrap().to_string(), snapshot.version());
+        assert_eq!(part.merged_vectors, 2);
+    }
+    assert!(world.queue_is_empty());
+}
+
+both!(a_batch_is_never_larger_than_its_limit);
+fn a_batch_is_never_larger_than_its_limit(world: World) {
+    let world = world.with(|settings| settings.batch_runs = 5);
+    let deltas = submit_many(&world);
+    let summary = world.drain();
+    assert_eq!((summary.completed, summary.published), (12, 3));
+    let snapshot = world.snapshot("lines").unwrap();
+    assert_eq!(snapshot.content, content_of(&deltas));
+    assert_eq!(snapshot.lineage().len(), RUNS);
+    assert!(snapshot.manifest.runs.len() <= 5);
+}
+
+both!(no_more_messages_are_held_than_allowed);
+fn no_more_messages_are_held_than_allowed(world: World) {
+    let world = world.with(|settings| settings.in_flight = 4);
+    let deltas = submit_many(&world);
+    let summary = world.drain();
+    assert_eq!((summary.completed, summary.published), (12, 3));
+    assert_eq!(world.content("lines"), content_of(&deltas));
+}
+
+both!(a_delta_of_a_thousand_and_one_records_merges_whole);
+fn a_delta_of_a_thousand_and_one_records_merges_whole(world: World) {
+    let delta = Delta::of("lines", "many", 1001);
+    world.submit("run-a", &[&delta]);
+    world.drain();
+    assert_eq!(world.content("lines"), delta.content());
+    assert_eq!(world.part("run-a", "lines").merged_vectors, 1001);
+}

@@ -1,0 +1,156 @@
+//! What a run reports is true of the snapshot: how many of its records are in it, and what it
+//! changed.
+
+use std::sync::Arc;
+
+use chroma_store::{Operation, OperationKind};
+use compactor_core::RunState;
+use compactor_daemon::cycle::Step;
+
+use crate::deltas::{Delta, upsert};
+use crate::hooks::Script;
+use crate::world::World;
+
+/// How many of a delta's ids are in the published snapshot.
+fn present(world: &World, delta: &Delta) -> u64 {
+    let content = world.content("lines");
+    let mut ids: Vec<_> = delta
+        .operations
+        .iter()
+        .map(|operation| &operation.id)
+        .collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let present = ids.into_iter().filter(|id| content.contains_key(*id));
+    present.count() as u64
+}
+
+fn assert_reported(world: &World, run: &str, delta: &Delta) {
+    let part = world.part(run, "lines");
+    assert_eq!(part.state, RunState::Completed, "{run}");
+    assert_eq!(part.merged_vectors, present(world, delta), "{run}");
+    let named = world.manifest("lines", &part.version.unwrap());
+    let id = crate::world::run_id(run);
+    let applied = named.runs.iter().find(|applied| applied.run_id == id);
+    assert_eq!(applied.unwrap().merged, part.merged_vectors, "{run}");
+    assert_eq!(part.fence, Some(named.fence), "{run}");
+}
+
+fn kind(operation: Operation, kind: OperationKind) -> Operation {
+    Operation { kind, ..operation }
+}
+
+both!(each_run_reports_its_own_records);
+fn each_run_reports_its_own_records(world: World) {
+    let deltas = [
+        Delta::of("lines", "a", 7),
+        Delta::of("lines", "b", 1),
+        Delta::of("lines", "a", 4),
+        Delta::new("lines", Vec::new()),
+    ];
+    for (number, delta) in deltas.iter().enumerate() {
+        world.submit(&format!("run-{number}"), &[delta]);
+    }
+    world.drain();
+    for (number, delta) in deltas.iter().enumerate() {
+        assert_reported(&world, &format!("run-{number}"), delta);
+    }
+    let manifest = world.snapshot("lines").unwrap().manifest;
+    let added: u64 = manifest.runs.iter().map(|run| run.added).sum();
+    assert_eq!(added, manifest.rows.records);
+}
+
+both!(rows_out_are_rows_in_and_new_ones_without_deleted_ones);
+fn rows_out_are_rows_in_and_new_ones_without_deleted_ones(world: World) {
+    world.submit("run-base", &[&Delta::of("lines", "a", 6)]);
+    world.drain();
+    // One new, one replaced, two deleted, and four that change nothing.
+    let delta = Delta::new(
+        "lines",
+        vec![
+            upsert("new", "new", 1),
+            upsert("a-0", "again", 2),
+            upsert("a-1", "soon gone", 3),
+            Operation::delete("a-1"),
+            upsert("a-2", "soon gone", 4),
+            Operation::delete("a-2"),
+            upsert("passing", "passing", 5),
+            Operation::delete("passing"),
+        ],
+    );
+    world.submit("run-next", &[&delta]);
+    world.drain();
+    let snapshot = world.snapshot("lines").unwrap();
+    let run = &snapshot.manifest.runs[0];
+    assert_eq!(6 + run.added - run.deleted, snapshot.manifest.rows.records);
+    let ids: Vec<_> = snapshot.content.keys().map(String::as_str).collect();
+    assert_eq!(ids, ["a-0", "a-3", "a-4", "a-5", "new"]);
+    assert_reported(&world, "run-next", &delta);
+    assert_eq!(run.merged, 2);
+    assert_eq!(snapshot.content["a-0"].metadata["source"], "again");
+}
+
+both!(an_add_of_a_known_id_is_not_reported_as_merged);
+fn an_add_of_a_known_id_is_not_reported_as_merged(world: World) {
+    world.submit("run-base", &[&Delta::of("lines", "a", 2)]);
+    world.drain();
+    let delta = Delta::new(
+        "lines",
+        vec![
+            kind(upsert("a-0", "too late", 9), OperationKind::Add),
+            kind(upsert("fresh", "fresh", 9), OperationKind::Add),
+        ],
+    );
+    world.submit("run-next", &[&delta]);
+    world.drain();
+    assert_eq!(world.part("run-next", "lines").merged_vectors, 1);
+    let content = world.content("lines");
+    assert_eq!(content["a-0"].metadata["source"], "a");
+    assert_eq!(content["fresh"].metadata["source"], "fresh");
+}
+
+both!(a_record_that_a_later_run_of_the_batch_deletes_is_not_reported_as_merged);
+fn a_record_that_a_later_run_of_the_batch_deletes_is_not_reported_as_merged(world: World) {
+    let first = Delta::of("lines", "a", 3);
+    // A log that tells of a deletion begins with the record that it deletes.
+    let second = Delta::new(
+        "lines",
+        vec![upsert("a-1", "gone", 1), Operation::delete("a-1")],
+    );
+    world.submit("run-1", &[&first]);
+    world.submit("run-2", &[&second]);
+    assert_eq!(world.drain().published, 1);
+    assert_eq!(world.content("lines").len(), 2);
+    assert_reported(&world, "run-2", &second);
+    assert_reported(&world, "run-1", &first);
+}
+
+both!(a_run_found_in_the_lineage_after_a_crash_reports_its_records);
+fn a_run_found_in_the_lineage_after_a_crash_reports_its_records(world: World) {
+    let delta = Delta::of("lines", "a", 5);
+    world.submit("run-a", &[&delta]);
+    world
+        .drain_with(Script::kill_at(Step::Swapped))
+        .unwrap_err();
+    world.let_everything_expire();
+    assert_eq!(world.drain().published, 0);
+    assert_reported(&world, "run-a", &delta);
+}
+
+both!(a_run_found_deeper_in_the_lineage_reports_its_records_too, in real time);
+/// The same, but before its message comes back another run is published on top.
+fn a_run_found_deeper_in_the_lineage_reports_its_records_too(world: World) {
+    let (a, b) = (Delta::of("lines", "a", 5), Delta::of("lines", "b", 1));
+    world.submit("run-a", &[&a]);
+    world
+        .drain_with(Script::kill_at(Step::Swapped))
+        .unwrap_err();
+    let rival = Arc::new(world.rival());
+    rival.submit("run-b", &[&b]);
+    assert_eq!(rival.drain().published, 1);
+    world.let_everything_expire();
+    assert_eq!(world.drain().published, 0);
+    assert_eq!(world.content("lines").len(), 6);
+    // The current manifest no longer tells it; an older one does.
+    assert_eq!(world.part("run-a", "lines").merged_vectors, 5);
+}

@@ -1,0 +1,137 @@
+//! A collection's first snapshot is made after the first delta that is good, whatever bad ones
+//! come before it.
+
+use chroma_store::{SchemaLevel, Space};
+use compactor_core::RunState;
+use compactor_daemon::FirstSnapshot;
+
+use crate::deltas::Delta;
+use crate::sabotage::{self, changed, sql};
+use crate::world::World;
+
+/// A second vector of NaNs in the log.
+const NOT_A_NUMBER: &str = "UPDATE embeddings_queue
+    SET vector = x'0000c07f0000803f000000bf00000000' WHERE seq_id = 2";
+
+fn assert_good_is_published(world: &World, good: &Delta, bad: &str) {
+    let snapshot = world.snapshot("lines");
+    let snapshot = snapshot.unwrap_or_else(|| {
+        let error = world.part("run-good", "lines").error;
+        panic!("after {bad} nothing was published: {error:?}")
+    });
+    assert_eq!(snapshot.content, good.content(), "{bad}");
+    let rows = &snapshot.manifest.rows;
+    assert_eq!(rows.space, good.space.to_string(), "{bad}");
+    assert_eq!(rows.schema_level, good.level.to_string(), "{bad}");
+    assert_eq!(world.state("run-good", "lines"), RunState::Completed);
+}
+
+both!(it_takes_level_and_space_from_the_delta);
+fn it_takes_level_and_space_from_the_delta(world: World) {
+    let kind = world.kind;
+    for level in SchemaLevel::ALL {
+        for space in [Space::L2, Space::Cosine, Space::Ip] {
+            let world = World::new(kind);
+            let mut good = Delta::of("lines", "a", 2);
+            (good.level, good.space) = (level, space);
+            world.submit("run-good", &[&good]);
+            world.drain();
+            assert_good_is_published(&world, &good, "nothing");
+        }
+    }
+}
+
+both!(it_takes_the_level_that_is_configured);
+fn it_takes_the_level_that_is_configured(world: World) {
+    let world = world.with(|settings| settings.first = FirstSnapshot::AtLevel(SchemaLevel::L10));
+    let mut good = Delta::of("lines", "a", 2);
+    world.submit("run-good", &[&good]);
+    world.drain();
+    good.level = SchemaLevel::L10;
+    assert_good_is_published(&world, &good, "nothing");
+}
+
+both!(a_bad_delta_before_it_does_not_matter);
+/// Every kind of bad delta in front of a good one, in a collection that has no snapshot. There is
+/// one receive only: the good run has no second chance without its neighbour.
+fn a_bad_delta_before_it_does_not_matter(world: World) {
+    let kind = world.kind;
+    let relative = ["wrong-dimension", "wrong-space"];
+    for bad in &sabotage::ALL {
+        if relative.contains(&bad.name) {
+            continue;
+        }
+        let world = World::with_max_receives(kind, 1);
+        let good = Delta::of("lines", "a", 2);
+        bad.submit(&world);
+        world.submit("run-good", &[&good]);
+        world.drain();
+        assert_good_is_published(&world, &good, bad.name);
+        assert_eq!(world.code(bad.name, "lines"), bad.code);
+    }
+}
+
+both!(a_bad_delta_before_it_does_not_choose_the_space);
+fn a_bad_delta_before_it_does_not_choose_the_space(world: World) {
+    let world = limited_to_one_receive(&world);
+    let (mut bad, good) = (Delta::of("lines", "bad", 2), Delta::of("lines", "a", 2));
+    bad.space = Space::L2;
+    bad_by_sql(&world, &bad, NOT_A_NUMBER);
+    world.submit("run-good", &[&good]);
+    world.drain();
+    assert_eq!(world.code("bad", "lines"), "CS-NOT-FINITE");
+    assert_good_is_published(&world, &good, "a bad delta in another space");
+}
+
+both!(a_bad_delta_before_it_does_not_choose_the_level);
+fn a_bad_delta_before_it_does_not_choose_the_level(world: World) {
+    let world = limited_to_one_receive(&world);
+    let (mut bad, good) = (Delta::of("lines", "bad", 2), Delta::of("lines", "a", 2));
+    bad.level = SchemaLevel::L06;
+    bad_by_sql(&world, &bad, NOT_A_NUMBER);
+    world.submit("run-good", &[&good]);
+    world.drain();
+    assert_eq!(world.code("bad", "lines"), "CS-NOT-FINITE");
+    assert_good_is_published(&world, &good, "a bad delta of another level");
+}
+
+both!(a_bad_delta_before_it_leaves_no_half_made_directory);
+fn a_bad_delta_before_it_leaves_no_half_made_directory(world: World) {
+    let world = limited_to_one_receive(&world);
+    let good = Delta::of("lines", "a", 2);
+    // Read only when the new directory exists already: a number column that holds text.
+    sql(
+        &world,
+        "bad",
+        "INSERT INTO collection_metadata (collection_id, key, int_value)
+         SELECT id, 'made_by', 'a careless program' FROM collections",
+    );
+    world.submit("run-good", &[&good]);
+    world.drain();
+    assert_good_is_published(&world, &good, "a bad delta with odd collection metadata");
+}
+
+both!(stray_files_of_a_delta_do_not_come_along);
+fn stray_files_of_a_delta_do_not_come_along(world: World) {
+    changed(&world, "run-a", |dir| {
+        std::fs::write(dir.join("readme.txt"), "no file of Chroma's").unwrap();
+    });
+    world.drain();
+    assert_eq!(world.state("run-a", "lines"), RunState::Completed);
+    let manifest = world.snapshot("lines").unwrap().manifest;
+    let files: Vec<_> = manifest.files.iter().map(|file| &file.path).collect();
+    assert_eq!(files, ["chroma.sqlite3"]);
+}
+
+fn limited_to_one_receive(world: &World) -> World {
+    World::with_max_receives(world.kind, 1)
+}
+
+fn bad_by_sql(world: &World, delta: &Delta, statement: &str) {
+    let store = delta.write(world, &world.folder("bad"));
+    let database = rusqlite::Connection::open(store.dir().join("chroma.sqlite3")).unwrap();
+    database.execute_batch(statement).unwrap();
+    drop(database);
+    world.upload_packed("bad", "lines", &store);
+    world.announce("bad", "lines");
+}

@@ -1,0 +1,104 @@
+//! Messages that are not about a run are acknowledged; those that cannot be understood become dead
+//! letters at once, with the reason.
+
+use compactor_core::ports::Attributes;
+
+use crate::deltas::Delta;
+use crate::world::World;
+
+/// Body, attributes, and the code of the reason.
+type Case<'c> = (&'c str, &'c [(&'c str, &'c str)], &'c str);
+
+fn attributes(pairs: &[(&str, &str)]) -> Attributes {
+    let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    pairs.iter().map(owned).collect()
+}
+
+both!(what_cannot_be_understood_is_a_dead_letter_at_once);
+fn what_cannot_be_understood_is_a_dead_letter_at_once(world: World) {
+    let run = r#"{"entity_type": "COMPACTION_RUN", "event_name": "INSERT", "entity_data":
+        {"run_id": "r1", "lines_delta_prefix": "lines/delta/r1/", "delta_s3_prefix":
+        "lines/delta/r1/"}}"#;
+    let no_run_id = r#"{"entity_type": "COMPACTION_RUN", "entity_data": {"run_id": "a/b"}}"#;
+    let whole_collection = r#"{"entity_type": "COMPACTION_RUN", "entity_data":
+        {"run_id": "r1", "lines_delta_prefix": "lines/delta/"}}"#;
+    let escape = r#"{"entity_type": "COMPACTION_RUN", "entity_data":
+        {"run_id": "r1", "lines_delta_prefix": "lines/delta/../../etc/"}}"#;
+    let lines = [("collection", "lines")];
+    let cases: [Case<'_>; 9] = [
+        ("this is not JSON", &lines, "CC-MESSAGE-JSON"),
+        ("[]", &lines, "CC-MESSAGE-JSON"),
+        ("{}", &lines, "CC-MESSAGE-MISSING"),
+        (run, &[("collection", "..")], "CC-MESSAGE-COLLECTION"),
+        (run, &[("collection", "a/b")], "CC-MESSAGE-COLLECTION"),
+        (run, &[("collection", "words")], "CC-MESSAGE-NO-PREFIX"),
+        (no_run_id, &lines, "CC-MESSAGE-RUN-ID"),
+        (whole_collection, &lines, "CC-MESSAGE-PREFIX"),
+        (escape, &lines, "CC-MESSAGE-PREFIX"),
+    ];
+    for (body, pairs, _) in cases {
+        world.send_raw(body, &attributes(pairs));
+    }
+    let summary = world.drain();
+    assert_eq!((summary.completed, summary.published), (0, 0));
+    let letters = world.dead_letters();
+    assert_eq!(letters.len(), cases.len());
+    for (body, pairs, code) in cases {
+        let found = letters
+            .iter()
+            .find(|letter| letter.body == body && letter.attributes == attributes(pairs))
+            .unwrap_or_else(|| panic!("{body} with {pairs:?} is lost"));
+        assert!(
+            found.reason.starts_with(&format!("{code}: ")),
+            "{}",
+            found.reason
+        );
+        // At once: it was not received again before it was given up.
+        assert!(found.receives.is_none_or(|receives| receives == 1));
+    }
+    assert!(world.queue_is_empty());
+    assert_eq!(world.keys(""), Vec::<String>::new());
+}
+
+both!(a_message_without_the_attribute_is_understood_by_its_prefixes);
+fn a_message_without_the_attribute_is_understood_by_its_prefixes(world: World) {
+    let delta = Delta::of("lines", "a", 2);
+    world.upload_packed("r1", "lines", &delta.write(&world, &world.folder("r1")));
+    let body = r#"{"entity_type": "COMPACTION_RUN", "event_name": "INSERT", "entity_data":
+        {"run_id": "r1", "lines_delta_prefix": "lines/delta/r1/", "delta_s3_prefix":
+        "lines/delta/r1/"}}"#;
+    world.send_raw(body, &Attributes::new());
+    assert_eq!(world.drain().completed, 1);
+    assert_eq!(world.content("lines"), delta.content());
+    assert_eq!(world.part("r1", "lines").merged_vectors, 2);
+}
+
+both!(what_is_not_about_a_run_is_acknowledged_without_a_version);
+fn what_is_not_about_a_run_is_acknowledged_without_a_version(world: World) {
+    world.submit("run-base", &[&Delta::of("lines", "base", 1)]);
+    world.drain();
+    let before = world.image("");
+    let lines = attributes(&[("collection", "lines")]);
+    for body in [
+        r#"{"entity_type": "RECEIPT_WORD_LABEL", "event_name": "MODIFY", "entity_data": {}}"#,
+        r#"{"entity_type": "SOMETHING_NEW", "event_name": "INSERT"}"#,
+        r#"{"entity_type": "COMPACTION_RUN", "event_name": "REMOVE", "entity_data": {}}"#,
+    ] {
+        world.send_raw(body, &lines);
+    }
+    let summary = world.drain();
+    assert_eq!((summary.completed, summary.failed), (0, 0));
+    assert!(world.queue_is_empty() && world.depth().dead == 0);
+    assert_eq!(world.image(""), before);
+}
+
+both!(bad_messages_do_not_keep_good_ones_waiting);
+fn bad_messages_do_not_keep_good_ones_waiting(world: World) {
+    let delta = Delta::of("lines", "a", 2);
+    world.send_raw("?", &Attributes::new());
+    world.submit("run-a", &[&delta]);
+    world.send_raw("??", &attributes(&[("collection", "..")]));
+    assert_eq!(world.drain().completed, 1);
+    assert_eq!(world.content("lines"), delta.content());
+    assert_eq!(world.depth().dead, 2);
+}

@@ -1,0 +1,139 @@
+//! Every single call of every port fails once, before or after it took effect: whatever it was,
+//! in the end each run is in the snapshot once and its message is gone.
+
+use std::sync::{Arc, Mutex};
+
+use compactor_core::RunState;
+use compactor_core::fakes::{Call, Faults, Inject};
+use compactor_core::ports::Fault;
+
+use crate::deltas::{Delta, content_of};
+use crate::hooks::Script;
+use crate::world::{Backend, Kind, World};
+
+/// A base and two runs that wait, on fakes.
+pub(crate) fn waiting() -> (World, [Delta; 3]) {
+    let world = World::new(Kind::Fakes);
+    let deltas = [
+        Delta::of("lines", "base", 3),
+        Delta::of("lines", "a", 2),
+        Delta::of("lines", "b", 1),
+    ];
+    world.submit("run-base", &[&deltas[0]]);
+    world.drain();
+    world.submit("run-a", &[&deltas[1]]);
+    world.submit("run-b", &[&deltas[2]]);
+    (world, deltas)
+}
+
+pub(crate) fn all_faults(world: &World) -> [&Faults; 4] {
+    match &world.backend {
+        Backend::Fakes {
+            objects,
+            queue,
+            leases,
+            runs,
+        } => [&objects.faults, &queue.faults, &leases.faults, &runs.faults],
+        Backend::Local(_) => panic!("only fakes fail on demand"),
+    }
+}
+
+/// The calls of a daemon, numbered over all ports.
+pub(crate) type Diary = Arc<Mutex<Vec<Call>>>;
+
+/// Asks `rule` at every call, which it gets by its number. Calls that are made while time passes
+/// have no number of their own, as how many there are differs from run to run: they get the next
+/// one's.
+pub(crate) fn numbered(
+    world: &World,
+    rule: impl Fn(usize, bool) -> Option<Inject> + Clone + Send + 'static,
+) -> Diary {
+    let diary = Diary::default();
+    for faults in all_faults(world) {
+        let (diary, rule) = (Arc::clone(&diary), rule.clone());
+        faults.when(move |call| {
+            let mut diary = diary.lock().unwrap();
+            if matches!(call.operation, "extend" | "renew" | "receive" | "depth") {
+                return rule(diary.len(), false);
+            }
+            diary.push(call.clone());
+            rule(diary.len() - 1, true)
+        });
+    }
+    diary
+}
+
+fn sweep(inject: Inject) {
+    let mut number = 0;
+    loop {
+        let (world, deltas) = waiting();
+        let diary = numbered(&world, move |at, counted| {
+            (counted && at == number).then_some(inject)
+        });
+        let outcome = world.drain_with(Script::watch());
+        let diary = diary.lock().unwrap().clone();
+        let Some(failed) = diary.get(number) else {
+            assert!(number > 20, "only {number} calls in a whole cycle");
+            return;
+        };
+        let what = format!("call {number}, {} {}", failed.operation, failed.target);
+        assert!(outcome.is_ok(), "{what}: {outcome:?}");
+        assert_in_the_end(&world, &deltas, &what);
+        number += 1;
+    }
+}
+
+pub(crate) fn assert_in_the_end(world: &World, deltas: &[Delta], what: &str) {
+    let snapshot = world.snapshot("lines").unwrap();
+    assert_eq!(snapshot.content, content_of(deltas), "{what}");
+    let mut lineage = snapshot.lineage();
+    lineage.sort_unstable();
+    assert_eq!(lineage, ["run-a", "run-b", "run-base"], "{what}");
+    for (run, merged) in [("run-a", 2), ("run-b", 1)] {
+        let part = world.part(run, "lines");
+        assert_eq!(
+            (part.state, part.merged_vectors),
+            (RunState::Completed, merged),
+            "{what}, {run}"
+        );
+        assert_eq!(part.error, None, "{what}, {run}");
+    }
+    assert!(
+        world.queue_is_empty() && world.depth().dead == 0,
+        "{what}: {:?}",
+        world.dead_letters()
+    );
+}
+
+#[test]
+fn each_call_fails_before_it_takes_effect() {
+    sweep(Inject::FailBefore(Fault::Transient));
+}
+
+#[test]
+fn each_call_takes_effect_and_its_answer_is_lost() {
+    sweep(Inject::FailAfter(Fault::OutcomeUnknown));
+}
+
+#[test]
+fn each_call_is_throttled() {
+    sweep(Inject::FailBefore(Fault::Throttled));
+}
+
+#[test]
+fn calls_that_are_repeated_anyway_fail_once() {
+    for operation in ["extend", "renew", "receive", "depth"] {
+        for inject in [
+            Inject::FailBefore(Fault::Transient),
+            Inject::FailAfter(Fault::OutcomeUnknown),
+        ] {
+            let (world, deltas) = waiting();
+            for faults in all_faults(&world) {
+                faults.next(operation, inject);
+            }
+            let outcome = world.drain_with(Script::watch());
+            assert!(outcome.is_ok(), "{operation}, {inject:?}: {outcome:?}");
+            assert_in_the_end(&world, &deltas, &format!("{operation}, {inject:?}"));
+        }
+    }
+}
