@@ -5,9 +5,9 @@ use crate::case::{Case, OPERATIONS, STATE};
 fn larger(seed: u64, version: &'static str, space: &'static str) -> Case {
     Case {
         dim: 16,
-        base_records: 1300,
+        base_records: 1100,
         base_threshold: 1000,
-        delta_records: [600, 1500, 700],
+        delta_records: [500, 1100, 300],
         delta_thresholds: [1000; 3],
         applied: &[OPERATIONS, STATE],
         cross_limit: 500,

@@ -33,7 +33,7 @@ const CASES: &[Case] = &[
     ("a hot journal", "CS-HOT-JOURNAL", |dir| {
         std::fs::write(dir.join("chroma.sqlite3-journal"), b"x").unwrap();
     }),
-    ("a progress that is no number", "CS-SQLITE", |dir| {
+    ("a progress that is no number", "CS-DAMAGED", |dir| {
         sql(dir, "UPDATE max_seq_id SET seq_id = 'x'");
     }),
     ("a link", "CS-NOT-REGULAR", |dir| {

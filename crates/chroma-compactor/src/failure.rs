@@ -26,6 +26,9 @@ const EXIT_CONFIGURATION: u8 = 78;
 /// `EX_USAGE` of sysexits is clap's 2 here.
 const EXIT_USAGE: u8 = 2;
 const EXIT_FAILURE: u8 = 1;
+/// Where nothing better can be said of a wrong setting.
+const FIX_CONFIGURATION: &str = "config/default.toml shows every key with its default; durations \
+                                 are written like \"90s\" or \"5m\", sizes like \"512 MiB\"";
 
 impl Failure {
     fn new(code: &str, message: impl Into<String>, exit: u8) -> Self {
@@ -39,7 +42,7 @@ impl Failure {
     }
 
     pub(crate) fn configuration(message: impl Into<String>) -> Self {
-        Self::new("CC-CONFIG", message, EXIT_CONFIGURATION)
+        Self::new("CC-CONFIG", message, EXIT_CONFIGURATION).with_help(FIX_CONFIGURATION)
     }
 
     pub(crate) fn usage(message: impl Into<String>) -> Self {
@@ -71,7 +74,10 @@ impl Failure {
     pub(crate) fn report(&self, json: bool) {
         if json {
             let value = serde_json::json!({
-                "error": {"code": self.code, "message": self.message, "help": self.help}
+                "error": {
+                    "code": self.code, "message": self.message, "help": self.help,
+                    "cause": std::error::Error::source(self).map(ToString::to_string),
+                }
             });
             output::error_line(&value.to_string());
             return;

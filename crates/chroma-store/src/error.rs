@@ -377,12 +377,19 @@ impl StoreError {
     ) -> impl FnOnce(rusqlite::Error) -> Self {
         let path = path.to_path_buf();
         move |source| match source.sqlite_error_code() {
-            Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase) => {
-                Self::Damaged {
-                    path,
-                    detail: source.to_string(),
-                }
-            }
+            // Not what a machine does to a sound file: wrong pages, tables, types or values.
+            None
+            | Some(
+                rusqlite::ErrorCode::DatabaseCorrupt
+                | rusqlite::ErrorCode::NotADatabase
+                | rusqlite::ErrorCode::ConstraintViolation
+                | rusqlite::ErrorCode::TypeMismatch
+                | rusqlite::ErrorCode::Unknown,
+            ) => Self::Damaged {
+                path,
+                detail: format!("{operation}: {source}"),
+            },
+
             Some(rusqlite::ErrorCode::DatabaseBusy) => Self::locked(path, connection::BUSY_WAIT),
             _ => Self::Sqlite {
                 path,

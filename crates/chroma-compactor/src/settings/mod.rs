@@ -63,11 +63,11 @@ fn load(file: Option<&Path>) -> Result<RawSettings, Failure> {
     let merged = builder
         .add_source(environment)
         .build()
-        .map_err(|error| Failure::configuration(error.to_string()).with_help(FIX))?;
+        .map_err(|error| Failure::configuration(error.to_string()))?;
     let mut ignored = Vec::new();
     let settings: RawSettings =
         serde_ignored::deserialize(merged, |key| ignored.push(key.to_string()))
-            .map_err(|error| Failure::configuration(error.to_string()).with_help(FIX))?;
+            .map_err(|error| Failure::configuration(error.to_string()))?;
     // Names the file by its own variable, not a key of the file.
     ignored.retain(|key| key != "config");
     match ignored.first() {
@@ -75,9 +75,6 @@ fn load(file: Option<&Path>) -> Result<RawSettings, Failure> {
         None => Ok(settings),
     }
 }
-
-const FIX: &str = "config/default.toml shows every key with its default; durations are written \
-                   like \"90s\" or \"5m\", sizes like \"512 MiB\"";
 
 impl RawSettings {
     /// Checks what single values cannot tell.
@@ -88,7 +85,7 @@ impl RawSettings {
             self.lease.skew_margin,
             self.lease.swap_budget,
         )
-        .map_err(|error| Failure::configuration(error.to_string()).with_help(FIX))?;
+        .map_err(|error| Failure::configuration(error.to_string()))?;
         for (key, value) in [
             ("worker.workers", self.worker.workers),
             ("worker.batch_runs", self.worker.batch_runs),

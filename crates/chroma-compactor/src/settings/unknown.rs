@@ -45,6 +45,9 @@ fn likeness(known: &str, key: &str) -> f64 {
 fn collect(prefix: &str, value: &Value, known: &mut Vec<String>) {
     match value {
         Value::Object(entries) => {
+            if !prefix.is_empty() {
+                known.push(prefix.to_owned());
+            }
             for (key, value) in entries {
                 let path = if prefix.is_empty() {
                     key.clone()

@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use super::{AppliedAs, Effects, MergeOptions, MetadataMode};
 use crate::metadata::{DOCUMENT_KEY, SegmentWriter, URI_KEY};
 use crate::queue::{Operation, OperationKind, Patch, QueueWriter, check_vector};
-use crate::{Collection, SchemaLevel, StoreError, StoreResult};
+use crate::{Collection, Kind, SchemaLevel, StoreError, StoreResult};
 
 /// Whether an operation is in the log already.
 #[derive(Debug, Clone, Copy)]
@@ -120,11 +120,12 @@ impl<'c> Applier<'c> {
         self.segment.set_progress(seq)
     }
 
-    /// Runs `work` so that its error leaves no trace in the transaction.
+    /// Runs `work` so that its error leaves no trace in the transaction. The outer error is not
+    /// the delta's: the machine's, or a transaction that SQLite gave up altogether.
     pub(super) fn whole_or_nothing(
         &mut self,
         work: impl FnOnce(&mut Self) -> StoreResult<AppliedAs>,
-    ) -> StoreResult<(AppliedAs, Applied)> {
+    ) -> StoreResult<StoreResult<(AppliedAs, Applied)>> {
         let before = (
             self.queue.last(),
             self.segment.next_row(),
@@ -135,7 +136,10 @@ impl<'c> Applier<'c> {
         match work(self) {
             Ok(applied_as) => {
                 self.run("RELEASE delta")?;
-                Ok((applied_as, self.take_effects()))
+                Ok(Ok((applied_as, self.take_effects())))
+            }
+            Err(error) if error.kind() == Kind::Environment || self.connection.is_autocommit() => {
+                Err(error)
             }
             Err(error) => {
                 self.run("ROLLBACK TO delta; RELEASE delta")?;
@@ -147,7 +151,7 @@ impl<'c> Applier<'c> {
                 self.effects = Effects::default();
                 self.touched.clear();
                 self.removed.clear();
-                Err(error)
+                Ok(Err(error))
             }
         }
     }

@@ -37,12 +37,12 @@ impl Store<Open> {
         options: MergeOptions,
     ) -> StoreResult<MergeReport> {
         self.transact(name, options, |applier, base| {
-            let results: Vec<_> = deltas
+            let results = deltas
                 .iter()
                 .map(|dir| {
                     applier.whole_or_nothing(|applier| apply_delta(applier, base, dir.as_ref()))
                 })
-                .collect();
+                .collect::<StoreResult<Vec<_>>>()?;
             Ok(outcomes(deltas, results))
         })
         .map(|(outcomes, before, after)| MergeReport {

@@ -114,17 +114,34 @@ struct Row {
     schema: Option<String>,
 }
 
+/// What was begun is removed when it cannot be finished.
 fn build(
     dir: &Path,
     level: SchemaLevel,
     fill: impl FnOnce(&Connection) -> rusqlite::Result<()>,
 ) -> StoreResult<Store<Open>> {
-    fs_err::create_dir_all(dir)?;
     if dir.join(DATABASE_NAME).symlink_metadata().is_ok() {
         return Err(StoreError::AlreadyExists {
             path: dir.join(DATABASE_NAME),
         });
     }
+    let existed = dir.is_dir();
+    let built = build_in_place(dir, level, fill);
+    if built.is_err() && !existed {
+        // The error that counts is the one that is returned.
+        let _ = fs_err::remove_dir_all(dir);
+    } else if built.is_err() {
+        let _ = fs_err::remove_file(dir.join(DATABASE_NAME));
+    }
+    built
+}
+
+fn build_in_place(
+    dir: &Path,
+    level: SchemaLevel,
+    fill: impl FnOnce(&Connection) -> rusqlite::Result<()>,
+) -> StoreResult<Store<Open>> {
+    fs_err::create_dir_all(dir)?;
     let path = connection::database_path(dir);
     let mut connection = connection::create_new(dir)?;
     let transaction = connection

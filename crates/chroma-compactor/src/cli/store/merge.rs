@@ -79,7 +79,7 @@ impl Merge {
                 "{}: there is no such folder for the output",
                 parent.display()
             );
-            return Err(Failure::usage(message).with_help("make it first"));
+            return Err(Failure::io(std::io::Error::other(message)));
         };
         for input in std::iter::once(&self.base).chain(&self.delta) {
             if input
@@ -99,7 +99,7 @@ impl Merge {
 
     fn merge_into(&self, work: &Path, progress: &Progress) -> Result<Vec<MergeReport>, Failure> {
         progress.step("checking and copying the base");
-        chroma_store::verify(&self.base, VerifyLevel::Quick)?.into_sound(&self.base)?;
+        chroma_store::verify(&self.base, VerifyLevel::Full)?.into_sound(&self.base)?;
         chroma_store::copy_directory(&self.base, work)?;
         progress.step("merging");
         let plan = self.plan()?;
