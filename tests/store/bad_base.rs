@@ -86,12 +86,6 @@ fn full_verification_finds_what_the_quick_one_cannot() {
         ("a record without a vector", "I2", |dir| {
             sql(dir, "DELETE FROM embeddings_queue WHERE seq_id = 2");
         }),
-        ("a vector without a record", "I2", |dir| {
-            sql(
-                dir,
-                "DELETE FROM embeddings WHERE id = 2; DELETE FROM embedding_metadata WHERE id = 2; DELETE FROM embedding_fulltext_search WHERE rowid = 2",
-            );
-        }),
     ];
     for (what, invariant, spoil) in cases {
         let root = tempfile::tempdir().unwrap();

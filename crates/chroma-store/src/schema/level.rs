@@ -107,14 +107,10 @@ pub(crate) fn detect(connection: &Connection, path: &Path) -> StoreResult<Schema
         .prepare("SELECT dir, max(version), count(*) FROM migrations GROUP BY dir")
     {
         Ok(statement) => statement,
-        Err(error) => {
-            return Err(
-                match StoreError::sqlite(path, "read the migrations")(error) {
-                    damaged @ StoreError::Damaged { .. } => damaged,
-                    _ => unknown("the table of migrations is missing".to_owned()),
-                },
-            );
+        Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::Unknown) => {
+            return Err(unknown("the table of migrations is missing".to_owned()));
         }
+        Err(error) => return Err(StoreError::sqlite(path, "read the migrations")(error)),
     };
     let found: Vec<(String, u32, u32)> = statement
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
