@@ -12,6 +12,7 @@ use compactor_core::Manifest;
 use compactor_daemon::{Published, download, resolve};
 use rusqlite::{Connection, OpenFlags, Row};
 
+use crate::index_files;
 use crate::world::{World, name};
 
 /// Records by id.
@@ -49,6 +50,22 @@ impl Record {
             self.metadata.insert(key.to_owned(), value);
         }
     }
+}
+
+/// The same with vectors in thousandths: cosine index files keep them up to rounding.
+pub(crate) fn in_thousandths(mut content: Content) -> Content {
+    for record in content.values_mut() {
+        let bytes = record.vector.take().unwrap_or_default();
+        let floats = bytes
+            .chunks_exact(4)
+            .map(|x| f32::from_le_bytes(x.try_into().unwrap()));
+        record.vector = Some(
+            floats
+                .flat_map(|x| ((x * 1000.0).round() as i32).to_le_bytes())
+                .collect(),
+        );
+    }
+    content
 }
 
 fn text(value: &Scalar) -> String {
@@ -137,7 +154,15 @@ fn read_records(dir: &Path, collection: &str) -> Content {
         }
         Ok(())
     });
-    // Vectors stay in the log below the sync threshold; the last one of an id counts.
+    for (id, (vector, norm)) in
+        index_files::read(dir, collection).map_or_else(BTreeMap::new, |f| f.vectors)
+    {
+        if let Some(record) = content.get_mut(&id) {
+            let as_given = vector.iter().flat_map(|x| (x * norm).to_le_bytes());
+            record.vector = Some(as_given.collect());
+        }
+    }
+    // What waits in the log is newer; the last one of an id counts.
     let sql = "SELECT q.id, q.vector FROM embeddings_queue q
                JOIN collections c ON q.topic = 'persistent://default/default/' || c.id
                WHERE c.name = ?1 AND q.vector IS NOT NULL ORDER BY q.seq_id";

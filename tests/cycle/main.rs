@@ -19,6 +19,8 @@ mod clock;
 mod content;
 mod deltas;
 mod hooks;
+#[path = "../store/index_files.rs"]
+mod index_files;
 mod objects;
 mod process;
 mod records;

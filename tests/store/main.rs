@@ -14,5 +14,8 @@ mod bad_index;
 mod closing;
 mod content;
 mod directory;
+mod fold;
+mod index_files;
 mod model;
+mod rebuild;
 mod semantics;

@@ -15,7 +15,14 @@ use crate::directory::{Recipe, WORDS, record, sql};
 fn merge(base: &Path, deltas: &[&Path], metadata: MetadataMode) -> Vec<(AppliedAs, Effects)> {
     let mut store = Store::open(base, OpenOptions::default()).unwrap();
     let report = store
-        .merge(WORDS, deltas, MergeOptions { metadata })
+        .merge(
+            WORDS,
+            deltas,
+            MergeOptions {
+                metadata,
+                ..MergeOptions::default()
+            },
+        )
         .unwrap();
     let closed = store.close(&CloseOptions::default()).unwrap();
     closed.verify(VerifyLevel::Full).unwrap();

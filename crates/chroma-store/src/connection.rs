@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
-use crate::{DATABASE_NAME, StoreError, StoreResult};
+use crate::{DATABASE_NAME, OpenOptions, StoreError, StoreResult};
 
 /// SQLite's page cache per connection: memory stays bounded whatever the snapshot's size.
 const WRITE_CACHE_KIB: i64 = 32 * 1024;
@@ -136,16 +136,27 @@ pub(crate) fn open_read(dir: &Path) -> StoreResult<Connection> {
     Ok(connection)
 }
 
-/// Opens the database of `dir` for writing. `busy` bounds the wait for another process's lock.
-pub(crate) fn open_write(dir: &Path, busy: Duration) -> StoreResult<Connection> {
-    preflight(dir)?;
+/// Opens the database of `dir` for writing.
+pub(crate) fn open_write(dir: &Path, options: OpenOptions) -> StoreResult<Connection> {
     let path = database_path(dir);
+    match preflight(dir) {
+        // Reading rolls the journal back; only then does the header tell of the whole file.
+        Err(StoreError::HotJournal { .. }) if options.roll_back => {
+            let recovery = open_probe(&path)?;
+            recovery
+                .query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))
+                .map_err(StoreError::sqlite(&path, "roll back"))?;
+            drop(recovery);
+            preflight(dir)?;
+        }
+        checked => drop(checked?),
+    }
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(plain_name(&path), flags)
         .map_err(StoreError::sqlite(&path, "open for writing"))?;
     configure(&connection, &path, WRITE_CACHE_KIB)?;
     connection
-        .busy_timeout(busy)
+        .busy_timeout(options.busy)
         .map_err(StoreError::sqlite(&path, "set the busy timeout"))?;
     Ok(connection)
 }

@@ -210,6 +210,20 @@ pub enum StoreError {
         /// Rows before + new ids - deleted ids.
         expected: u64,
     },
+    /// The engine that was asked to build a graph failed.
+    #[error("the index engine failed: {detail}")]
+    Engine {
+        /// What it said.
+        detail: String,
+    },
+    /// A query's vector does not fit the collection.
+    #[error("collection `{collection}`: {detail}")]
+    Query {
+        /// The collection.
+        collection: String,
+        /// What does not fit.
+        detail: String,
+    },
     /// A directory was written to while it was read.
     #[error("{}: somebody wrote to it meanwhile", path.display())]
     Changed {
@@ -289,6 +303,8 @@ impl StoreError {
             Self::Inconsistent { .. } => "CS-INCONSISTENT",
             Self::BadConfiguration { .. } => "CS-CONFIGURATION",
             Self::NotConserved { .. } => "CS-NOT-CONSERVED",
+            Self::Engine { .. } => "CS-ENGINE",
+            Self::Query { .. } => "CS-QUERY",
             Self::Changed { .. } => "CS-CHANGED",
             Self::AlreadyExists { .. } => "CS-EXISTS",
             Self::NotRegular { .. } => "CS-NOT-REGULAR",
@@ -305,7 +321,9 @@ impl StoreError {
         match self {
             Self::Locked { .. } | Self::Changed { .. } => Kind::Busy,
             Self::Sqlite { .. } | Self::Io(_) | Self::AlreadyExists { .. } => Kind::Environment,
-            Self::StillOpen { .. } | Self::NotConserved { .. } => Kind::SelfCheck,
+            Self::StillOpen { .. } | Self::NotConserved { .. } | Self::Engine { .. } => {
+                Kind::SelfCheck
+            }
             _ => Kind::BadInput,
         }
     }
@@ -321,7 +339,10 @@ impl StoreError {
             }
             Self::Locked { .. } => "stop the named process or wait for it to finish its write",
             Self::StillOpen { .. } => "this is a defect: please report it with the named file",
-            Self::Truncated { .. } | Self::Damaged { .. } | Self::IndexFile { .. } => {
+            Self::IndexFile { .. } => {
+                "if its vectors can still be read, `chroma-compactor store rebuild DIR` makes the graph anew; else copy the directory again from its source, after the client that wrote it has been closed"
+            }
+            Self::Truncated { .. } | Self::Damaged { .. } => {
                 "copy the directory again from its source, after the client that wrote it has been closed"
             }
             Self::UnknownSchema { .. } => {
@@ -350,6 +371,10 @@ impl StoreError {
                 "open it with the chromadb that wrote it and check the collection's configuration"
             }
             Self::NotConserved { .. } => "nothing was published; please report it with the delta",
+            Self::Engine { .. } => "nothing was changed; use `--engine native`",
+            Self::Query { .. } => {
+                "`store info` shows the dimension; ids are compared letter by letter"
+            }
             Self::Changed { .. } => "close the client that writes to it, then try again",
             Self::AlreadyExists { .. } => "choose a new path or remove what is there",
             Self::NotRegular { .. } => "replace links and special files by plain files",

@@ -5,7 +5,8 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::collection::load_all;
-use crate::index::VectorIndex;
+use crate::graph::GraphHealth;
+use crate::index::{IndexFiles, VectorIndex};
 use crate::queue::QueueReader;
 use crate::schema::detect;
 use crate::verify::{Problem, VerifyLevel, verify};
@@ -37,6 +38,8 @@ pub struct CollectionInfo {
     pub config: HnswConfig,
     /// Where its vectors are.
     pub vectors: VectorPlaces,
+    /// How well its graph can be searched; `None` while nothing is indexed.
+    pub graph: Option<GraphHealth>,
 }
 
 /// Where vectors are. A record may be counted in both places: indexed, and changed since.
@@ -64,12 +67,14 @@ impl StoreInfo {
             .into_iter()
             .map(|collection| {
                 let vectors = places(&connection, dir, &collection)?;
+                let graph = health(dir, &collection)?;
                 let records = report
                     .collection(&collection.name)
                     .map_or(0, |checked| checked.records);
                 Ok(CollectionInfo {
                     records,
                     vectors,
+                    graph,
                     name: collection.name,
                     dimension: collection.dimension,
                     config: collection.config,
@@ -106,6 +111,16 @@ fn places(
         indexed_deleted: index.as_ref().map_or(0, VectorIndex::deleted) as u64,
         queued,
     })
+}
+
+fn health(dir: &Path, collection: &Collection) -> StoreResult<Option<GraphHealth>> {
+    let Some(files) = IndexFiles::open(dir, collection)? else {
+        return Ok(None);
+    };
+    let index = files.load(0)?;
+    Ok(Some(
+        index.graph.health(collection.config.ef_search as usize),
+    ))
 }
 
 /// The names of the collections in `dir`.

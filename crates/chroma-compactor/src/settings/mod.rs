@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use chroma_store::{SchemaLevel, UnpackLimits};
+use chroma_store::{FoldOptions, SchemaLevel, UnpackLimits};
 use clap::Args;
 use compactor_core::lease::LeaseTerm;
 use compactor_core::ports::{Clock, Ids};
@@ -106,6 +106,11 @@ impl RawSettings {
                 "queue.visibility must be at least 1s",
             ));
         }
+        if self.fold.rebuild_above_deleted_percent > 100 {
+            return Err(Failure::configuration(
+                "fold.rebuild_above_deleted_percent must be at most 100",
+            ));
+        }
         if self.retry.attempts == 0 {
             return Err(Failure::configuration("retry.attempts must be at least 1"));
         }
@@ -125,6 +130,12 @@ impl RawSettings {
             shutdown: self.worker.shutdown,
             merge: chroma_store::MergeOptions {
                 metadata: self.merge.metadata,
+                fold: FoldOptions {
+                    when: self.fold.when,
+                    threads: self.fold.threads,
+                    rebuild_above_deleted_percent: self.fold.rebuild_above_deleted_percent,
+                    ..FoldOptions::default()
+                },
             },
             verify: self.snapshot.verify.into(),
             close_wait: self.snapshot.close_wait,

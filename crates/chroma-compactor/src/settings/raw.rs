@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use chroma_store::{MetadataMode, VerifyLevel};
+use chroma_store::{FoldWhen, MetadataMode, VerifyLevel};
 use serde::{Deserialize, Serialize};
 
 use super::size::Size;
@@ -34,6 +34,7 @@ section! {
         retry: Retry = Retry::default(),
         lease: Lease = Lease::default(),
         merge: Merge = Merge::default(),
+        fold: Fold = Fold::default(),
         snapshot: Snapshot = Snapshot::default(),
         limits: Limits = Limits::default(),
         log: Log = Log::default(),
@@ -101,6 +102,15 @@ section! {
     /// How records are merged.
     Merge {
         metadata: MetadataMode = MetadataMode::Merge,
+    }
+}
+
+section! {
+    /// How vectors go from the log into the index files.
+    Fold {
+        when: FoldWhen = FoldWhen::Due,
+        threads: usize = 0,
+        rebuild_above_deleted_percent: u8 = 20,
     }
 }
 

@@ -5,7 +5,7 @@ mod space;
 
 use std::path::Path;
 
-use rusqlite::types::ValueRef;
+use rusqlite::types::{Value as SqlValue, ValueRef};
 use rusqlite::{Connection, OptionalExtension};
 use uuid::Uuid;
 
@@ -212,4 +212,26 @@ pub(crate) fn decode_seq(value: ValueRef<'_>) -> rusqlite::Result<u64> {
             .map_err(|_| invalid()),
         _ => Err(invalid()),
     }
+}
+
+/// A sequence number as columns of this level hold it.
+pub(crate) fn encode_seq(level: SchemaLevel, seq: u64) -> SqlValue {
+    if level.seq_is_blob() {
+        SqlValue::Blob(seq.to_be_bytes().to_vec())
+    } else {
+        SqlValue::Integer(i64::try_from(seq).unwrap_or(i64::MAX))
+    }
+}
+
+/// Records how far a segment has come.
+pub(crate) fn write_progress(
+    connection: &Connection,
+    level: SchemaLevel,
+    segment: &str,
+    seq: u64,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("INSERT OR REPLACE INTO max_seq_id (segment_id, seq_id) VALUES (?1, ?2)")
+        .and_then(|mut s| s.execute(rusqlite::params![segment, encode_seq(level, seq)]))
+        .map(drop)
 }

@@ -23,6 +23,15 @@ pub(super) fn is_complete(
         && explains_all_records(connection, path, collection)?)
 }
 
+/// Whether every row since the first is there, and every record has one that made it.
+pub(crate) fn log_is_whole(
+    connection: &Connection,
+    path: &Path,
+    collection: &Collection,
+) -> StoreResult<bool> {
+    Ok(starts_at_one(connection, path)? && explains_all_records(connection, path, collection)?)
+}
+
 /// Sequence numbers are shared by all collections and start at 1.
 fn starts_at_one(connection: &Connection, path: &Path) -> StoreResult<bool> {
     connection

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
+pub(crate) use history::log_is_whole;
+
 use crate::collection::{find, load_all};
 use crate::queue::{Operation, QueueReader};
 use crate::schema::detect;

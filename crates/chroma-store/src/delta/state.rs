@@ -1,14 +1,12 @@
 //! The live records of a directory as its metadata segment has them, with their vectors from the
 //! index files, the log, or both.
 
-use std::collections::HashMap;
-
 use rusqlite::params;
 
 use super::Delta;
 use crate::index::VectorIndex;
 use crate::metadata::RecordReader;
-use crate::queue::{Operation, OperationKind, QueueReader};
+use crate::queue::{Operation, OperationKind, Overlay, QueueReader};
 use crate::{Collection, StoreError, StoreResult};
 
 /// Hands every record to `visit` as an upsert, in the order of insertion.
@@ -55,9 +53,8 @@ pub(super) fn for_each(
 /// Where the vectors of a collection are.
 struct Vectors<'d> {
     index: Option<VectorIndex>,
-    /// Ids that the log changed after the index files: row that has the vector, or `None` if
-    /// deleted.
-    queued: HashMap<String, Option<i64>>,
+    /// Rows with the vectors of what the log changed after the index files.
+    queued: Overlay<i64>,
     queue: QueueReader<'d>,
 }
 
@@ -67,22 +64,11 @@ impl<'d> Vectors<'d> {
         let indexed = index.as_ref().map_or(0, |index| index.progress(collection));
         let applied = collection.metadata_seq.unwrap_or(0);
         let queue = delta.queue(collection);
-        let mut queued: HashMap<String, Option<i64>> = HashMap::new();
-        queue.for_each(indexed, applied, |row| {
-            let Operation {
-                kind, id, vector, ..
-            } = row.operation;
-            let exists = match queued.get(&id) {
-                Some(known) => known.is_some(),
-                None => index.as_ref().is_some_and(|index| index.contains(&id)),
-            };
-            match kind {
-                OperationKind::Delete => drop(queued.insert(id, None)),
-                OperationKind::Add if exists => {}
-                OperationKind::Update if !exists => {}
-                _ if vector.is_some() => drop(queued.insert(id, Some(row.seq))),
-                _ => {}
-            }
+        let mut queued = Overlay::default();
+        queue.for_each_vector(indexed, applied, |seq, kind, id, vector| {
+            queued.apply(kind, id, vector.map(|_| seq), |id| {
+                index.as_ref().is_some_and(|index| index.contains(id))
+            });
             Ok(())
         })?;
         Ok(Self {

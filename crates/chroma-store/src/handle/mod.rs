@@ -48,12 +48,16 @@ pub type ClosedStore = Store<Closed>;
 pub struct OpenOptions {
     /// How long SQLite waits for another process's lock.
     pub busy: Duration,
+    /// Lets SQLite roll back what an interrupted writer left, instead of refusing the directory.
+    /// Only for whoever changes directories in place.
+    pub roll_back: bool,
 }
 
 impl Default for OpenOptions {
     fn default() -> Self {
         Self {
             busy: connection::BUSY_WAIT,
+            roll_back: false,
         }
     }
 }
@@ -71,7 +75,7 @@ impl Store<Open> {
     /// # Errors
     /// Not a Chroma directory, not closed, torn, of an unknown schema level, or locked.
     pub fn open(dir: &Path, options: OpenOptions) -> StoreResult<Self> {
-        let connection = connection::open_write(dir, options.busy)?;
+        let connection = connection::open_write(dir, options)?;
         let path = connection::database_path(dir);
         // A database left in WAL mode keeps that mode for every later reader; Chroma's is DELETE.
         connection

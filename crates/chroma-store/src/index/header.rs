@@ -3,14 +3,15 @@
 use std::path::Path;
 
 use super::{bad, read_bounded};
-use crate::{StoreError, StoreResult};
+use crate::graph::Graph;
+use crate::{Collection, StoreError, StoreResult};
 
-const LEN: usize = 100;
+pub(super) const LEN: usize = 100;
 const PERSISTENCE_VERSION: u32 = 1;
 /// hnswlib draws levels from an exponential distribution; more than this is not a real graph.
 const MAX_LEVEL: i32 = 64;
 /// Larger than any useful M, small enough that list sizes cannot overflow.
-const MAX_M: u64 = 4096;
+pub(super) const MAX_M: u64 = 4096;
 /// chromadb accepts far smaller dimensions only; bounds every allocation below.
 const MAX_DIMENSION: u64 = 1 << 20;
 
@@ -35,6 +36,8 @@ pub(super) struct Header {
     pub(super) max_level: i32,
     /// Where a search enters.
     pub(super) entry_point: u32,
+    /// Candidates kept while an element is inserted.
+    pub(super) ef_construction: usize,
 }
 
 impl Header {
@@ -48,7 +51,7 @@ impl Header {
         Self::parse(&bytes).map_err(|detail| bad(path, detail))
     }
 
-    fn parse(bytes: &[u8; LEN]) -> Result<Self, String> {
+    pub(super) fn parse(bytes: &[u8; LEN]) -> Result<Self, String> {
         let u32_at = |at: usize| {
             u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
         };
@@ -109,7 +112,68 @@ impl Header {
             max_links_0: usize::try_from(max_links_0).map_err(|error| error.to_string())?,
             max_level,
             entry_point,
+            ef_construction: usize::try_from(u64_at(92)).unwrap_or(usize::MAX),
         })
+    }
+
+    /// The vectors have as many elements as the collection's.
+    pub(super) fn check_dimension(&self, path: &Path, collection: &Collection) -> StoreResult<()> {
+        match collection.dimension {
+            Some(dimension) if dimension != self.dimension => {
+                let found = self.dimension;
+                let detail = format!("vectors of {found} elements, the collection has {dimension}");
+                Err(bad(path, detail))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The header of a graph; `None` when its sizes do not fit the fields.
+    pub(super) fn of(graph: &Graph) -> Option<Self> {
+        let params = graph.params();
+        let vector_offset = 4 + 4 * params.max_links_0;
+        let label_offset = vector_offset + 4 * params.dimension;
+        Some(Self {
+            elements: graph.len(),
+            dimension: u32::try_from(params.dimension).ok()?,
+            record_bytes: label_offset + 8,
+            vector_offset,
+            label_offset,
+            max_links: params.max_links,
+            max_links_0: params.max_links_0,
+            max_level: match graph.top_level() {
+                Some(level) => i32::try_from(level).ok()?,
+                None => -1,
+            },
+            entry_point: graph.entry_point().unwrap_or(u32::MAX),
+            ef_construction: params.ef_construction,
+        })
+    }
+
+    /// The bytes of the file. The graph has room for its own elements only: whoever adds one
+    /// makes more.
+    pub(super) fn to_bytes(&self) -> [u8; LEN] {
+        let mut bytes = [0; LEN];
+        let mut put = |at: usize, value: &[u8]| bytes[at..at + value.len()].copy_from_slice(value);
+        put(0, &PERSISTENCE_VERSION.to_le_bytes());
+        let mut put_u64 = |at: usize, value: u64| put(at, &value.to_le_bytes());
+        put_u64(12, u64::from(self.elements));
+        put_u64(20, u64::from(self.elements));
+        put_u64(28, self.record_bytes as u64);
+        put_u64(36, self.label_offset as u64);
+        put_u64(44, self.vector_offset as u64);
+        put_u64(60, self.max_links as u64);
+        put_u64(68, self.max_links_0 as u64);
+        put_u64(76, self.max_links as u64);
+        put_u64(92, self.ef_construction as u64);
+        put(52, &self.max_level.to_le_bytes());
+        put(56, &self.entry_point.to_le_bytes());
+        let scale = match self.max_links {
+            0 | 1 => 0.0,
+            more => 1.0 / (more as f64).ln(),
+        };
+        put(84, &f64::to_le_bytes(scale));
+        bytes
     }
 }
 

@@ -4,19 +4,21 @@
 //! and never runs anything.
 
 use std::collections::HashMap;
+use std::io::{self, Write};
 use std::path::Path;
 
-use serde::Deserialize;
-use serde_pickle::DeOptions;
+use serde::ser::{SerializeMap, Serializer};
+use serde::{Deserialize, Serialize};
+use serde_pickle::{DeOptions, SerOptions};
 
-use super::{bad, read_bounded};
-use crate::StoreResult;
+use super::{MemoryIndex, bad, read_bounded};
+use crate::{SchemaLevel, StoreResult};
 
 /// Enough for tens of millions of ids, little enough to be read whole.
 const MAX_BYTES: u64 = 2 << 30;
 
 /// The fields that chromadb relies on.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 pub(super) struct IdMaps {
     /// Labels given out so far; the next one is this plus one.
     pub(super) total_elements_added: u64,
@@ -37,6 +39,11 @@ impl IdMaps {
         let maps: Self = serde_pickle::from_slice(&bytes, DeOptions::new())
             .map_err(|error| bad(path, format!("not a pickle of id maps: {error}")))?;
         Ok((!maps.id_to_label.is_empty()).then_some(maps))
+    }
+
+    /// Every id with its label.
+    pub(super) fn into_ids(self) -> impl Iterator<Item = (String, u64)> {
+        self.id_to_label.into_iter()
     }
 
     pub(super) fn len(&self) -> usize {
@@ -70,5 +77,83 @@ impl IdMaps {
             self.id_to_label.len(),
             self.label_to_id.len()
         ))
+    }
+}
+
+/// Before the state of an instance of chromadb 0.x's class: `PROTO 2`, the class, an empty tuple,
+/// `NEWOBJ`.
+const CLASS: &[u8] =
+    b"\x80\x02cchromadb.segment.impl.vector.local_persistent_hnsw\nPersistentData\n)\x81";
+/// Protocol 2 begins with two bytes that say so, and every pickle ends with `.`.
+const PROTOCOL_BYTES: usize = 2;
+/// `BUILD`, `STOP`: gives the instance its state.
+const BUILD: &[u8] = b"b.";
+
+/// Writes the id maps of `index` in the form that chromadb of this level writes: 0.x an instance
+/// of its class with the last sequence number of every id, 1.x a dict without.
+pub(super) fn write_id_maps(
+    out: &mut impl Write,
+    index: &MemoryIndex,
+    level: SchemaLevel,
+    seq: u64,
+) -> io::Result<()> {
+    let class = level == SchemaLevel::L06;
+    let state = State {
+        dimensionality: class.then(|| index.graph.params().dimension),
+        total_elements_added: index.labels_given,
+        max_seq_id: class.then_some(seq),
+        id_to_label: Map(|| {
+            let ids = index.elements.iter();
+            ids.map(|(id, element)| (id, index.graph.label(*element)))
+        }),
+        label_to_id: Map(|| {
+            let ids = index.elements.iter();
+            ids.map(|(id, element)| (index.graph.label(*element), id))
+        }),
+        id_to_seq_id: Map(|| {
+            let ids = index.elements.keys().filter(|_| class);
+            ids.map(|id| (id, seq))
+        }),
+    };
+    if !class {
+        return serde_pickle::to_writer(out, &state, SerOptions::new()).map_err(io::Error::other);
+    }
+    let pickle =
+        serde_pickle::to_vec(&state, SerOptions::new().proto_v2()).map_err(io::Error::other)?;
+    let state = pickle
+        .get(PROTOCOL_BYTES..pickle.len().saturating_sub(1))
+        .unwrap_or_default();
+    out.write_all(CLASS)?;
+    out.write_all(state)?;
+    out.write_all(BUILD)
+}
+
+/// The fields in the order in which chromadb has them.
+#[derive(Serialize)]
+struct State<A: Serialize, B: Serialize, C: Serialize> {
+    dimensionality: Option<usize>,
+    total_elements_added: u64,
+    max_seq_id: Option<u64>,
+    id_to_label: A,
+    label_to_id: B,
+    id_to_seq_id: C,
+}
+
+/// A map written as it is walked through: no second copy of all ids.
+struct Map<F>(F);
+
+impl<F, I, K, V> Serialize for Map<F>
+where
+    F: Fn() -> I,
+    I: Iterator<Item = (K, V)>,
+    K: Serialize,
+    V: Serialize,
+{
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        for (key, value) in (self.0)() {
+            map.serialize_entry(&key, &value)?;
+        }
+        map.end()
     }
 }

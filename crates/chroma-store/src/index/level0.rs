@@ -24,30 +24,84 @@ pub(super) struct Labels {
     pub(super) max: u64,
 }
 
+/// One record, its numbers checked.
+#[derive(Debug)]
+pub(super) struct Record<'r> {
+    pub(super) position: u32,
+    pub(super) deleted: bool,
+    pub(super) label: u64,
+    bytes: &'r [u8],
+    header: &'r Header,
+}
+
+impl Record<'_> {
+    /// The neighbours at level 0.
+    pub(super) fn links(&self) -> impl Iterator<Item = u32> {
+        let (ids, _) = self.bytes[4..4 + 4 * count_of(self.bytes)].as_chunks::<4>();
+        ids.iter().map(|id| u32::from_le_bytes(*id))
+    }
+
+    /// The vector as it is stored.
+    pub(super) fn vector(&self) -> impl Iterator<Item = f32> {
+        let bytes = &self.bytes[self.header.vector_offset..self.header.label_offset];
+        let (elements, _) = bytes.as_chunks::<4>();
+        elements.iter().map(|element| f32::from_le_bytes(*element))
+    }
+}
+
+/// Whether links must be right. Whoever makes them anew does not need the old ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LinkCheck {
+    Strict,
+    Skip,
+}
+
+/// Hands every record to `visit`, in order, checking numbers and labels and, if asked, links.
+pub(super) fn for_each(
+    file: impl Read,
+    path: &Path,
+    header: &Header,
+    check: LinkCheck,
+    mut visit: impl FnMut(&Record<'_>) -> StoreResult<()>,
+) -> StoreResult<()> {
+    let mut reader = BufReader::with_capacity(1 << 20, file);
+    let mut bytes = vec![0; header.record_bytes];
+    let mut seen = HashSet::new();
+    for position in 0..header.elements {
+        reader.read_exact(&mut bytes)?;
+        let wrong = |detail: String| bad(path, format!("element {position}: {detail}"));
+        if check == LinkCheck::Strict {
+            check_links(&bytes, header).map_err(wrong)?;
+        }
+        check_vector(&bytes, header).map_err(wrong)?;
+        let label = label_of(&bytes, header);
+        if label > MAX_LABEL || !seen.insert(label) {
+            let detail = format!("label {label} is too large or not unique");
+            return Err(wrong(detail));
+        }
+        visit(&Record {
+            position,
+            deleted: bytes[2] & DELETED != 0,
+            label,
+            bytes: &bytes,
+            header,
+        })?;
+    }
+    Ok(())
+}
+
 /// Reads every record once, checking counts, neighbours, numbers and labels.
 pub(super) fn scan(path: &Path, header: &Header) -> StoreResult<(fs_err::File, Labels)> {
     let file = open_file(path)?;
     check_size(&file, path, header)?;
-    let mut reader = BufReader::with_capacity(1 << 20, &file);
-    let mut record = vec![0; header.record_bytes];
     let mut labels = Labels::default();
-    let mut seen = HashSet::new();
-    for position in 0..header.elements {
-        reader.read_exact(&mut record)?;
-        check_links(&record, header)
-            .and_then(|()| check_vector(&record, header))
-            .map_err(|detail| bad(path, format!("element {position}: {detail}")))?;
-        let label = label_of(&record, header);
-        if label > MAX_LABEL || !seen.insert(label) {
-            let detail = format!("element {position}: label {label} is too large or not unique");
-            return Err(bad(path, detail));
+    for_each(&file, path, header, LinkCheck::Strict, |record| {
+        labels.max = labels.max.max(record.label);
+        if !record.deleted {
+            labels.live.insert(record.label, record.position);
         }
-        labels.max = labels.max.max(label);
-        if record[2] & DELETED == 0 {
-            labels.live.insert(label, position);
-        }
-    }
-    drop(reader);
+        Ok(())
+    })?;
     Ok((file, labels))
 }
 
@@ -66,11 +120,15 @@ pub(super) fn check_size(file: &fs_err::File, path: &Path, header: &Header) -> S
 }
 
 fn check_links(record: &[u8], header: &Header) -> Result<(), String> {
-    let count = usize::from(u16::from_le_bytes([record[0], record[1]]));
+    let count = count_of(record);
     if count > header.max_links_0 {
         return Err(format!("{count} links, at most {} fit", header.max_links_0));
     }
     check_neighbours(&record[4..4 + 4 * count], header.elements)
+}
+
+fn count_of(record: &[u8]) -> usize {
+    usize::from(u16::from_le_bytes([record[0], record[1]]))
 }
 
 /// Every neighbour is an element of the graph.

@@ -1,12 +1,15 @@
-//! The HNSW files of a vector segment, read with every bound checked.
+//! The HNSW files of a vector segment: read with every bound checked, written whole.
 //!
 //! Chroma's own loader checks almost nothing and crashes on bad files; this module must turn any
-//! bytes into either a sound index or an error. It never writes.
+//! bytes into either a sound index or an error. What is written goes to new files only.
 
 mod header;
 mod id_maps;
 mod level0;
 mod links;
+mod load;
+mod memory;
+mod write;
 
 use std::collections::HashMap;
 use std::io::{Read, Seek, SeekFrom};
@@ -16,6 +19,11 @@ use crate::{Collection, Space, StoreError, StoreResult};
 
 use header::Header;
 use id_maps::IdMaps;
+use links::UpperLists;
+
+pub(crate) use load::IndexFiles;
+pub(crate) use memory::{MemoryIndex, Put, as_stored};
+pub(crate) use write::write;
 
 const HEADER: &str = "header.bin";
 const LEVEL0: &str = "data_level0.bin";
@@ -72,15 +80,7 @@ impl VectorIndex {
             return Ok(None);
         };
         let header = Header::read(&path.join(HEADER))?;
-        if let Some(dimension) = collection.dimension
-            && header.dimension != dimension
-        {
-            let detail = format!(
-                "vectors of {} elements, the collection has {dimension}",
-                header.dimension
-            );
-            return Err(bad(&path.join(HEADER), detail));
-        }
+        header.check_dimension(&path.join(HEADER), collection)?;
         let (level0, labels) = level0::scan(&path.join(LEVEL0), &header)?;
         let norms = match collection.config.space {
             Space::Cosine => Some(level0::read_norms(&path.join(LENGTH), header.elements)?),
@@ -103,7 +103,7 @@ impl VectorIndex {
         if !self.path.join(LENGTH).is_file() {
             return Err(bad(&self.path.join(LENGTH), "the file is missing"));
         }
-        links::check(&self.path.join(LINKS), &self.header)?;
+        UpperLists::read(&self.path.join(LINKS), &self.header)?;
         let mut findings = Vec::new();
         if let Some(finding) = self.ids.check() {
             findings.push(("I3", finding));
@@ -214,4 +214,17 @@ fn open_file(path: &Path) -> StoreResult<fs_err::File> {
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// Whether a folder has nothing in it but what this module writes.
+pub(crate) fn holds_only_index_files(dir: &Path) -> StoreResult<bool> {
+    for entry in fs_err::read_dir(dir)? {
+        let entry = entry?;
+        let known = [HEADER, LEVEL0, LENGTH, LINKS, ID_MAPS];
+        let known = known.iter().any(|name| entry.file_name() == *name);
+        if !known || !entry.file_type()?.is_file() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }

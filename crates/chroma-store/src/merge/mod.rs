@@ -1,7 +1,7 @@
 //! Folds deltas into an open directory with Chroma's semantics.
 //!
 //! Metadata and full text are applied at once, in one transaction; vectors go to
-//! `embeddings_queue`, as Chroma itself leaves them until the next sync of its index files. Each
+//! `embeddings_queue`, and from there into the index files when it is time (`fold`). Each
 //! delta is applied whole or not at all, and one that fails does not hold up the others.
 
 mod apply;
@@ -14,8 +14,12 @@ use rusqlite::TransactionBehavior;
 
 use crate::collection::find;
 use crate::delta::Delta;
+use crate::fold::{Folding, remove_unnamed_folders};
 use crate::queue::{Operation, QueueReader};
-use crate::{Collection, Open, Store, StoreError, StoreResult, connection};
+use crate::{
+    Collection, Engine, FoldOptions, FoldReport, FoldWhen, Open, Store, StoreError, StoreResult,
+    connection,
+};
 
 use apply::{Applied, Applier, Log};
 
@@ -36,25 +40,68 @@ impl Store<Open> {
         deltas: &[P],
         options: MergeOptions,
     ) -> StoreResult<MergeReport> {
-        self.transact(name, options, |applier, base| {
+        self.transact(name, options, None, |applier, base, folding| {
             let results = deltas
                 .iter()
                 .map(|dir| {
-                    applier.whole_or_nothing(|applier| apply_delta(applier, base, dir.as_ref()))
+                    let result = applier
+                        .whole_or_nothing(|applier| apply_delta(applier, base, dir.as_ref()))?;
+                    folding.advance(applier.dimension())?;
+                    Ok(result)
                 })
                 .collect::<StoreResult<Vec<_>>>()?;
             Ok(outcomes(deltas, results))
         })
-        .map(|(outcomes, before, after)| MergeReport {
+        .map(|done| MergeReport {
             collection: name.to_owned(),
-            records_before: before,
-            records_after: after,
-            outcomes,
+            records_before: done.before,
+            records_after: done.after,
+            outcomes: done.result,
+            folded: done.folded,
         })
     }
 
+    /// Puts the vectors of the collection `name` that wait in the log into its index files; `None`
+    /// when `options` say that it is not time.
+    ///
+    /// # Errors
+    /// As for [`Store::merge`], and index files that are damaged while their vectors are not in
+    /// the log.
+    pub fn fold(&mut self, name: &str, options: FoldOptions) -> StoreResult<Option<FoldReport>> {
+        self.only_fold(name, options, None)
+    }
+
+    /// Builds the index files of the collection `name` anew from all its vectors, indexed or
+    /// waiting. Links are not read, so damaged ones do no harm. `None` for an empty collection.
+    ///
+    /// # Errors
+    /// As for [`Store::fold`], and `engine` failed.
+    pub fn rebuild(
+        &mut self,
+        name: &str,
+        engine: Engine,
+        options: FoldOptions,
+    ) -> StoreResult<Option<FoldReport>> {
+        self.only_fold(name, options, Some(engine))
+    }
+
+    fn only_fold(
+        &mut self,
+        name: &str,
+        fold: FoldOptions,
+        engine: Option<Engine>,
+    ) -> StoreResult<Option<FoldReport>> {
+        let options = MergeOptions {
+            fold,
+            ..MergeOptions::default()
+        };
+        self.transact(name, options, engine, |_, _, _| Ok(()))
+            .map(|done| done.folded)
+    }
+
     /// Applies `operations` to the collection `name`, as a chromadb client would: for producers
-    /// and tests. All or nothing.
+    /// and tests. All or nothing. Vectors stay in the log, so that all of it can be applied
+    /// elsewhere.
     ///
     /// # Errors
     /// As for [`Store::merge`]; a faulty operation is an error as well.
@@ -63,13 +110,20 @@ impl Store<Open> {
         name: &str,
         operations: impl IntoIterator<Item = Operation>,
     ) -> StoreResult<Effects> {
-        self.transact(name, MergeOptions::default(), |applier, _| {
+        let options = MergeOptions {
+            fold: FoldOptions {
+                when: FoldWhen::Never,
+                ..FoldOptions::default()
+            },
+            ..MergeOptions::default()
+        };
+        self.transact(name, options, None, |applier, _, _| {
             operations
                 .into_iter()
                 .try_for_each(|operation| applier.apply(&operation, Log::Append))?;
             Ok(applier.take_effects().effects)
         })
-        .map(|(effects, _, _)| effects)
+        .map(|done| done.result)
     }
 
     /// Runs `work` in one transaction and checks that it conserved the rows (I7).
@@ -77,9 +131,11 @@ impl Store<Open> {
         &mut self,
         name: &str,
         options: MergeOptions,
-        work: impl FnOnce(&mut Applier<'_>, &Collection) -> StoreResult<T>,
-    ) -> StoreResult<(T, u64, u64)> {
-        let path = connection::database_path(self.dir());
+        rebuild: Option<Engine>,
+        work: impl FnOnce(&mut Applier<'_>, &Collection, &mut Folding<'_>) -> StoreResult<T>,
+    ) -> StoreResult<Done<T>> {
+        let dir = self.dir().to_path_buf();
+        let path = connection::database_path(&dir);
         let base = find(self.collections(), name, self.dir())?.clone();
         let level = self.level();
         let transaction = self
@@ -90,7 +146,8 @@ impl Store<Open> {
         let before = applier.count()?;
         catch_up(&mut applier, &transaction, &path, &base)?;
         applier.take_effects();
-        let result = work(&mut applier, &base)?;
+        let mut folding = Folding::new(&transaction, &dir, level, &base, options.fold, rebuild)?;
+        let result = work(&mut applier, &base, &mut folding)?;
         applier.finish()?;
         let after = applier.count()?;
         let expected = (before + applier.total().added).saturating_sub(applier.total().deleted);
@@ -102,13 +159,32 @@ impl Store<Open> {
                 expected,
             });
         }
+        folding.advance(applier.dimension())?;
         drop(applier);
+        let folded = folding.finish()?;
         transaction
             .commit()
             .map_err(StoreError::sqlite(&path, "commit the merge"))?;
+        if folded.is_some() {
+            remove_unnamed_folders(self.connection_mut(), &path, &dir)?;
+        }
         self.reload()?;
-        Ok((result, before, after))
+        Ok(Done {
+            result,
+            before,
+            after,
+            folded,
+        })
     }
+}
+
+/// What a transaction did.
+struct Done<T> {
+    result: T,
+    /// Records before and after.
+    before: u64,
+    after: u64,
+    folded: Option<FoldReport>,
 }
 
 /// What each delta did, measured at the end of the merge.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::StoreResult;
+use crate::{FoldOptions, FoldReport, StoreResult};
 
 /// What an upsert of an existing record does to metadata keys that it does not name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -23,6 +23,8 @@ pub enum MetadataMode {
 pub struct MergeOptions {
     /// See [`MetadataMode`].
     pub metadata: MetadataMode,
+    /// When and how vectors go into the index files.
+    pub fold: FoldOptions,
 }
 
 /// How a delta was read.
@@ -83,6 +85,8 @@ pub struct MergeReport {
     pub records_after: u64,
     /// One per delta, in order.
     pub outcomes: Vec<DeltaOutcome>,
+    /// What became of the index files; `None` when vectors were left in the log.
+    pub folded: Option<FoldReport>,
 }
 
 impl MergeReport {

@@ -4,10 +4,10 @@
 
 use std::path::{Path, PathBuf};
 
-use rusqlite::types::Value as SqlValue;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{DOCUMENT_KEY, MetadataValue, Scalar};
+use crate::collection::{encode_seq, write_progress};
 use crate::{Collection, SchemaLevel, StoreError, StoreResult};
 
 /// chromadb 1.x decodes `embeddings.id` as u32.
@@ -104,7 +104,9 @@ impl<'c> SegmentWriter<'c> {
                 "INSERT INTO embeddings (id, segment_id, embedding_id, seq_id)
                  VALUES (?1, ?2, ?3, ?4)",
             )
-            .and_then(|mut s| s.execute(params![row, self.segment, id, self.encode_seq(seq)]))
+            .and_then(|mut s| {
+                s.execute(params![row, self.segment, id, encode_seq(self.level, seq)])
+            })
             .map_err(StoreError::sqlite(&self.path, "insert a record"))?;
         self.next_row += 1;
         Ok(row)
@@ -114,7 +116,7 @@ impl<'c> SegmentWriter<'c> {
     pub(crate) fn touch(&self, row: i64, seq: u64) -> StoreResult<()> {
         self.connection
             .prepare_cached("UPDATE embeddings SET seq_id = ?2 WHERE id = ?1")
-            .and_then(|mut s| s.execute(params![row, self.encode_seq(seq)]))
+            .and_then(|mut s| s.execute(params![row, encode_seq(self.level, seq)]))
             .map(drop)
             .map_err(StoreError::sqlite(&self.path, "update a record"))
     }
@@ -211,22 +213,8 @@ impl<'c> SegmentWriter<'c> {
 
     /// Records how far the segment has come.
     pub(crate) fn set_progress(&self, seq: u64) -> StoreResult<()> {
-        self.connection
-            .prepare_cached(
-                "INSERT OR REPLACE INTO max_seq_id (segment_id, seq_id) VALUES (?1, ?2)",
-            )
-            .and_then(|mut s| s.execute(params![self.segment, self.encode_seq(seq)]))
-            .map(drop)
+        write_progress(self.connection, self.level, &self.segment, seq)
             .map_err(StoreError::sqlite(&self.path, "write max_seq_id"))
-    }
-
-    fn encode_seq(&self, seq: u64) -> SqlValue {
-        if self.level.seq_is_blob() {
-            SqlValue::Blob(seq.to_be_bytes().to_vec())
-        } else {
-            // Sequence numbers come from an INTEGER column, so they fit.
-            SqlValue::Integer(i64::try_from(seq).unwrap_or(i64::MAX))
-        }
     }
 
     fn set_scalar(&self, row: i64, key: &str, value: &Scalar) -> StoreResult<()> {

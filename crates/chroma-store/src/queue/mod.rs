@@ -1,10 +1,12 @@
 //! `embeddings_queue`, Chroma's write-ahead log: operations, and the rows that hold them.
 
 mod operation;
+mod overlay;
 mod payload;
 mod read;
 mod write;
 
 pub use operation::{Operation, OperationKind, Patch};
+pub(crate) use overlay::Overlay;
 pub(crate) use read::{QueueReader, check_vector};
-pub(crate) use write::QueueWriter;
+pub(crate) use write::{QueueWriter, purge_below, purges};

@@ -59,6 +59,54 @@ impl<'c> QueueReader<'c> {
         Ok(())
     }
 
+    /// Hands what `(after, upto]` does to vectors to `visit`, in order; payloads are not read.
+    pub(crate) fn for_each_vector(
+        &self,
+        after: u64,
+        upto: u64,
+        mut visit: impl FnMut(i64, OperationKind, String, Option<Vec<u8>>) -> StoreResult<()>,
+    ) -> StoreResult<()> {
+        let failed = || StoreError::sqlite(&self.path, "read embeddings_queue");
+        let mut statement = self
+            .connection
+            .prepare_cached(
+                "SELECT seq_id, operation, id, vector, encoding FROM embeddings_queue
+                 WHERE topic = ?1 AND seq_id > ?2 AND seq_id <= ?3 ORDER BY seq_id",
+            )
+            .map_err(failed())?;
+        let mut rows = statement
+            .query(rusqlite::params![self.topic, clamp(after), clamp(upto)])
+            .map_err(failed())?;
+        while let Some(row) = rows.next().map_err(failed())? {
+            let (seq, kind, id, vector) = self.decode_vector(row)?;
+            visit(seq, kind, id, vector)?;
+        }
+        Ok(())
+    }
+
+    /// How many rows are above `after`.
+    pub(crate) fn count_after(&self, after: u64) -> StoreResult<u64> {
+        self.connection
+            .prepare_cached(
+                "SELECT count(*) FROM embeddings_queue WHERE topic = ?1 AND seq_id > ?2",
+            )
+            .and_then(|mut s| {
+                s.query_row(rusqlite::params![self.topic, clamp(after)], |row| {
+                    row.get(0)
+                })
+            })
+            .map_err(StoreError::sqlite(&self.path, "count embeddings_queue"))
+    }
+
+    /// The last row; `None` in an empty log.
+    pub(crate) fn last(&self) -> StoreResult<Option<u64>> {
+        self.connection
+            .prepare_cached("SELECT max(seq_id) FROM embeddings_queue WHERE topic = ?1")
+            .and_then(|mut s| s.query_row([&self.topic], |row| row.get::<_, Option<i64>>(0)))
+            .map(|seq| seq.and_then(|seq| u64::try_from(seq).ok()))
+            .map_err(StoreError::sqlite(&self.path, "read the last log row"))
+    }
+
     /// The vector of row `seq`, checked.
     pub(crate) fn vector(&self, seq: i64, id: &str) -> StoreResult<Option<Vec<u8>>> {
         let vector: Option<Vec<u8>> = self
@@ -70,26 +118,9 @@ impl<'c> QueueReader<'c> {
     }
 
     fn decode(&self, row: &Row<'_>) -> StoreResult<QueueRow> {
-        let failed = || StoreError::sqlite(&self.path, "read embeddings_queue");
-        let seq: i64 = row.get(0).map_err(failed())?;
-        let bad = |detail: String| StoreError::QueueRow {
-            path: self.path.clone(),
-            seq,
-            detail,
-        };
-        let code: i64 = row.get(1).map_err(|error| bad(error.to_string()))?;
-        let kind = OperationKind::from_code(code)
-            .ok_or_else(|| bad(format!("unknown operation code {code}")))?;
-        let id: String = row.get(2).map_err(|error| bad(error.to_string()))?;
-        let vector: Option<Vec<u8>> = row.get(3).map_err(|error| bad(error.to_string()))?;
-        let encoding: Option<String> = row.get(4).map_err(|error| bad(error.to_string()))?;
+        let (seq, kind, id, vector) = self.decode_vector(row)?;
+        let bad = |detail: String| self.bad_row(seq, detail);
         let metadata: Option<String> = row.get(5).map_err(|error| bad(error.to_string()))?;
-        if vector.is_some() && encoding.as_deref() != Some("FLOAT32") {
-            return Err(bad(format!(
-                "vector encoding {encoding:?}, FLOAT32 expected"
-            )));
-        }
-        let vector = vector.map(|bytes| self.checked(&id, bytes)).transpose()?;
         let patch = payload::decode(metadata.as_deref()).map_err(bad)?;
         Ok(QueueRow {
             seq,
@@ -100,6 +131,37 @@ impl<'c> QueueReader<'c> {
                 patch,
             },
         })
+    }
+
+    /// The columns before the payload.
+    fn decode_vector(
+        &self,
+        row: &Row<'_>,
+    ) -> StoreResult<(i64, OperationKind, String, Option<Vec<u8>>)> {
+        let failed = || StoreError::sqlite(&self.path, "read embeddings_queue");
+        let seq: i64 = row.get(0).map_err(failed())?;
+        let bad = |detail: String| self.bad_row(seq, detail);
+        let code: i64 = row.get(1).map_err(|error| bad(error.to_string()))?;
+        let kind = OperationKind::from_code(code)
+            .ok_or_else(|| bad(format!("unknown operation code {code}")))?;
+        let id: String = row.get(2).map_err(|error| bad(error.to_string()))?;
+        let vector: Option<Vec<u8>> = row.get(3).map_err(|error| bad(error.to_string()))?;
+        let encoding: Option<String> = row.get(4).map_err(|error| bad(error.to_string()))?;
+        if vector.is_some() && encoding.as_deref() != Some("FLOAT32") {
+            return Err(bad(format!(
+                "vector encoding {encoding:?}, FLOAT32 expected"
+            )));
+        }
+        let vector = vector.map(|bytes| self.checked(&id, bytes)).transpose()?;
+        Ok((seq, kind, id, vector))
+    }
+
+    fn bad_row(&self, seq: i64, detail: String) -> StoreError {
+        StoreError::QueueRow {
+            path: self.path.clone(),
+            seq,
+            detail,
+        }
     }
 
     fn checked(&self, id: &str, bytes: Vec<u8>) -> StoreResult<Vec<u8>> {

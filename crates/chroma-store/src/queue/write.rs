@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{Operation, Patch, payload};
 use crate::collection::decode_seq;
@@ -92,4 +92,36 @@ impl<'c> QueueWriter<'c> {
         self.last = seq;
         Ok(seq)
     }
+}
+
+/// Deletes the rows of a collection below `seq`. The last row must stay, or numbers start again.
+pub(crate) fn purge_below(
+    connection: &Connection,
+    path: &Path,
+    collection: &Collection,
+    seq: u64,
+) -> StoreResult<()> {
+    let seq = i64::try_from(seq).unwrap_or(i64::MAX);
+    connection
+        .prepare_cached("DELETE FROM embeddings_queue WHERE topic = ?1 AND seq_id < ?2")
+        .and_then(|mut statement| statement.execute(params![collection.topic(), seq]))
+        .map(drop)
+        .map_err(StoreError::sqlite(path, "purge embeddings_queue"))
+}
+
+/// Whether Chroma would purge rows that both segments contain. Without a row that says so it
+/// decides by whether the log is empty, which a log to be purged is not.
+pub(crate) fn purges(connection: &Connection, path: &Path) -> StoreResult<bool> {
+    let text: Option<Option<String>> = connection
+        .query_row(
+            "SELECT config_json_str FROM embeddings_queue_config ORDER BY id LIMIT 1",
+            [],
+            |row| row.get(0),
+        )
+        .optional()
+        .map_err(StoreError::sqlite(path, "read embeddings_queue_config"))?;
+    let config = text
+        .flatten()
+        .and_then(|text| serde_json::from_str::<serde_json::Value>(&text).ok());
+    Ok(config.is_some_and(|config| config["automatically_purge"] == true))
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use chroma_store::StoreInfo;
+use chroma_store::graph::GraphHealth;
 use clap::Args;
 
 use crate::failure::Failure;
@@ -59,7 +60,38 @@ impl Info {
             ]);
         }
         output::line(&table.render())?;
+        for collection in &info.collections {
+            if let Some(graph) = &collection.graph {
+                output::line(&format!("\n{}", describe(&collection.name, graph)))?;
+            }
+        }
         super::verify::print_problems(&info.problems)?;
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// The graph of a collection in a few lines.
+fn describe(name: &str, graph: &GraphHealth) -> String {
+    let levels: Vec<String> = graph.levels.iter().map(u64::to_string).collect();
+    let deleted = 100.0 * graph.deleted as f64 / graph.elements.max(1) as f64;
+    let recall = graph.recall.map_or_else(
+        || "no vectors".to_owned(),
+        |recall| {
+            format!(
+                "{:.4} of the {} nearest found in {} sampled searches with ef {}",
+                recall.value, recall.k, recall.queries, recall.ef
+            )
+        },
+    );
+    format!(
+        "graph of {name}:\n  elements     {} ({} deleted, {deleted:.1} %)\n  by level     {}\n  \
+         links        {} to {}, {:.1} on average\n  unreachable  {}\n  recall       {recall}",
+        graph.elements,
+        graph.deleted,
+        levels.join(", "),
+        graph.links.min,
+        graph.links.max,
+        graph.links.mean,
+        graph.unreachable,
+    )
 }

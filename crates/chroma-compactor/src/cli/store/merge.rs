@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use chroma_store::{
-    AppliedAs, CloseOptions, MergeOptions, MergeReport, MetadataMode, OpenOptions, Store,
-    StoreError, VerifyLevel,
+    AppliedAs, CloseOptions, FoldOptions, FoldWhen, MergeOptions, MergeReport, MetadataMode,
+    OpenOptions, Store, StoreError, VerifyLevel,
 };
 use clap::{Args, ValueEnum};
 
@@ -31,6 +31,9 @@ pub(crate) struct Merge {
     /// What an upsert does to metadata keys that it does not name.
     #[arg(long, value_enum, default_value_t = Metadata::Merge)]
     metadata: Metadata,
+    /// When vectors go from the log into the index files.
+    #[arg(long, value_enum, default_value_t = When::Due)]
+    fold: When,
     /// Print JSON.
     #[arg(long)]
     pub(super) json: bool,
@@ -42,6 +45,26 @@ enum Metadata {
     Merge,
     /// Drop them.
     Replace,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum When {
+    /// When as many wait as the collection's sync threshold says, as chromadb does.
+    Due,
+    /// Always.
+    Always,
+    /// Never: readers index them at every start.
+    Never,
+}
+
+impl From<When> for FoldWhen {
+    fn from(when: When) -> Self {
+        match when {
+            When::Due => Self::Due,
+            When::Always => Self::Always,
+            When::Never => Self::Never,
+        }
+    }
 }
 
 impl Merge {
@@ -114,6 +137,10 @@ impl Merge {
             metadata: match self.metadata {
                 Metadata::Merge => MetadataMode::Merge,
                 Metadata::Replace => MetadataMode::Replace,
+            },
+            fold: FoldOptions {
+                when: self.fold.into(),
+                ..FoldOptions::default()
             },
         };
         let mut reports = Vec::new();
@@ -200,8 +227,12 @@ impl Merge {
         }
         output::line(&table.render())?;
         for report in reports {
+            let index = match report.folded {
+                Some(folded) => format!("{} vectors indexed", folded.indexed),
+                None => "new vectors wait in the log".to_owned(),
+            };
             output::line(&format!(
-                "{}: {} records before, {} after",
+                "{}: {} records before, {} after; {index}",
                 report.collection, report.records_before, report.records_after
             ))?;
         }
@@ -234,6 +265,7 @@ fn to_json(out: &Path, reports: &[MergeReport]) -> serde_json::Value {
                 "name": report.collection,
                 "records_before": report.records_before,
                 "records_after": report.records_after,
+                "folded": report.folded,
                 "deltas": deltas,
             })
         })

@@ -1,8 +1,10 @@
 //! `store`: commands on Chroma directories of this machine, no daemon and no configuration.
 
 mod create;
+mod fold;
 mod info;
 mod merge;
+mod query;
 mod verify;
 
 use std::process::ExitCode;
@@ -19,6 +21,12 @@ pub(crate) enum StoreCommand {
     Verify(verify::Verify),
     /// Fold deltas into a copy of a base directory.
     Merge(merge::Merge),
+    /// Put the vectors that wait in the log into the index files.
+    Fold(fold::Fold),
+    /// Build the index files anew from all vectors; mends damaged links.
+    Rebuild(fold::Rebuild),
+    /// Find the records nearest to a record or a vector.
+    Query(query::Query),
     /// Make an empty directory with one collection.
     Create(create::Create),
 }
@@ -29,6 +37,9 @@ impl StoreCommand {
             Self::Info(command) => command.json,
             Self::Verify(command) => command.json,
             Self::Merge(command) => command.json,
+            Self::Fold(command) => command.place.json,
+            Self::Rebuild(command) => command.place.json,
+            Self::Query(command) => command.json,
             Self::Create(command) => command.json,
         }
     }
@@ -38,6 +49,9 @@ impl StoreCommand {
             Self::Info(command) => command.execute(),
             Self::Verify(command) => command.execute(),
             Self::Merge(command) => command.execute(),
+            Self::Fold(command) => command.execute(),
+            Self::Rebuild(command) => command.execute(),
+            Self::Query(command) => command.execute(),
             Self::Create(command) => command.execute(),
         }
     }

@@ -1,0 +1,138 @@
+//! `store fold DIR` and `store rebuild DIR`: index files made in place.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use chroma_store::{
+    CloseOptions, Engine, FoldOptions, FoldReport, FoldWhen, OpenOptions, Store, VerifyLevel,
+};
+use clap::{Args, ValueEnum};
+
+use crate::failure::Failure;
+use crate::output::{self, Progress, Table};
+
+/// What both commands have.
+#[derive(Debug, Args)]
+pub(super) struct Place {
+    /// The Chroma directory (the one with chroma.sqlite3). It is changed in place; when the command
+    /// is interrupted, run it again.
+    dir: PathBuf,
+    /// Only this collection (repeatable). Default: all.
+    #[arg(long, value_name = "NAME")]
+    collection: Vec<String>,
+    /// Threads; 0 for one per core. With 1 the same directory gives the same files.
+    #[arg(long, default_value_t = 0)]
+    threads: usize,
+    /// Print JSON.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Fold {
+    #[command(flatten)]
+    pub(super) place: Place,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Rebuild {
+    #[command(flatten)]
+    pub(super) place: Place,
+    /// Who finds the links.
+    #[arg(long, value_enum, default_value_t = EngineName::Native)]
+    engine: EngineName,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum EngineName {
+    /// This program.
+    Native,
+    /// The library hnsw_rs, as a second opinion; slower, on one thread.
+    HnswRs,
+}
+
+impl From<EngineName> for Engine {
+    fn from(name: EngineName) -> Self {
+        match name {
+            EngineName::Native => Self::Native,
+            EngineName::HnswRs => Self::HnswRs,
+        }
+    }
+}
+
+impl Fold {
+    pub(super) fn execute(self) -> Result<ExitCode, Failure> {
+        self.place.change(None)
+    }
+}
+
+impl Rebuild {
+    pub(super) fn execute(self) -> Result<ExitCode, Failure> {
+        self.place.change(Some(self.engine.into()))
+    }
+}
+
+impl Place {
+    fn change(self, rebuild: Option<Engine>) -> Result<ExitCode, Failure> {
+        let progress = Progress::new(3, self.json);
+        progress.step("indexing");
+        let options = OpenOptions {
+            roll_back: true,
+            ..OpenOptions::default()
+        };
+        let mut store = Store::open(&self.dir, options)?;
+        let fold = FoldOptions {
+            when: FoldWhen::Always,
+            threads: self.threads,
+            ..FoldOptions::default()
+        };
+        let names = if self.collection.is_empty() {
+            let all = store.collections().iter();
+            all.map(|collection| collection.name.clone()).collect()
+        } else {
+            self.collection.clone()
+        };
+        let mut reports = Vec::new();
+        for name in names {
+            let report = match rebuild {
+                Some(engine) => store.rebuild(&name, engine, fold)?,
+                None => store.fold(&name, fold)?,
+            };
+            reports.push((name, report));
+        }
+        progress.step("closing");
+        let closed = store.close(&CloseOptions::default())?;
+        progress.step("verifying");
+        closed.verify(VerifyLevel::Full)?;
+        drop(progress);
+        self.print(&reports)?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn print(&self, reports: &[(String, Option<FoldReport>)]) -> Result<(), Failure> {
+        if self.json {
+            let collections: Vec<_> = reports
+                .iter()
+                .map(|(name, report)| serde_json::json!({"name": name, "folded": report}))
+                .collect();
+            return output::json(&serde_json::json!({
+                "dir": self.dir, "collections": collections,
+            }));
+        }
+        let mut table = Table::new(["collection", "inserted", "unchanged", "removed", "indexed"]);
+        for (name, report) in reports {
+            let figure = |of: fn(&FoldReport) -> u64| {
+                report.map_or_else(|| "-".to_owned(), |report| of(&report).to_string())
+            };
+            table.row([
+                name.clone(),
+                figure(|report| report.inserted),
+                figure(|report| report.unchanged),
+                figure(|report| report.removed),
+                figure(|report| report.indexed),
+            ]);
+        }
+        output::line(&table.render())?;
+        output::line(&format!("indexed and verified: {}", self.dir.display()))
+    }
+}

@@ -1,0 +1,136 @@
+//! The second engine: the crate `hnsw_rs` finds the links, this crate stores them.
+//!
+//! An independent opinion on graphs, for rebuilding and for comparing. It is kept at arm's length:
+//! it sees numbers in place of vectors, never reads or writes a file of its own, its panics end
+//! here, and what it returns is checked before anything uses it.
+
+mod export;
+
+use std::panic::{self, AssertUnwindSafe};
+use std::slice;
+
+use hnsw_rs::anndists::dist::distances::Distance;
+use hnsw_rs::hnsw::Hnsw;
+
+use crate::graph::Graph;
+use crate::{StoreError, StoreResult};
+
+/// `hnsw_rs` ends the process above this many links.
+const MAX_LINKS: usize = 256;
+/// `ln(1)` is 0, so with one link levels would be evenly spread: build with two, keep one.
+const MIN_LINKS: usize = 2;
+/// The most that `hnsw_rs` has.
+const LAYERS: usize = 16;
+
+/// Finds links for all elements of `graph`, none of which has any yet.
+///
+/// On one thread: parallel insertion of `hnsw_rs` 0.3.5 deadlocks now and then, when an element of
+/// several levels holds its own list and waits for another's that waits for it.
+///
+/// # Errors
+/// `hnsw_rs` panicked, cannot have so many links, or returned a graph that is not one.
+pub(crate) fn link(graph: &mut Graph) -> StoreResult<()> {
+    if graph.len() == 0 {
+        return Ok(());
+    }
+    let links = contained(|| build(graph))
+        .and_then(|built| built)
+        .map_err(|detail| StoreError::Engine { detail })?;
+    graph.link_as(links.lists, links.entry_point);
+    Ok(())
+}
+
+/// Who links to whom.
+struct Links {
+    /// Per element, per level, its neighbours.
+    lists: Vec<Vec<Vec<u32>>>,
+    /// An element of the highest level.
+    entry_point: u32,
+}
+
+fn build(graph: &Graph) -> Result<Links, String> {
+    let wanted = graph.params().max_links;
+    if wanted > MAX_LINKS {
+        return Err(format!(
+            "{wanted} links per element, hnsw_rs has at most {MAX_LINKS}"
+        ));
+    }
+    let elements = graph.len() as usize;
+    let max_links = wanted.max(MIN_LINKS);
+    let width = graph.params().ef_construction.max(max_links);
+    let hnsw = Hnsw::new(max_links, elements, LAYERS, width, Numbered(graph));
+    // Caught here as well, so that the graph is never dropped while a panic unwinds: its own drop
+    // can panic too.
+    contained(|| {
+        for element in shuffled(graph.len()) {
+            hnsw.insert((slice::from_ref(&element), element as usize));
+        }
+    })?;
+    export::export(&hnsw, elements, graph.params())
+}
+
+fn contained<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    panic::catch_unwind(AssertUnwindSafe(work)).map_err(|payload| {
+        let text = payload
+            .downcast_ref::<&str>()
+            .copied()
+            .or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+        format!("hnsw_rs panicked: {}", text.unwrap_or("no message"))
+    })
+}
+
+/// Looks vectors up by number: what `hnsw_rs` is given it copies.
+struct Numbered<'g>(&'g Graph);
+
+impl Distance<u32> for Numbered<'_> {
+    fn eval(&self, left: &[u32], right: &[u32]) -> f32 {
+        not_negative(self.0.distance(left[0], right[0]))
+    }
+}
+
+/// Maps the numbers from -∞ to ∞ to those from 0, keeping their order but for the last bit.
+/// `hnsw_rs` wants no negative distances, such as inner products give, and only compares them.
+/// Adding a bound would round away the differences of small ones.
+fn not_negative(distance: f32) -> f32 {
+    const LOWEST: u32 = !f32::NEG_INFINITY.to_bits();
+    if distance.is_nan() {
+        return f32::INFINITY;
+    }
+    let bits = distance.to_bits();
+    let ordered = if distance.is_sign_negative() {
+        !bits
+    } else {
+        bits | 1 << 31
+    };
+    f32::from_bits((ordered - LOWEST) >> 1)
+}
+
+/// Of rows that are sorted by cluster `hnsw_rs` makes a graph in which searches miss clusters.
+fn shuffled(elements: u32) -> Vec<u32> {
+    let mut order: Vec<u32> = (0..elements).collect();
+    fastrand::Rng::with_seed(0).shuffle(&mut order);
+    order
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn distances_keep_their_order(left: f32, right: f32) {
+            prop_assume!(left.is_finite() && right.is_finite());
+            let (small, large) = if left <= right { (left, right) } else { (right, left) };
+            prop_assert!(not_negative(small) <= not_negative(large));
+            prop_assert!(not_negative(small) >= 0.0);
+        }
+    }
+
+    #[test]
+    fn a_panic_becomes_an_error() {
+        let error = contained(|| -> () { panic!("distance of {}", 7) }).unwrap_err();
+        assert_eq!(error, "hnsw_rs panicked: distance of 7");
+    }
+}

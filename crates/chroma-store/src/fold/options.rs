@@ -1,0 +1,76 @@
+//! What a fold is asked for and what it reports.
+
+use serde::{Deserialize, Serialize};
+
+/// When vectors that wait in the log go into the index files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FoldWhen {
+    /// When as many rows wait as the collection's sync threshold says, as Chroma does.
+    #[default]
+    Due,
+    /// Whenever one waits.
+    Always,
+    /// Never: they stay in the log, and readers index them at every start.
+    Never,
+}
+
+/// Which code builds a graph anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Engine {
+    /// This crate's own, which also inserts into graphs that are there.
+    #[default]
+    Native,
+    /// The crate `hnsw_rs`, as a second opinion.
+    HnswRs,
+}
+
+/// How index files are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FoldOptions {
+    /// When.
+    pub when: FoldWhen,
+    /// Threads; 0 for one per core. With 1 the same input gives the same files.
+    pub threads: usize,
+    /// A graph with a larger share of delete-marked elements is built anew, in percent. Chroma's
+    /// own searches change their ways above 20.
+    pub rebuild_above_deleted_percent: u8,
+    /// What random levels are drawn from.
+    pub seed: u64,
+}
+
+impl Default for FoldOptions {
+    fn default() -> Self {
+        Self {
+            when: FoldWhen::Due,
+            threads: 0,
+            rebuild_above_deleted_percent: 20,
+            seed: 0x5EED,
+        }
+    }
+}
+
+impl FoldOptions {
+    pub(crate) fn thread_count(&self) -> usize {
+        match self.threads {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            some => some,
+        }
+    }
+}
+
+/// What became of the index files of a collection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct FoldReport {
+    /// Vectors that were inserted.
+    pub inserted: u64,
+    /// Vectors that were there already, bit by bit, and were left alone.
+    pub unchanged: u64,
+    /// Elements that were delete-marked, or left out of a graph built anew.
+    pub removed: u64,
+    /// Whether the graph was built anew, and by whom.
+    pub rebuilt: Option<Engine>,
+    /// Ids in the index now.
+    pub indexed: u64,
+}

@@ -1,0 +1,76 @@
+//! Puts new index files in the place of the old ones.
+
+use std::path::Path;
+
+use rusqlite::{Connection, params};
+use uuid::Uuid;
+
+use crate::collection::write_progress;
+use crate::index::{self, MemoryIndex};
+use crate::{Collection, SchemaLevel, StoreError, StoreResult};
+
+/// Writes `index` into a new folder and lets the database name it, in the caller's transaction.
+/// `seq` is the last log row that the index contains.
+pub(super) fn publish(
+    connection: &Connection,
+    path: &Path,
+    dir: &Path,
+    (collection, level): (&Collection, SchemaLevel),
+    index: &MemoryIndex,
+    seq: u64,
+) -> StoreResult<()> {
+    let old = collection.vector_segment;
+    // The same fold of the same directory gets the same name: what a crash left is replaced.
+    let new = Uuid::new_v5(&old, &seq.to_be_bytes());
+    remove_unnamed_folders(connection, path, dir)?;
+    // No ids, no files: chromadb takes an empty index for one that was never written.
+    if !index.elements.is_empty() {
+        index::write(&dir.join(new.to_string()), index, level, seq)?;
+        fs_err::File::open(dir)?.sync_all()?;
+    }
+    rename_segment(connection, old, new)
+        .map_err(StoreError::sqlite(path, "name the new index files"))?;
+    write_progress(connection, level, &new.to_string(), seq)
+        .map_err(StoreError::sqlite(path, "write max_seq_id"))
+}
+
+fn rename_segment(connection: &Connection, old: Uuid, new: Uuid) -> rusqlite::Result<()> {
+    let names = params![new.to_string(), old.to_string()];
+    connection.execute("UPDATE segments SET id = ?1 WHERE id = ?2", names)?;
+    connection.execute(
+        "UPDATE segment_metadata SET segment_id = ?1 WHERE segment_id = ?2",
+        names,
+    )?;
+    connection.execute(
+        "DELETE FROM max_seq_id WHERE segment_id = ?1",
+        [old.to_string()],
+    )?;
+    Ok(())
+}
+
+/// Removes folders with index files that no segment names: those that a fold has replaced, that a
+/// crash left behind, or of deleted collections. Chroma never looks at them again.
+pub(crate) fn remove_unnamed_folders(
+    connection: &Connection,
+    path: &Path,
+    dir: &Path,
+) -> StoreResult<()> {
+    for entry in fs_err::read_dir(dir)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let Some(id) = name.to_str().and_then(|name| Uuid::try_parse(name).ok()) else {
+            continue;
+        };
+        if !entry.file_type()?.is_dir() || !index::holds_only_index_files(&entry.path())? {
+            continue;
+        }
+        let named: bool = connection
+            .prepare_cached("SELECT count(*) > 0 FROM segments WHERE id = ?1")
+            .and_then(|mut statement| statement.query_row([id.to_string()], |row| row.get(0)))
+            .map_err(StoreError::sqlite(path, "look for a segment"))?;
+        if !named {
+            fs_err::remove_dir_all(entry.path())?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,78 @@
+//! How far apart two elements are.
+
+mod code_dot;
+mod codes;
+mod kernels;
+
+use super::vectors::Vectors;
+use crate::Space;
+
+pub(crate) use codes::Codes;
+pub(crate) use kernels::Kernels;
+
+/// Distances from one fixed point to the elements of a graph.
+pub(super) trait Origin: Copy {
+    fn to(&self, element: u32) -> f32;
+
+    /// Says that `element` is wanted soon.
+    fn prefetch(&self, element: u32);
+}
+
+/// Distances between the elements of a graph.
+pub(super) trait Between: Sync {
+    type Origin<'m>: Origin
+    where
+        Self: 'm;
+
+    fn origin(&self, element: u32) -> Self::Origin<'_>;
+}
+
+/// Distances of the vectors themselves.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Exact<'v> {
+    pub(super) kernels: Kernels,
+    pub(super) space: Space,
+    pub(super) vectors: &'v Vectors,
+}
+
+/// A padded row, and what it is compared with.
+#[derive(Clone, Copy)]
+pub(super) struct ExactOrigin<'v> {
+    exact: Exact<'v>,
+    row: &'v [f32],
+}
+
+impl<'v> Exact<'v> {
+    /// Distances from a row that is padded as the graph's are.
+    pub(super) fn at(self, row: &'v [f32]) -> ExactOrigin<'v> {
+        ExactOrigin { exact: self, row }
+    }
+}
+
+impl Between for Exact<'_> {
+    type Origin<'m>
+        = ExactOrigin<'m>
+    where
+        Self: 'm;
+
+    #[inline]
+    fn origin(&self, element: u32) -> ExactOrigin<'_> {
+        self.at(self.vectors.row(element))
+    }
+}
+
+impl Origin for ExactOrigin<'_> {
+    #[inline]
+    fn to(&self, element: u32) -> f32 {
+        let other = self.exact.vectors.row(element);
+        match self.exact.space {
+            Space::L2 => self.exact.kernels.squared(self.row, other),
+            Space::Ip | Space::Cosine => 1.0 - self.exact.kernels.dot(self.row, other),
+        }
+    }
+
+    #[inline]
+    fn prefetch(&self, element: u32) {
+        self.exact.kernels.prefetch(self.exact.vectors.row(element));
+    }
+}

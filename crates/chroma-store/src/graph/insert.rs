@@ -1,0 +1,134 @@
+//! Linking new elements, on one thread or on many.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use super::distance::{Between, Origin};
+use super::links::Links;
+use super::search::{Candidate, Scratch, descend, nearest};
+use super::select::select;
+
+/// Where searches enter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) element: u32,
+    /// Its level, the highest of the graph.
+    pub(crate) level: usize,
+}
+
+/// Links new elements into a graph.
+pub(super) struct Inserter<'g, B> {
+    pub(super) links: &'g Links,
+    pub(super) between: &'g B,
+    /// Delete-marked elements route, but nothing links to them anew.
+    pub(super) deleted: &'g [bool],
+    pub(super) ef_construction: usize,
+    /// Most links that a new element gets at a level.
+    pub(super) max_new: usize,
+    pub(super) entry: Mutex<Option<Entry>>,
+}
+
+impl<B: Between> Inserter<'_, B> {
+    /// Links the elements `first..end` with `threads` threads. With one the result depends on
+    /// nothing but the input.
+    pub(super) fn link(self, first: u32, end: u32, threads: usize) -> Option<Entry> {
+        let next = AtomicU32::new(first);
+        let work = || {
+            let mut scratch = Scratch::new(self.links.len());
+            loop {
+                let element = next.fetch_add(1, Ordering::Relaxed);
+                if element >= end {
+                    return;
+                }
+                self.insert(element, &mut scratch);
+            }
+        };
+        let count = (end - first) as usize;
+        std::thread::scope(|scope| {
+            for _ in 1..threads.clamp(1, count.max(1)) {
+                scope.spawn(work);
+            }
+            work();
+        });
+        self.entry
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn insert(&self, element: u32, scratch: &mut Scratch) {
+        let level = self.links.level_of(element);
+        let mut entry = self.entry.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(start) = *entry else {
+            *entry = Some(Entry { element, level });
+            return;
+        };
+        if level > start.level {
+            // The lock is kept: no other element may become the highest meanwhile.
+            self.connect(element, level, start, scratch);
+            *entry = Some(Entry { element, level });
+        } else {
+            drop(entry);
+            self.connect(element, level, start, scratch);
+        }
+    }
+
+    fn connect(&self, element: u32, level: usize, entry: Entry, scratch: &mut Scratch) {
+        let from = self.between.origin(element);
+        let mut start = Candidate::new(from.to(entry.element), entry.element);
+        for upper in (level + 1..=entry.level).rev() {
+            start = descend(self.links, from, start, upper);
+        }
+        let wanted = |other: u32| other != element && !self.deleted[other as usize];
+        let mut starts = vec![start];
+        let top = level.min(entry.level);
+        let mut chosen = Vec::with_capacity(top + 1);
+        for at in (0..=top).rev() {
+            let found = nearest(
+                self.links,
+                from,
+                &starts,
+                at,
+                self.ef_construction,
+                wanted,
+                scratch,
+            );
+            // Where all are marked, a marked one has to do: who links to nothing is never found.
+            if !found.is_empty() {
+                starts = found;
+            }
+            chosen.push((at, select(self.between, &starts, self.max_new)));
+        }
+        // All own lists first: whoever finds the element at some level can go down from there.
+        for (at, neighbours) in &chosen {
+            let neighbours: Vec<u32> = neighbours.iter().map(|found| found.element()).collect();
+            self.links.set(element, *at, &neighbours);
+        }
+        for (at, neighbours) in chosen.iter().rev() {
+            for neighbour in neighbours {
+                self.link_back(neighbour.element(), element, neighbour.distance(), *at);
+            }
+        }
+    }
+
+    /// Adds `element` to the list of `owner`, choosing anew if that is full.
+    fn link_back(&self, owner: u32, element: u32, distance: f32, level: usize) {
+        let _lock = self.links.lock(owner);
+        if self.links.append(owner, level, element) {
+            return;
+        }
+        let from = self.between.origin(owner);
+        let mut candidates: Vec<Candidate> = self
+            .links
+            .of(owner, level)
+            .filter(|other| *other != element)
+            .map(|other| Candidate::new(from.to(other), other))
+            .collect();
+        candidates.push(Candidate::new(distance, element));
+        candidates.sort_unstable();
+        let kept: Vec<u32> = select(self.between, &candidates, self.links.max_at(level))
+            .iter()
+            .map(|kept| kept.element())
+            .collect();
+        self.links.set(owner, level, &kept);
+    }
+}

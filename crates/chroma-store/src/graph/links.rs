@@ -1,0 +1,122 @@
+//! Who links to whom. Lists are read and written by many threads at once: an entry is always an
+//! element, a list may be a mixture of its old and its new content for a moment, and only the
+//! holder of an element's lock writes to its lists.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Locks are shared between elements; nobody holds two.
+const LOCKS: usize = 4096;
+
+/// The lists of all elements.
+#[derive(Debug)]
+pub(crate) struct Links {
+    max: usize,
+    max_0: usize,
+    /// `1 + max_0` per element: count, neighbours.
+    level_0: Vec<AtomicU32>,
+    /// Per element `1 + max` for each level above 0.
+    upper: Vec<Box<[AtomicU32]>>,
+    locks: Box<[Mutex<()>]>,
+}
+
+impl Links {
+    pub(crate) fn new(max: usize, max_0: usize) -> Self {
+        Self {
+            max,
+            max_0,
+            level_0: Vec::new(),
+            upper: Vec::new(),
+            locks: (0..LOCKS).map(|_| Mutex::new(())).collect(),
+        }
+    }
+
+    pub(crate) fn reserve(&mut self, elements: usize) {
+        self.level_0.reserve_exact(elements * (1 + self.max_0));
+        self.upper.reserve_exact(elements);
+    }
+
+    /// Appends an element of the given level, with empty lists.
+    pub(crate) fn push(&mut self, level: usize) {
+        let zeros = |count| (0..count).map(|_| AtomicU32::new(0));
+        self.level_0.extend(zeros(1 + self.max_0));
+        self.upper.push(zeros(level * (1 + self.max)).collect());
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.upper.len()
+    }
+
+    /// Most links of a list at `level`.
+    pub(crate) fn max_at(&self, level: usize) -> usize {
+        if level == 0 { self.max_0 } else { self.max }
+    }
+
+    /// The highest level of an element.
+    pub(crate) fn level_of(&self, element: u32) -> usize {
+        self.upper[element as usize].len() / (1 + self.max)
+    }
+
+    /// The neighbours of `element` at `level`; none where the element does not reach it.
+    #[inline]
+    pub(crate) fn of(&self, element: u32, level: usize) -> impl Iterator<Item = u32> + '_ {
+        let list = self.list(element, level);
+        let count = list
+            .first()
+            .map_or(0, |count| count.load(Ordering::Acquire));
+        // Acquire: whoever finds an element here also sees its own lists.
+        list.iter()
+            .skip(1)
+            .take(count as usize)
+            .map(|link| link.load(Ordering::Acquire))
+    }
+
+    /// Writes a list; what does not fit is left out.
+    pub(crate) fn set(&self, element: u32, level: usize, neighbours: &[u32]) {
+        let list = self.list(element, level);
+        let Some((count, slots)) = list.split_first() else {
+            return;
+        };
+        let kept = neighbours.len().min(slots.len());
+        for (slot, neighbour) in slots.iter().zip(neighbours) {
+            slot.store(*neighbour, Ordering::Release);
+        }
+        count.store(u32::try_from(kept).unwrap_or(0), Ordering::Release);
+    }
+
+    /// Appends to a list; `false` if it is full.
+    pub(crate) fn append(&self, element: u32, level: usize, neighbour: u32) -> bool {
+        let list = self.list(element, level);
+        let Some((count, slots)) = list.split_first() else {
+            return true;
+        };
+        let used = count.load(Ordering::Acquire);
+        let Some(slot) = slots.get(used as usize) else {
+            return false;
+        };
+        slot.store(neighbour, Ordering::Release);
+        count.store(used + 1, Ordering::Release);
+        true
+    }
+
+    /// The right to write to an element's lists.
+    pub(crate) fn lock(&self, element: u32) -> MutexGuard<'_, ()> {
+        // There is nothing in the lock that a panic could have left half done.
+        self.locks[element as usize % LOCKS]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    #[inline]
+    fn list(&self, element: u32, level: usize) -> &[AtomicU32] {
+        let element = element as usize;
+        if level == 0 {
+            let first = element * (1 + self.max_0);
+            return &self.level_0[first..first + 1 + self.max_0];
+        }
+        let first = (level - 1) * (1 + self.max);
+        self.upper[element]
+            .get(first..first + 1 + self.max)
+            .unwrap_or(&[])
+    }
+}

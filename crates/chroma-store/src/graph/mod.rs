@@ -1,0 +1,329 @@
+//! A navigable small-world graph in memory: search, insertion, deletion marks.
+//!
+//! The algorithm is hnswlib's (Malkov and Yashunin), so that chromadb's own later insertions find
+//! the shape that they expect. Vectors, links and marks are kept apart; only `index` knows the
+//! files. Nothing here reads a clock, a file or random numbers of its own.
+
+mod distance;
+mod health;
+mod insert;
+mod links;
+mod reattach;
+mod search;
+mod select;
+#[cfg(test)]
+mod tests;
+mod vectors;
+
+use std::sync::Mutex;
+
+use crate::Space;
+
+use distance::{Between, Codes, Exact};
+use insert::{Entry, Inserter};
+use links::Links;
+use search::Candidate;
+use vectors::Vectors;
+
+pub(crate) use distance::Kernels;
+pub use health::{Degree, GraphHealth, SampledRecall};
+pub use search::Scratch;
+
+/// hnswlib draws levels without a bound; that of a graph of 2^32 elements is far below this.
+const MAX_LEVEL: usize = 32;
+
+/// What a graph is built with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Params {
+    /// Elements per vector.
+    pub dimension: usize,
+    /// Distance space.
+    pub space: Space,
+    /// Most links per element above level 0, and most that a new element gets.
+    pub max_links: usize,
+    /// Most links per element at level 0.
+    pub max_links_0: usize,
+    /// Candidates kept while an element is inserted.
+    pub ef_construction: usize,
+}
+
+/// A graph of vectors. Elements are numbered from 0, in the order in which they were added.
+#[derive(Debug)]
+pub struct Graph {
+    params: Params,
+    kernels: Kernels,
+    vectors: Vectors,
+    /// Norms of the original vectors; 1 where the space does not normalise.
+    norms: Vec<f32>,
+    labels: Vec<u32>,
+    deleted: Vec<bool>,
+    links: Links,
+    entry: Option<Entry>,
+    /// Elements from here on were added and are not linked yet.
+    linked: u32,
+}
+
+/// An element that a search found.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Found {
+    /// Its number.
+    pub element: u32,
+    /// Its distance from the query.
+    pub distance: f32,
+}
+
+impl Graph {
+    /// An empty graph.
+    pub fn new(params: Params) -> Self {
+        Self {
+            params,
+            kernels: Kernels::detect(),
+            vectors: Vectors::new(params.dimension),
+            norms: Vec::new(),
+            labels: Vec::new(),
+            deleted: Vec::new(),
+            links: Links::new(params.max_links, params.max_links_0),
+            entry: None,
+            linked: 0,
+        }
+    }
+
+    /// Makes room for exactly `elements` more.
+    pub fn reserve(&mut self, elements: usize) {
+        self.vectors.reserve(elements);
+        self.norms.reserve_exact(elements);
+        self.labels.reserve_exact(elements);
+        self.deleted.reserve_exact(elements);
+        self.links.reserve(elements);
+    }
+
+    /// The instruction set that distances are computed with on this machine.
+    pub fn instruction_set(&self) -> &'static str {
+        self.kernels.name()
+    }
+
+    pub(crate) fn params(&self) -> &Params {
+        &self.params
+    }
+
+    /// Elements, delete-marked ones included.
+    pub(crate) fn len(&self) -> u32 {
+        u32::try_from(self.labels.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Elements that are not delete-marked.
+    pub fn live(&self) -> impl Iterator<Item = u32> + '_ {
+        (0..self.len()).filter(|element| !self.is_deleted(*element))
+    }
+
+    pub(crate) fn label(&self, element: u32) -> u32 {
+        self.labels[element as usize]
+    }
+
+    pub(crate) fn is_deleted(&self, element: u32) -> bool {
+        self.deleted[element as usize]
+    }
+
+    /// Marks an element: it routes searches still, but is not found any more.
+    pub fn mark_deleted(&mut self, element: u32) {
+        self.deleted[element as usize] = true;
+    }
+
+    /// The stored vector of an element: normalised under cosine.
+    pub fn vector(&self, element: u32) -> &[f32] {
+        self.vectors.get(element)
+    }
+
+    /// The norm of an element's original vector.
+    pub(crate) fn norm(&self, element: u32) -> f32 {
+        self.norms[element as usize]
+    }
+
+    /// Adds an element that is not linked yet, its vector to be filled in by the caller as it is
+    /// to be stored.
+    pub fn add(&mut self, label: u32, norm: f32) -> (u32, &mut [f32]) {
+        let element = self.len();
+        self.labels.push(label);
+        self.norms.push(norm);
+        self.deleted.push(false);
+        (element, self.vectors.push_zeros())
+    }
+
+    /// Links everything that was added, on `threads` threads; `random` draws the levels.
+    pub fn link(&mut self, random: &mut fastrand::Rng, threads: usize) {
+        let (first, end) = (self.linked, self.len());
+        let scale = match self.params.max_links {
+            0 | 1 => 0.0,
+            more => 1.0 / (more as f64).ln(),
+        };
+        self.links.reserve((end - first) as usize);
+        for _ in first..end {
+            self.links.push(draw_level(random, scale));
+        }
+        let new = (end - first) as usize;
+        let Params {
+            space, dimension, ..
+        } = self.params;
+        self.entry = if Codes::suit(space, dimension, new, end as usize) {
+            let codes = Codes::of(&self.vectors, self.kernels);
+            self.inserter(&codes).link(first, end, threads)
+        } else {
+            self.inserter(&self.exact()).link(first, end, threads)
+        };
+        self.linked = end;
+        self.reattach();
+    }
+
+    /// Which elements searches can get to.
+    pub(crate) fn reached(&self) -> Vec<bool> {
+        reattach::reached_from(&self.links, self.entry_point())
+    }
+
+    fn reattach(&self) {
+        reattach::reattach(&self.links, &mut self.reached(), self.live());
+    }
+
+    fn inserter<'g, B: Between>(&'g self, between: &'g B) -> Inserter<'g, B> {
+        Inserter {
+            links: &self.links,
+            between,
+            deleted: &self.deleted,
+            ef_construction: self.params.ef_construction.max(self.params.max_links),
+            max_new: self.params.max_links,
+            entry: Mutex::new(self.entry),
+        }
+    }
+
+    fn exact(&self) -> Exact<'_> {
+        Exact {
+            kernels: self.kernels,
+            space: self.params.space,
+            vectors: &self.vectors,
+        }
+    }
+
+    /// The `k` nearest elements that are neither delete-marked nor refused by `wanted`, nearest
+    /// first. `query` is as vectors are stored; `ef` candidates are kept.
+    pub fn search(
+        &self,
+        query: &[f32],
+        k: usize,
+        ef: usize,
+        wanted: impl Fn(u32) -> bool,
+        scratch: &mut Scratch,
+    ) -> Vec<Found> {
+        let Some(entry) = self.entry else {
+            return Vec::new();
+        };
+        let query = self.vectors.padded_copy(query);
+        let from = self.exact().at(query.row(0));
+        let mut start = Candidate::new(distance::Origin::to(&from, entry.element), entry.element);
+        for level in (1..=entry.level).rev() {
+            start = search::descend(&self.links, from, start, level);
+        }
+        let wanted = |element: u32| !self.deleted[element as usize] && wanted(element);
+        let mut found = search::nearest(&self.links, from, &[start], 0, ef.max(k), wanted, scratch);
+        found.truncate(k);
+        found
+            .into_iter()
+            .map(|candidate| Found {
+                element: candidate.element(),
+                distance: candidate.distance(),
+            })
+            .collect()
+    }
+
+    /// The distance between two elements.
+    pub(crate) fn distance(&self, left: u32, right: u32) -> f32 {
+        distance::Origin::to(&self.exact().origin(left), right)
+    }
+
+    /// Distances from an element to `others`.
+    fn distances(&self, element: u32, others: &[u32]) -> Vec<f32> {
+        let exact = self.exact();
+        let from = exact.origin(element);
+        others
+            .iter()
+            .map(|other| distance::Origin::to(&from, *other))
+            .collect()
+    }
+
+    pub(crate) fn level_of(&self, element: u32) -> usize {
+        self.links.level_of(element)
+    }
+
+    pub(crate) fn links_of(&self, element: u32, level: usize) -> impl Iterator<Item = u32> + '_ {
+        self.links.of(element, level)
+    }
+
+    pub(crate) fn entry_point(&self) -> Option<u32> {
+        self.entry.map(|entry| entry.element)
+    }
+
+    /// The highest level of any element.
+    pub(crate) fn top_level(&self) -> Option<usize> {
+        self.entry.map(|entry| entry.level)
+    }
+
+    /// Links everything that was added as somebody else found: per element its neighbours by
+    /// level. The caller answers for every neighbour being an element of its level.
+    pub(crate) fn link_as(&mut self, lists: Vec<Vec<Vec<u32>>>, entry: u32) {
+        self.links.reserve(lists.len());
+        for (element, lists) in (self.linked..).zip(lists) {
+            self.links.push(lists.len().saturating_sub(1));
+            for (level, neighbours) in lists.iter().enumerate() {
+                self.links.set(element, level, neighbours);
+            }
+        }
+        self.linked = self.len();
+        self.enter_at(entry);
+        self.reattach();
+    }
+
+    /// Adds an element that is linked already, its vector and lists to be filled in by the caller.
+    pub(crate) fn adopt(
+        &mut self,
+        label: u32,
+        norm: f32,
+        deleted: bool,
+        level: usize,
+    ) -> &mut [f32] {
+        self.links.push(level);
+        self.linked += 1;
+        self.deleted.push(deleted);
+        self.labels.push(label);
+        self.norms.push(norm);
+        self.vectors.push_zeros()
+    }
+
+    /// Writes a list of an adopted element. The caller has checked the neighbours.
+    pub(crate) fn set_links(&mut self, element: u32, level: usize, neighbours: &[u32]) {
+        self.links.set(element, level, neighbours);
+    }
+
+    /// Lets searches enter at an element of the highest level.
+    pub(crate) fn enter_at(&mut self, element: u32) {
+        self.entry = Some(Entry {
+            element,
+            level: self.links.level_of(element),
+        });
+    }
+
+    /// Memory for searches in this graph.
+    pub fn scratch(&self) -> Scratch {
+        Scratch::new(self.labels.len())
+    }
+}
+
+/// An exponentially distributed level, as hnswlib draws it.
+fn draw_level(random: &mut fastrand::Rng, scale: f64) -> usize {
+    let uniform = 1.0 - random.f64();
+    let level = (-uniform.ln() * scale).floor();
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a small number that is not negative"
+    )]
+    let level = level as usize;
+    level.min(MAX_LEVEL)
+}

@@ -1,0 +1,29 @@
+//! Choosing neighbours: of the near ones, those that are not nearer to one already chosen.
+
+use super::distance::{Between, Origin};
+use super::search::Candidate;
+
+/// At most `most` of `candidates` (nearest first), chosen as hnswlib does: so that links lead in
+/// different directions.
+pub(super) fn select<B: Between>(
+    between: &B,
+    candidates: &[Candidate],
+    most: usize,
+) -> Vec<Candidate> {
+    if candidates.len() < most {
+        return candidates.to_vec();
+    }
+    let mut chosen: Vec<(Candidate, B::Origin<'_>)> = Vec::with_capacity(most);
+    for candidate in candidates {
+        if chosen.len() >= most {
+            break;
+        }
+        let apart = chosen
+            .iter()
+            .all(|(_, from)| from.to(candidate.element()) >= candidate.distance());
+        if apart {
+            chosen.push((*candidate, between.origin(candidate.element())));
+        }
+    }
+    chosen.into_iter().map(|(candidate, _)| candidate).collect()
+}

@@ -1,0 +1,69 @@
+//! Vectors in one block of memory: rows padded with zeros to whole cache lines, on their
+//! boundaries.
+
+use bytemuck::{Pod, Zeroable};
+
+/// Elements per cache line; every row is a multiple of it.
+pub(crate) const LANES: usize = 16;
+
+#[derive(Debug, Clone, Copy, Pod, Zeroable)]
+#[repr(C, align(64))]
+struct Line([f32; LANES]);
+
+/// Rows of one dimension.
+#[derive(Debug)]
+pub(crate) struct Vectors {
+    dimension: usize,
+    lines_per_row: usize,
+    lines: Vec<Line>,
+}
+
+impl Vectors {
+    pub(crate) fn new(dimension: usize) -> Self {
+        Self {
+            dimension,
+            lines_per_row: dimension.div_ceil(LANES),
+            lines: Vec::new(),
+        }
+    }
+
+    /// Makes room for exactly `rows` more rows: growing by doubling would double the memory.
+    pub(crate) fn reserve(&mut self, rows: usize) {
+        self.lines.reserve_exact(rows * self.lines_per_row);
+    }
+
+    pub(crate) fn dimension(&self) -> usize {
+        self.dimension
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.lines.len() / self.lines_per_row.max(1)
+    }
+
+    /// Row `at`, padding included.
+    #[inline]
+    pub(crate) fn row(&self, at: u32) -> &[f32] {
+        let first = at as usize * self.lines_per_row;
+        bytemuck::cast_slice(&self.lines[first..first + self.lines_per_row])
+    }
+
+    /// Row `at` as it was given.
+    pub(crate) fn get(&self, at: u32) -> &[f32] {
+        &self.row(at)[..self.dimension]
+    }
+
+    /// Appends a row of zeros.
+    pub(crate) fn push_zeros(&mut self) -> &mut [f32] {
+        let first = self.lines.len();
+        self.lines
+            .resize(first + self.lines_per_row, Line::zeroed());
+        &mut bytemuck::cast_slice_mut(&mut self.lines[first..])[..self.dimension]
+    }
+
+    /// `vector` padded as the rows are, on a cache line's boundary.
+    pub(crate) fn padded_copy(&self, vector: &[f32]) -> Self {
+        let mut one = Self::new(self.dimension);
+        one.push_zeros().copy_from_slice(vector);
+        one
+    }
+}

@@ -1,0 +1,191 @@
+//! Reads index files into memory.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use super::header::Header;
+use super::id_maps::IdMaps;
+use super::level0::{self, LinkCheck};
+use super::links::UpperLists;
+use super::{HEADER, ID_MAPS, LENGTH, LEVEL0, LINKS, MemoryIndex, bad, open_file, segment_dir};
+use crate::graph::{Graph, Params};
+use crate::{Collection, Space, StoreResult};
+
+/// The index files of a collection, opened, with what is read first.
+#[derive(Debug)]
+pub(crate) struct IndexFiles {
+    path: PathBuf,
+    space: Space,
+    header: Header,
+    ids: IdMaps,
+}
+
+impl IndexFiles {
+    /// Opens the files. `None` when nothing is indexed yet.
+    pub(crate) fn open(dir: &Path, collection: &Collection) -> StoreResult<Option<Self>> {
+        let path = segment_dir(dir, collection);
+        let Some(ids) = IdMaps::read(&path.join(ID_MAPS))? else {
+            return Ok(None);
+        };
+        let header = Header::read(&path.join(HEADER))?;
+        header.check_dimension(&path.join(HEADER), collection)?;
+        level0::check_size(&open_file(&path.join(LEVEL0))?, &path.join(LEVEL0), &header)?;
+        Ok(Some(Self {
+            path,
+            space: collection.config.space,
+            header,
+            ids,
+        }))
+    }
+
+    /// Whether `id` is indexed.
+    pub(crate) fn contains(&self, id: &str) -> bool {
+        self.ids.label(id).is_some()
+    }
+
+    /// How many ids are indexed.
+    pub(crate) fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// Elements of the graph, marked ones included.
+    pub(crate) fn elements(&self) -> usize {
+        self.header.elements as usize
+    }
+
+    /// Labels given out so far.
+    pub(crate) fn labels_given(&self) -> u64 {
+        self.ids.total_elements_added
+    }
+
+    /// `max_seq_id` of the id maps, which chromadb up to 0.5.5 kept its progress in.
+    pub(crate) fn legacy_seq(&self) -> Option<u64> {
+        self.ids.max_seq_id
+    }
+
+    /// Loads everything, with room for `more` elements. Every byte is checked.
+    pub(crate) fn load(self, more: usize) -> StoreResult<MemoryIndex> {
+        let (path, header) = (&self.path, &self.header);
+        if let Some(finding) = self.ids.check() {
+            return Err(bad(&path.join(ID_MAPS), finding));
+        }
+        let upper = UpperLists::read(&path.join(LINKS), header)?;
+        let norms = self.norms()?;
+        let mut graph = Graph::new(Params {
+            dimension: header.dimension as usize,
+            space: self.space,
+            max_links: header.max_links,
+            max_links_0: header.max_links_0,
+            ef_construction: header.ef_construction,
+        });
+        graph.reserve(header.elements as usize + more);
+        let mut by_label = HashMap::with_capacity(header.elements as usize);
+        let mut highest = 0;
+        let mut list = Vec::new();
+        self.for_each(LinkCheck::Strict, |record| {
+            let element = record.position;
+            let label = u32::try_from(record.label).unwrap_or(u32::MAX);
+            let norm = norms.as_ref().map_or(1.0, |norms| norms[element as usize]);
+            let level = upper.level_of(element);
+            let row = graph.adopt(label, norm, record.deleted, level);
+            for (slot, value) in row.iter_mut().zip(record.vector()) {
+                *slot = value;
+            }
+            for level in 0..=level {
+                list.clear();
+                let mut take = |other: u32| {
+                    // Harmless to hnswlib, and of no use.
+                    if other != element && !list.contains(&other) {
+                        list.push(other);
+                    }
+                };
+                if level == 0 {
+                    record.links().for_each(&mut take);
+                } else {
+                    upper.neighbours(element, level).for_each(&mut take);
+                }
+                graph.set_links(element, level, &list);
+            }
+            highest = highest.max(record.label);
+            if !record.deleted {
+                by_label.insert(record.label, element);
+            }
+            Ok(())
+        })?;
+        if header.elements > 0 {
+            graph.enter_at(header.entry_point);
+        }
+        let live = by_label.len();
+        let labels_given = self.ids.total_elements_added.max(highest);
+        let elements: HashMap<String, u32> = self
+            .ids
+            .into_ids()
+            .filter_map(|(id, label)| by_label.remove(&label).map(|element| (id, element)))
+            .collect();
+        if elements.len() != live || !by_label.is_empty() {
+            let detail = format!(
+                "{live} graph elements are live, {} of them have an id",
+                elements.len()
+            );
+            return Err(bad(&path.join(ID_MAPS), detail));
+        }
+        Ok(MemoryIndex {
+            graph,
+            elements,
+            labels_given,
+        })
+    }
+
+    /// Hands every indexed id that is `wanted`, its norm and its vector, as they are stored, to
+    /// `visit`. Links are not looked at: for making them anew.
+    pub(crate) fn vectors(
+        mut self,
+        wanted: impl Fn(&str) -> bool,
+        mut visit: impl FnMut(String, f32, &mut dyn Iterator<Item = f32>),
+    ) -> StoreResult<()> {
+        let norms = self.norms()?;
+        let mut by_label: HashMap<u64, String> = std::mem::take(&mut self.ids)
+            .into_ids()
+            .map(|(id, label)| (label, id))
+            .collect();
+        self.for_each(LinkCheck::Skip, |record| {
+            if record.deleted {
+                return Ok(());
+            }
+            if let Some(id) = by_label.remove(&record.label)
+                && wanted(&id)
+            {
+                let norm = norms
+                    .as_ref()
+                    .map_or(1.0, |norms| norms[record.position as usize]);
+                visit(id, norm, &mut record.vector());
+            }
+            Ok(())
+        })?;
+        match by_label.into_iter().find(|(_, id)| wanted(id)) {
+            Some((label, id)) => {
+                let detail = format!("no live element has label {label}, that of `{id}`");
+                Err(bad(&self.path.join(LEVEL0), detail))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn norms(&self) -> StoreResult<Option<Vec<f32>>> {
+        match self.space {
+            Space::Cosine => {
+                level0::read_norms(&self.path.join(LENGTH), self.header.elements).map(Some)
+            }
+            Space::L2 | Space::Ip => Ok(None),
+        }
+    }
+
+    fn for_each(
+        &self,
+        check: LinkCheck,
+        visit: impl FnMut(&level0::Record<'_>) -> StoreResult<()>,
+    ) -> StoreResult<()> {
+        let path = self.path.join(LEVEL0);
+        level0::for_each(open_file(&path)?, &path, &self.header, check, visit)
+    }
+}

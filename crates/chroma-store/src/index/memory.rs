@@ -1,0 +1,109 @@
+//! An index in memory: the graph, and which of its elements are whose.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use crate::graph::{Graph, Params};
+use crate::{Collection, Space, StoreError, StoreResult};
+
+use super::header::MAX_M;
+
+/// What index files hold, or are to hold.
+#[derive(Debug)]
+pub(crate) struct MemoryIndex {
+    pub(crate) graph: Graph,
+    /// The live element of each id.
+    pub(crate) elements: HashMap<String, u32>,
+    /// Labels given out so far, those of marked elements included.
+    pub(crate) labels_given: u64,
+}
+
+impl MemoryIndex {
+    /// An empty index with the parameters that the collection asks for.
+    ///
+    /// # Errors
+    /// It asks for more links than an index may have.
+    pub(crate) fn new(collection: &Collection, dimension: u32, path: &Path) -> StoreResult<Self> {
+        let config = &collection.config;
+        let max_links = config.max_neighbors.max(1) as usize;
+        if max_links as u64 > MAX_M {
+            return Err(StoreError::BadConfiguration {
+                path: path.to_path_buf(),
+                collection: collection.name.clone(),
+                detail: format!("max_neighbors is {max_links}, at most {MAX_M} are possible"),
+            });
+        }
+        Ok(Self {
+            graph: Graph::new(Params {
+                dimension: dimension as usize,
+                space: config.space,
+                max_links,
+                max_links_0: 2 * max_links,
+                ef_construction: config.ef_construction as usize,
+            }),
+            elements: HashMap::new(),
+            labels_given: 0,
+        })
+    }
+
+    /// Adds a vector under `id` as its user gave it, in place of the one that the id has. An equal
+    /// one stays where it is: moving it costs as much as several new ones, and changes nothing.
+    pub(crate) fn put(&mut self, id: String, vector: &[f32]) -> Put {
+        let (stored, norm) = as_stored(vector, self.graph.params().space);
+        if let Some(element) = self.elements.get(&id) {
+            if self.graph.norm(*element) == norm && self.graph.vector(*element) == stored {
+                return Put::Unchanged;
+            }
+            self.graph.mark_deleted(*element);
+        }
+        self.add_stored(id, norm, stored.iter().copied());
+        Put::Added
+    }
+
+    /// Adds a vector that is normalised already where the space wants that.
+    pub(crate) fn add_stored(
+        &mut self,
+        id: String,
+        norm: f32,
+        vector: impl IntoIterator<Item = f32>,
+    ) {
+        self.labels_given += 1;
+        let label = u32::try_from(self.labels_given).unwrap_or(u32::MAX);
+        let (element, row) = self.graph.add(label, norm);
+        for (slot, value) in row.iter_mut().zip(vector) {
+            *slot = value;
+        }
+        self.elements.insert(id, element);
+    }
+
+    /// Takes an id out; its element is only marked.
+    pub(crate) fn remove(&mut self, id: &str) {
+        if let Some(element) = self.elements.remove(id) {
+            self.graph.mark_deleted(element);
+        }
+    }
+}
+
+/// What became of a vector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Put {
+    Added,
+    Unchanged,
+}
+
+/// The vector that the files hold, and the norm beside it: to the bit what hnswlib makes of it.
+pub(crate) fn as_stored(vector: &[f32], space: Space) -> (Vec<f32>, f32) {
+    if space != Space::Cosine {
+        return (vector.to_vec(), 1.0);
+    }
+    // In this order, because hnswlib adds one after the other.
+    let mut norm = vector.iter().fold(0.0, |sum, x| sum + x * x).sqrt();
+    if !norm.is_finite() {
+        let exact = vector.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>();
+        #[expect(clippy::cast_possible_truncation, reason = "the nearest that there is")]
+        let nearest = exact.sqrt() as f32;
+        norm = nearest.min(f32::MAX);
+    }
+    let scale = 1.0 / (norm + 1e-30);
+    (vector.iter().map(|x| x * scale).collect(), norm)
+}

@@ -1,0 +1,228 @@
+//! Searches a directory as a reader would: the index files, and on top of them what waits in the
+//! log.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OptionalExtension};
+use serde::Serialize;
+
+use crate::collection::{find, load_all};
+use crate::index::{IndexFiles, MemoryIndex, as_stored};
+use crate::metadata::DOCUMENT_KEY;
+use crate::queue::{Overlay, QueueReader};
+use crate::schema::detect;
+use crate::{Collection, Space, StoreError, StoreResult, connection};
+
+/// What to look for.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Like {
+    /// Neighbours of the record with this id, itself among them.
+    Id(String),
+    /// Neighbours of a vector, as a user gives it (not normalised).
+    Vector(Vec<f32>),
+}
+
+/// A record that was found.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Neighbour {
+    /// Its id.
+    pub id: String,
+    /// Its distance in the collection's space, as chromadb gives it.
+    pub distance: f32,
+    /// Its document, if it has one.
+    pub document: Option<String>,
+}
+
+/// A directory opened for searching; nothing is written to it.
+#[derive(Debug)]
+pub struct Searcher {
+    connection: Connection,
+    path: PathBuf,
+    collection: Collection,
+    index: Option<MemoryIndex>,
+    /// The id of each element; `None` for marked ones.
+    ids: Vec<Option<String>>,
+    waiting: Overlay<Vec<u8>>,
+}
+
+impl Searcher {
+    /// Loads the collection `name` of the directory `dir`.
+    ///
+    /// # Errors
+    /// It cannot be read as a Chroma directory, has no such collection, or its index is damaged.
+    pub fn open(dir: &Path, name: &str) -> StoreResult<Self> {
+        let connection = connection::open_read(dir)?;
+        let path = connection::database_path(dir);
+        let level = detect(&connection, &path)?;
+        let collections = load_all(&connection, &path, level)?;
+        let collection = find(&collections, name, dir)?.clone();
+        let files = IndexFiles::open(dir, &collection)?;
+        let seen = files.as_ref().map_or(0, |files| {
+            let seen = collection.vector_seq.or(files.legacy_seq());
+            seen.unwrap_or(0)
+        });
+        let mut waiting = Overlay::default();
+        QueueReader::new(&connection, &path, &collection).for_each_vector(
+            seen,
+            u64::MAX,
+            |_, kind, id, vector| {
+                waiting.apply(kind, id, vector, |id| {
+                    files.as_ref().is_some_and(|files| files.contains(id))
+                });
+                Ok(())
+            },
+        )?;
+        let index = files.map(|files| files.load(0)).transpose()?;
+        let mut ids = vec![None; index.as_ref().map_or(0, |index| index.graph.len() as usize)];
+        for (id, element) in index.iter().flat_map(|index| &index.elements) {
+            ids[*element as usize] = Some(id.clone());
+        }
+        Ok(Self {
+            connection,
+            path,
+            collection,
+            index,
+            ids,
+            waiting,
+        })
+    }
+
+    /// The collection that is searched.
+    pub fn collection(&self) -> &Collection {
+        &self.collection
+    }
+
+    /// The `k` records nearest to `like`, nearest first. `ef` candidates are kept; `None` for as
+    /// many as the collection says.
+    ///
+    /// # Errors
+    /// There is no such id, or the vector does not fit the collection.
+    pub fn nearest(&self, like: &Like, k: usize, ef: Option<usize>) -> StoreResult<Vec<Neighbour>> {
+        let query = self.stored_query(like)?;
+        let ef = ef.unwrap_or(self.collection.config.ef_search as usize);
+        let mut found: HashMap<&str, f32> = HashMap::new();
+        if let Some(index) = &self.index {
+            // Vectors without a record are found and then left out.
+            let enough = k + self.without_record()?;
+            let wanted = |element: u32| match &self.ids[element as usize] {
+                Some(id) => !self.waiting.changes(id),
+                None => false,
+            };
+            let mut scratch = index.graph.scratch();
+            for one in index.graph.search(&query, enough, ef, wanted, &mut scratch) {
+                if let Some(id) = &self.ids[one.element as usize] {
+                    found.insert(id, one.distance);
+                }
+            }
+        }
+        for id in self.waiting.ids() {
+            if let Some(Some(bytes)) = self.waiting.get(id) {
+                let (vector, _) = as_stored(&floats(bytes), self.collection.config.space);
+                found.insert(id, distance(&query, &vector, self.collection.config.space));
+            }
+        }
+        let mut found: Vec<(&str, f32)> = found.into_iter().collect();
+        found.sort_unstable_by(|(left_id, left), (right_id, right)| {
+            left.total_cmp(right).then(left_id.cmp(right_id))
+        });
+        let mut neighbours = Vec::with_capacity(k.min(found.len()));
+        for (id, distance) in found {
+            if neighbours.len() == k {
+                break;
+            }
+            if let Some(document) = self.document(id)? {
+                neighbours.push(Neighbour {
+                    id: id.to_owned(),
+                    distance,
+                    document,
+                });
+            }
+        }
+        Ok(neighbours)
+    }
+
+    /// The vector to search with, as the index has it.
+    fn stored_query(&self, like: &Like) -> StoreResult<Vec<f32>> {
+        let wrong = |detail: String| StoreError::Query {
+            collection: self.collection.name.clone(),
+            detail,
+        };
+        let space = self.collection.config.space;
+        match like {
+            Like::Vector(vector) => {
+                if let Some(dimension) = self.collection.dimension
+                    && vector.len() != dimension as usize
+                {
+                    return Err(wrong(format!(
+                        "the vector has {} elements, the collection's have {dimension}",
+                        vector.len()
+                    )));
+                }
+                if let Some(at) = vector.iter().position(|element| !element.is_finite()) {
+                    return Err(wrong(format!("vector element {at} is not a finite number")));
+                }
+                Ok(as_stored(vector, space).0)
+            }
+            Like::Id(id) => {
+                let waiting = match self.waiting.get(id) {
+                    Some(Some(bytes)) => Some(as_stored(&floats(bytes), space).0),
+                    Some(None) => None,
+                    None => self.index.as_ref().and_then(|index| {
+                        let element = index.elements.get(id)?;
+                        Some(index.graph.vector(*element).to_vec())
+                    }),
+                };
+                waiting.ok_or_else(|| wrong(format!("there is no record `{id}`")))
+            }
+        }
+    }
+
+    /// How many vectors belong to no record, at most.
+    fn without_record(&self) -> StoreResult<usize> {
+        let records: usize = self
+            .connection
+            .query_row(
+                "SELECT count(*) FROM embeddings WHERE segment_id = ?1",
+                [self.collection.metadata_segment.to_string()],
+                |row| row.get(0),
+            )
+            .map_err(StoreError::sqlite(&self.path, "count the records"))?;
+        let indexed = self.index.as_ref().map_or(0, |index| index.elements.len());
+        Ok((indexed + self.waiting.vectors()).saturating_sub(records))
+    }
+
+    /// The document of a record, `Some(None)` if it has none; `None` if there is no such record.
+    fn document(&self, id: &str) -> StoreResult<Option<Option<String>>> {
+        self.connection
+            .prepare_cached(
+                "SELECT m.string_value FROM embeddings e
+                 LEFT JOIN embedding_metadata m ON m.id = e.id AND m.key = ?3
+                 WHERE e.segment_id = ?1 AND e.embedding_id = ?2",
+            )
+            .and_then(|mut statement| {
+                let segment = self.collection.metadata_segment.to_string();
+                statement
+                    .query_row([segment.as_str(), id, DOCUMENT_KEY], |row| row.get(0))
+                    .optional()
+            })
+            .map_err(StoreError::sqlite(&self.path, "read a document"))
+    }
+}
+
+fn floats(bytes: &[u8]) -> Vec<f32> {
+    let (elements, _) = bytes.as_chunks::<4>();
+    elements
+        .iter()
+        .map(|element| f32::from_le_bytes(*element))
+        .collect()
+}
+
+/// For the few vectors that are in no graph.
+fn distance(left: &[f32], right: &[f32], space: Space) -> f32 {
+    let pairs = left.iter().zip(right);
+    match space {
+        Space::L2 => pairs.map(|(a, b)| (a - b) * (a - b)).sum(),
+        Space::Ip | Space::Cosine => 1.0 - pairs.map(|(a, b)| a * b).sum::<f32>(),
+    }
+}

@@ -1,0 +1,409 @@
+//! Vectors go from the log into the index files: which, when, and what is left of the log.
+
+use std::path::{Path, PathBuf};
+
+use chroma_store::{
+    CloseOptions, Engine, FoldOptions, FoldReport, FoldWhen, MergeOptions, OpenOptions, Operation,
+    OperationKind, Patch, SchemaLevel, Space, Store, VerifyLevel,
+};
+use rusqlite::Connection;
+
+use crate::directory::{Recipe, WORDS, bytes_of, record, sql};
+use crate::index_files::{self, IndexFiles};
+
+const ALWAYS: FoldOptions = FoldOptions {
+    when: FoldWhen::Always,
+    threads: 2,
+    rebuild_above_deleted_percent: 100,
+    seed: 1,
+};
+
+fn vector(id: &str, elements: &[f32]) -> Operation {
+    Operation::upsert(id, elements, Patch::new())
+}
+
+fn make(root: &Path, name: &str, space: Space, operations: Vec<Operation>) -> PathBuf {
+    let recipe = Recipe {
+        space,
+        ..Recipe::of(operations)
+    };
+    recipe.make(root, name)
+}
+
+/// Merges `operations` into `dir` in place and folds; the directory is sound afterwards.
+fn merge_and_fold(
+    dir: &Path,
+    options: FoldOptions,
+    operations: Vec<Operation>,
+) -> Option<FoldReport> {
+    let mut store = Store::open(dir, OpenOptions::default()).unwrap();
+    store.write(WORDS, operations).unwrap();
+    let report = store.fold(WORDS, options).unwrap();
+    close(store);
+    report
+}
+
+fn close(store: Store<chroma_store::Open>) {
+    let closed = store.close(&CloseOptions::default()).unwrap();
+    let report = closed.verify(VerifyLevel::Full).unwrap();
+    assert!(report.problems.is_empty(), "{:?}", report.problems);
+}
+
+fn index(dir: &Path) -> IndexFiles {
+    index_files::read(dir, WORDS).expect("there are index files")
+}
+
+fn set_threshold(dir: &Path, threshold: u32) {
+    let schema = format!(
+        r##"{{"keys":{{"#embedding":{{"float_list":{{"vector_index":{{"config":
+        {{"space":"l2","hnsw":{{"sync_threshold":{threshold},"max_neighbors":5,"ef_construction":33}}}}}}}}}}}}}}"##
+    );
+    let connection = Connection::open(dir.join("chroma.sqlite3")).unwrap();
+    connection
+        .execute("UPDATE collections SET schema_str = ?1", [schema])
+        .unwrap();
+}
+
+fn queued(dir: &Path) -> Vec<(i64, String)> {
+    let connection = Connection::open(dir.join("chroma.sqlite3")).unwrap();
+    let mut statement = connection
+        .prepare("SELECT seq_id, id FROM embeddings_queue ORDER BY seq_id")
+        .unwrap();
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)));
+    rows.unwrap().map(Result::unwrap).collect()
+}
+
+#[test]
+fn a_merge_folds_when_the_threshold_is_reached_and_not_before() {
+    let root = tempfile::tempdir().unwrap();
+    let few = (0..4).map(|n| record(&format!("a{n}"), 3, n)).collect();
+    let more = (0..3)
+        .map(|n| record(&format!("b{n}"), 3, 10 + n))
+        .collect();
+    let base = make(root.path(), "base", Space::L2, few);
+    set_threshold(&base, 7);
+    let delta = make(root.path(), "delta", Space::L2, more);
+    let mut store = Store::open(&base, OpenOptions::default()).unwrap();
+    let report = store
+        .merge::<&Path>(WORDS, &[], MergeOptions::default())
+        .unwrap();
+    assert_eq!(report.folded, None);
+    let report = store
+        .merge(WORDS, &[&delta], MergeOptions::default())
+        .unwrap();
+    assert_eq!(report.folded.unwrap().inserted, 7);
+    close(store);
+    let index = index(&base);
+    assert_eq!(index.vectors.len(), 7);
+    assert_eq!((index.max_links, index.ef_construction), (5, 33));
+    assert_eq!(queued(&base), [(7, "b2".to_owned())], "the last row stays");
+}
+
+#[test]
+fn never_means_never() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = Recipe::default().make(root.path(), "base");
+    let never = FoldOptions {
+        when: FoldWhen::Never,
+        ..ALWAYS
+    };
+    assert_eq!(merge_and_fold(&dir, never, vec![]), None);
+    assert_eq!(index_files::read(&dir, WORDS), None);
+}
+
+#[test]
+fn a_log_that_chroma_would_not_purge_is_kept() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = Recipe::default().make(root.path(), "base");
+    let connection = Connection::open(dir.join("chroma.sqlite3")).unwrap();
+    connection
+        .execute(
+            r#"UPDATE embeddings_queue_config SET config_json_str = '{"automatically_purge":false}'"#,
+            [],
+        )
+        .unwrap();
+    drop(connection);
+    merge_and_fold(&dir, ALWAYS, vec![]).unwrap();
+    assert_eq!(queued(&dir).len(), 5);
+}
+
+#[test]
+fn vectors_in_the_graph_and_in_the_log_at_once() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = make(
+        root.path(),
+        "base",
+        Space::L2,
+        vec![
+            vector("stays", &[1.0]),
+            vector("changes", &[2.0]),
+            vector("goes", &[3.0]),
+        ],
+    );
+    merge_and_fold(&dir, ALWAYS, vec![]).unwrap();
+    let operations = vec![
+        vector("changes", &[20.0]),
+        Operation::delete("goes"),
+        vector("comes", &[4.0]),
+        vector("comes and goes", &[5.0]),
+        Operation::delete("comes and goes"),
+        vector("goes and comes", &[6.0]),
+        Operation::delete("goes and comes"),
+        vector("goes and comes", &[7.0]),
+        vector("stays", &[1.0]),
+    ];
+    let report = merge_and_fold(&dir, ALWAYS, operations).unwrap();
+    assert_eq!(
+        report,
+        FoldReport {
+            inserted: 3,
+            unchanged: 1,
+            removed: 2,
+            rebuilt: None,
+            indexed: 4
+        }
+    );
+    let index = index(&dir);
+    let first: Vec<(&str, f32)> = index
+        .vectors
+        .iter()
+        .map(|(id, (vector, _))| (id.as_str(), vector[0]))
+        .collect();
+    assert_eq!(
+        first,
+        [
+            ("changes", 20.0),
+            ("comes", 4.0),
+            ("goes and comes", 7.0),
+            ("stays", 1.0)
+        ]
+    );
+    assert_eq!((index.elements, index.deleted), (6, 2));
+    assert_eq!(
+        index.labels["stays"], 1,
+        "an equal vector stays where it is"
+    );
+}
+
+#[test]
+fn a_deleted_id_that_comes_back_gets_a_new_label() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = make(
+        root.path(),
+        "base",
+        Space::Ip,
+        vec![vector("a", &[1.0]), vector("b", &[2.0])],
+    );
+    merge_and_fold(&dir, ALWAYS, vec![]).unwrap();
+    merge_and_fold(&dir, ALWAYS, vec![Operation::delete("a")]).unwrap();
+    assert_eq!(index(&dir).deleted, 1);
+    merge_and_fold(&dir, ALWAYS, vec![vector("a", &[3.0])]).unwrap();
+    let index = index(&dir);
+    assert_eq!(
+        (index.labels["a"], index.labels["b"], index.deleted),
+        (3, 2, 1)
+    );
+    assert_eq!(index.total_elements_added, 3);
+}
+
+#[test]
+fn only_the_last_of_many_updates_is_inserted() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = make(root.path(), "base", Space::L2, vec![vector("a", &[0.0])]);
+    let many = (1..50_u8).map(|n| vector("a", &[f32::from(n)])).collect();
+    let report = merge_and_fold(&dir, ALWAYS, many).unwrap();
+    assert_eq!((report.inserted, index(&dir).vectors["a"].0[0]), (1, 49.0));
+}
+
+#[test]
+fn an_update_without_a_vector_leaves_the_graph_alone() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = make(root.path(), "base", Space::L2, vec![vector("a", &[1.0])]);
+    merge_and_fold(&dir, ALWAYS, vec![]).unwrap();
+    let update = Operation {
+        kind: OperationKind::Update,
+        id: "a".to_owned(),
+        vector: None,
+        patch: vec![("n".to_owned(), Some(1_i64.into()))],
+    };
+    let report = merge_and_fold(&dir, ALWAYS, vec![update]).unwrap();
+    assert_eq!((report.inserted, report.removed, report.indexed), (0, 0, 1));
+}
+
+#[test]
+fn an_empty_collection_one_record_and_none_again() {
+    let root = tempfile::tempdir().unwrap();
+    for level in SchemaLevel::ALL {
+        let recipe = Recipe {
+            level,
+            ..Recipe::of(vec![])
+        };
+        let dir = recipe.make(root.path(), level.name());
+        assert_eq!(merge_and_fold(&dir, ALWAYS, vec![]), None);
+        merge_and_fold(&dir, ALWAYS, vec![vector("only", &[0.6, 0.8])]).unwrap();
+        assert_eq!(index(&dir).elements, 1);
+        merge_and_fold(&dir, ALWAYS, vec![Operation::delete("only")]).unwrap();
+        assert_eq!(index_files::read(&dir, WORDS), None, "no ids, no files");
+        merge_and_fold(&dir, ALWAYS, vec![vector("again", &[1.0, 0.0])]).unwrap();
+        assert_eq!(index(&dir).elements, 1);
+    }
+}
+
+#[test]
+fn duplicates_and_zeros_under_cosine() {
+    let root = tempfile::tempdir().unwrap();
+    let zeros = (0..30).map(|n| vector(&format!("zero{n}"), &[0.0, 0.0]));
+    let same = (0..30).map(|n| vector(&format!("same{n}"), &[3.0, 4.0]));
+    let dir = make(
+        root.path(),
+        "base",
+        Space::Cosine,
+        zeros.chain(same).collect(),
+    );
+    merge_and_fold(&dir, ALWAYS, vec![]).unwrap();
+    let index = index(&dir);
+    let (vector, norm) = &index.vectors["same7"];
+    assert!((vector[0] - 0.6).abs() < 1e-6 && *norm == 5.0);
+    assert_eq!(index.vectors["zero3"], (vec![0.0, 0.0], 0.0));
+}
+
+#[test]
+fn a_norm_beyond_the_range_of_floats_is_cut_to_it() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = make(
+        root.path(),
+        "base",
+        Space::Cosine,
+        vec![vector("huge", &[3e38, 3e38])],
+    );
+    merge_and_fold(&dir, ALWAYS, vec![]).unwrap();
+    assert!(index(&dir).vectors["huge"].1.is_finite());
+}
+
+#[test]
+fn each_level_gets_the_id_maps_that_its_chromadb_writes() {
+    let root = tempfile::tempdir().unwrap();
+    for level in SchemaLevel::ALL {
+        let recipe = Recipe {
+            level,
+            ..Recipe::default()
+        };
+        let dir = recipe.make(root.path(), level.name());
+        merge_and_fold(&dir, ALWAYS, vec![]).unwrap();
+        let index = index(&dir);
+        let class = level == SchemaLevel::L06;
+        assert_eq!(index.pickled_seq, class.then_some(5), "{level}");
+        assert_eq!(index.seq_ids, if class { 5 } else { 0 }, "{level}");
+        let bytes = std::fs::read(index.dir.join("index_metadata.pickle")).unwrap();
+        let names_class = bytes.windows(14).any(|window| window == b"PersistentData");
+        assert_eq!(names_class, class, "{level}");
+    }
+}
+
+#[test]
+fn a_worn_out_graph_is_built_anew() {
+    let root = tempfile::tempdir().unwrap();
+    let operations = (0..20).map(|n| record(&format!("r{n}"), 3, n)).collect();
+    let dir = make(root.path(), "base", Space::L2, operations);
+    let limit = FoldOptions {
+        rebuild_above_deleted_percent: 20,
+        ..ALWAYS
+    };
+    merge_and_fold(&dir, limit, vec![]).unwrap();
+    let delete = |from: u32, to: u32| {
+        (from..to)
+            .map(|n| Operation::delete(format!("r{n}")))
+            .collect()
+    };
+    let report = merge_and_fold(&dir, limit, delete(0, 4)).unwrap();
+    assert_eq!((report.rebuilt, index(&dir).deleted), (None, 4));
+    let report = merge_and_fold(&dir, limit, delete(4, 5)).unwrap();
+    assert_eq!(report.rebuilt, Some(Engine::Native));
+    let index = index(&dir);
+    assert_eq!(
+        (index.elements, index.deleted, index.total_elements_added),
+        (15, 0, 15)
+    );
+}
+
+#[test]
+fn only_the_named_collection_is_folded() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = Recipe::default().make(root.path(), "base");
+    sql(
+        &dir,
+        "INSERT INTO collections (id, name, dimension, database_id)
+          SELECT '00000000-0000-0000-0000-0000000000aa', 'other', 4, database_id FROM collections;
+          INSERT INTO segments VALUES
+            ('00000000-0000-0000-0000-0000000000ab', 'urn:chroma:segment/vector/hnsw-local-persisted',
+             'VECTOR', '00000000-0000-0000-0000-0000000000aa'),
+            ('00000000-0000-0000-0000-0000000000ac', 'urn:chroma:segment/metadata/sqlite',
+             'METADATA', '00000000-0000-0000-0000-0000000000aa');",
+    );
+    let mut store = Store::open(&dir, OpenOptions::default()).unwrap();
+    store
+        .write("other", vec![record("x", 4, 1), record("y", 4, 2)])
+        .unwrap();
+    store.fold(WORDS, ALWAYS).unwrap().unwrap();
+    close(store);
+    assert!(index_files::read(&dir, "other").is_none());
+    assert_eq!(
+        queued(&dir)
+            .iter()
+            .filter(|(_, id)| id == "x" || id == "y")
+            .count(),
+        2
+    );
+    let mut store = Store::open(&dir, OpenOptions::default()).unwrap();
+    store.fold("other", ALWAYS).unwrap().unwrap();
+    close(store);
+    assert_eq!(index_files::read(&dir, "other").unwrap().vectors.len(), 2);
+    assert_eq!(index(&dir).vectors.len(), 5, "the first one is as it was");
+}
+
+#[test]
+fn one_thread_makes_the_same_files_each_time() {
+    let root = tempfile::tempdir().unwrap();
+    let operations: Vec<Operation> = (0..300).map(|n| record(&format!("r{n}"), 8, n)).collect();
+    let one = FoldOptions {
+        threads: 1,
+        ..ALWAYS
+    };
+    let files = ["first", "second"].map(|name| {
+        let folder = root.path().join(name);
+        std::fs::create_dir(&folder).unwrap();
+        let dir = make(&folder, "base", Space::L2, operations.clone());
+        merge_and_fold(&dir, one, vec![]).unwrap();
+        let all = bytes_of(&dir).into_iter();
+        all.filter(|(path, _)| path.extension().is_some_and(|e| e == "bin"))
+            .map(|(path, bytes)| (path.file_name().unwrap().to_owned(), bytes))
+            .collect::<Vec<_>>()
+    });
+    assert_eq!(files[0].len(), 4);
+    assert_eq!(files[0], files[1]);
+}
+
+/// Folders of the directory.
+fn folders(dir: &Path) -> usize {
+    std::fs::read_dir(dir)
+        .unwrap()
+        .filter(|entry| entry.as_ref().unwrap().path().is_dir())
+        .count()
+}
+
+#[test]
+fn folders_that_no_segment_names_are_removed_and_foreign_ones_are_not() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = Recipe::default().make(root.path(), "base");
+    let leftover = dir.join("11111111-2222-3333-4444-555555555555");
+    std::fs::create_dir(&leftover).unwrap();
+    std::fs::write(leftover.join("header.bin"), b"torn").unwrap();
+    let foreign = dir.join("11111111-2222-3333-4444-666666666666");
+    std::fs::create_dir(&foreign).unwrap();
+    std::fs::write(foreign.join("notes.txt"), b"mine").unwrap();
+    merge_and_fold(&dir, ALWAYS, vec![]).unwrap();
+    assert!(!leftover.exists() && foreign.exists());
+    assert_eq!(folders(&dir), 2);
+    merge_and_fold(&dir, ALWAYS, vec![record("new", 4, 9)]).unwrap();
+    assert_eq!(folders(&dir), 2, "the old files went with the fold");
+}
