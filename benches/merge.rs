@@ -1,5 +1,6 @@
-//! Merges 10 deltas of 150 records into a base of 14,816 (1536 dimensions), natively and with
-//! chromadb 1.5.9's get and upsert, in the same run, and prints the ratio.
+//! Whole merges of records with 1536 dimensions, natively and with chromadb 1.5.9's get and
+//! upsert, in the same run, with the ratio: 10 deltas of 150 into a base of 14,816, and 14,816 in
+//! 100 deltas into an empty directory. Both sides index the vectors.
 //!
 //! `cargo xtask bench` runs it. Both sides start from copies of the same directories, made once by
 //! chromadb below the target folder; both times cover opening, merging and closing. Ours includes
@@ -16,82 +17,165 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
-use chroma_store::{CloseOptions, MergeOptions, OpenOptions, Store, VerifyLevel, copy_directory};
+use chroma_store::{
+    CloseOptions, FoldReport, MergeOptions, NewIds, Open, OpenOptions, Store, VerifyLevel,
+    copy_directory, create_like,
+};
+use uuid::Uuid;
 
-const ROUNDS: usize = 5;
 const CHROMADB: &str = "1.5.9";
+const WORDS: &str = "words";
 
-/// Seconds, and records after.
+/// What is merged into what.
+#[derive(Clone, Copy)]
+struct Case {
+    name: &'static str,
+    title: &'static str,
+    deltas: usize,
+    /// Whether there is a base.
+    base: bool,
+}
+
+const CASES: [Case; 2] = [
+    Case {
+        name: "ten",
+        title: "10 deltas x 150 records into 14,816",
+        deltas: 10,
+        base: true,
+    },
+    Case {
+        name: "hundred",
+        title: "14,816 records in 100 deltas into an empty directory",
+        deltas: 100,
+        base: false,
+    },
+];
+
+/// One round.
 struct Measured {
-    seconds: f64,
-    records: u64,
+    native: f64,
+    verifying: f64,
+    chromadb: f64,
+    folded: FoldReport,
+    written: u64,
 }
 
 fn main() {
     let data = make_data();
-    println!("10 deltas x 150 records x 1536 dimensions into 14,816; {ROUNDS} rounds, medians");
-    let (mut ours, mut theirs, mut verifying) = (Vec::new(), Vec::new(), Vec::new());
-    for round in 0..ROUNDS {
-        // A round that was interrupted may have left its own.
-        let out = data.join(format!("out-{}", std::process::id()));
-        let python = with_chromadb(&data, &out);
-        std::fs::remove_dir_all(&out).unwrap();
-        let (native, verified) = natively(&data, &out);
-        std::fs::remove_dir_all(&out).unwrap();
-        assert_eq!(
-            native.records, python.records,
-            "both sides must have done the same"
+    let rounds = std::env::var("ROUNDS").map_or(5, |text| text.parse().unwrap());
+    for case in CASES {
+        println!("{}; 1536 dimensions, {rounds} rounds, medians", case.title);
+        let measured: Vec<Measured> = (0..rounds).map(|_| case.measure(&data)).collect();
+        let of = |figure: fn(&Measured) -> f64| median(measured.iter().map(figure).collect());
+        let (native, verifying) = (of(|m| m.native), of(|m| m.verifying));
+        let chromadb = of(|m| m.chromadb);
+        println!(
+            "  chromadb {CHROMADB} {chromadb:.3} s, native {native:.3} s: {:.1} x",
+            chromadb / native
         );
         println!(
-            "round {round}: chromadb {CHROMADB} {:.3} s, native {:.3} s, full verification {verified:.3} s",
-            python.seconds, native.seconds
+            "  with the full verification that chromadb has no counterpart to ({verifying:.3} s): {:.1} x",
+            chromadb / (native + verifying)
         );
-        ours.push(native.seconds);
-        theirs.push(python.seconds);
-        verifying.push(verified);
+        let last = &measured[rounds - 1];
+        println!(
+            "  the floor: {:.1} MiB of deltas{} read, {:.1} MiB written, {} vectors indexed with {} distances",
+            mib(case.delta_bytes(&data)),
+            if case.base {
+                format!(
+                    " and {:.1} MiB of index",
+                    mib(index_bytes(&data.join("base")))
+                )
+            } else {
+                String::new()
+            },
+            mib(last.written),
+            last.folded.inserted,
+            last.folded.distances,
+        );
     }
-    let (ours, theirs, verifying) = (median(ours), median(theirs), median(verifying));
-    println!(
-        "median: chromadb {theirs:.3} s, native {ours:.3} s: {:.1} x",
-        theirs / ours
-    );
-    println!(
-        "with the full verification that chromadb has no counterpart to ({verifying:.3} s): {:.1} x",
-        theirs / (ours + verifying)
-    );
 }
 
-fn natively(data: &Path, out: &Path) -> (Measured, f64) {
-    let deltas: Vec<PathBuf> = (0..10).map(|number| delta(data, number)).collect();
-    copy_directory(&base(data), out).unwrap();
-    let began = Instant::now();
-    let mut store = Store::open(out, OpenOptions::default()).unwrap();
-    let report = store
-        .merge("words", &deltas, MergeOptions::default())
-        .unwrap();
-    let closed = store.close(&CloseOptions::default()).unwrap();
-    let seconds = began.elapsed().as_secs_f64();
-    for outcome in report.outcomes {
-        outcome.result.unwrap();
+impl Case {
+    fn measure(self, data: &Path) -> Measured {
+        // A round that was interrupted may have left its own.
+        let out = data.join(format!("out-{}", std::process::id()));
+        let (chromadb, expected) = self.with_chromadb(data, &out);
+        std::fs::remove_dir_all(&out).unwrap();
+        let measured = self.natively(data, &out, chromadb, expected);
+        std::fs::remove_dir_all(&out).unwrap();
+        measured
     }
-    let began = Instant::now();
-    let verified = closed.verify(VerifyLevel::Full).unwrap();
-    let records = verified.collection("words").unwrap().records;
-    (Measured { seconds, records }, began.elapsed().as_secs_f64())
-}
 
-fn with_chromadb(data: &Path, out: &Path) -> Measured {
-    let output = python(&[
-        "merge",
-        "--dir",
-        data.to_str().unwrap(),
-        "--out",
-        out.to_str().unwrap(),
-    ]);
-    let line: serde_json::Value = serde_json::from_str(output.lines().last().unwrap()).unwrap();
-    Measured {
-        seconds: line["seconds"].as_f64().unwrap(),
-        records: line["count_after"].as_u64().unwrap(),
+    fn natively(self, data: &Path, out: &Path, chromadb: f64, expected: u64) -> Measured {
+        let deltas = self.deltas(data);
+        if self.base {
+            copy_directory(&data.join("base"), out).unwrap();
+        }
+        let began = Instant::now();
+        let mut store = self.open(out, &deltas[0]);
+        let report = store
+            .merge(WORDS, &deltas, MergeOptions::default())
+            .unwrap();
+        let closed = store.close(&CloseOptions::default()).unwrap();
+        let native = began.elapsed().as_secs_f64();
+        for outcome in report.outcomes {
+            outcome.result.unwrap();
+        }
+        let began = Instant::now();
+        let verified = closed.verify(VerifyLevel::Full).unwrap();
+        let verifying = began.elapsed().as_secs_f64();
+        let records = verified.collection(WORDS).unwrap().records;
+        assert_eq!(records, expected, "both sides must have done the same");
+        Measured {
+            native,
+            verifying,
+            chromadb,
+            folded: report.folded.expect("enough vectors to be indexed"),
+            written: index_bytes(out) + bytes_in(&out.join(chroma_store::DATABASE_NAME)),
+        }
+    }
+
+    fn open(self, out: &Path, model: &Path) -> Store<Open> {
+        if self.base {
+            return Store::open(out, OpenOptions::default()).unwrap();
+        }
+        let ids = NewIds {
+            collection: Uuid::from_u128(1),
+            vector_segment: Uuid::from_u128(2),
+            metadata_segment: Uuid::from_u128(3),
+        };
+        create_like(out, model, WORDS, ids).unwrap()
+    }
+
+    fn with_chromadb(self, data: &Path, out: &Path) -> (f64, u64) {
+        let output = python(&[
+            "merge",
+            "--dir",
+            data.to_str().unwrap(),
+            "--case",
+            self.name,
+            "--out",
+            out.to_str().unwrap(),
+        ]);
+        let line: serde_json::Value = serde_json::from_str(output.lines().last().unwrap()).unwrap();
+        (
+            line["seconds"].as_f64().unwrap(),
+            line["count_after"].as_u64().unwrap(),
+        )
+    }
+
+    fn deltas(self, data: &Path) -> Vec<PathBuf> {
+        (0..self.deltas)
+            .map(|number| data.join(format!("{}-{number:02}", self.name)))
+            .collect()
+    }
+
+    fn delta_bytes(self, data: &Path) -> u64 {
+        let databases = self.deltas(data).into_iter();
+        databases
+            .map(|delta| bytes_in(&delta.join(chroma_store::DATABASE_NAME)))
+            .sum()
     }
 }
 
@@ -123,12 +207,24 @@ fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-fn base(data: &Path) -> PathBuf {
-    data.join("base")
+/// Bytes of all index files.
+fn index_bytes(dir: &Path) -> u64 {
+    let folders = std::fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    folders
+        .filter(|path| path.is_dir())
+        .flat_map(|folder| std::fs::read_dir(folder).unwrap())
+        .map(|file| bytes_in(&file.unwrap().path()))
+        .sum()
 }
 
-fn delta(data: &Path, number: usize) -> PathBuf {
-    data.join(format!("delta-{number:02}"))
+fn bytes_in(file: &Path) -> u64 {
+    std::fs::metadata(file).unwrap().len()
+}
+
+fn mib(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
 }
 
 fn median(mut values: Vec<f64>) -> f64 {

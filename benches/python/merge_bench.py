@@ -1,7 +1,9 @@
 """Times a compactor written in Python: chromadb reads each delta and upserts it into the base.
 
-    merge_bench.py make  --dir D           build a base and ten deltas (once)
-    merge_bench.py merge --dir D --out O   merge the deltas into a copy of the base, timed
+    merge_bench.py make  --dir D                build a base and the deltas (once)
+    merge_bench.py merge --dir D --case C --out O   merge the deltas of a case, timed
+
+The cases: ``ten`` deltas into a base, ``hundred`` deltas into an empty directory.
 
 ``merge`` prints one JSON line. Its time covers open, get, upsert and close of every
 directory, but neither the copy of the base nor the start of the interpreter.
@@ -30,7 +32,8 @@ DELTA_RECORDS = 150
 DELTA_NEW = 120  # the other 30 exist in the base
 CLUSTERS = 64
 SEED = 2024
-MARKER = "made.json"
+HUNDRED = 100
+MARKER = "made-2.json"
 VOCABULARY = (
     "river stone lantern harbor velvet copper meadow winter signal orchard thunder paper "
     "größer straße naïve 文書 検索 quiet engine marble"
@@ -113,11 +116,13 @@ def make(directory: Path) -> None:
     base_ids = [f"record-{n}" for n in range(BASE_RECORDS)]
     write(directory / "base", source, base_ids, 1000)
     base_seconds = time.perf_counter() - started
+    for number, ids in enumerate(portions(base_ids, HUNDRED)):
+        write(directory / f"hundred-{number:02d}", source, ids, len(ids))
     for delta in range(DELTAS):
         new = [f"delta-{delta}-{n}" for n in range(DELTA_NEW)]
         old = source.rng.choice(BASE_RECORDS, DELTA_RECORDS - DELTA_NEW, replace=False)
         ids = new + [base_ids[n] for n in old]
-        write(directory / f"delta-{delta:02d}", source, ids, DELTA_RECORDS)
+        write(directory / f"ten-{delta:02d}", source, ids, DELTA_RECORDS)
     facts = {
         "chromadb": chromadb.__version__,
         "base_records": BASE_RECORDS,
@@ -131,18 +136,24 @@ def make(directory: Path) -> None:
     print(json.dumps(facts))
 
 
-def merge(directory: Path, out: Path) -> None:
+def portions(ids: list[str], count: int) -> list[list[str]]:
+    """The ids in so many parts of nearly equal size."""
+    return [ids[len(ids) * n // count:len(ids) * (n + 1) // count] for n in range(count)]
+
+
+def merge(directory: Path, case: str, out: Path) -> None:
     if not (directory / MARKER).exists():
         raise SystemExit("run make first")
     if out.exists():
         raise SystemExit(f"already exists: {out}")
-    shutil.copytree(directory / "base", out)
+    if case == "ten":
+        shutil.copytree(directory / "base", out)
 
     started = time.perf_counter()
     base = open_client(out)
-    collection = base.get_collection(COLLECTION, embedding_function=None)
+    collection = base.get_or_create_collection(COLLECTION, embedding_function=None)
     records = 0
-    for delta in sorted(directory.glob("delta-*")):
+    for delta in sorted(directory.glob(f"{case}-*")):
         client = open_client(delta)
         found = client.get_collection(COLLECTION, embedding_function=None).get(
             include=["embeddings", "metadatas", "documents"])
@@ -180,12 +191,13 @@ def main() -> None:
     make_parser.add_argument("--dir", type=Path, required=True)
     merge_parser = commands.add_parser("merge")
     merge_parser.add_argument("--dir", type=Path, required=True)
+    merge_parser.add_argument("--case", choices=("ten", "hundred"), required=True)
     merge_parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     if arguments.command == "make":
         make(arguments.dir)
     else:
-        merge(arguments.dir, arguments.out)
+        merge(arguments.dir, arguments.case, arguments.out)
 
 
 if __name__ == "__main__":

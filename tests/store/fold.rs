@@ -153,16 +153,13 @@ fn vectors_in_the_graph_and_in_the_log_at_once() {
         vector("stays", &[1.0]),
     ];
     let report = merge_and_fold(&dir, ALWAYS, operations).unwrap();
-    assert_eq!(
-        report,
-        FoldReport {
-            inserted: 3,
-            unchanged: 1,
-            removed: 2,
-            rebuilt: None,
-            indexed: 4
-        }
+    let figures = (
+        report.inserted,
+        report.unchanged,
+        report.removed,
+        report.indexed,
     );
+    assert_eq!((figures, report.rebuilt), ((3, 1, 2, 4), None));
     let index = index(&dir);
     let first: Vec<(&str, f32)> = index
         .vectors

@@ -17,6 +17,8 @@ mod engine;
 mod error;
 mod files;
 mod fold;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 pub mod graph;
 mod handle;
 mod index;

@@ -41,8 +41,24 @@ where
     I: IntoIterator<Item = S>,
     S: AsRef<OsStr>,
 {
+    run_with(program, arguments, &[])
+}
+
+/// Runs a program at the top of the tree with additions to its environment.
+pub(crate) fn run_with<I, S>(
+    program: impl AsRef<OsStr>,
+    arguments: I,
+    environment: &[(&str, &OsStr)],
+) -> Result<(), TaskError>
+where
+    I: IntoIterator<Item = S>,
+    S: AsRef<OsStr>,
+{
     let mut command = Command::new(program);
-    command.args(arguments).current_dir(root());
+    command
+        .args(arguments)
+        .envs(environment.iter().copied())
+        .current_dir(root());
     let shown = format!("{command:?}").replace('"', "");
     eprintln!("==> {shown}");
     let status = command.status().map_err(|source| TaskError::Start {

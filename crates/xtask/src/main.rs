@@ -3,6 +3,7 @@
 
 mod bench;
 mod command;
+mod fuzz;
 mod python;
 mod test;
 
@@ -23,15 +24,26 @@ enum Task {
     Test,
     /// Install the pinned chromadb versions into .venvs.
     Venvs,
-    /// Measure a merge against chromadb in the same run.
-    Bench,
+    /// Measure against others in the same run.
+    Bench {
+        /// What to measure.
+        #[arg(value_enum, default_value_t = bench::Subject::Merge)]
+        subject: bench::Subject,
+    },
+    /// Feed bytes to the parser of index files for some minutes. Needs cargo-fuzz.
+    Fuzz {
+        /// How long.
+        #[arg(long, default_value_t = 10)]
+        minutes: u64,
+    },
 }
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().task {
         Task::Test => test::run(),
-        Task::Venvs => python::install().map(drop),
-        Task::Bench => bench::run(),
+        Task::Venvs => python::install(),
+        Task::Bench { subject } => bench::run(subject),
+        Task::Fuzz { minutes } => fuzz::run(minutes),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -6,29 +6,37 @@ use std::process::Command;
 
 use sha2::{Digest, Sha256};
 
-use crate::command::{TaskError, root, run};
+use crate::command::{TaskError, root, run, run_with};
 
 /// The versions under test; each has a lock file in `tests/requirements`.
 const VERSIONS: [&str; 5] = ["0.5.23", "0.6.3", "1.0.21", "1.3.3", "1.5.9"];
 const STAMP: &str = "installed-from";
 
+/// Other indexes that the benchmark compares with; the second is compiled for this machine.
+const PEERS: [&str; 2] = ["index-peers", "index-peers-native"];
+
 /// Where an environment is; tests look for it there as well.
-fn environment(version: &str) -> PathBuf {
-    root().join(".venvs").join(format!("chromadb-{version}"))
+fn environment(name: &str) -> PathBuf {
+    root().join(".venvs").join(name)
 }
 
-/// The interpreter of an environment.
-pub(crate) fn interpreter(version: &str) -> PathBuf {
-    environment(version).join("bin/python")
+/// Makes the environments of the chromadb versions.
+pub(crate) fn install() -> Result<(), TaskError> {
+    install_all(VERSIONS.map(|version| format!("chromadb-{version}")))
+}
+
+/// Makes the environments of the other indexes; the native one needs a C++ compiler.
+pub(crate) fn install_peers() -> Result<(), TaskError> {
+    install_all(PEERS.map(str::to_owned))
 }
 
 /// Makes what is missing or was made from another lock file.
-pub(crate) fn install() -> Result<(), TaskError> {
+fn install_all(names: impl IntoIterator<Item = String>) -> Result<(), TaskError> {
     let mut python = None;
-    for version in VERSIONS {
-        let lock = root().join(format!("tests/requirements/chromadb-{version}.txt"));
+    for name in names {
+        let lock = root().join(format!("tests/requirements/{name}.txt"));
         let digest = hex::encode(Sha256::digest(fs_err::read(&lock)?));
-        let folder = environment(version);
+        let folder = environment(&name);
         if fs_err::read_to_string(folder.join(STAMP)).is_ok_and(|stamp| stamp == digest) {
             continue;
         }
@@ -36,13 +44,13 @@ pub(crate) fn install() -> Result<(), TaskError> {
             Some(found) => found,
             None => python.insert(find_python()?),
         };
-        make(python, version, &folder, &lock)?;
+        make(python, &folder, &lock)?;
         fs_err::write(folder.join(STAMP), digest)?;
     }
     Ok(())
 }
 
-fn make(python: &str, version: &str, folder: &Path, lock: &Path) -> Result<(), TaskError> {
+fn make(python: &str, folder: &Path, lock: &Path) -> Result<(), TaskError> {
     run(
         python,
         [
@@ -52,8 +60,10 @@ fn make(python: &str, version: &str, folder: &Path, lock: &Path) -> Result<(), T
             folder.as_os_str(),
         ],
     )?;
-    run(
-        interpreter(version),
+    // What is compiled here is compiled with pinned tools, and for this machine: a wheel in the
+    // cache may come from another one.
+    run_with(
+        folder.join("bin/python"),
         [
             "-m".as_ref(),
             "pip".as_ref(),
@@ -63,6 +73,10 @@ fn make(python: &str, version: &str, folder: &Path, lock: &Path) -> Result<(), T
             "--no-deps".as_ref(),
             "-r".as_ref(),
             lock.as_os_str(),
+        ],
+        &[
+            ("PIP_CONSTRAINT", lock.as_os_str()),
+            ("PIP_NO_CACHE_DIR", "1".as_ref()),
         ],
     )
 }

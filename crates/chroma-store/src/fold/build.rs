@@ -113,28 +113,28 @@ impl Job<'_> {
             }
         }
         self.drop_ghosts(&mut index)?;
-        self.link(&mut index, anew)?;
+        let distances = self.link(&mut index, anew)?;
         let report = FoldReport {
             inserted,
             unchanged,
             removed: (marked(&index) - marked_before) as u64,
             rebuilt: anew,
             indexed: index.elements.len() as u64,
+            distances,
         };
         Ok((index, report))
     }
 
-    fn link(&self, index: &mut MemoryIndex, anew: Option<Engine>) -> StoreResult<()> {
+    fn link(&self, index: &mut MemoryIndex, anew: Option<Engine>) -> StoreResult<u64> {
         let threads = self.options.thread_count();
         match anew {
             None | Some(Engine::Native) => {
                 // Another graph needs other levels, the same one the same.
                 let seed = self.options.seed ^ index.labels_given.rotate_left(32);
                 let mut random = fastrand::Rng::with_seed(seed);
-                index.graph.link(&mut random, threads);
-                Ok(())
+                Ok(index.graph.link(&mut random, threads))
             }
-            Some(Engine::HnswRs) => engine::link(&mut index.graph),
+            Some(Engine::HnswRs) => engine::link(&mut index.graph).map(|()| 0),
         }
     }
 

@@ -73,4 +73,6 @@ pub struct FoldReport {
     pub rebuilt: Option<Engine>,
     /// Ids in the index now.
     pub indexed: u64,
+    /// Distances that the native engine computed.
+    pub distances: u64,
 }

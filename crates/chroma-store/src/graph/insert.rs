@@ -1,6 +1,6 @@
 //! Linking new elements, on one thread or on many.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::distance::{Between, Origin};
@@ -30,18 +30,20 @@ pub(super) struct Inserter<'g, B> {
 
 impl<B: Between> Inserter<'_, B> {
     /// Links the elements `first..end` with `threads` threads. With one the result depends on
-    /// nothing but the input.
-    pub(super) fn link(self, first: u32, end: u32, threads: usize) -> Option<Entry> {
+    /// nothing but the input. Gives the entry, and how many distances were computed.
+    pub(super) fn link(self, first: u32, end: u32, threads: usize) -> (Option<Entry>, u64) {
         let next = AtomicU32::new(first);
+        let distances = AtomicU64::new(0);
         let work = || {
             let mut scratch = Scratch::new(self.links.len());
             loop {
                 let element = next.fetch_add(1, Ordering::Relaxed);
                 if element >= end {
-                    return;
+                    break;
                 }
                 self.insert(element, &mut scratch);
             }
+            distances.fetch_add(scratch.distances, Ordering::Relaxed);
         };
         let count = (end - first) as usize;
         std::thread::scope(|scope| {
@@ -50,9 +52,9 @@ impl<B: Between> Inserter<'_, B> {
             }
             work();
         });
-        self.entry
-            .into_inner()
-            .unwrap_or_else(PoisonError::into_inner)
+        let entry = self.entry.into_inner();
+        let entry = entry.unwrap_or_else(PoisonError::into_inner);
+        (entry, distances.into_inner())
     }
 
     fn insert(&self, element: u32, scratch: &mut Scratch) {
@@ -76,7 +78,7 @@ impl<B: Between> Inserter<'_, B> {
         let from = self.between.origin(element);
         let mut start = Candidate::new(from.to(entry.element), entry.element);
         for upper in (level + 1..=entry.level).rev() {
-            start = descend(self.links, from, start, upper);
+            start = descend(self.links, from, start, upper, &mut scratch.distances);
         }
         let wanted = |other: u32| other != element && !self.deleted[other as usize];
         let mut starts = vec![start];
@@ -96,7 +98,11 @@ impl<B: Between> Inserter<'_, B> {
             if !found.is_empty() {
                 starts = found;
             }
-            chosen.push((at, select(self.between, &starts, self.max_new)));
+            let most = self.max_new;
+            chosen.push((
+                at,
+                select(self.between, &starts, most, &mut scratch.distances),
+            ));
         }
         // All own lists first: whoever finds the element at some level can go down from there.
         for (at, neighbours) in &chosen {
@@ -105,13 +111,26 @@ impl<B: Between> Inserter<'_, B> {
         }
         for (at, neighbours) in chosen.iter().rev() {
             for neighbour in neighbours {
-                self.link_back(neighbour.element(), element, neighbour.distance(), *at);
+                self.link_back(
+                    neighbour.element(),
+                    element,
+                    neighbour.distance(),
+                    *at,
+                    &mut scratch.distances,
+                );
             }
         }
     }
 
     /// Adds `element` to the list of `owner`, choosing anew if that is full.
-    fn link_back(&self, owner: u32, element: u32, distance: f32, level: usize) {
+    fn link_back(
+        &self,
+        owner: u32,
+        element: u32,
+        distance: f32,
+        level: usize,
+        distances: &mut u64,
+    ) {
         let _lock = self.links.lock(owner);
         if self.links.append(owner, level, element) {
             return;
@@ -123,9 +142,11 @@ impl<B: Between> Inserter<'_, B> {
             .filter(|other| *other != element)
             .map(|other| Candidate::new(from.to(other), other))
             .collect();
+        *distances += candidates.len() as u64;
         candidates.push(Candidate::new(distance, element));
         candidates.sort_unstable();
-        let kept: Vec<u32> = select(self.between, &candidates, self.links.max_at(level))
+        let most = self.links.max_at(level);
+        let kept: Vec<u32> = select(self.between, &candidates, most, distances)
             .iter()
             .map(|kept| kept.element())
             .collect();

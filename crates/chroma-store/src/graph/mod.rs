@@ -149,8 +149,9 @@ impl Graph {
         (element, self.vectors.push_zeros())
     }
 
-    /// Links everything that was added, on `threads` threads; `random` draws the levels.
-    pub fn link(&mut self, random: &mut fastrand::Rng, threads: usize) {
+    /// Links everything that was added, on `threads` threads; `random` draws the levels. Gives the
+    /// number of distances that were computed.
+    pub fn link(&mut self, random: &mut fastrand::Rng, threads: usize) -> u64 {
         let (first, end) = (self.linked, self.len());
         let scale = match self.params.max_links {
             0 | 1 => 0.0,
@@ -164,14 +165,16 @@ impl Graph {
         let Params {
             space, dimension, ..
         } = self.params;
-        self.entry = if Codes::suit(space, dimension, new, end as usize) {
+        let (entry, distances) = if Codes::suit(space, dimension, new, end as usize) {
             let codes = Codes::of(&self.vectors, self.kernels);
             self.inserter(&codes).link(first, end, threads)
         } else {
             self.inserter(&self.exact()).link(first, end, threads)
         };
+        self.entry = entry;
         self.linked = end;
         self.reattach();
+        distances
     }
 
     /// Which elements searches can get to.
@@ -219,7 +222,7 @@ impl Graph {
         let from = self.exact().at(query.row(0));
         let mut start = Candidate::new(distance::Origin::to(&from, entry.element), entry.element);
         for level in (1..=entry.level).rev() {
-            start = search::descend(&self.links, from, start, level);
+            start = search::descend(&self.links, from, start, level, &mut scratch.distances);
         }
         let wanted = |element: u32| !self.deleted[element as usize] && wanted(element);
         let mut found = search::nearest(&self.links, from, &[start], 0, ef.max(k), wanted, scratch);

@@ -47,6 +47,8 @@ pub struct Scratch {
     open: BinaryHeap<Reverse<Candidate>>,
     best: BinaryHeap<Candidate>,
     neighbours: Vec<u32>,
+    /// Distances that were computed.
+    pub(super) distances: u64,
 }
 
 impl Scratch {
@@ -83,11 +85,13 @@ pub(super) fn descend<F: Origin>(
     from: F,
     start: Candidate,
     level: usize,
+    distances: &mut u64,
 ) -> Candidate {
     let mut nearest = start;
     loop {
         let before = nearest;
         for element in links.of(before.element(), level) {
+            *distances += 1;
             nearest = nearest.min(Candidate::new(from.to(element), element));
         }
         if nearest == before {
@@ -128,6 +132,7 @@ pub(super) fn nearest<F: Origin>(
                 neighbours.push(element);
             }
         }
+        scratch.distances += neighbours.len() as u64;
         if let Some(first) = neighbours.first() {
             from.prefetch(*first);
         }

@@ -9,6 +9,7 @@ pub(super) fn select<B: Between>(
     between: &B,
     candidates: &[Candidate],
     most: usize,
+    distances: &mut u64,
 ) -> Vec<Candidate> {
     if candidates.len() < most {
         return candidates.to_vec();
@@ -20,6 +21,7 @@ pub(super) fn select<B: Between>(
         }
         let apart = chosen
             .iter()
+            .inspect(|_| *distances += 1)
             .all(|(_, from)| from.to(candidate.element()) >= candidate.distance());
         if apart {
             chosen.push((*candidate, between.origin(candidate.element())));

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{bad, read_bounded};
 use crate::graph::Graph;
-use crate::{Collection, StoreError, StoreResult};
+use crate::{StoreError, StoreResult};
 
 pub(super) const LEN: usize = 100;
 const PERSISTENCE_VERSION: u32 = 1;
@@ -117,8 +117,8 @@ impl Header {
     }
 
     /// The vectors have as many elements as the collection's.
-    pub(super) fn check_dimension(&self, path: &Path, collection: &Collection) -> StoreResult<()> {
-        match collection.dimension {
+    pub(super) fn check_dimension(&self, path: &Path, dimension: Option<u32>) -> StoreResult<()> {
+        match dimension {
             Some(dimension) if dimension != self.dimension => {
                 let found = self.dimension;
                 let detail = format!("vectors of {found} elements, the collection has {dimension}");

@@ -21,18 +21,28 @@ pub(crate) struct IndexFiles {
 }
 
 impl IndexFiles {
-    /// Opens the files. `None` when nothing is indexed yet.
+    /// Opens the files of a collection. `None` when nothing is indexed yet.
     pub(crate) fn open(dir: &Path, collection: &Collection) -> StoreResult<Option<Self>> {
         let path = segment_dir(dir, collection);
+        Self::open_at(path, collection.config.space, collection.dimension)
+    }
+
+    /// Opens the files in the folder `path`, of vectors of `dimension` if that is known.
+    pub(crate) fn open_at(
+        path: PathBuf,
+        space: Space,
+        dimension: Option<u32>,
+    ) -> StoreResult<Option<Self>> {
         let Some(ids) = IdMaps::read(&path.join(ID_MAPS))? else {
             return Ok(None);
         };
         let header = Header::read(&path.join(HEADER))?;
-        header.check_dimension(&path.join(HEADER), collection)?;
-        level0::check_size(&open_file(&path.join(LEVEL0))?, &path.join(LEVEL0), &header)?;
+        header.check_dimension(&path.join(HEADER), dimension)?;
+        let level0 = path.join(LEVEL0);
+        level0::check_size(&open_file(&level0)?, &level0, &header)?;
         Ok(Some(Self {
             path,
-            space: collection.config.space,
+            space,
             header,
             ids,
         }))

@@ -80,7 +80,7 @@ impl VectorIndex {
             return Ok(None);
         };
         let header = Header::read(&path.join(HEADER))?;
-        header.check_dimension(&path.join(HEADER), collection)?;
+        header.check_dimension(&path.join(HEADER), collection.dimension)?;
         let (level0, labels) = level0::scan(&path.join(LEVEL0), &header)?;
         let norms = match collection.config.space {
             Space::Cosine => Some(level0::read_norms(&path.join(LENGTH), header.elements)?),

@@ -1,0 +1,82 @@
+//! What the fuzz targets in `fuzz/` call, and the tests that run their committed inputs.
+//!
+//! Any bytes must give a sound index or an error: no panic, no allocation beyond the input's size
+//! times a constant.
+
+use std::path::Path;
+
+use crate::index::{self, IndexFiles, MemoryIndex};
+use crate::{SchemaLevel, Space, StoreError, StoreResult};
+
+/// The index files in the order in which an input holds them.
+const FILES: [&str; 5] = [
+    "header.bin",
+    "data_level0.bin",
+    "length.bin",
+    "link_lists.bin",
+    "index_metadata.pickle",
+];
+
+/// Splits `input` into index files: four little-endian u32 lengths, then the files; what is over
+/// is the last one. Writes them into the folder `dir`.
+///
+/// # Errors
+/// A file cannot be written.
+pub fn write_index_files(dir: &Path, input: &[u8]) -> StoreResult<()> {
+    let (lengths, mut rest) = input.split_at(input.len().min(16));
+    let (lengths, _) = lengths.as_chunks::<4>();
+    for (at, name) in FILES.iter().enumerate() {
+        let length = match lengths.get(at) {
+            Some(length) => u32::from_le_bytes(*length) as usize,
+            None => rest.len(),
+        };
+        let (file, after) = rest.split_at(length.min(rest.len()));
+        fs_err::write(dir.join(name), file)?;
+        rest = after;
+    }
+    Ok(())
+}
+
+/// Reads the index files in `dir` in every way that there is; if they are sound, searches them,
+/// writes them to the new folder `again` and reads that.
+///
+/// # Errors
+/// They are not sound.
+pub fn read_index_files(dir: &Path, again: &Path, space: Space) -> StoreResult<()> {
+    let open = || IndexFiles::open_at(dir.to_path_buf(), space, None);
+    let damaged = |detail: &str| StoreError::IndexFile {
+        path: dir.to_path_buf(),
+        detail: detail.to_owned(),
+    };
+    let files = open()?.ok_or_else(|| damaged("nothing is indexed"))?;
+    let mut vectors = 0;
+    let known = files.vectors(
+        |_| true,
+        |_, _, vector| {
+            vectors += 1;
+            vector.for_each(|element| assert!(element.is_finite()));
+        },
+    );
+    let files = open()?.ok_or_else(|| damaged("nothing is indexed"))?;
+    let index = files.load(1)?;
+    // Whatever loads has sound vectors as well.
+    known?;
+    check(&index, vectors);
+    index::write(again, &index, SchemaLevel::L15, 1)?;
+    let written = IndexFiles::open_at(again.to_path_buf(), space, None)?;
+    let written = written.ok_or_else(|| damaged("what was written is empty"))?;
+    assert_eq!(written.load(0)?.elements, index.elements);
+    Ok(())
+}
+
+fn check(index: &MemoryIndex, vectors: usize) {
+    assert_eq!(index.elements.len(), vectors);
+    let graph = &index.graph;
+    let mut scratch = graph.scratch();
+    for element in graph.live().take(3) {
+        let found = graph.search(graph.vector(element), 3, 10, |_| true, &mut scratch);
+        assert!(found.iter().all(|one| !graph.is_deleted(one.element)));
+    }
+    let health = graph.health(10);
+    assert_eq!(health.elements - health.deleted, vectors as u64);
+}
