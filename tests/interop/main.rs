@@ -13,6 +13,7 @@
 mod across_versions;
 mod case;
 mod created;
+mod folded;
 mod ghosts;
 mod info;
 mod larger;

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use crate::python::interpreter;
 
-const COMPACTOR: &str = env!("CARGO_BIN_EXE_chroma-compactor");
+pub(crate) const COMPACTOR: &str = env!("CARGO_BIN_EXE_chroma-compactor");
 
 /// `python -m oracle` for each list of arguments; marks the last line that each one prints.
 const MANY: &str = r#"

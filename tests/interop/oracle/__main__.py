@@ -6,8 +6,10 @@ import argparse
 import logging
 import sys
 from pathlib import Path
+from typing import Callable
 
 SPACES = ("l2", "ip", "cosine")
+DATA = ("clustered", "uniform")
 
 
 def data_options(parser: argparse.ArgumentParser) -> None:
@@ -37,6 +39,29 @@ def compare_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dim", type=int, required=True)
     parser.add_argument("--float-ulps", type=int, default=0,
                         help="how far apart metadata floats may be (default: equal)")
+
+
+def graph_options(parser: argparse.ArgumentParser) -> None:
+    """Options of the two commands that compare graphs; all combinations of the lists are run."""
+    parser.add_argument("--binary", type=Path, required=True, help="our binary")
+    parser.add_argument("--out", type=Path, required=True, help="directory to create")
+    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--records", type=int, required=True, help="in the queue, or in the base")
+    parser.add_argument("--queries", type=int, default=2000,
+                        help="with 100, two graphs of chromadb itself can differ by more than 0.005")
+    parser.add_argument("--dim", type=lambda text: [int(item) for item in text.split(",")],
+                        required=True, help="comma separated")
+    parser.add_argument("--space", type=one_of(*SPACES), default=SPACES, help="comma separated")
+    parser.add_argument("--data", type=one_of(*DATA), default=DATA, help="comma separated")
+
+
+def one_of(*allowed: str) -> Callable[[str], list[str]]:
+    """Parses a comma separated list of allowed words."""
+    def parse(text: str) -> list[str]:
+        if unknown := set(text.split(",")) - set(allowed):
+            raise argparse.ArgumentTypeError(f"{unknown.pop()!r} is none of {', '.join(allowed)}")
+        return text.split(",")
+    return parse
 
 
 def parser() -> argparse.ArgumentParser:
@@ -83,6 +108,19 @@ def parser() -> argparse.ArgumentParser:
     created.add_argument("--seed", type=int, required=True)
     created.add_argument("--reopened", action="store_true",
                          help="only look for what was written (used by use-created)")
+
+    folded = commands.add_parser("folded", help="search what our binary indexed")
+    graph_options(folded)
+    folded.add_argument("--engine", type=one_of("native", "rebuild", "hnsw-rs"), default=["native"],
+                        help="comma separated; native: store fold; rebuild, hnsw-rs: store rebuild")
+
+    folds = commands.add_parser("folds", help="search what our binary indexed in many merges")
+    graph_options(folds)
+    folds.add_argument("--folds", type=int, default=20)
+    folds.add_argument("--threshold", type=int, default=50, help="sync threshold of the base")
+
+    reopened = commands.add_parser("reopen-folds", help="compare once more (used by folds)")
+    reopened.add_argument("--dir", type=Path, action="append", required=True)
     return top
 
 
@@ -104,6 +142,12 @@ def main() -> int:
         from .check import compare_in_place as run
     elif arguments.command == "use-created":
         from .use_created import use_created as run
+    elif arguments.command == "folded":
+        from .folded import folded as run
+    elif arguments.command == "folds":
+        from .folds import folds as run
+    elif arguments.command == "reopen-folds":
+        from .folds import reopen_folds as run
     else:
         from .dump import dump as run
     return run(arguments)
