@@ -34,6 +34,7 @@ mod competition;
 mod crash;
 mod cut_off;
 mod damaged_base;
+mod damaged_index;
 mod duplicates;
 mod figures;
 mod first_delta;

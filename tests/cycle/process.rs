@@ -1,6 +1,7 @@
 //! A daemon as a process: it has a runtime of its own, and when it is killed nothing of it lives
 //! on.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,7 +42,7 @@ impl World {
         stop: CancellationToken,
     ) -> Result<Summary, RunError> {
         let runtime = self.process_runtime();
-        let scratch = Scratch::claim(&self.dir.path().join("scratch")).unwrap();
+        let scratch = Scratch::claim(&self.scratch()).unwrap();
         let daemon = Daemon::new(self.ports.clone(), self.settings.clone(), scratch, stop)
             .with_hooks(hooks)
             .run(mode);
@@ -50,6 +51,11 @@ impl World {
                 .await
                 .expect("the daemon did not end")
         })
+    }
+
+    /// The folder with working copies.
+    pub(crate) fn scratch(&self) -> PathBuf {
+        self.dir.path().join("scratch")
     }
 
     /// One thread where time stands still between the tasks' turns, several where it runs.

@@ -16,6 +16,8 @@ mod content;
 mod directory;
 mod fold;
 mod index_files;
+mod killed;
 mod model;
+mod model_index;
 mod rebuild;
 mod semantics;

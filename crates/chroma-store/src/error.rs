@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::connection;
 use crate::handle::holders;
 use crate::verify::Problem;
+use crate::{DATABASE_NAME, connection};
 
 /// Result of an operation of this crate.
 pub type StoreResult<T> = Result<T, StoreError>;
@@ -328,6 +328,15 @@ impl StoreError {
         }
     }
 
+    /// Whether index files are damaged: `Store::rebuild` may mend that.
+    pub fn is_index_damage(&self) -> bool {
+        match self {
+            Self::IndexFile { .. } => true,
+            Self::Truncated { path, .. } => !path.ends_with(DATABASE_NAME),
+            _ => false,
+        }
+    }
+
     /// What to do next, in one sentence.
     pub fn help(&self) -> &'static str {
         match self {
@@ -335,7 +344,7 @@ impl StoreError {
                 "name the folder that chromadb.PersistentClient(path=...) was given"
             }
             Self::HotJournal { .. } => {
-                "close the client that wrote it (chromadb >= 1.5.2: client.close()), or open it once with that chromadb so that SQLite rolls the journal back, then copy it again"
+                "close the client that wrote it (chromadb >= 1.5.2: client.close()), or open it once with that chromadb so that SQLite rolls the journal back, then copy it again; after an interrupted `store fold` or `store rebuild`, run that again"
             }
             Self::Locked { .. } => "stop the named process or wait for it to finish its write",
             Self::StillOpen { .. } => "this is a defect: please report it with the named file",

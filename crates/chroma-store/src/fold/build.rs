@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::{Engine, FoldOptions, FoldReport, is_damage};
+use super::{Engine, FoldOptions, FoldReport};
 use crate::engine;
 use crate::index::{IndexFiles, MemoryIndex, Put};
 use crate::queue::Overlay;
@@ -41,7 +41,7 @@ impl Job<'_> {
         }
         match files.load(changes.vectors()) {
             Ok(index) => self.add_to(index, changes, None),
-            Err(error) if is_damage(&error) => {
+            Err(error) if error.is_index_damage() => {
                 // The vectors may be sound where the links are not.
                 self.reopen(error)
                     .and_then(|files| self.build_anew(files, changes, Engine::Native))

@@ -14,7 +14,7 @@ use rusqlite::Connection;
 
 use crate::index::IndexFiles;
 use crate::queue::{Overlay, QueueReader, purge_below, purges};
-use crate::{Collection, SchemaLevel, StoreError, StoreResult, delta};
+use crate::{Collection, SchemaLevel, StoreResult, delta};
 
 pub use options::{Engine, FoldOptions, FoldReport, FoldWhen};
 pub(crate) use publish::remove_unnamed_folders;
@@ -124,7 +124,7 @@ impl<'c> Folding<'c> {
             }
             // chromadb takes missing files for "nothing indexed yet" and reads the whole log.
             Ok(None) => (None, 0),
-            Err(error) if is_damage(&error) && self.log_is_whole()? => (None, 0),
+            Err(error) if error.is_index_damage() && self.log_is_whole()? => (None, 0),
             Err(error) => return Err(error),
         };
         Ok(Begun {
@@ -166,12 +166,4 @@ impl<'c> Folding<'c> {
         )?;
         Ok(Some(report))
     }
-}
-
-/// Whether an error says that index files are damaged, and not that they cannot be read now.
-pub(crate) fn is_damage(error: &StoreError) -> bool {
-    matches!(
-        error,
-        StoreError::IndexFile { .. } | StoreError::Truncated { .. }
-    )
 }

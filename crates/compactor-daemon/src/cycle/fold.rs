@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chroma_store::{
-    CheckedCollection, CloseOptions, ClosedStore, CreateOptions, Effects, NewIds, Open,
-    OpenOptions, SchemaLevel, Store, StoreError, StoredFile, create, create_like,
+    CheckedCollection, CloseOptions, ClosedStore, CreateOptions, Effects, Engine, NewIds, Open,
+    OpenOptions, SchemaLevel, Store, StoreError, StoredFile, VerifyReport, create, create_like,
 };
 use compactor_core::CollectionName;
 use compactor_core::ports::Clock;
@@ -105,7 +105,7 @@ impl Job {
         };
         let store = store.close(&close)?;
         self.hooks.reached(Step::Closed, &self.collection)?;
-        let verified = store.verify(self.settings.verify)?;
+        let (store, verified) = self.verify(store, &close)?;
         let level = verified.schema_level;
         let rows = verified.collection(name).cloned();
         let rows = rows
@@ -129,6 +129,25 @@ impl Job {
                 level,
             }),
         ))
+    }
+
+    /// Verifies the result; damaged index files, of the base most likely, are built anew once.
+    fn verify(
+        &self,
+        store: ClosedStore,
+        close: &CloseOptions<'_>,
+    ) -> Result<(ClosedStore, VerifyReport), RunError> {
+        let damage = match store.verify(self.settings.verify) {
+            Err(error) if error.is_index_damage() => error,
+            verified => return Ok((store, verified?)),
+        };
+        tracing::warn!(code = damage.code(), error = %damage, "index files are built anew");
+        let mut store = Store::open(&self.work, OpenOptions::default())?;
+        let fold = self.settings.merge.fold;
+        store.rebuild(self.collection.as_str(), Engine::Native, fold)?;
+        let store = store.close(close)?;
+        let verified = store.verify(self.settings.verify)?;
+        Ok((store, verified))
     }
 
     /// Makes the first snapshot after the first delta that can be applied, and leaves the rest. A

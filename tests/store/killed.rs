@@ -1,0 +1,66 @@
+//! Index files made in place by a process that is killed at any moment: old or new, never a
+//! mixture, and running the command again is all it takes.
+
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use chroma_store::{Operation, Patch, Space, VerifyLevel, verify};
+
+use crate::directory::{Recipe, WORDS, compactor, sql};
+use crate::index_files;
+
+const KILLS: u64 = 25;
+
+#[test]
+fn a_killed_rebuild_leaves_the_old_files_or_the_new_ones() {
+    let root = tempfile::tempdir().unwrap();
+    let operations: Vec<Operation> = (0..1500_u16)
+        .map(|n| {
+            let vector: Vec<f32> = (0..32).map(|at| f32::from(n ^ (at * 37)) % 97.0).collect();
+            Operation::upsert(format!("r{n}"), &vector, Patch::new())
+        })
+        .collect();
+    let recipe = Recipe {
+        space: Space::L2,
+        ..Recipe::of(operations)
+    };
+    let dir = recipe.make(root.path(), "dir");
+    let path = dir.to_str().unwrap();
+    assert_eq!(compactor(&["store", "fold", path]).0, 0);
+    let vectors = index_files::read(&dir, WORDS).unwrap().vectors;
+    let (mut finished, mut cut) = (0, 0);
+    for round in 0..KILLS {
+        // Something to write, so that there is a journal.
+        sql(&dir, "UPDATE embeddings_queue SET created_at = created_at");
+        let mut child = Command::new(env!("CARGO_BIN_EXE_chroma-compactor"))
+            .args(["store", "rebuild", path])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        #[expect(clippy::disallowed_methods, reason = "a real process runs meanwhile")]
+        std::thread::sleep(Duration::from_millis(3 + round * 8));
+        child.kill().unwrap();
+        if child.wait().unwrap().success() {
+            finished += 1;
+        } else {
+            cut += 1;
+        }
+        match verify(&dir, VerifyLevel::Full) {
+            Ok(report) => {
+                assert!(report.is_sound(), "round {round}: {:?}", report.problems);
+                assert_eq!(index_files::read(&dir, WORDS).unwrap().vectors, vectors);
+            }
+            Err(error) => assert_eq!(error.code(), "CS-HOT-JOURNAL", "round {round}: {error}"),
+        }
+        let (code, _, errors) = compactor(&["store", "fold", path]);
+        assert_eq!(code, 0, "round {round}: {errors}");
+        assert_eq!(index_files::read(&dir, WORDS).unwrap().vectors, vectors);
+    }
+    assert!(cut > 0, "{finished} finished, none was killed");
+    assert_eq!(compactor(&["store", "rebuild", path]).0, 0);
+    let folders = std::fs::read_dir(&dir)
+        .unwrap()
+        .filter(|e| e.as_ref().unwrap().path().is_dir());
+    assert_eq!(folders.count(), 1, "what the killed ones left is gone");
+}
