@@ -168,11 +168,12 @@ fn natively(
     truth: &[Vec<u32>; 2],
 ) -> ([f64; 2], [f64; 2]) {
     let mut graph = Graph::new(params(space));
+    // With room for both, as hnswlib is loaded.
+    graph.reserve(phases[0].len() + phases[1].len());
     let mut random = fastrand::Rng::with_seed(1);
     let (mut seconds, mut recalls, mut label) = ([0.0; 2], [0.0; 2], 0);
     for (phase, rows) in phases.iter().enumerate() {
         let began = Instant::now();
-        graph.reserve(rows.len());
         for row in *rows {
             label += 1;
             graph.add(label, 1.0).1.copy_from_slice(row);

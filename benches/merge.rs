@@ -112,6 +112,8 @@ impl Case {
         if self.base {
             copy_directory(&data.join("base"), out).unwrap();
         }
+        // The copy is on disk before the clock starts, here and in the other program.
+        rustix::fs::sync();
         let began = Instant::now();
         let mut store = self.open(out, &deltas[0]);
         let report = store

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import resource
 import shutil
 import sys
@@ -148,6 +149,7 @@ def merge(directory: Path, case: str, out: Path) -> None:
         raise SystemExit(f"already exists: {out}")
     if case == "ten":
         shutil.copytree(directory / "base", out)
+    os.sync()  # the copy is on disk before the clock starts
 
     started = time.perf_counter()
     base = open_client(out)

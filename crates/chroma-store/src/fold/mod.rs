@@ -4,17 +4,21 @@
 //! transaction that names the id commits: before it the directory is the old one, after it the
 //! new one, and no crash leaves a mixture.
 
-mod build;
+mod ghosts;
+mod indexer;
 mod options;
 mod publish;
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
-use crate::index::IndexFiles;
+use crate::index::{IndexFiles, MemoryIndex};
 use crate::queue::{Overlay, QueueReader, purge_below, purges};
 use crate::{Collection, SchemaLevel, StoreResult, delta};
+
+use indexer::{Indexer, Start};
 
 pub use options::{Engine, FoldOptions, FoldReport, FoldWhen};
 pub(crate) use publish::remove_unnamed_folders;
@@ -35,9 +39,9 @@ pub(crate) struct Folding<'c> {
 
 /// What has been taken in so far.
 struct Begun {
-    /// The old files, unless there are none or they cannot be used.
-    files: Option<IndexFiles>,
-    changes: Overlay<Vec<u8>>,
+    indexer: Indexer,
+    /// Ids that have a vector.
+    known: HashSet<String>,
     /// The last row that was taken in.
     seq: u64,
 }
@@ -71,52 +75,55 @@ impl<'c> Folding<'c> {
     /// `dimension` is the collection's as it is now.
     pub(crate) fn advance(&mut self, dimension: Option<u32>) -> StoreResult<()> {
         self.collection.dimension = dimension;
-        if self.begun.is_none() {
-            if !self.is_due()? {
-                return Ok(());
-            }
-            self.begun = Some(self.begin()?);
-        }
-        let Some(begun) = &mut self.begun else {
-            return Ok(());
-        };
         let queue = QueueReader::new(self.connection, &self.path, &self.collection);
-        let Some(last) = queue.last()? else {
+        // Without a dimension there has never been a record.
+        let (Some(last), Some(dimension)) = (queue.last()?, dimension) else {
             return Ok(());
         };
-        let Begun {
-            files,
-            changes,
-            seq,
-        } = begun;
-        queue.for_each_vector(*seq, last, |_, kind, id, vector| {
-            changes.apply(kind, id, vector, |id| {
-                files.as_ref().is_some_and(|files| files.contains(id))
-            });
+        let begun = match &mut self.begun {
+            Some(begun) => begun,
+            None => {
+                let Some(waiting) = self.due(&queue)? else {
+                    return Ok(());
+                };
+                let begun = self.begin(dimension, waiting)?;
+                self.begun.insert(begun)
+            }
+        };
+        let mut changes = Overlay::default();
+        queue.for_each_vector(begun.seq, last, |_, kind, id, vector| {
+            changes.apply(kind, id, vector, |id| begun.known.contains(id));
             Ok(())
         })?;
-        *seq = last.max(*seq);
+        let batch: indexer::Batch = changes.into_changes().collect();
+        for (id, vector) in &batch {
+            if vector.is_none() {
+                begun.known.remove(id);
+            } else if !begun.known.contains(id) {
+                begun.known.insert(id.clone());
+            }
+        }
+        begun.indexer.put(batch)?;
+        begun.seq = last.max(begun.seq);
         if self.purges {
             purge_below(self.connection, &self.path, &self.collection, last)?;
         }
         Ok(())
     }
 
-    fn is_due(&self) -> StoreResult<bool> {
-        if self.rebuild.is_some() {
-            return Ok(true);
-        }
-        let wanted = match self.options.when {
-            FoldWhen::Never => return Ok(false),
-            FoldWhen::Always => 1,
-            FoldWhen::Due => u64::from(self.collection.config.sync_threshold.max(1)),
+    /// How many rows wait, if it is time for a fold.
+    fn due(&self, queue: &QueueReader<'_>) -> StoreResult<Option<usize>> {
+        let waiting = queue.count_after(self.collection.vector_seq.unwrap_or(0))?;
+        let due = match self.options.when {
+            _ if self.rebuild.is_some() => true,
+            FoldWhen::Never => false,
+            FoldWhen::Always => waiting > 0,
+            FoldWhen::Due => waiting >= u64::from(self.collection.config.sync_threshold.max(1)),
         };
-        let seen = self.collection.vector_seq.unwrap_or(0);
-        let queue = QueueReader::new(self.connection, &self.path, &self.collection);
-        Ok(queue.count_after(seen)? >= wanted)
+        Ok(due.then(|| usize::try_from(waiting).unwrap_or(usize::MAX)))
     }
 
-    fn begin(&self) -> StoreResult<Begun> {
+    fn begin(&self, dimension: u32, expected: usize) -> StoreResult<Begun> {
         let (files, seq) = match IndexFiles::open(&self.dir, &self.collection) {
             Ok(Some(files)) => {
                 let seen = self.collection.vector_seq.or(files.legacy_seq());
@@ -127,9 +134,18 @@ impl<'c> Folding<'c> {
             Err(error) if error.is_index_damage() && self.log_is_whole()? => (None, 0),
             Err(error) => return Err(error),
         };
-        Ok(Begun {
+        let ids = files.iter().flat_map(IndexFiles::ids);
+        let known = ids.map(str::to_owned).collect();
+        let indexer = Indexer::begin(Start {
             files,
-            changes: Overlay::default(),
+            empty: MemoryIndex::new(&self.collection, dimension, &self.path)?,
+            rebuild: self.rebuild,
+            expected,
+            options: self.options,
+        })?;
+        Ok(Begun {
+            indexer,
+            known,
             seq,
         })
     }
@@ -144,26 +160,28 @@ impl<'c> Folding<'c> {
         let Some(begun) = self.begun else {
             return Ok(None);
         };
-        let Some(dimension) = self.collection.dimension else {
-            return Ok(None);
-        };
-        let job = build::Job {
-            connection: self.connection,
-            path: &self.path,
-            collection: &self.collection,
-            dimension,
-            options: self.options,
-            rebuild: self.rebuild,
-        };
-        let (index, report) = job.run(begun.files, begun.changes)?;
+        let mut made = begun.indexer.finish()?;
+        let ghosts = ghosts::take_out(
+            self.connection,
+            &self.path,
+            &self.collection,
+            &mut made.index,
+        )?;
         publish::publish(
             self.connection,
             &self.path,
             &self.dir,
             (&self.collection, self.level),
-            &index,
+            &made.index,
             begun.seq,
         )?;
-        Ok(Some(report))
+        Ok(Some(FoldReport {
+            inserted: made.inserted,
+            unchanged: made.unchanged,
+            removed: made.removed + ghosts,
+            rebuilt: made.rebuilt,
+            indexed: made.index.elements.len() as u64,
+            distances: made.distances,
+        }))
     }
 }

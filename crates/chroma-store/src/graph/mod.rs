@@ -19,7 +19,7 @@ use std::sync::Mutex;
 
 use crate::Space;
 
-use distance::{Between, Codes, Exact};
+use distance::{Between, Exact, Shadow};
 use insert::{Entry, Inserter};
 use links::Links;
 use search::Candidate;
@@ -61,6 +61,7 @@ pub struct Graph {
     entry: Option<Entry>,
     /// Elements from here on were added and are not linked yet.
     linked: u32,
+    shadow: Shadow,
 }
 
 /// An element that a search found.
@@ -85,6 +86,7 @@ impl Graph {
             links: Links::new(params.max_links, params.max_links_0),
             entry: None,
             linked: 0,
+            shadow: Shadow::default(),
         }
     }
 
@@ -152,38 +154,75 @@ impl Graph {
     /// Links everything that was added, on `threads` threads; `random` draws the levels. Gives the
     /// number of distances that were computed.
     pub fn link(&mut self, random: &mut fastrand::Rng, threads: usize) -> u64 {
+        let new = (self.len() - self.linked) as usize;
+        let distances = self.link_some(random, threads, new);
+        self.settle();
+        distances
+    }
+
+    /// As [`Graph::link`], with more to come: `new` elements in all. [`Graph::settle`] ends it.
+    pub(crate) fn link_some(
+        &mut self,
+        random: &mut fastrand::Rng,
+        threads: usize,
+        new: usize,
+    ) -> u64 {
         let (first, end) = (self.linked, self.len());
         let scale = match self.params.max_links {
             0 | 1 => 0.0,
             more => 1.0 / (more as f64).ln(),
         };
-        self.links.reserve((end - first) as usize);
         for _ in first..end {
             self.links.push(draw_level(random, scale));
         }
-        let new = (end - first) as usize;
-        let Params {
-            space, dimension, ..
-        } = self.params;
-        let (entry, distances) = if Codes::suit(space, dimension, new, end as usize) {
-            let codes = Codes::of(&self.vectors, self.kernels);
-            self.inserter(&codes).link(first, end, threads)
-        } else {
-            self.inserter(&self.exact()).link(first, end, threads)
+        let shadow = std::mem::take(&mut self.shadow);
+        self.shadow = shadow.updated(self.exact(), new, threads);
+        let (entry, distances) = match &self.shadow {
+            Shadow::Codes { codes, .. } => self.inserter(codes).link(first, end, threads),
+            _ => self.inserter(&self.exact()).link(first, end, threads),
         };
         self.entry = entry;
         self.linked = end;
-        self.reattach();
         distances
+    }
+
+    /// Ends a series of insertions: every element can be found, and memory that only insertion
+    /// needs is given back.
+    pub(crate) fn settle(&mut self) {
+        self.shadow = Shadow::default();
+        reattach::reattach(&self.links, &mut self.reached(), self.live());
+    }
+
+    /// Elements that are not linked yet.
+    pub(crate) fn not_linked(&self) -> u32 {
+        self.len() - self.linked
+    }
+
+    /// Forgets all links and the elements that are delete-marked; the others move up and get the
+    /// labels from 1. Gives the new number of each old element.
+    pub(crate) fn compact(&mut self) -> Vec<Option<u32>> {
+        let mut numbers = vec![None; self.labels.len()];
+        let live: Vec<u32> = self.live().collect();
+        for (to, from) in (0_u32..).zip(live.iter().copied()) {
+            numbers[from as usize] = Some(to);
+            self.vectors.move_row(from, to);
+            self.norms[to as usize] = self.norms[from as usize];
+            self.labels[to as usize] = to + 1;
+        }
+        self.vectors.truncate(live.len());
+        self.norms.truncate(live.len());
+        self.labels.truncate(live.len());
+        self.deleted = vec![false; live.len()];
+        self.links = Links::new(self.params.max_links, self.params.max_links_0);
+        self.shadow = Shadow::default();
+        self.entry = None;
+        self.linked = 0;
+        numbers
     }
 
     /// Which elements searches can get to.
     pub(crate) fn reached(&self) -> Vec<bool> {
         reattach::reached_from(&self.links, self.entry_point())
-    }
-
-    fn reattach(&self) {
-        reattach::reattach(&self.links, &mut self.reached(), self.live());
     }
 
     fn inserter<'g, B: Between>(&'g self, between: &'g B) -> Inserter<'g, B> {
@@ -280,7 +319,7 @@ impl Graph {
         }
         self.linked = self.len();
         self.enter_at(entry);
-        self.reattach();
+        self.settle();
     }
 
     /// Adds an element that is linked already, its vector and lists to be filled in by the caller.

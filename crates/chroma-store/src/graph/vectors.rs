@@ -60,6 +60,19 @@ impl Vectors {
         &mut bytemuck::cast_slice_mut(&mut self.lines[first..])[..self.dimension]
     }
 
+    /// Copies a row over another.
+    pub(crate) fn move_row(&mut self, from: u32, to: u32) {
+        let first = from as usize * self.lines_per_row;
+        let row = first..first + self.lines_per_row;
+        self.lines
+            .copy_within(row, to as usize * self.lines_per_row);
+    }
+
+    /// Keeps the first `rows` rows.
+    pub(crate) fn truncate(&mut self, rows: usize) {
+        self.lines.truncate(rows * self.lines_per_row);
+    }
+
     /// `vector` padded as the rows are, on a cache line's boundary.
     pub(crate) fn padded_copy(&self, vector: &[f32]) -> Self {
         let mut one = Self::new(self.dimension);

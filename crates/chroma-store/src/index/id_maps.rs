@@ -18,7 +18,7 @@ use crate::{SchemaLevel, StoreResult};
 const MAX_BYTES: u64 = 2 << 30;
 
 /// The fields that chromadb relies on.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Deserialize)]
 pub(super) struct IdMaps {
     /// Labels given out so far; the next one is this plus one.
     pub(super) total_elements_added: u64,
@@ -42,8 +42,9 @@ impl IdMaps {
     }
 
     /// Every id with its label.
-    pub(super) fn into_ids(self) -> impl Iterator<Item = (String, u64)> {
-        self.id_to_label.into_iter()
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, u64)> {
+        let ids = self.id_to_label.iter();
+        ids.map(|(id, label)| (id.as_str(), *label))
     }
 
     pub(super) fn len(&self) -> usize {

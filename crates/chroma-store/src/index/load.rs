@@ -63,9 +63,9 @@ impl IndexFiles {
         self.header.elements as usize
     }
 
-    /// Labels given out so far.
-    pub(crate) fn labels_given(&self) -> u64 {
-        self.ids.total_elements_added
+    /// The indexed ids.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = &str> {
+        self.ids.ids()
     }
 
     /// `max_seq_id` of the id maps, which chromadb up to 0.5.5 kept its progress in.
@@ -74,7 +74,7 @@ impl IndexFiles {
     }
 
     /// Loads everything, with room for `more` elements. Every byte is checked.
-    pub(crate) fn load(self, more: usize) -> StoreResult<MemoryIndex> {
+    pub(crate) fn load(&self, more: usize) -> StoreResult<MemoryIndex> {
         let (path, header) = (&self.path, &self.header);
         if let Some(finding) = self.ids.check() {
             return Err(bad(&path.join(ID_MAPS), finding));
@@ -129,8 +129,12 @@ impl IndexFiles {
         let labels_given = self.ids.total_elements_added.max(highest);
         let elements: HashMap<String, u32> = self
             .ids
-            .into_ids()
-            .filter_map(|(id, label)| by_label.remove(&label).map(|element| (id, element)))
+            .iter()
+            .filter_map(|(id, label)| {
+                by_label
+                    .remove(&label)
+                    .map(|element| (id.to_owned(), element))
+            })
             .collect();
         if elements.len() != live || !by_label.is_empty() {
             let detail = format!(
@@ -149,26 +153,24 @@ impl IndexFiles {
     /// Hands every indexed id that is `wanted`, its norm and its vector, as they are stored, to
     /// `visit`. Links are not looked at: for making them anew.
     pub(crate) fn vectors(
-        mut self,
+        &self,
         wanted: impl Fn(&str) -> bool,
         mut visit: impl FnMut(String, f32, &mut dyn Iterator<Item = f32>),
     ) -> StoreResult<()> {
         let norms = self.norms()?;
-        let mut by_label: HashMap<u64, String> = std::mem::take(&mut self.ids)
-            .into_ids()
-            .map(|(id, label)| (label, id))
-            .collect();
+        let mut by_label: HashMap<u64, &str> =
+            self.ids.iter().map(|(id, label)| (label, id)).collect();
         self.for_each(LinkCheck::Skip, |record| {
             if record.deleted {
                 return Ok(());
             }
             if let Some(id) = by_label.remove(&record.label)
-                && wanted(&id)
+                && wanted(id)
             {
                 let norm = norms
                     .as_ref()
                     .map_or(1.0, |norms| norms[record.position as usize]);
-                visit(id, norm, &mut record.vector());
+                visit(id.to_owned(), norm, &mut record.vector());
             }
             Ok(())
         })?;

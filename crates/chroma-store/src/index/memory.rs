@@ -33,17 +33,22 @@ impl MemoryIndex {
                 detail: format!("max_neighbors is {max_links}, at most {MAX_M} are possible"),
             });
         }
-        Ok(Self {
-            graph: Graph::new(Params {
-                dimension: dimension as usize,
-                space: config.space,
-                max_links,
-                max_links_0: 2 * max_links,
-                ef_construction: config.ef_construction as usize,
-            }),
+        Ok(Self::with(Params {
+            dimension: dimension as usize,
+            space: config.space,
+            max_links,
+            max_links_0: 2 * max_links,
+            ef_construction: config.ef_construction as usize,
+        }))
+    }
+
+    /// An empty index.
+    pub(crate) fn with(params: Params) -> Self {
+        Self {
+            graph: Graph::new(params),
             elements: HashMap::new(),
             labels_given: 0,
-        })
+        }
     }
 
     /// Adds a vector under `id` as its user gave it, in place of the one that the id has. An equal
@@ -74,6 +79,17 @@ impl MemoryIndex {
             *slot = value;
         }
         self.elements.insert(id, element);
+    }
+
+    /// Forgets links and marked elements, and gives out labels anew: for building the graph again.
+    pub(crate) fn compact(&mut self) {
+        let numbers = self.graph.compact();
+        for element in self.elements.values_mut() {
+            if let Some(number) = numbers[*element as usize] {
+                *element = number;
+            }
+        }
+        self.labels_given = u64::from(self.graph.len());
     }
 
     /// Takes an id out; its element is only marked.

@@ -3,75 +3,99 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::{Between, Kernels, Origin};
+use super::{Between, Exact, Kernels, Origin};
 use crate::Space;
 use crate::graph::vectors::Vectors;
 
 const LANES: usize = 64;
-/// Rounding to 8 bits is noise of about 1/250 of the largest element, averaged over the
-/// dimensions: below this many it is not small any more.
-const MIN_DIMENSION: usize = 256;
+/// Below this many elements the vectors themselves are as fast.
+const MIN_DIMENSION: usize = 128;
+/// Above, sums of products could pass 32 bits.
+const MAX_DIMENSION: usize = 1 << 15;
 /// For fewer new elements than one in so many, encoding the old ones costs more than it saves.
 const WORTHWHILE: usize = 64;
 /// 1.5 · 2^23: added to a small number, it leaves the fraction no bits.
 const ROUNDING: f32 = 12_582_912.0;
+/// Vectors that the centre is the mean of, at most.
+const CENTRE_SAMPLE: usize = 1024;
 
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
 #[repr(C, align(64))]
 struct Line([i8; LANES]);
 
+/// What a row of codes stands for.
+#[derive(Debug, Clone, Copy, Default)]
+struct Row {
+    /// What a unit is worth.
+    scale: f32,
+    /// The sum of the codes.
+    sum: i32,
+    /// The squared distance from the centre; only the space L2 needs it.
+    squared: f32,
+}
+
 /// The codes of all elements.
 #[derive(Debug)]
 pub(crate) struct Codes {
     kernels: Kernels,
+    space: Space,
     lines_per_row: usize,
     lines: Vec<Line>,
-    /// What a unit of a row's codes is worth.
-    scales: Vec<f32>,
-    /// The sum of a row's codes.
-    sums: Vec<i32>,
+    rows: Vec<Row>,
+    /// What is taken off before rounding.
+    centre: Vec<f32>,
 }
 
 impl Codes {
-    /// Whether codes find the same neighbours as vectors, sooner.
-    ///
-    /// Only under cosine, where all vectors have length 1: inner products and Euclidean distances
-    /// of vectors of any length can differ by less than the rounding.
-    pub(crate) fn suit(space: Space, dimension: usize, new: usize, all: usize) -> bool {
-        space == Space::Cosine
-            && dimension >= MIN_DIMENSION
+    /// Whether codes could find the same neighbours as vectors, sooner.
+    pub(crate) fn suit(dimension: usize, new: usize, all: usize) -> bool {
+        (MIN_DIMENSION..=MAX_DIMENSION).contains(&dimension)
             && new.saturating_mul(WORTHWHILE) >= all
     }
 
-    pub(crate) fn of(vectors: &Vectors, kernels: Kernels) -> Self {
-        let lines_per_row = vectors.dimension().div_ceil(LANES);
+    /// Encodes all vectors, on `threads` threads.
+    pub(crate) fn of(exact: Exact<'_>, threads: usize) -> Self {
         let mut codes = Self {
-            kernels,
-            lines_per_row,
-            lines: vec![Line::zeroed(); vectors.len() * lines_per_row],
-            scales: Vec::with_capacity(vectors.len()),
-            sums: Vec::with_capacity(vectors.len()),
+            kernels: exact.kernels,
+            space: exact.space,
+            lines_per_row: exact.vectors.dimension().div_ceil(LANES).max(1),
+            lines: Vec::new(),
+            rows: Vec::new(),
+            centre: centre(exact.vectors, exact.space),
         };
-        for (at, lines) in codes
-            .lines
-            .chunks_exact_mut(lines_per_row.max(1))
-            .enumerate()
-        {
-            let vector = vectors.get(u32::try_from(at).unwrap_or(u32::MAX));
-            let largest = vector.iter().fold(0.0_f32, |max, x| max.max(x.abs()));
-            let scale = largest / 127.0;
-            let inverse = if largest > 0.0 { 127.0 / largest } else { 0.0 };
-            let row: &mut [i8] = bytemuck::cast_slice_mut(lines);
-            for (code, element) in row.iter_mut().zip(vector) {
-                // The low bits of the sum are the nearest whole number: no call per element.
-                *code = (element * inverse + ROUNDING).to_bits() as i8;
-            }
-            codes.scales.push(scale);
-            codes
-                .sums
-                .push(row.iter().map(|code| i32::from(*code)).sum());
-        }
+        codes.extend(exact, threads);
         codes
+    }
+
+    /// Encodes the vectors that were added since.
+    pub(crate) fn extend(&mut self, exact: Exact<'_>, threads: usize) {
+        let Exact {
+            kernels, vectors, ..
+        } = exact;
+        let (first, end, lines_per_row) = (self.rows.len(), vectors.len(), self.lines_per_row);
+        self.lines.resize(end * lines_per_row, Line::zeroed());
+        self.rows.resize(end, Row::default());
+        let centre = &self.centre;
+        let lines = &mut self.lines[first * lines_per_row..];
+        let share = (end - first).div_ceil(threads.max(1)).max(1);
+        std::thread::scope(|scope| {
+            let parts = lines.chunks_mut(share * lines_per_row);
+            for (part, (lines, rows)) in parts.zip(self.rows[first..].chunks_mut(share)).enumerate()
+            {
+                scope.spawn(move || {
+                    let lines = lines.chunks_exact_mut(lines_per_row);
+                    for (at, (lines, row)) in lines.zip(rows).enumerate() {
+                        let element = first + part * share + at;
+                        let vector = vectors.row(u32::try_from(element).unwrap_or(u32::MAX));
+                        let codes = bytemuck::cast_slice_mut(lines);
+                        *row = kernels.vectorized(
+                            #[inline(always)]
+                            || encode(vector, centre, codes),
+                        );
+                    }
+                });
+            }
+        });
     }
 
     #[inline]
@@ -81,12 +105,72 @@ impl Codes {
     }
 }
 
+/// Under L2 only differences count, and those between vectors far from zero would be lost in the
+/// rounding: codes are of what is left after the mean is taken off. Padded as rows are.
+fn centre(vectors: &Vectors, space: Space) -> Vec<f32> {
+    let mut sum = vec![
+        0.0;
+        vectors
+            .dimension()
+            .next_multiple_of(crate::graph::vectors::LANES)
+    ];
+    let count = vectors.len().min(CENTRE_SAMPLE);
+    if space != Space::L2 || count == 0 {
+        return sum;
+    }
+    for at in 0..count {
+        let element = u32::try_from(at * vectors.len() / count).unwrap_or(0);
+        for (sum, x) in sum.iter_mut().zip(vectors.row(element)) {
+            *sum += x / count as f32;
+        }
+    }
+    sum
+}
+
+/// Plain loops over whole lanes, which compilers turn into the widest instructions there are.
+#[inline(always)]
+fn encode(vector: &[f32], centre: &[f32], codes: &mut [i8]) -> Row {
+    const WIDTH: usize = crate::graph::vectors::LANES;
+    let (vector, _) = vector.as_chunks::<WIDTH>();
+    let (centre, _) = centre.as_chunks::<WIDTH>();
+    let (codes, _) = codes.as_chunks_mut::<WIDTH>();
+    let (mut largest, mut squares) = ([0.0_f32; WIDTH], [0.0_f32; WIDTH]);
+    for (vector, centre) in vector.iter().zip(centre) {
+        for at in 0..WIDTH {
+            let x = vector[at] - centre[at];
+            squares[at] += x * x;
+            largest[at] = if x.abs() > largest[at] {
+                x.abs()
+            } else {
+                largest[at]
+            };
+        }
+    }
+    let largest = largest.iter().fold(0.0, |max, x| f32::max(max, *x));
+    let inverse = if largest > 0.0 { 127.0 / largest } else { 0.0 };
+    let mut sums = [0_i32; WIDTH];
+    for ((vector, centre), codes) in vector.iter().zip(centre).zip(codes) {
+        for at in 0..WIDTH {
+            // The low bits of the sum are the nearest whole number: no call per element.
+            let code = ((vector[at] - centre[at]) * inverse + ROUNDING).to_bits() as i8;
+            codes[at] = code;
+            sums[at] += i32::from(code);
+        }
+    }
+    Row {
+        scale: largest / 127.0,
+        sum: sums.iter().sum(),
+        squared: squares.iter().sum(),
+    }
+}
+
 /// A row of codes, and what it is compared with.
 #[derive(Clone, Copy)]
 pub(crate) struct CodesOrigin<'c> {
     codes: &'c Codes,
     row: &'c [i8],
     scale: f32,
+    squared: f32,
 }
 
 impl Between for Codes {
@@ -94,10 +178,12 @@ impl Between for Codes {
 
     #[inline]
     fn origin(&self, element: u32) -> CodesOrigin<'_> {
+        let row = self.rows[element as usize];
         CodesOrigin {
             codes: self,
             row: self.row(element),
-            scale: self.scales[element as usize],
+            scale: row.scale,
+            squared: row.squared,
         }
     }
 }
@@ -105,12 +191,14 @@ impl Between for Codes {
 impl Origin for CodesOrigin<'_> {
     #[inline]
     fn to(&self, element: u32) -> f32 {
-        let dot = self.codes.kernels.code_dot(
-            self.row,
-            self.codes.row(element),
-            self.codes.sums[element as usize],
-        );
-        1.0 - self.scale * self.codes.scales[element as usize] * dot as f32
+        let other = self.codes.rows[element as usize];
+        let codes = self.codes.row(element);
+        let dot = self.codes.kernels.code_dot(self.row, codes, other.sum);
+        let dot = self.scale * other.scale * dot as f32;
+        match self.codes.space {
+            Space::L2 => self.squared + other.squared - 2.0 * dot,
+            Space::Ip | Space::Cosine => 1.0 - dot,
+        }
     }
 
     #[inline]

@@ -113,6 +113,20 @@ impl Kernels {
         }
     }
 
+    /// Runs `work`, inlined into it, with the machine's instructions.
+    #[inline]
+    pub(crate) fn vectorized<T>(self, work: impl FnOnce() -> T) -> T {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Path::Avx512(simd, _) => simd.vectorize(work),
+            #[cfg(target_arch = "x86_64")]
+            Path::Avx2(simd) => simd.vectorize(work),
+            #[cfg(target_arch = "aarch64")]
+            Path::Neon(simd) => simd.vectorize(work),
+            Path::Plain => work(),
+        }
+    }
+
     /// Asks the processor to fetch the first lines of what will be read next.
     #[inline]
     pub(crate) fn prefetch<T>(self, row: &[T]) {

@@ -2,13 +2,17 @@
 
 mod code_dot;
 mod codes;
+mod fidelity;
 mod kernels;
+mod shadow;
 
 use super::vectors::Vectors;
 use crate::Space;
 
-pub(crate) use codes::Codes;
+use codes::Codes;
+use fidelity::faithful;
 pub(crate) use kernels::Kernels;
+pub(crate) use shadow::Shadow;
 
 /// Distances from one fixed point to the elements of a graph.
 pub(super) trait Origin: Copy {

@@ -1,0 +1,243 @@
+//! The index in the making, on a thread of its own: the old files are read, and changes inserted,
+//! while the caller goes on with the database.
+
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+
+use super::{Engine, FoldOptions};
+use crate::index::{IndexFiles, MemoryIndex, Put};
+use crate::{StoreError, StoreResult, engine};
+
+/// What a part of the log says of each id that it changed: its last vector there, as little-endian
+/// f32, or that it has none any more.
+pub(super) type Batch = Vec<(String, Option<Vec<u8>>)>;
+
+/// Batches that may wait. The log is read faster than vectors are inserted, and waiting ones take
+/// memory.
+const WAITING: usize = 4;
+/// New elements that are worth waking all threads for.
+const LINK_AT: u32 = 256;
+/// Address space that is asked for ahead, so that a growing graph is not copied: memory is taken
+/// only as it is used.
+const ROOM_BYTES: usize = 256 << 20;
+/// And no more than this share of the old elements.
+const ROOM: usize = 4;
+const LEAST_ROOM: usize = 4096;
+
+/// What the index begins as.
+pub(super) struct Start {
+    /// The old files, unless there are none or they cannot be used.
+    pub(super) files: Option<IndexFiles>,
+    /// An index with nothing in it, of the collection's parameters.
+    pub(super) empty: MemoryIndex,
+    /// `Some` to leave out the old links.
+    pub(super) rebuild: Option<Engine>,
+    /// How many changes are to come at least.
+    pub(super) expected: usize,
+    pub(super) options: FoldOptions,
+}
+
+/// The finished index, and what was done.
+pub(super) struct Made {
+    pub(super) index: MemoryIndex,
+    pub(super) inserted: u64,
+    pub(super) unchanged: u64,
+    pub(super) removed: u64,
+    pub(super) rebuilt: Option<Engine>,
+    pub(super) distances: u64,
+}
+
+/// The thread. Dropping it waits: nothing may be open once a store is closed.
+pub(super) struct Indexer {
+    batches: Option<SyncSender<Batch>>,
+    thread: Option<JoinHandle<StoreResult<Made>>>,
+}
+
+impl Indexer {
+    pub(super) fn begin(start: Start) -> StoreResult<Self> {
+        let (batches, received) = sync_channel(WAITING);
+        let builder = std::thread::Builder::new().name("index".to_owned());
+        let thread = builder.spawn(move || Work::new(start)?.run(&received))?;
+        Ok(Self {
+            batches: Some(batches),
+            thread: Some(thread),
+        })
+    }
+
+    /// Hands over the next changes.
+    pub(super) fn put(&mut self, batch: Batch) -> StoreResult<()> {
+        let sent = self.batches.as_ref().map(|batches| batches.send(batch));
+        match sent {
+            Some(Ok(())) => Ok(()),
+            // The thread has ended before its time: its error says why.
+            _ => self.join().map(drop),
+        }
+    }
+
+    /// Waits for the index.
+    pub(super) fn finish(mut self) -> StoreResult<Made> {
+        self.join()
+    }
+
+    fn join(&mut self) -> StoreResult<Made> {
+        drop(self.batches.take());
+        let ended = |what: &str| StoreError::Engine {
+            detail: format!("the indexing thread {what}"),
+        };
+        match self.thread.take().map(JoinHandle::join) {
+            Some(Ok(made)) => made,
+            Some(Err(_)) => Err(ended("panicked")),
+            None => Err(ended("has ended already")),
+        }
+    }
+}
+
+impl Drop for Indexer {
+    fn drop(&mut self) {
+        // Whoever drops it does not want to know.
+        let _ = self.join();
+    }
+}
+
+struct Work {
+    index: MemoryIndex,
+    /// `Some` while all links are to be made at the end.
+    anew: Option<Engine>,
+    options: FoldOptions,
+    random: fastrand::Rng,
+    expected: usize,
+    /// Elements that the old files had beyond those that are live now.
+    left_out: u64,
+    inserted: u64,
+    unchanged: u64,
+    distances: u64,
+}
+
+impl Work {
+    fn new(start: Start) -> StoreResult<Self> {
+        let (mut anew, mut left_out) = (start.rebuild, 0);
+        let mut index = start.empty;
+        if let Some(files) = start.files {
+            let loaded = match anew {
+                None => files.load(room(&index, files.elements())),
+                Some(_) => Ok(all_vectors(index_like(&mut index), &files)?),
+            };
+            index = match loaded {
+                // The vectors may be sound where the links are not.
+                Err(error) if error.is_index_damage() => {
+                    anew = Some(Engine::Native);
+                    all_vectors(index_like(&mut index), &files)?
+                }
+                loaded => loaded?,
+            };
+            left_out =
+                (files.elements() - (index.graph.len() as usize).min(files.elements())) as u64;
+        } else {
+            let room = room(&index, usize::MAX);
+            index.graph.reserve(room);
+        }
+        // Another graph needs other levels, the same one the same.
+        let seed = start.options.seed ^ index.labels_given.rotate_left(32);
+        Ok(Self {
+            index,
+            anew,
+            options: start.options,
+            random: fastrand::Rng::with_seed(seed),
+            expected: start.expected,
+            left_out,
+            inserted: 0,
+            unchanged: 0,
+            distances: 0,
+        })
+    }
+
+    fn run(mut self, batches: &Receiver<Batch>) -> StoreResult<Made> {
+        let marked_before = self.marked();
+        for batch in batches {
+            self.take(batch);
+            if self.anew.is_none() && self.index.graph.not_linked() >= LINK_AT {
+                self.link();
+            }
+        }
+        let removed = self.left_out + (self.marked() - marked_before);
+        if self.anew.is_none() && self.is_worn_out() {
+            self.anew = Some(Engine::Native);
+        }
+        match self.anew {
+            None => self.link(),
+            Some(engine) => {
+                self.index.compact();
+                match engine {
+                    Engine::Native => self.link(),
+                    Engine::HnswRs => engine::link(&mut self.index.graph)?,
+                }
+            }
+        }
+        self.index.graph.settle();
+        Ok(Made {
+            removed,
+            inserted: self.inserted,
+            unchanged: self.unchanged,
+            rebuilt: self.anew,
+            distances: self.distances,
+            index: self.index,
+        })
+    }
+
+    fn take(&mut self, batch: Batch) {
+        let mut vector = Vec::new();
+        for (id, change) in batch {
+            let Some(bytes) = change else {
+                self.index.remove(&id);
+                continue;
+            };
+            let (elements, _) = bytes.as_chunks::<4>();
+            vector.clear();
+            vector.extend(elements.iter().map(|element| f32::from_le_bytes(*element)));
+            match self.index.put(id, &vector) {
+                Put::Added => self.inserted += 1,
+                Put::Unchanged => self.unchanged += 1,
+            }
+        }
+    }
+
+    fn link(&mut self) {
+        let threads = self.options.thread_count();
+        let new = self.expected.max(self.index.graph.not_linked() as usize);
+        self.distances += self.index.graph.link_some(&mut self.random, threads, new);
+    }
+
+    fn marked(&self) -> u64 {
+        u64::from(self.index.graph.len()) - self.index.elements.len() as u64
+    }
+
+    /// Whether too many elements are marked, or labels run out.
+    fn is_worn_out(&self) -> bool {
+        let limit = u64::from(self.options.rebuild_above_deleted_percent);
+        self.marked() * 100 > u64::from(self.index.graph.len()) * limit
+            || self.index.labels_given > u64::from(u32::MAX)
+    }
+}
+
+/// An empty index of the same parameters.
+fn index_like(index: &mut MemoryIndex) -> MemoryIndex {
+    let params = *index.graph.params();
+    std::mem::replace(index, MemoryIndex::with(params))
+}
+
+/// All vectors of the files, none of them linked.
+fn all_vectors(mut index: MemoryIndex, files: &IndexFiles) -> StoreResult<MemoryIndex> {
+    let room = room(&index, files.elements());
+    index.graph.reserve(files.len() + room);
+    files.vectors(
+        |_| true,
+        |id, norm, vector| index.add_stored(id, norm, vector),
+    )?;
+    Ok(index)
+}
+
+/// New elements to ask for address space for.
+fn room(index: &MemoryIndex, old: usize) -> usize {
+    let row = 4 * index.graph.params().dimension.max(1);
+    (ROOM_BYTES / row).min((old / ROOM).max(LEAST_ROOM))
+}
