@@ -4,6 +4,7 @@
 
 use std::io::{BufWriter, Write};
 use std::path::Path;
+use std::sync::mpsc::{self, Sender};
 
 use super::header::Header;
 use super::id_maps::write_id_maps;
@@ -12,6 +13,7 @@ use crate::graph::Graph;
 use crate::{SchemaLevel, StoreResult};
 
 const BUFFER: usize = 1 << 20;
+const SYNC_EVERY: usize = 16 << 20;
 const DELETED: u8 = 1;
 
 /// Writes the files of `index` into the new folder `dir`; `seq` is the last sequence number that
@@ -39,15 +41,51 @@ pub(crate) fn write(
 fn file(
     dir: &Path,
     name: &str,
-    fill: impl FnOnce(&mut BufWriter<fs_err::File>) -> std::io::Result<()>,
+    fill: impl FnOnce(&mut BufWriter<Ahead<'_>>) -> std::io::Result<()>,
 ) -> StoreResult<()> {
-    let mut out = BufWriter::with_capacity(BUFFER, fs_err::File::create_new(dir.join(name))?);
-    fill(&mut out)?;
-    let file = out
-        .into_inner()
-        .map_err(std::io::IntoInnerError::into_error)?;
+    let file = fs_err::File::create_new(dir.join(name))?;
+    std::thread::scope(|scope| {
+        let (enough, told) = mpsc::channel();
+        scope.spawn(|| {
+            for () in told {
+                // A failure comes back from the last one.
+                let _ = file.sync_data();
+            }
+        });
+        let ahead = Ahead {
+            file: &file,
+            unsynced: 0,
+            enough,
+        };
+        let mut out = BufWriter::with_capacity(BUFFER, ahead);
+        fill(&mut out)?;
+        out.flush()
+    })?;
     file.sync_all()?;
     Ok(())
+}
+
+/// Has the disk begin with what is written while the rest is made.
+struct Ahead<'f> {
+    file: &'f fs_err::File,
+    unsynced: usize,
+    enough: Sender<()>,
+}
+
+impl Write for Ahead<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        self.unsynced += written;
+        if self.unsynced >= SYNC_EVERY {
+            self.unsynced = 0;
+            let _ = self.enough.send(());
+        }
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.file.flush()
+    }
 }
 
 fn write_level_0(out: &mut impl Write, graph: &Graph, header: &Header) -> std::io::Result<()> {

@@ -23,8 +23,10 @@ const CENTRE_SAMPLE: usize = 1024;
 #[repr(C, align(64))]
 struct Line([i8; LANES]);
 
-/// What a row of codes stands for.
-#[derive(Debug, Clone, Copy, Default)]
+/// What a row of codes stands for. It lies in a line of its own before them: whoever wants one
+/// wants the other, and the processor fetches neighbouring lines together.
+#[derive(Debug, Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
 struct Row {
     /// What a unit is worth.
     scale: f32,
@@ -39,9 +41,9 @@ struct Row {
 pub(crate) struct Codes {
     kernels: Kernels,
     space: Space,
+    /// The line with a [`Row`] and those with its codes.
     lines_per_row: usize,
     lines: Vec<Line>,
-    rows: Vec<Row>,
     /// What is taken off before rounding.
     centre: Vec<f32>,
 }
@@ -58,9 +60,8 @@ impl Codes {
         let mut codes = Self {
             kernels: exact.kernels,
             space: exact.space,
-            lines_per_row: exact.vectors.dimension().div_ceil(LANES).max(1),
+            lines_per_row: 1 + exact.vectors.dimension().div_ceil(LANES),
             lines: Vec::new(),
-            rows: Vec::new(),
             centre: centre(exact.vectors, exact.space),
         };
         codes.extend(exact, threads);
@@ -72,26 +73,25 @@ impl Codes {
         let Exact {
             kernels, vectors, ..
         } = exact;
-        let (first, end, lines_per_row) = (self.rows.len(), vectors.len(), self.lines_per_row);
+        let lines_per_row = self.lines_per_row;
+        let (first, end) = (self.lines.len() / lines_per_row, vectors.len());
         self.lines.resize(end * lines_per_row, Line::zeroed());
-        self.rows.resize(end, Row::default());
         let centre = &self.centre;
         let lines = &mut self.lines[first * lines_per_row..];
         let share = (end - first).div_ceil(threads.max(1)).max(1);
         std::thread::scope(|scope| {
-            let parts = lines.chunks_mut(share * lines_per_row);
-            for (part, (lines, rows)) in parts.zip(self.rows[first..].chunks_mut(share)).enumerate()
-            {
+            for (part, lines) in lines.chunks_mut(share * lines_per_row).enumerate() {
                 scope.spawn(move || {
-                    let lines = lines.chunks_exact_mut(lines_per_row);
-                    for (at, (lines, row)) in lines.zip(rows).enumerate() {
+                    for (at, lines) in lines.chunks_exact_mut(lines_per_row).enumerate() {
                         let element = first + part * share + at;
                         let vector = vectors.row(u32::try_from(element).unwrap_or(u32::MAX));
-                        let codes = bytemuck::cast_slice_mut(lines);
-                        *row = kernels.vectorized(
+                        let (head, codes) = lines.split_at_mut(1);
+                        let codes = bytemuck::cast_slice_mut(codes);
+                        let row = kernels.vectorized(
                             #[inline(always)]
                             || encode(vector, centre, codes),
                         );
+                        head[0].set_row(row);
                     }
                 });
             }
@@ -99,9 +99,21 @@ impl Codes {
     }
 
     #[inline]
-    fn row(&self, element: u32) -> &[i8] {
+    fn row(&self, element: u32) -> (Row, &[i8]) {
         let first = element as usize * self.lines_per_row;
-        bytemuck::cast_slice(&self.lines[first..first + self.lines_per_row])
+        let (head, codes) = self.lines[first..first + self.lines_per_row].split_at(1);
+        (head[0].row(), bytemuck::cast_slice(codes))
+    }
+}
+
+impl Line {
+    #[inline]
+    fn row(&self) -> Row {
+        bytemuck::pod_read_unaligned(bytemuck::cast_slice(&self.0[..size_of::<Row>()]))
+    }
+
+    fn set_row(&mut self, row: Row) {
+        self.0[..size_of::<Row>()].copy_from_slice(bytemuck::cast_slice(&[row]));
     }
 }
 
@@ -178,10 +190,10 @@ impl Between for Codes {
 
     #[inline]
     fn origin(&self, element: u32) -> CodesOrigin<'_> {
-        let row = self.rows[element as usize];
+        let (row, codes) = self.row(element);
         CodesOrigin {
             codes: self,
-            row: self.row(element),
+            row: codes,
             scale: row.scale,
             squared: row.squared,
         }
@@ -191,8 +203,7 @@ impl Between for Codes {
 impl Origin for CodesOrigin<'_> {
     #[inline]
     fn to(&self, element: u32) -> f32 {
-        let other = self.codes.rows[element as usize];
-        let codes = self.codes.row(element);
+        let (other, codes) = self.codes.row(element);
         let dot = self.codes.kernels.code_dot(self.row, codes, other.sum);
         let dot = self.scale * other.scale * dot as f32;
         match self.codes.space {
@@ -203,6 +214,8 @@ impl Origin for CodesOrigin<'_> {
 
     #[inline]
     fn prefetch(&self, element: u32) {
-        self.codes.kernels.prefetch(self.codes.row(element));
+        let first = element as usize * self.codes.lines_per_row;
+        let lines = &self.codes.lines[first..first + self.codes.lines_per_row];
+        self.codes.kernels.prefetch(lines);
     }
 }
