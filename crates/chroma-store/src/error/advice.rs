@@ -1,0 +1,121 @@
+//! What each error is called and what to do about it: code, kind, next step.
+
+use super::{Kind, StoreError};
+use crate::DATABASE_NAME;
+
+impl StoreError {
+    /// The stable code, as listed in `docs/errors.md`.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotChroma { .. } => "CS-NOT-CHROMA",
+            Self::HotJournal { .. } => "CS-HOT-JOURNAL",
+            Self::Locked { .. } => "CS-LOCKED",
+            Self::StillOpen { .. } => "CS-STILL-OPEN",
+            Self::Truncated { .. } => "CS-TRUNCATED",
+            Self::Damaged { .. } => "CS-DAMAGED",
+            Self::IndexFile { .. } => "CS-INDEX-FILE",
+            Self::UnknownSchema { .. } => "CS-UNKNOWN-SCHEMA",
+            Self::CollectionMissing { .. } => "CS-COLLECTION-MISSING",
+            Self::DimensionMismatch { .. } => "CS-DIMENSION",
+            Self::SpaceMismatch { .. } => "CS-SPACE",
+            Self::VectorLength { .. } => "CS-VECTOR-LENGTH",
+            Self::NotFinite { .. } => "CS-NOT-FINITE",
+            Self::MissingVector { .. } => "CS-MISSING-VECTOR",
+            Self::QueueRow { .. } => "CS-QUEUE-ROW",
+            Self::ArraysUnsupported { .. } => "CS-ARRAYS",
+            Self::Inconsistent { .. } => "CS-INCONSISTENT",
+            Self::BadConfiguration { .. } => "CS-CONFIGURATION",
+            Self::NotConserved { .. } => "CS-NOT-CONSERVED",
+            Self::Engine { .. } => "CS-ENGINE",
+            Self::Query { .. } => "CS-QUERY",
+            Self::Changed { .. } => "CS-CHANGED",
+            Self::AlreadyExists { .. } => "CS-EXISTS",
+            Self::NotRegular { .. } => "CS-NOT-REGULAR",
+            Self::ArchiveEntry { .. } => "CS-ARCHIVE-ENTRY",
+            Self::ArchiveDamaged { .. } => "CS-ARCHIVE-DAMAGED",
+            Self::ArchiveLimit { .. } => "CS-ARCHIVE-LIMIT",
+            Self::Sqlite { .. } => "CS-SQLITE",
+            Self::Io(_) => "CS-IO",
+        }
+    }
+
+    /// What sort of case this is.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Locked { .. } | Self::Changed { .. } => Kind::Busy,
+            Self::Sqlite { .. } | Self::Io(_) | Self::AlreadyExists { .. } => Kind::Environment,
+            Self::StillOpen { .. } | Self::NotConserved { .. } | Self::Engine { .. } => {
+                Kind::SelfCheck
+            }
+            _ => Kind::BadInput,
+        }
+    }
+
+    /// Whether index files are damaged: `Store::rebuild` may mend that.
+    pub fn is_index_damage(&self) -> bool {
+        match self {
+            Self::IndexFile { .. } => true,
+            Self::Truncated { path, .. } => !path.ends_with(DATABASE_NAME),
+            _ => false,
+        }
+    }
+
+    /// What to do next, in one sentence.
+    pub fn help(&self) -> &'static str {
+        match self {
+            Self::NotChroma { .. } => {
+                "name the folder that chromadb.PersistentClient(path=...) was given"
+            }
+            Self::HotJournal { .. } => {
+                "close the client that wrote it (chromadb >= 1.5.2: client.close()), or open it once with that chromadb so that SQLite rolls the journal back, then copy it again; after an interrupted `store fold` or `store rebuild`, run that again"
+            }
+            Self::Locked { .. } => "stop the named process or wait for it to finish its write",
+            Self::StillOpen { .. } => "this is a defect: please report it with the named file",
+            Self::IndexFile { .. } => {
+                "if its vectors can still be read, `chroma-compactor store rebuild DIR` makes the graph anew; else copy the directory again from its source, after the client that wrote it has been closed"
+            }
+            Self::Truncated { .. } | Self::Damaged { .. } => {
+                "copy the directory again from its source, after the client that wrote it has been closed"
+            }
+            Self::UnknownSchema { .. } => {
+                "supported are directories of chromadb 0.5.6 to 0.6.3 and 1.0 to 1.5; open older ones once with chromadb 0.6.3"
+            }
+            Self::CollectionMissing { .. } => {
+                "pass the name of a collection that is there, or create it in the delta under the snapshot's name"
+            }
+            Self::DimensionMismatch { .. } => {
+                "embed the delta with the model that the snapshot was made with"
+            }
+            Self::SpaceMismatch { .. } => "create the delta's collection with the snapshot's space",
+            Self::VectorLength { .. } | Self::NotFinite { .. } | Self::MissingVector { .. } => {
+                "fix the record at its producer and send the delta again"
+            }
+            Self::QueueRow { .. } => {
+                "JSON with NaN or Infinity and foreign operation codes are refused; fix the record at its producer"
+            }
+            Self::ArraysUnsupported { .. } => {
+                "open the snapshot once with chromadb >= 1.5 to raise its schema level, or leave array metadata out"
+            }
+            Self::Inconsistent { .. } => {
+                "run `chroma-compactor store verify DIR --full` for all findings; a producer that copied an open directory makes such"
+            }
+            Self::BadConfiguration { .. } => {
+                "open it with the chromadb that wrote it and check the collection's configuration"
+            }
+            Self::NotConserved { .. } => "nothing was published; please report it with the delta",
+            Self::Engine { .. } => "nothing was changed; use `--engine native`",
+            Self::Query { .. } => {
+                "`store info` shows the dimension; ids are compared letter by letter"
+            }
+            Self::Changed { .. } => "close the client that writes to it, then try again",
+            Self::AlreadyExists { .. } => "choose a new path or remove what is there",
+            Self::NotRegular { .. } => "replace links and special files by plain files",
+            Self::ArchiveEntry { .. } => "make the archive of plain files with relative names",
+            Self::ArchiveDamaged { .. } => "make and upload the archive again",
+            Self::ArchiveLimit { .. } => "split the delta, or raise the limit in the configuration",
+            Self::Sqlite { .. } | Self::Io(_) => {
+                "check free space, permissions and open-file limits of the named path"
+            }
+        }
+    }
+}
