@@ -127,6 +127,16 @@ const CASES: &[(&str, &str, Spoil)] = &[
     ("index_metadata.pickle", "CS-INDEX-FILE", |bytes| {
         *bytes = b"cos\nsystem\n(S'exit 1'\ntR.".to_vec();
     }),
+    // Nested too deeply for the stack.
+    ("index_metadata.pickle", "CS-INDEX-FILE", |bytes| {
+        *bytes = [
+            b"\x80\x02".to_vec(),
+            vec![b']'; 2_000_000],
+            vec![b'a'; 1_999_999],
+            b".".to_vec(),
+        ]
+        .concat();
+    }),
     ("index_metadata.pickle", "CS-INDEX-FILE", Vec::clear),
 ];
 

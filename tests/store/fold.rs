@@ -11,18 +11,18 @@ use rusqlite::Connection;
 use crate::directory::{Recipe, WORDS, bytes_of, record, sql};
 use crate::index_files::{self, IndexFiles};
 
-const ALWAYS: FoldOptions = FoldOptions {
+pub(crate) const ALWAYS: FoldOptions = FoldOptions {
     when: FoldWhen::Always,
     threads: 2,
     rebuild_above_deleted_percent: 100,
     seed: 1,
 };
 
-fn vector(id: &str, elements: &[f32]) -> Operation {
+pub(crate) fn vector(id: &str, elements: &[f32]) -> Operation {
     Operation::upsert(id, elements, Patch::new())
 }
 
-fn make(root: &Path, name: &str, space: Space, operations: Vec<Operation>) -> PathBuf {
+pub(crate) fn make(root: &Path, name: &str, space: Space, operations: Vec<Operation>) -> PathBuf {
     let recipe = Recipe {
         space,
         ..Recipe::of(operations)
@@ -31,7 +31,7 @@ fn make(root: &Path, name: &str, space: Space, operations: Vec<Operation>) -> Pa
 }
 
 /// Merges `operations` into `dir` in place and folds; the directory is sound afterwards.
-fn merge_and_fold(
+pub(crate) fn merge_and_fold(
     dir: &Path,
     options: FoldOptions,
     operations: Vec<Operation>,
@@ -49,7 +49,7 @@ fn close(store: Store<chroma_store::Open>) {
     assert!(report.problems.is_empty(), "{:?}", report.problems);
 }
 
-fn index(dir: &Path) -> IndexFiles {
+pub(crate) fn index(dir: &Path) -> IndexFiles {
     index_files::read(dir, WORDS).expect("there are index files")
 }
 
@@ -378,29 +378,4 @@ fn one_thread_makes_the_same_files_each_time() {
     });
     assert_eq!(files[0].len(), 4);
     assert_eq!(files[0], files[1]);
-}
-
-/// Folders of the directory.
-fn folders(dir: &Path) -> usize {
-    std::fs::read_dir(dir)
-        .unwrap()
-        .filter(|entry| entry.as_ref().unwrap().path().is_dir())
-        .count()
-}
-
-#[test]
-fn folders_that_no_segment_names_are_removed_and_foreign_ones_are_not() {
-    let root = tempfile::tempdir().unwrap();
-    let dir = Recipe::default().make(root.path(), "base");
-    let leftover = dir.join("11111111-2222-3333-4444-555555555555");
-    std::fs::create_dir(&leftover).unwrap();
-    std::fs::write(leftover.join("header.bin"), b"torn").unwrap();
-    let foreign = dir.join("11111111-2222-3333-4444-666666666666");
-    std::fs::create_dir(&foreign).unwrap();
-    std::fs::write(foreign.join("notes.txt"), b"mine").unwrap();
-    merge_and_fold(&dir, ALWAYS, vec![]).unwrap();
-    assert!(!leftover.exists() && foreign.exists());
-    assert_eq!(folders(&dir), 2);
-    merge_and_fold(&dir, ALWAYS, vec![record("new", 4, 9)]).unwrap();
-    assert_eq!(folders(&dir), 2, "the old files went with the fold");
 }

@@ -15,6 +15,7 @@ mod closing;
 mod content;
 mod directory;
 mod fold;
+mod fold_safety;
 mod index_files;
 mod killed;
 mod model;

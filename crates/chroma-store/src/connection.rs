@@ -188,7 +188,7 @@ fn configure(connection: &Connection, path: &Path, cache_kib: i64) -> StoreResul
     // attaching. `foreign_keys` stays off as in chromadb, whose cascades never fire.
     connection
         .execute_batch(&format!(
-            "PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON; PRAGMA mmap_size=0;
+            "PRAGMA synchronous=EXTRA; PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON; PRAGMA mmap_size=0;
              PRAGMA foreign_keys=OFF; PRAGMA cache_size=-{cache_kib};"
         ))
         .and_then(|()| connection.set_limit(rusqlite::limits::Limit::SQLITE_LIMIT_ATTACHED, 0))

@@ -54,6 +54,10 @@ impl Searcher {
     pub fn open(dir: &Path, name: &str) -> StoreResult<Self> {
         let connection = connection::open_read(dir)?;
         let path = connection::database_path(dir);
+        // Until the files are read, nobody can commit a fold that replaces them.
+        connection
+            .execute_batch("BEGIN")
+            .map_err(StoreError::sqlite(&path, "begin reading"))?;
         let level = detect(&connection, &path)?;
         let collections = load_all(&connection, &path, level)?;
         let collection = find(&collections, name, dir)?.clone();
@@ -74,6 +78,9 @@ impl Searcher {
             },
         )?;
         let index = files.map(|files| files.load(0)).transpose()?;
+        connection
+            .execute_batch("COMMIT")
+            .map_err(StoreError::sqlite(&path, "end reading"))?;
         let mut ids = vec![None; index.as_ref().map_or(0, |index| index.graph.len() as usize)];
         for (id, element) in index.iter().flat_map(|index| &index.elements) {
             ids[*element as usize] = Some(id.clone());

@@ -57,7 +57,8 @@ fn build(graph: &Graph) -> Result<Links, String> {
     }
     let elements = graph.len() as usize;
     let max_links = wanted.max(MIN_LINKS);
-    let width = graph.params().ef_construction.max(max_links);
+    // Memory for so many candidates is taken at once.
+    let width = graph.params().ef_construction.min(elements).max(max_links);
     let hnsw = Hnsw::new(max_links, elements, LAYERS, width, Numbered(graph));
     // Caught here as well, so that the graph is never dropped while a panic unwinds: its own drop
     // can panic too.

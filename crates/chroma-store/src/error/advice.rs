@@ -74,6 +74,9 @@ impl StoreError {
             Self::IndexFile { .. } => {
                 "if its vectors can still be read, `chroma-compactor store rebuild DIR` makes the graph anew; else copy the directory again from its source, after the client that wrote it has been closed"
             }
+            Self::Truncated { path, .. } if !path.ends_with(DATABASE_NAME) => {
+                "if its vectors can still be read, `chroma-compactor store rebuild DIR` makes the graph anew; else copy the directory again from its source, after the client that wrote it has been closed"
+            }
             Self::Truncated { .. } | Self::Damaged { .. } => {
                 "copy the directory again from its source, after the client that wrote it has been closed"
             }

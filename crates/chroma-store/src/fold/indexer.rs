@@ -1,6 +1,8 @@
 //! The index in the making, on a thread of its own: the old files are read, and changes inserted,
 //! while the caller goes on with the database.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
@@ -20,7 +22,7 @@ const LINK_AT: u32 = 256;
 /// Address space that is asked for ahead, so that a growing graph is not copied: memory is taken
 /// only as it is used.
 const ROOM_BYTES: usize = 256 << 20;
-/// And no more than this share of the old elements.
+/// And for no more than so many times what waits, or one so-manieth of what is there.
 const ROOM: usize = 4;
 const LEAST_ROOM: usize = 4096;
 
@@ -50,6 +52,8 @@ pub(super) struct Made {
 /// The thread. Dropping it waits: nothing may be open once a store is closed.
 pub(super) struct Indexer {
     batches: Option<SyncSender<Batch>>,
+    /// Nobody wants the result any more.
+    abandoned: Arc<AtomicBool>,
     thread: Option<JoinHandle<StoreResult<Made>>>,
 }
 
@@ -57,8 +61,11 @@ impl Indexer {
     pub(super) fn begin(start: Start) -> StoreResult<Self> {
         let (batches, received) = sync_channel(WAITING);
         let builder = std::thread::Builder::new().name("index".to_owned());
-        let thread = builder.spawn(move || Work::new(start)?.run(&received))?;
+        let abandoned = Arc::new(AtomicBool::new(false));
+        let told = Arc::clone(&abandoned);
+        let thread = builder.spawn(move || Work::new(start)?.run(&received, &told))?;
         Ok(Self {
+            abandoned,
             batches: Some(batches),
             thread: Some(thread),
         })
@@ -94,6 +101,7 @@ impl Indexer {
 
 impl Drop for Indexer {
     fn drop(&mut self) {
+        self.abandoned.store(true, Ordering::Relaxed);
         // Whoever drops it does not want to know.
         let _ = self.join();
     }
@@ -119,7 +127,7 @@ impl Work {
         let mut index = start.empty;
         if let Some(files) = start.files {
             let loaded = match anew {
-                None => files.load(room(&index, files.elements())),
+                None => files.load(room(&index, files.elements(), start.expected)),
                 Some(_) => Ok(all_vectors(index_like(&mut index), &files)?),
             };
             index = match loaded {
@@ -133,7 +141,8 @@ impl Work {
             left_out =
                 (files.elements() - (index.graph.len() as usize).min(files.elements())) as u64;
         } else {
-            let room = room(&index, usize::MAX);
+            // A first fold is often the first of many parts.
+            let room = room(&index, 0, start.expected);
             index.graph.reserve(room);
         }
         // Another graph needs other levels, the same one the same.
@@ -151,13 +160,23 @@ impl Work {
         })
     }
 
-    fn run(mut self, batches: &Receiver<Batch>) -> StoreResult<Made> {
+    fn run(mut self, batches: &Receiver<Batch>, abandoned: &AtomicBool) -> StoreResult<Made> {
         let marked_before = self.marked();
         for batch in batches {
             self.take(batch);
             if self.anew.is_none() && self.index.graph.not_linked() >= LINK_AT {
-                self.link();
+                // Links of a graph that will be built anew are not worth making.
+                if self.is_worn_out() {
+                    self.anew = Some(Engine::Native);
+                } else {
+                    self.link();
+                }
             }
+        }
+        if abandoned.load(Ordering::Relaxed) {
+            return Err(StoreError::Engine {
+                detail: "the fold was abandoned".to_owned(),
+            });
         }
         let removed = self.left_out + (self.marked() - marked_before);
         if self.anew.is_none() && self.is_worn_out() {
@@ -227,8 +246,7 @@ fn index_like(index: &mut MemoryIndex) -> MemoryIndex {
 
 /// All vectors of the files, none of them linked.
 fn all_vectors(mut index: MemoryIndex, files: &IndexFiles) -> StoreResult<MemoryIndex> {
-    let room = room(&index, files.elements());
-    index.graph.reserve(files.len() + room);
+    index.graph.reserve(files.len());
     files.vectors(
         |_| true,
         |id, norm, vector| index.add_stored(id, norm, vector),
@@ -236,8 +254,10 @@ fn all_vectors(mut index: MemoryIndex, files: &IndexFiles) -> StoreResult<Memory
     Ok(index)
 }
 
-/// New elements to ask for address space for.
-fn room(index: &MemoryIndex, old: usize) -> usize {
-    let row = 4 * index.graph.params().dimension.max(1);
-    (ROOM_BYTES / row).min((old / ROOM).max(LEAST_ROOM))
+/// New elements to ask for address space for, when there are `old` ones and `expected` are to come.
+fn room(index: &MemoryIndex, old: usize, expected: usize) -> usize {
+    let wanted = (old / ROOM)
+        .max(expected.saturating_mul(ROOM))
+        .max(LEAST_ROOM);
+    wanted.min(ROOM_BYTES / index.graph.element_bytes())
 }

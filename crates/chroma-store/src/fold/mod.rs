@@ -4,10 +4,10 @@
 //! transaction that names the id commits: before it the directory is the old one, after it the
 //! new one, and no crash leaves a mixture.
 
-mod ghosts;
 mod indexer;
 mod options;
 mod publish;
+mod records;
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -161,7 +161,7 @@ impl<'c> Folding<'c> {
             return Ok(None);
         };
         let mut made = begun.indexer.finish()?;
-        let ghosts = ghosts::take_out(
+        let ghosts = records::match_up(
             self.connection,
             &self.path,
             &self.collection,

@@ -32,8 +32,9 @@ impl Links {
     }
 
     pub(crate) fn reserve(&mut self, elements: usize) {
-        self.level_0.reserve_exact(elements * (1 + self.max_0));
-        self.upper.reserve_exact(elements);
+        let entries = elements.saturating_mul(1 + self.max_0);
+        let _ = self.level_0.try_reserve_exact(entries);
+        let _ = self.upper.try_reserve_exact(elements);
     }
 
     /// Appends an element of the given level, with empty lists.

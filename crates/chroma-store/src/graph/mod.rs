@@ -90,13 +90,19 @@ impl Graph {
         }
     }
 
-    /// Makes room for exactly `elements` more.
+    /// Asks for room for exactly `elements` more, so that growing does not copy what is there. No
+    /// more than a wish: where there is no such room, elements get it one by one.
     pub fn reserve(&mut self, elements: usize) {
         self.vectors.reserve(elements);
-        self.norms.reserve_exact(elements);
-        self.labels.reserve_exact(elements);
-        self.deleted.reserve_exact(elements);
         self.links.reserve(elements);
+        let _ = self.norms.try_reserve_exact(elements);
+        let _ = self.labels.try_reserve_exact(elements);
+        let _ = self.deleted.try_reserve_exact(elements);
+    }
+
+    /// Bytes that an element takes.
+    pub(crate) fn element_bytes(&self) -> usize {
+        4 * self.vectors.padded() + 4 * (1 + self.params.max_links_0) + 32
     }
 
     /// The instruction set that distances are computed with on this machine.
@@ -190,7 +196,8 @@ impl Graph {
     /// needs is given back.
     pub(crate) fn settle(&mut self) {
         self.shadow = Shadow::default();
-        reattach::reattach(&self.links, &mut self.reached(), self.live());
+        let entry = self.entry_point();
+        reattach::reattach(&self.links, entry, &mut self.reached(), self.live());
     }
 
     /// Elements that are not linked yet.

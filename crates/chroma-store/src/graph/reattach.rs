@@ -18,12 +18,18 @@ pub(super) fn reached_from(links: &Links, entry: Option<u32>) -> Vec<bool> {
 }
 
 /// Links to every element of `lost` that `reached` does not have.
-pub(super) fn reattach(links: &Links, reached: &mut [bool], lost: impl Iterator<Item = u32>) {
+pub(super) fn reattach(
+    links: &Links,
+    entry: Option<u32>,
+    reached: &mut [bool],
+    lost: impl Iterator<Item = u32>,
+) {
     for lost in lost {
         if reached[lost as usize] {
             continue;
         }
-        if let Some(host) = host_for(lost, links, reached) {
+        // An island far from everything is linked from the entry point.
+        if let Some(host) = host_for(lost, links, reached).or(entry) {
             splice(host, lost, links);
             spread(links, lost, reached);
         }

@@ -27,9 +27,10 @@ impl Vectors {
         }
     }
 
-    /// Makes room for exactly `rows` more rows: growing by doubling would double the memory.
+    /// Asks for room for exactly `rows` more rows: growing by doubling would double the memory.
     pub(crate) fn reserve(&mut self, rows: usize) {
-        self.lines.reserve_exact(rows * self.lines_per_row);
+        let lines = rows.saturating_mul(self.lines_per_row);
+        let _ = self.lines.try_reserve_exact(lines);
     }
 
     pub(crate) fn dimension(&self) -> usize {
@@ -38,6 +39,11 @@ impl Vectors {
 
     pub(crate) fn len(&self) -> usize {
         self.lines.len() / self.lines_per_row.max(1)
+    }
+
+    /// Elements of a padded row.
+    pub(crate) fn padded(&self) -> usize {
+        self.lines_per_row * LANES
     }
 
     /// Row `at`, padding included.

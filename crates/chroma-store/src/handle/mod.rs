@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
-use crate::collection::load_all;
+use crate::collection::{find, load_all};
 use crate::schema::detect;
 use crate::stamps::Stamps;
 use crate::{Collection, SchemaLevel, StoreError, StoreResult, connection};
@@ -103,6 +103,14 @@ impl Store<Open> {
     /// The collections, by name.
     pub fn collections(&self) -> &[Collection] {
         &self.state.collections
+    }
+
+    /// The collection `name`, that of the default database first.
+    ///
+    /// # Errors
+    /// There is none; the error lists those that there are.
+    pub fn find(&self, name: &str) -> StoreResult<&Collection> {
+        find(&self.state.collections, name, &self.dir)
     }
 
     pub(crate) fn connection_mut(&mut self) -> &mut Connection {

@@ -13,7 +13,7 @@ const MAX_LEVEL: i32 = 64;
 /// Larger than any useful M, small enough that list sizes cannot overflow.
 pub(super) const MAX_M: u64 = 4096;
 /// chromadb accepts far smaller dimensions only; bounds every allocation below.
-const MAX_DIMENSION: u64 = 1 << 20;
+pub(super) const MAX_DIMENSION: u64 = 1 << 20;
 
 /// The parts of the header that the other files are read by.
 #[derive(Debug, Clone, PartialEq)]

@@ -11,7 +11,7 @@ use serde::ser::{SerializeMap, Serializer};
 use serde::{Deserialize, Serialize};
 use serde_pickle::{DeOptions, SerOptions};
 
-use super::{MemoryIndex, bad, read_bounded};
+use super::{MemoryIndex, bad, pickle_scan, read_bounded};
 use crate::{SchemaLevel, StoreResult};
 
 /// Enough for tens of millions of ids, little enough to be read whole.
@@ -36,6 +36,8 @@ impl IdMaps {
             return Ok(None);
         }
         let bytes = read_bounded(path, MAX_BYTES)?;
+        pickle_scan::check(&bytes)
+            .map_err(|error| bad(path, format!("not a pickle of id maps: {error}")))?;
         let maps: Self = serde_pickle::from_slice(&bytes, DeOptions::new())
             .map_err(|error| bad(path, format!("not a pickle of id maps: {error}")))?;
         Ok((!maps.id_to_label.is_empty()).then_some(maps))

@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::graph::{Graph, Params};
 use crate::{Collection, Space, StoreError, StoreResult};
 
-use super::header::MAX_M;
+use super::header::{MAX_DIMENSION, MAX_M};
 
 /// What index files hold, or are to hold.
 #[derive(Debug)]
@@ -26,12 +26,17 @@ impl MemoryIndex {
     pub(crate) fn new(collection: &Collection, dimension: u32, path: &Path) -> StoreResult<Self> {
         let config = &collection.config;
         let max_links = config.max_neighbors.max(1) as usize;
-        if max_links as u64 > MAX_M {
-            return Err(StoreError::BadConfiguration {
-                path: path.to_path_buf(),
-                collection: collection.name.clone(),
-                detail: format!("max_neighbors is {max_links}, at most {MAX_M} are possible"),
-            });
+        for (what, value, most) in [
+            ("max_neighbors", max_links as u64, MAX_M),
+            ("its dimension", u64::from(dimension), MAX_DIMENSION),
+        ] {
+            if value > most {
+                return Err(StoreError::BadConfiguration {
+                    path: path.to_path_buf(),
+                    collection: collection.name.clone(),
+                    detail: format!("{what} is {value}, an index has at most {most}"),
+                });
+            }
         }
         Ok(Self::with(Params {
             dimension: dimension as usize,
@@ -56,7 +61,11 @@ impl MemoryIndex {
     pub(crate) fn put(&mut self, id: String, vector: &[f32]) -> Put {
         let (stored, norm) = as_stored(vector, self.graph.params().space);
         if let Some(element) = self.elements.get(&id) {
-            if self.graph.norm(*element) == norm && self.graph.vector(*element) == stored {
+            let bits = |x: &f32| x.to_bits();
+            let old = self.graph.vector(*element).iter().map(bits);
+            if self.graph.norm(*element).to_bits() == norm.to_bits()
+                && old.eq(stored.iter().map(bits))
+            {
                 return Put::Unchanged;
             }
             self.graph.mark_deleted(*element);

@@ -1,5 +1,6 @@
 //! `store fold DIR` and `store rebuild DIR`: index files made in place.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -86,12 +87,16 @@ impl Place {
             threads: self.threads,
             ..FoldOptions::default()
         };
-        let names = if self.collection.is_empty() {
+        let names: BTreeSet<String> = if self.collection.is_empty() {
             let all = store.collections().iter();
             all.map(|collection| collection.name.clone()).collect()
         } else {
-            self.collection.clone()
+            self.collection.iter().cloned().collect()
         };
+        // All names before any work: what was folded stays folded.
+        for name in &names {
+            store.find(name)?;
+        }
         let mut reports = Vec::new();
         for name in names {
             let report = match rebuild {

@@ -1,0 +1,60 @@
+//! The finished index against the records: each has a vector, and each vector has a record.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use rusqlite::Connection;
+
+use crate::index::{self, MemoryIndex};
+use crate::{Collection, StoreError, StoreResult};
+
+/// Takes vectors without a record out of the index; how many there were. chromadb 0.x leaves them
+/// behind when an id is deleted twice in one batch, and readers stumble over them.
+///
+/// # Errors
+/// A record has no vector: files that the log goes on from are not what they were, and must not be
+/// replaced by less.
+pub(super) fn match_up(
+    connection: &Connection,
+    path: &Path,
+    collection: &Collection,
+    index: &mut MemoryIndex,
+) -> StoreResult<u64> {
+    let failed = || StoreError::sqlite(path, "compare vectors with records");
+    let mut statement = connection
+        .prepare("SELECT embedding_id FROM embeddings WHERE segment_id = ?1")
+        .map_err(failed())?;
+    let mut rows = statement
+        .query([collection.metadata_segment.to_string()])
+        .map_err(failed())?;
+    let mut records = HashSet::new();
+    let mut without = Vec::new();
+    while let Some(row) = rows.next().map_err(failed())? {
+        let id: String = row.get(0).map_err(failed())?;
+        if index.elements.contains_key(&id) {
+            records.insert(id);
+        } else {
+            without.push(id);
+        }
+    }
+    if let Some(first) = without.first() {
+        let dir = path.parent().unwrap_or(path);
+        return Err(StoreError::IndexFile {
+            path: index::segment_dir(dir, collection),
+            detail: format!(
+                "{} records have a vector neither here nor in the log, first `{first}`",
+                without.len()
+            ),
+        });
+    }
+    let ghosts: Vec<String> = index
+        .elements
+        .keys()
+        .filter(|id| !records.contains(*id))
+        .cloned()
+        .collect();
+    for id in &ghosts {
+        index.remove(id);
+    }
+    Ok(ghosts.len() as u64)
+}
