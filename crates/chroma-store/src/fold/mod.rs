@@ -113,6 +113,9 @@ impl<'c> Folding<'c> {
 
     /// How many rows wait, if it is time for a fold.
     fn due(&self, queue: &QueueReader<'_>) -> StoreResult<Option<usize>> {
+        if self.options.when == FoldWhen::Never && self.rebuild.is_none() {
+            return Ok(None);
+        }
         let waiting = queue.count_after(self.collection.vector_seq.unwrap_or(0))?;
         let due = match self.options.when {
             _ if self.rebuild.is_some() => true,

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, Row};
+use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::{Operation, OperationKind, payload};
 use crate::{Collection, StoreError, StoreResult};
@@ -98,11 +98,17 @@ impl<'c> QueueReader<'c> {
             .map_err(StoreError::sqlite(&self.path, "count embeddings_queue"))
     }
 
-    /// The last row; `None` in an empty log.
+    /// The last row; `None` in an empty log. Read from the end: `max` would read all of it.
     pub(crate) fn last(&self) -> StoreResult<Option<u64>> {
         self.connection
-            .prepare_cached("SELECT max(seq_id) FROM embeddings_queue WHERE topic = ?1")
-            .and_then(|mut s| s.query_row([&self.topic], |row| row.get::<_, Option<i64>>(0)))
+            .prepare_cached(
+                "SELECT seq_id FROM embeddings_queue WHERE topic = ?1
+                 ORDER BY seq_id DESC LIMIT 1",
+            )
+            .and_then(|mut s| {
+                s.query_row([&self.topic], |row| row.get::<_, i64>(0))
+                    .optional()
+            })
             .map(|seq| seq.and_then(|seq| u64::try_from(seq).ok()))
             .map_err(StoreError::sqlite(&self.path, "read the last log row"))
     }
