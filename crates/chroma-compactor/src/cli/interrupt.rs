@@ -2,10 +2,8 @@
 
 use std::path::Path;
 
+use super::signals::{EXIT_INTERRUPTED, StopSignals};
 use crate::failure::Failure;
-
-/// 128 + SIGINT, as shells report it.
-const EXIT_INTERRUPTED: i32 = 130;
 
 /// Removes `scratch` and ends the process when Ctrl-C or SIGTERM comes.
 pub(super) fn remove_on_interrupt(scratch: &Path) -> Result<(), Failure> {
@@ -14,10 +12,14 @@ pub(super) fn remove_on_interrupt(scratch: &Path) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(Failure::io)?;
+    let mut signals = {
+        let _within = runtime.enter();
+        StopSignals::listen()?
+    };
     std::thread::Builder::new()
         .name("interrupt".to_owned())
         .spawn(move || {
-            runtime.block_on(super::run::stop_signal());
+            runtime.block_on(signals.next());
             let _ = fs_err::remove_dir_all(&scratch);
             std::process::exit(EXIT_INTERRUPTED);
         })

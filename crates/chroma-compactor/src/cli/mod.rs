@@ -4,6 +4,7 @@ mod interrupt;
 mod quickstart;
 mod run;
 mod runs;
+mod signals;
 mod store;
 mod submit;
 

@@ -5,15 +5,12 @@ use std::time::Duration;
 
 use clap::Args;
 use compactor_daemon::{Daemon, Mode};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use super::signals::cancel_on_signal;
 use crate::failure::Failure;
 use crate::output;
 use crate::settings::{LogFormat, RawSettings, SettingsArgs};
-
-/// 128 + SIGINT, as shells report it.
-const EXIT_INTERRUPTED: i32 = 130;
 
 #[derive(Debug, Args)]
 pub(crate) struct Run {
@@ -39,7 +36,7 @@ impl Run {
         };
         let summary = block_on(async {
             let stop = CancellationToken::new();
-            cancel_on_signal(stop.clone());
+            cancel_on_signal(stop.clone())?;
             let daemon = Daemon::new(raw.open_local()?, settings, raw.claim_scratch()?, stop);
             tracing::info!(data = %raw.storage.path.display(), ?mode, "started");
             Ok(daemon.run(mode).await?)
@@ -65,31 +62,6 @@ pub(super) fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Res
     let outcome = runtime.block_on(work);
     runtime.shutdown_timeout(Duration::from_millis(100));
     outcome
-}
-
-/// SIGTERM or Ctrl-C stops in order; a second one stops at once.
-pub(super) fn cancel_on_signal(stop: CancellationToken) {
-    tokio::spawn(async move {
-        stop_signal().await;
-        tracing::info!("stopping; once more to stop at once");
-        stop.cancel();
-        stop_signal().await;
-        std::process::exit(EXIT_INTERRUPTED);
-    });
-}
-
-/// Waits for SIGTERM or Ctrl-C.
-pub(super) async fn stop_signal() {
-    let terminate = async {
-        match signal(SignalKind::terminate()) {
-            Ok(mut signal) => drop(signal.recv().await),
-            Err(_) => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        () = terminate => {}
-        _ = tokio::signal::ctrl_c() => {}
-    }
 }
 
 /// Logs go to standard error; standard output is for results.

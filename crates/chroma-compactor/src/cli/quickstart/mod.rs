@@ -18,8 +18,9 @@ use compactor_daemon::{
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use super::run::{block_on, cancel_on_signal, start_logging};
+use super::run::{block_on, start_logging};
 use super::runs;
+use super::signals::cancel_on_signal;
 use super::submit::LOCAL_REGION;
 use crate::failure::Failure;
 use crate::output::{self, Progress};
@@ -90,7 +91,7 @@ impl Quickstart {
             keys.push(self.submit_sample(&ports, &scratch, number).await?);
         }
         let stop = CancellationToken::new();
-        cancel_on_signal(stop.clone());
+        cancel_on_signal(stop.clone())?;
         let hooks = Arc::new(ProgressHooks {
             progress: Arc::clone(progress),
             at: AtomicU64::new(0),

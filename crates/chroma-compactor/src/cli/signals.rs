@@ -1,0 +1,46 @@
+//! SIGTERM and Ctrl-C: what they do to a command that is at work.
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::failure::Failure;
+
+/// 128 + SIGINT, as shells report it.
+pub(super) const EXIT_INTERRUPTED: i32 = 130;
+
+/// The signals that ask for an end. None is lost from the moment on that this is made.
+pub(super) struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    /// Begins to listen; to be called within a runtime.
+    pub(super) fn listen() -> Result<Self, Failure> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).map_err(Failure::io)?,
+            interrupt: signal(SignalKind::interrupt()).map_err(Failure::io)?,
+        })
+    }
+
+    /// Waits for the next one.
+    pub(super) async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// The first signal stops in order; a second one stops at once.
+pub(super) fn cancel_on_signal(stop: CancellationToken) -> Result<(), Failure> {
+    let mut signals = StopSignals::listen()?;
+    tokio::spawn(async move {
+        signals.next().await;
+        tracing::info!("stopping; once more to stop at once");
+        stop.cancel();
+        signals.next().await;
+        std::process::exit(EXIT_INTERRUPTED);
+    });
+    Ok(())
+}
