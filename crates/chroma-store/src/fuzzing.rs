@@ -43,21 +43,17 @@ pub fn write_index_files(dir: &Path, input: &[u8]) -> StoreResult<()> {
 /// # Errors
 /// They are not sound.
 pub fn read_index_files(dir: &Path, again: &Path, space: Space) -> StoreResult<()> {
-    let open = || IndexFiles::open_at(dir.to_path_buf(), space, None);
     let damaged = |detail: &str| StoreError::IndexFile {
         path: dir.to_path_buf(),
         detail: detail.to_owned(),
     };
-    let files = open()?.ok_or_else(|| damaged("nothing is indexed"))?;
+    let files = IndexFiles::open_at(dir.to_path_buf(), space, None)?;
+    let files = files.ok_or_else(|| damaged("nothing is indexed"))?;
     let mut vectors = 0;
-    let known = files.vectors(
-        |_| true,
-        |_, _, vector| {
-            vectors += 1;
-            vector.for_each(|element| assert!(element.is_finite()));
-        },
-    );
-    let files = open()?.ok_or_else(|| damaged("nothing is indexed"))?;
+    let known = files.vectors(|_, _, vector| {
+        vectors += 1;
+        vector.for_each(|element| assert!(element.is_finite()));
+    });
     let index = files.load(1)?;
     // Whatever loads has sound vectors as well.
     known?;

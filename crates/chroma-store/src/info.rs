@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::collection::load_all;
 use crate::graph::GraphHealth;
-use crate::index::{IndexFiles, VectorIndex};
+use crate::index::IndexFiles;
 use crate::queue::QueueReader;
 use crate::schema::detect;
 use crate::verify::{Problem, VerifyLevel, verify};
@@ -38,7 +38,7 @@ pub struct CollectionInfo {
     pub config: HnswConfig,
     /// Where its vectors are.
     pub vectors: VectorPlaces,
-    /// How well its graph can be searched; `None` while nothing is indexed.
+    /// How well its graph can be searched; `None` while nothing is indexed, and if it is damaged.
     pub graph: Option<GraphHealth>,
 }
 
@@ -66,8 +66,7 @@ impl StoreInfo {
         let collections = load_all(&connection, &path, schema_level)?
             .into_iter()
             .map(|collection| {
-                let vectors = places(&connection, dir, &collection)?;
-                let graph = health(dir, &collection)?;
+                let (vectors, graph) = vectors(&connection, dir, &collection)?;
                 let records = report
                     .collection(&collection.name)
                     .map_or(0, |checked| checked.records);
@@ -90,37 +89,32 @@ impl StoreInfo {
     }
 }
 
-fn places(
+/// Where the vectors are, and how well their graph can be searched.
+fn vectors(
     connection: &rusqlite::Connection,
     dir: &Path,
     collection: &Collection,
-) -> StoreResult<VectorPlaces> {
-    let index = VectorIndex::open(dir, collection)?;
-    let seen = index.as_ref().map_or(0, |index| index.progress(collection));
-    let mut queued = 0;
-    QueueReader::new(connection, &connection::database_path(dir), collection).for_each(
-        seen,
-        u64::MAX,
-        |_| {
-            queued += 1;
-            Ok(())
-        },
-    )?;
-    Ok(VectorPlaces {
-        indexed: index.as_ref().map_or(0, VectorIndex::len) as u64,
-        indexed_deleted: index.as_ref().map_or(0, VectorIndex::deleted) as u64,
-        queued,
-    })
-}
-
-fn health(dir: &Path, collection: &Collection) -> StoreResult<Option<GraphHealth>> {
-    let Some(files) = IndexFiles::open(dir, collection)? else {
-        return Ok(None);
+) -> StoreResult<(VectorPlaces, Option<GraphHealth>)> {
+    let files = IndexFiles::open(dir, collection)?;
+    let seen = files.as_ref().map_or(0, |files| files.progress(collection));
+    let path = connection::database_path(dir);
+    let queued = QueueReader::new(connection, &path, collection).count_after(seen)?;
+    let index = files.as_ref().map(|files| files.load(0)).transpose();
+    let index = match index {
+        // Verification has told of the damage.
+        Err(error) if error.is_index_damage() => None,
+        loaded => loaded?,
     };
-    let index = files.load(0)?;
-    Ok(Some(
-        index.graph.health(collection.config.ef_search as usize),
-    ))
+    let ef = collection.config.ef_search as usize;
+    let places = VectorPlaces {
+        indexed: files.as_ref().map_or(0, IndexFiles::len) as u64,
+        indexed_deleted: files
+            .as_ref()
+            .map_or(0, |files| files.elements().saturating_sub(files.len()))
+            as u64,
+        queued,
+    };
+    Ok((places, index.map(|index| index.graph.health(ef))))
 }
 
 /// The names of the collections in `dir`.

@@ -62,10 +62,9 @@ impl Searcher {
         let collections = load_all(&connection, &path, level)?;
         let collection = find(&collections, name, dir)?.clone();
         let files = IndexFiles::open(dir, &collection)?;
-        let seen = files.as_ref().map_or(0, |files| {
-            let seen = collection.vector_seq.or(files.legacy_seq());
-            seen.unwrap_or(0)
-        });
+        let seen = files
+            .as_ref()
+            .map_or(0, |files| files.progress(&collection));
         let mut waiting = Overlay::default();
         QueueReader::new(&connection, &path, &collection).for_each_vector(
             seen,

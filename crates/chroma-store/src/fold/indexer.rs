@@ -138,8 +138,7 @@ impl Work {
                 }
                 loaded => loaded?,
             };
-            left_out =
-                (files.elements() - (index.graph.len() as usize).min(files.elements())) as u64;
+            left_out = files.elements().saturating_sub(index.graph.len() as usize) as u64;
         } else {
             // A first fold is often the first of many parts.
             let room = room(&index, 0, start.expected);
@@ -247,10 +246,7 @@ fn index_like(index: &mut MemoryIndex) -> MemoryIndex {
 /// All vectors of the files, none of them linked.
 fn all_vectors(mut index: MemoryIndex, files: &IndexFiles) -> StoreResult<MemoryIndex> {
     index.graph.reserve(files.len());
-    files.vectors(
-        |_| true,
-        |id, norm, vector| index.add_stored(id, norm, vector),
-    )?;
+    files.vectors(|id, norm, vector| index.add_stored(id, norm, vector))?;
     Ok(index)
 }
 

@@ -129,8 +129,8 @@ impl<'c> Folding<'c> {
     fn begin(&self, dimension: u32, expected: usize) -> StoreResult<Begun> {
         let (files, seq) = match IndexFiles::open(&self.dir, &self.collection) {
             Ok(Some(files)) => {
-                let seen = self.collection.vector_seq.or(files.legacy_seq());
-                (Some(files), seen.unwrap_or(0))
+                let seq = files.progress(&self.collection);
+                (Some(files), seq)
             }
             // chromadb takes missing files for "nothing indexed yet" and reads the whole log.
             Ok(None) => (None, 0),

@@ -20,23 +20,14 @@ pub(super) fn match_up(
     collection: &Collection,
     index: &mut MemoryIndex,
 ) -> StoreResult<u64> {
-    let failed = || StoreError::sqlite(path, "compare vectors with records");
-    let mut statement = connection
-        .prepare("SELECT embedding_id FROM embeddings WHERE segment_id = ?1")
-        .map_err(failed())?;
-    let mut rows = statement
-        .query([collection.metadata_segment.to_string()])
-        .map_err(failed())?;
-    let mut records = HashSet::new();
-    let mut without = Vec::new();
-    while let Some(row) = rows.next().map_err(failed())? {
-        let id: String = row.get(0).map_err(failed())?;
+    let (mut with, mut without) = (0, Vec::new());
+    for_each(connection, path, collection, |id| {
         if index.elements.contains_key(&id) {
-            records.insert(id);
+            with += 1;
         } else {
             without.push(id);
         }
-    }
+    })?;
     if let Some(first) = without.first() {
         let dir = path.parent().unwrap_or(path);
         return Err(StoreError::IndexFile {
@@ -47,14 +38,35 @@ pub(super) fn match_up(
             ),
         });
     }
-    let ghosts: Vec<String> = index
-        .elements
-        .keys()
-        .filter(|id| !records.contains(*id))
-        .cloned()
-        .collect();
+    if with == index.elements.len() {
+        return Ok(0);
+    }
+    let mut ghosts: HashSet<String> = index.elements.keys().cloned().collect();
+    for_each(connection, path, collection, |id| {
+        ghosts.remove(&id);
+    })?;
     for id in &ghosts {
         index.remove(id);
     }
     Ok(ghosts.len() as u64)
+}
+
+/// Hands the id of every record to `visit`.
+fn for_each(
+    connection: &Connection,
+    path: &Path,
+    collection: &Collection,
+    mut visit: impl FnMut(String),
+) -> StoreResult<()> {
+    let failed = || StoreError::sqlite(path, "compare vectors with records");
+    let mut statement = connection
+        .prepare_cached("SELECT embedding_id FROM embeddings WHERE segment_id = ?1")
+        .map_err(failed())?;
+    let mut rows = statement
+        .query([collection.metadata_segment.to_string()])
+        .map_err(failed())?;
+    while let Some(row) = rows.next().map_err(failed())? {
+        visit(row.get(0).map_err(failed())?);
+    }
+    Ok(())
 }

@@ -315,7 +315,7 @@ impl Graph {
     }
 
     /// Links everything that was added as somebody else found: per element its neighbours by
-    /// level. The caller answers for every neighbour being an element of its level.
+    /// level. The caller answers for every neighbour being an element of its level, and settles.
     pub(crate) fn link_as(&mut self, lists: Vec<Vec<Vec<u32>>>, entry: u32) {
         self.links.reserve(lists.len());
         for (element, lists) in (self.linked..).zip(lists) {
@@ -326,7 +326,6 @@ impl Graph {
         }
         self.linked = self.len();
         self.enter_at(entry);
-        self.settle();
     }
 
     /// Adds an element that is linked already, its vector and lists to be filled in by the caller.

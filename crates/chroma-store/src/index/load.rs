@@ -68,9 +68,10 @@ impl IndexFiles {
         self.ids.ids()
     }
 
-    /// `max_seq_id` of the id maps, which chromadb up to 0.5.5 kept its progress in.
-    pub(crate) fn legacy_seq(&self) -> Option<u64> {
-        self.ids.max_seq_id
+    /// The last sequence number that the files contain: the table's row, where there is one, else
+    /// what chromadb up to 0.5.5 kept in the id maps.
+    pub(crate) fn progress(&self, collection: &Collection) -> u64 {
+        collection.vector_seq.or(self.ids.max_seq_id).unwrap_or(0)
     }
 
     /// Loads everything, with room for `more` elements. Every byte is checked.
@@ -150,11 +151,10 @@ impl IndexFiles {
         })
     }
 
-    /// Hands every indexed id that is `wanted`, its norm and its vector, as they are stored, to
-    /// `visit`. Links are not looked at: for making them anew.
+    /// Hands every indexed id, its norm and its vector, as they are stored, to `visit`. Links are
+    /// not looked at: for making them anew.
     pub(crate) fn vectors(
         &self,
-        wanted: impl Fn(&str) -> bool,
         mut visit: impl FnMut(String, f32, &mut dyn Iterator<Item = f32>),
     ) -> StoreResult<()> {
         let norms = self.norms()?;
@@ -164,9 +164,7 @@ impl IndexFiles {
             if record.deleted {
                 return Ok(());
             }
-            if let Some(id) = by_label.remove(&record.label)
-                && wanted(id)
-            {
+            if let Some(id) = by_label.remove(&record.label) {
                 let norm = norms
                     .as_ref()
                     .map_or(1.0, |norms| norms[record.position as usize]);
@@ -174,7 +172,7 @@ impl IndexFiles {
             }
             Ok(())
         })?;
-        match by_label.into_iter().find(|(_, id)| wanted(id)) {
+        match by_label.into_iter().next() {
             Some((label, id)) => {
                 let detail = format!("no live element has label {label}, that of `{id}`");
                 Err(bad(&self.path.join(LEVEL0), detail))

@@ -22,7 +22,7 @@ impl MemoryIndex {
     /// An empty index with the parameters that the collection asks for.
     ///
     /// # Errors
-    /// It asks for more links than an index may have.
+    /// It asks for more links or elements per vector than an index may have.
     pub(crate) fn new(collection: &Collection, dimension: u32, path: &Path) -> StoreResult<Self> {
         let config = &collection.config;
         let max_links = config.max_neighbors.max(1) as usize;
@@ -81,7 +81,7 @@ impl MemoryIndex {
         norm: f32,
         vector: impl IntoIterator<Item = f32>,
     ) {
-        self.labels_given += 1;
+        self.labels_given = self.labels_given.saturating_add(1);
         let label = u32::try_from(self.labels_given).unwrap_or(u32::MAX);
         let (element, row) = self.graph.add(label, norm);
         for (slot, value) in row.iter_mut().zip(vector) {

@@ -133,16 +133,6 @@ impl VectorIndex {
         Ok(findings)
     }
 
-    /// How many ids are indexed.
-    pub(crate) fn len(&self) -> usize {
-        self.ids.len()
-    }
-
-    /// The graph's elements that are delete-marked.
-    pub(crate) fn deleted(&self) -> usize {
-        self.header.elements as usize - self.live.len()
-    }
-
     /// The indexed ids.
     pub(crate) fn ids(&self) -> impl Iterator<Item = &str> {
         self.ids.ids()
