@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 /// The interpreter with this version of chromadb: below `CHROMA_VENVS` if that is set, else where
 /// `cargo xtask venvs` puts it.
 pub(crate) fn interpreter(version: &str) -> PathBuf {
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let workspace = Path::new(&std::env::var_os("CARGO_MANIFEST_DIR").unwrap()).join("../..");
     let folder = std::env::var_os("CHROMA_VENVS").unwrap_or_else(|| ".venvs".into());
     let python = workspace
         .join(folder)

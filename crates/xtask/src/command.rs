@@ -1,7 +1,7 @@
 //! Running other programs.
 
 use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use thiserror::Error;
@@ -27,12 +27,12 @@ pub(crate) enum TaskError {
     Io(#[from] std::io::Error),
 }
 
-/// The top of the tree.
+/// The top of the tree that cargo was called in. Not the one that was compiled: trees that share a
+/// target directory share this program too.
 pub(crate) fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../..")
-        .components()
-        .collect()
+    let package = std::env::var_os("CARGO_MANIFEST_DIR")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+    package.join("../..").components().collect()
 }
 
 /// Runs a program at the top of the tree, its output shown.
