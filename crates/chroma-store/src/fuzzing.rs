@@ -52,7 +52,7 @@ pub fn read_index_files(dir: &Path, again: &Path, space: Space) -> StoreResult<(
     let mut vectors = 0;
     let known = files.vectors(|_, _, vector| {
         vectors += 1;
-        vector.for_each(|element| assert!(element.is_finite()));
+        assert!(vector.iter().all(|element| element.is_finite()));
     });
     let index = files.load(1)?;
     // Whatever loads has sound vectors as well.

@@ -246,7 +246,7 @@ fn index_like(index: &mut MemoryIndex) -> MemoryIndex {
 /// All vectors of the files, none of them linked.
 fn all_vectors(mut index: MemoryIndex, files: &IndexFiles) -> StoreResult<MemoryIndex> {
     index.graph.reserve(files.len());
-    files.vectors(|id, norm, vector| index.add_stored(id, norm, vector))?;
+    files.vectors(|id, norm, vector| index.add_stored(id, norm, vector.iter().copied()))?;
     Ok(index)
 }
 

@@ -4,6 +4,7 @@
 //! the shape that they expect. Vectors, links and marks are kept apart; only `index` knows the
 //! files. Nothing here reads a clock, a file or random numbers of its own.
 
+mod block;
 mod distance;
 mod health;
 mod insert;
@@ -328,20 +329,19 @@ impl Graph {
         self.enter_at(entry);
     }
 
-    /// Adds an element that is linked already, its vector and lists to be filled in by the caller.
-    pub(crate) fn adopt(
-        &mut self,
-        label: u32,
-        norm: f32,
-        deleted: bool,
-        level: usize,
-    ) -> &mut [f32] {
+    /// Where the vectors of the next `count` elements belong, for [`Graph::adopt`] to come after.
+    pub(crate) fn rows(&mut self, count: usize) -> impl Iterator<Item = &mut [f32]> {
+        self.vectors.push_rows(count)
+    }
+
+    /// Adds an element that is linked already and has a row, its lists to be filled in by the
+    /// caller.
+    pub(crate) fn adopt(&mut self, label: u32, norm: f32, deleted: bool, level: usize) {
         self.links.push(level);
         self.linked += 1;
         self.deleted.push(deleted);
         self.labels.push(label);
         self.norms.push(norm);
-        self.vectors.push_zeros()
     }
 
     /// Writes a list of an adopted element. The caller has checked the neighbours.

@@ -3,6 +3,8 @@
 
 use bytemuck::{Pod, Zeroable};
 
+use super::block::Block;
+
 /// Elements per cache line; every row is a multiple of it.
 pub(crate) const LANES: usize = 16;
 
@@ -15,7 +17,7 @@ struct Line([f32; LANES]);
 pub(crate) struct Vectors {
     dimension: usize,
     lines_per_row: usize,
-    lines: Vec<Line>,
+    lines: Block<Line>,
 }
 
 impl Vectors {
@@ -23,14 +25,14 @@ impl Vectors {
         Self {
             dimension,
             lines_per_row: dimension.div_ceil(LANES),
-            lines: Vec::new(),
+            lines: Block::new(),
         }
     }
 
     /// Asks for room for exactly `rows` more rows: growing by doubling would double the memory.
     pub(crate) fn reserve(&mut self, rows: usize) {
         let lines = rows.saturating_mul(self.lines_per_row);
-        let _ = self.lines.try_reserve_exact(lines);
+        self.lines.reserve(lines);
     }
 
     pub(crate) fn dimension(&self) -> usize {
@@ -38,7 +40,7 @@ impl Vectors {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.lines.len() / self.lines_per_row.max(1)
+        self.lines.values().len() / self.lines_per_row.max(1)
     }
 
     /// Elements of a padded row.
@@ -50,7 +52,7 @@ impl Vectors {
     #[inline]
     pub(crate) fn row(&self, at: u32) -> &[f32] {
         let first = at as usize * self.lines_per_row;
-        bytemuck::cast_slice(&self.lines[first..first + self.lines_per_row])
+        bytemuck::cast_slice(&self.lines.values()[first..first + self.lines_per_row])
     }
 
     /// Row `at` as it was given.
@@ -60,10 +62,17 @@ impl Vectors {
 
     /// Appends a row of zeros.
     pub(crate) fn push_zeros(&mut self) -> &mut [f32] {
-        let first = self.lines.len();
-        self.lines
-            .resize(first + self.lines_per_row, Line::zeroed());
-        &mut bytemuck::cast_slice_mut(&mut self.lines[first..])[..self.dimension]
+        let lines = self.lines.push_zeros(self.lines_per_row);
+        &mut bytemuck::cast_slice_mut(lines)[..self.dimension]
+    }
+
+    /// Appends `count` rows of zeros.
+    pub(crate) fn push_rows(&mut self, count: usize) -> impl Iterator<Item = &mut [f32]> {
+        let (padded, dimension) = (self.padded().max(LANES), self.dimension);
+        let lines = self.lines.push_zeros(count * self.lines_per_row);
+        bytemuck::cast_slice_mut(lines)
+            .chunks_exact_mut(padded)
+            .map(move |row| &mut row[..dimension])
     }
 
     /// Copies a row over another.
@@ -71,6 +80,7 @@ impl Vectors {
         let first = from as usize * self.lines_per_row;
         let row = first..first + self.lines_per_row;
         self.lines
+            .values_mut()
             .copy_within(row, to as usize * self.lines_per_row);
     }
 

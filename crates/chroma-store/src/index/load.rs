@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::header::Header;
 use super::id_maps::IdMaps;
-use super::level0::{self, LinkCheck};
+use super::level0::{self, LinkCheck, Records};
 use super::links::UpperLists;
 use super::{HEADER, ID_MAPS, LENGTH, LEVEL0, LINKS, MemoryIndex, bad, open_file, segment_dir};
 use crate::graph::{Graph, Params};
@@ -93,36 +93,37 @@ impl IndexFiles {
         let mut by_label = HashMap::with_capacity(header.elements as usize);
         let mut highest = 0;
         let mut list = Vec::new();
-        self.for_each(LinkCheck::Strict, |record| {
-            let element = record.position;
-            let label = u32::try_from(record.label).unwrap_or(u32::MAX);
-            let norm = norms.as_ref().map_or(1.0, |norms| norms[element as usize]);
-            let level = upper.level_of(element);
-            let row = graph.adopt(label, norm, record.deleted, level);
-            for (slot, value) in row.iter_mut().zip(record.vector()) {
-                *slot = value;
-            }
-            for level in 0..=level {
-                list.clear();
-                let mut take = |other: u32| {
-                    // Harmless to hnswlib, and of no use.
-                    if other != element && !list.contains(&other) {
-                        list.push(other);
+        let level0 = path.join(LEVEL0);
+        let mut records = Records::open(&level0, header, LinkCheck::Strict)?;
+        while records.ready() > 0 {
+            let rows = graph.rows(records.ready()).collect();
+            for record in records.read(rows)? {
+                let element = record.position;
+                let label = u32::try_from(record.label).unwrap_or(u32::MAX);
+                let norm = norms.as_ref().map_or(1.0, |norms| norms[element as usize]);
+                let level = upper.level_of(element);
+                graph.adopt(label, norm, record.deleted, level);
+                for level in 0..=level {
+                    list.clear();
+                    let mut take = |other: u32| {
+                        // Harmless to hnswlib, and of no use.
+                        if other != element && !list.contains(&other) {
+                            list.push(other);
+                        }
+                    };
+                    if level == 0 {
+                        record.links().for_each(&mut take);
+                    } else {
+                        upper.neighbours(element, level).for_each(&mut take);
                     }
-                };
-                if level == 0 {
-                    record.links().for_each(&mut take);
-                } else {
-                    upper.neighbours(element, level).for_each(&mut take);
+                    graph.set_links(element, level, &list);
                 }
-                graph.set_links(element, level, &list);
+                highest = highest.max(record.label);
+                if !record.deleted {
+                    by_label.insert(record.label, element);
+                }
             }
-            highest = highest.max(record.label);
-            if !record.deleted {
-                by_label.insert(record.label, element);
-            }
-            Ok(())
-        })?;
+        }
         if header.elements > 0 {
             graph.enter_at(header.entry_point);
         }
@@ -153,29 +154,26 @@ impl IndexFiles {
 
     /// Hands every indexed id, its norm and its vector, as they are stored, to `visit`. Links are
     /// not looked at: for making them anew.
-    pub(crate) fn vectors(
-        &self,
-        mut visit: impl FnMut(String, f32, &mut dyn Iterator<Item = f32>),
-    ) -> StoreResult<()> {
+    pub(crate) fn vectors(&self, mut visit: impl FnMut(String, f32, &[f32])) -> StoreResult<()> {
         let norms = self.norms()?;
         let mut by_label: HashMap<u64, &str> =
             self.ids.iter().map(|(id, label)| (label, id)).collect();
-        self.for_each(LinkCheck::Skip, |record| {
-            if record.deleted {
-                return Ok(());
-            }
-            if let Some(id) = by_label.remove(&record.label) {
+        let level0 = self.path.join(LEVEL0);
+        let records = Records::open(&level0, &self.header, LinkCheck::Skip)?;
+        records.for_each(|record, vector| {
+            if !record.deleted
+                && let Some(id) = by_label.remove(&record.label)
+            {
                 let norm = norms
                     .as_ref()
                     .map_or(1.0, |norms| norms[record.position as usize]);
-                visit(id.to_owned(), norm, &mut record.vector());
+                visit(id.to_owned(), norm, vector);
             }
-            Ok(())
         })?;
         match by_label.into_iter().next() {
             Some((label, id)) => {
                 let detail = format!("no live element has label {label}, that of `{id}`");
-                Err(bad(&self.path.join(LEVEL0), detail))
+                Err(bad(&level0, detail))
             }
             None => Ok(()),
         }
@@ -188,14 +186,5 @@ impl IndexFiles {
             }
             Space::L2 | Space::Ip => Ok(None),
         }
-    }
-
-    fn for_each(
-        &self,
-        check: LinkCheck,
-        visit: impl FnMut(&level0::Record<'_>) -> StoreResult<()>,
-    ) -> StoreResult<()> {
-        let path = self.path.join(LEVEL0);
-        level0::for_each(open_file(&path)?, &path, &self.header, check, visit)
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Nothing is changed in place: a folder is complete and on disk before anything names it.
 
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, ErrorKind, IoSlice, Write};
+use std::ops::Range;
 use std::path::Path;
 use std::sync::mpsc::{self, Sender};
 
@@ -13,7 +14,9 @@ use crate::graph::Graph;
 use crate::{SchemaLevel, StoreResult};
 
 const BUFFER: usize = 1 << 20;
-const SYNC_EVERY: usize = 16 << 20;
+const BEGIN_EVERY: u64 = 16 << 20;
+/// Linux takes 1024 buffers in one call, and a record has three.
+const TOGETHER: usize = 256;
 const DELETED: u8 = 1;
 
 /// Writes the files of `index` into the new folder `dir`; `seq` is the last sequence number that
@@ -28,7 +31,7 @@ pub(crate) fn write(
     let header = Header::of(graph).ok_or_else(|| bad(&dir.join(HEADER), "too large a graph"))?;
     fs_err::create_dir(dir)?;
     file(dir, HEADER, |out| out.write_all(&header.to_bytes()))?;
-    file(dir, LEVEL0, |out| write_level_0(out, graph, &header))?;
+    write_level_0(dir, graph, &header)?;
     file(dir, LENGTH, |out| {
         (0..graph.len()).try_for_each(|element| out.write_all(&graph.norm(element).to_le_bytes()))
     })?;
@@ -41,73 +44,90 @@ pub(crate) fn write(
 fn file(
     dir: &Path,
     name: &str,
-    fill: impl FnOnce(&mut BufWriter<Ahead<'_>>) -> std::io::Result<()>,
+    fill: impl FnOnce(&mut BufWriter<&fs_err::File>) -> std::io::Result<()>,
 ) -> StoreResult<()> {
     let file = fs_err::File::create_new(dir.join(name))?;
+    let mut out = BufWriter::with_capacity(BUFFER, &file);
+    fill(&mut out)?;
+    out.flush()?;
+    drop(out);
+    file.sync_all()?;
+    Ok(())
+}
+
+/// `data_level0.bin`: the disk begins with what is there while the rest is made.
+fn write_level_0(dir: &Path, graph: &Graph, header: &Header) -> StoreResult<()> {
+    let file = fs_err::File::create_new(dir.join(LEVEL0))?;
     std::thread::scope(|scope| {
-        let (enough, told) = mpsc::channel();
-        scope.spawn(|| {
-            for () in told {
-                // A failure comes back from the last one.
-                let _ = file.sync_data();
-            }
-        });
-        let ahead = Ahead {
-            file: &file,
-            unsynced: 0,
-            enough,
-        };
-        let mut out = BufWriter::with_capacity(BUFFER, ahead);
-        fill(&mut out)?;
-        out.flush()
+        let (written, told) = mpsc::channel();
+        scope.spawn(|| told.into_iter().for_each(|part| begin_to_disk(&file, part)));
+        write_records(&file, graph, header, &written)
     })?;
     file.sync_all()?;
     Ok(())
 }
 
-/// Has the disk begin with what is written while the rest is made.
-struct Ahead<'f> {
-    file: &'f fs_err::File,
-    unsynced: usize,
-    enough: Sender<()>,
+/// Starts writing a part of `file` to disk. Its failure comes back from the last sync.
+fn begin_to_disk(file: &fs_err::File, part: Range<u64>) {
+    #[cfg(target_os = "linux")]
+    {
+        // What is not on disk yet cannot be dropped from memory: Linux only begins to write it.
+        let size = std::num::NonZeroU64::new(part.end - part.start);
+        let _ = rustix::fs::fadvise(file, part.start, size, rustix::fs::Advice::DontNeed);
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = (file, part);
 }
 
-impl Write for Ahead<'_> {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        let written = self.file.write(bytes)?;
-        self.unsynced += written;
-        if self.unsynced >= SYNC_EVERY {
-            self.unsynced = 0;
-            let _ = self.enough.send(());
+fn write_records(
+    mut file: &fs_err::File,
+    graph: &Graph,
+    header: &Header,
+    written: &Sender<Range<u64>>,
+) -> std::io::Result<()> {
+    let list_bytes = header.vector_offset;
+    let mut lists = vec![0; TOGETHER * list_bytes];
+    let mut labels = [[0; 8]; TOGETHER];
+    let (mut told, mut size) = (0, 0);
+    for first in (0..graph.len()).step_by(TOGETHER) {
+        let elements = first..graph.len().min(first + TOGETHER as u32);
+        let own = lists.chunks_exact_mut(list_bytes).zip(&mut labels);
+        for (element, (list, label)) in elements.clone().zip(own) {
+            list.fill(0);
+            put_list(list, graph.links_of(element, 0));
+            list[2] = if graph.is_deleted(element) {
+                DELETED
+            } else {
+                0
+            };
+            *label = u64::from(graph.label(element)).to_le_bytes();
         }
-        Ok(written)
+        let mut parts = Vec::with_capacity(3 * TOGETHER);
+        let own = lists.chunks_exact(list_bytes).zip(&labels);
+        for (element, (list, label)) in elements.zip(own) {
+            parts.push(IoSlice::new(list));
+            parts.push(IoSlice::new(bytemuck::cast_slice(graph.vector(element))));
+            parts.push(IoSlice::new(label));
+        }
+        size += parts.iter().map(|part| part.len() as u64).sum::<u64>();
+        write_all(&mut file, &mut parts)?;
+        if size - told >= BEGIN_EVERY {
+            let _ = written.send(told..size);
+            told = size;
+        }
     }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        self.file.flush()
-    }
+    Ok(())
 }
 
-fn write_level_0(out: &mut impl Write, graph: &Graph, header: &Header) -> std::io::Result<()> {
-    let mut record = vec![0; header.record_bytes];
-    for element in 0..graph.len() {
-        record[..header.vector_offset].fill(0);
-        put_list(
-            &mut record[..header.vector_offset],
-            graph.links_of(element, 0),
-        );
-        record[2] = if graph.is_deleted(element) {
-            DELETED
-        } else {
-            0
-        };
-        let (slots, _) = record[header.vector_offset..header.label_offset].as_chunks_mut::<4>();
-        for (slot, value) in slots.iter_mut().zip(graph.vector(element)) {
-            *slot = value.to_le_bytes();
+/// Writes all of `parts`.
+fn write_all(out: &mut impl Write, mut parts: &mut [IoSlice<'_>]) -> std::io::Result<()> {
+    while !parts.is_empty() {
+        match out.write_vectored(parts) {
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Ok(written) => IoSlice::advance_slices(&mut parts, written),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
         }
-        let label = u64::from(graph.label(element));
-        record[header.label_offset..].copy_from_slice(&label.to_le_bytes());
-        out.write_all(&record)?;
     }
     Ok(())
 }

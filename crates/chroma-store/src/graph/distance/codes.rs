@@ -5,6 +5,7 @@ use bytemuck::{Pod, Zeroable};
 
 use super::{Between, Exact, Kernels, Origin};
 use crate::Space;
+use crate::graph::block::Block;
 use crate::graph::vectors::Vectors;
 
 const LANES: usize = 64;
@@ -43,7 +44,7 @@ pub(crate) struct Codes {
     space: Space,
     /// The line with a [`Row`] and those with its codes.
     lines_per_row: usize,
-    lines: Vec<Line>,
+    lines: Block<Line>,
     /// What is taken off before rounding.
     centre: Vec<f32>,
 }
@@ -61,7 +62,7 @@ impl Codes {
             kernels: exact.kernels,
             space: exact.space,
             lines_per_row: 1 + exact.vectors.dimension().div_ceil(LANES),
-            lines: Vec::new(),
+            lines: Block::new(),
             centre: centre(exact.vectors, exact.space),
         };
         codes.extend(exact, threads);
@@ -74,10 +75,9 @@ impl Codes {
             kernels, vectors, ..
         } = exact;
         let lines_per_row = self.lines_per_row;
-        let (first, end) = (self.lines.len() / lines_per_row, vectors.len());
-        self.lines.resize(end * lines_per_row, Line::zeroed());
+        let (first, end) = (self.lines.values().len() / lines_per_row, vectors.len());
+        let lines = self.lines.push_zeros((end - first) * lines_per_row);
         let centre = &self.centre;
-        let lines = &mut self.lines[first * lines_per_row..];
         let share = (end - first).div_ceil(threads.max(1)).max(1);
         std::thread::scope(|scope| {
             for (part, lines) in lines.chunks_mut(share * lines_per_row).enumerate() {
@@ -101,7 +101,7 @@ impl Codes {
     #[inline]
     fn row(&self, element: u32) -> (Row, &[i8]) {
         let first = element as usize * self.lines_per_row;
-        let (head, codes) = self.lines[first..first + self.lines_per_row].split_at(1);
+        let (head, codes) = self.lines.values()[first..first + self.lines_per_row].split_at(1);
         (head[0].row(), bytemuck::cast_slice(codes))
     }
 }
@@ -215,7 +215,7 @@ impl Origin for CodesOrigin<'_> {
     #[inline]
     fn prefetch(&self, element: u32) {
         let first = element as usize * self.codes.lines_per_row;
-        let lines = &self.codes.lines[first..first + self.codes.lines_per_row];
+        let lines = &self.codes.lines.values()[first..first + self.codes.lines_per_row];
         self.codes.kernels.prefetch(lines);
     }
 }
