@@ -10,9 +10,24 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::{DATABASE_NAME, OpenOptions, StoreError, StoreResult};
 
-/// SQLite's page cache per connection: memory stays bounded whatever the snapshot's size.
-const WRITE_CACHE_KIB: i64 = 32 * 1024;
-const READ_CACHE_KIB: i64 = 4 * 1024;
+/// What a connection is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Usage {
+    Reads,
+    Writes,
+}
+
+impl Usage {
+    /// A page cache of a fixed size: memory stays bounded whatever the snapshot's. What undoes one
+    /// delta is kept in memory too, no more than the delta changes.
+    const fn pragmas(self) -> &'static str {
+        match self {
+            Self::Reads => "PRAGMA cache_size=-4096;",
+            Self::Writes => "PRAGMA cache_size=-32768; PRAGMA temp_store=MEMORY;",
+        }
+    }
+}
+
 /// How long SQLite waits for another process's lock.
 pub(crate) const BUSY_WAIT: Duration = Duration::from_secs(2);
 const HEADER_LEN: usize = 100;
@@ -132,7 +147,7 @@ pub(crate) fn open_read(dir: &Path) -> StoreResult<Connection> {
         Connection::open_with_flags(plain_name(&path), flags)
     }
     .map_err(StoreError::sqlite(&path, "open for reading"))?;
-    configure(&connection, &path, READ_CACHE_KIB)?;
+    configure(&connection, &path, Usage::Reads)?;
     Ok(connection)
 }
 
@@ -154,7 +169,7 @@ pub(crate) fn open_write(dir: &Path, options: OpenOptions) -> StoreResult<Connec
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(plain_name(&path), flags)
         .map_err(StoreError::sqlite(&path, "open for writing"))?;
-    configure(&connection, &path, WRITE_CACHE_KIB)?;
+    configure(&connection, &path, Usage::Writes)?;
     connection
         .busy_timeout(options.busy)
         .map_err(StoreError::sqlite(&path, "set the busy timeout"))?;
@@ -176,11 +191,11 @@ pub(crate) fn create_new(dir: &Path) -> StoreResult<Connection> {
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(plain_name(&path), flags)
         .map_err(StoreError::sqlite(&path, "create"))?;
-    configure(&connection, &path, WRITE_CACHE_KIB)?;
+    configure(&connection, &path, Usage::Writes)?;
     Ok(connection)
 }
 
-fn configure(connection: &Connection, path: &Path, cache_kib: i64) -> StoreResult<()> {
+fn configure(connection: &Connection, path: &Path, usage: Usage) -> StoreResult<()> {
     connection
         .busy_timeout(BUSY_WAIT)
         .map_err(StoreError::sqlite(path, "set the busy timeout"))?;
@@ -189,7 +204,8 @@ fn configure(connection: &Connection, path: &Path, cache_kib: i64) -> StoreResul
     connection
         .execute_batch(&format!(
             "PRAGMA synchronous=EXTRA; PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON; PRAGMA mmap_size=0;
-             PRAGMA foreign_keys=OFF; PRAGMA cache_size=-{cache_kib};"
+             PRAGMA foreign_keys=OFF; {}",
+            usage.pragmas()
         ))
         .and_then(|()| connection.set_limit(rusqlite::limits::Limit::SQLITE_LIMIT_ATTACHED, 0))
         .map_err(StoreError::sqlite(path, "configure the connection"))?;

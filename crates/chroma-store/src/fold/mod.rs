@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
-use crate::index::{IndexFiles, MemoryIndex};
+use crate::index::{self, IndexFiles, MemoryIndex, segment_dir};
 use crate::queue::{Overlay, QueueReader, purge_below, purges};
 use crate::{Collection, SchemaLevel, StoreResult, delta};
 
@@ -34,6 +34,10 @@ pub(crate) struct Folding<'c> {
     /// `Some` to build the graph anew, whatever waits.
     rebuild: Option<Engine>,
     purges: bool,
+    /// How many rows waited before all.
+    waited: u64,
+    /// How often it was asked to go on.
+    calls: u64,
     begun: Option<Begun>,
 }
 
@@ -56,6 +60,8 @@ impl<'c> Folding<'c> {
         rebuild: Option<Engine>,
     ) -> StoreResult<Self> {
         let path = crate::connection::database_path(dir);
+        let queue = QueueReader::new(connection, &path, collection);
+        let waited = queue.count_after(collection.vector_seq.unwrap_or(0))?;
         Ok(Self {
             connection,
             dir: dir.to_path_buf(),
@@ -64,6 +70,8 @@ impl<'c> Folding<'c> {
             options,
             rebuild,
             purges: purges(connection, &path)?,
+            waited,
+            calls: 0,
             begun: None,
             path,
         })
@@ -72,9 +80,11 @@ impl<'c> Folding<'c> {
     /// Takes in the rows that are there now, if it is time for a fold. Their space in the log is
     /// free for the next ones afterwards, so that a large merge does not leave a large file.
     ///
-    /// `dimension` is the collection's as it is now.
-    pub(crate) fn advance(&mut self, dimension: Option<u32>) -> StoreResult<()> {
+    /// `dimension` is the collection's as it is now. It is time early when it will be after `left`
+    /// more calls that find as much as those before.
+    pub(crate) fn advance(&mut self, dimension: Option<u32>, left: usize) -> StoreResult<()> {
         self.collection.dimension = dimension;
+        self.calls += 1;
         let queue = QueueReader::new(self.connection, &self.path, &self.collection);
         // Without a dimension there has never been a record.
         let (Some(last), Some(dimension)) = (queue.last()?, dimension) else {
@@ -83,7 +93,7 @@ impl<'c> Folding<'c> {
         let begun = match &mut self.begun {
             Some(begun) => begun,
             None => {
-                let Some(waiting) = self.due(&queue)? else {
+                let Some(waiting) = self.due(&queue, left)? else {
                     return Ok(());
                 };
                 let begun = self.begin(dimension, waiting)?;
@@ -111,8 +121,8 @@ impl<'c> Folding<'c> {
         Ok(())
     }
 
-    /// How many rows wait, if it is time for a fold.
-    fn due(&self, queue: &QueueReader<'_>) -> StoreResult<Option<usize>> {
+    /// How many rows wait, if it is time for a fold or will be.
+    fn due(&self, queue: &QueueReader<'_>, left: usize) -> StoreResult<Option<usize>> {
         if self.options.when == FoldWhen::Never && self.rebuild.is_none() {
             return Ok(None);
         }
@@ -121,7 +131,12 @@ impl<'c> Folding<'c> {
             _ if self.rebuild.is_some() => true,
             FoldWhen::Never => false,
             FoldWhen::Always => waiting > 0,
-            FoldWhen::Due => waiting >= u64::from(self.collection.config.sync_threshold.max(1)),
+            FoldWhen::Due => {
+                let per_call = waiting.saturating_sub(self.waited) / self.calls.max(1);
+                let to_come = per_call.saturating_mul(left as u64);
+                let threshold = u64::from(self.collection.config.sync_threshold.max(1));
+                waiting.saturating_add(to_come) >= threshold
+            }
         };
         Ok(due.then(|| usize::try_from(waiting).unwrap_or(usize::MAX)))
     }
@@ -163,13 +178,17 @@ impl<'c> Folding<'c> {
         let Some(begun) = self.begun else {
             return Ok(None);
         };
+        // Meanwhile the index is being finished.
+        let ghosts = records::ghosts(self.connection, &self.path, &self.collection, &begun.known);
         let mut made = begun.indexer.finish()?;
-        let ghosts = records::match_up(
-            self.connection,
-            &self.path,
-            &self.collection,
-            &mut made.index,
-        )?;
+        let ghosts = ghosts?;
+        let (known, indexed) = (begun.known.len(), made.index.elements.len());
+        if known != indexed {
+            let dir = segment_dir(&self.dir, &self.collection);
+            let detail = format!("{known} ids share {indexed} vectors");
+            return Err(index::bad(&dir, detail));
+        }
+        ghosts.iter().for_each(|id| made.index.remove(id));
         publish::publish(
             self.connection,
             &self.path,
@@ -181,7 +200,7 @@ impl<'c> Folding<'c> {
         Ok(Some(FoldReport {
             inserted: made.inserted,
             unchanged: made.unchanged,
-            removed: made.removed + ghosts,
+            removed: made.removed + ghosts.len() as u64,
             rebuilt: made.rebuilt,
             indexed: made.index.elements.len() as u64,
             distances: made.distances,

@@ -1,28 +1,29 @@
-//! The finished index against the records: each has a vector, and each vector has a record.
+//! Vectors against records: each has the other.
 
 use std::collections::HashSet;
 use std::path::Path;
 
 use rusqlite::Connection;
 
-use crate::index::{self, MemoryIndex};
+use crate::index;
 use crate::{Collection, StoreError, StoreResult};
 
-/// Takes vectors without a record out of the index; how many there were. chromadb 0.x leaves them
-/// behind when an id is deleted twice in one batch, and readers stumble over them.
+/// Compares the records with the ids that are `known` to have a vector, and gives those without a
+/// record. chromadb 0.x leaves them behind when an id is deleted twice in one batch, and readers
+/// stumble over them.
 ///
 /// # Errors
 /// A record has no vector: files that the log goes on from are not what they were, and must not be
 /// replaced by less.
-pub(super) fn match_up(
+pub(super) fn ghosts(
     connection: &Connection,
     path: &Path,
     collection: &Collection,
-    index: &mut MemoryIndex,
-) -> StoreResult<u64> {
+    known: &HashSet<String>,
+) -> StoreResult<Vec<String>> {
     let (mut with, mut without) = (0, Vec::new());
     for_each(connection, path, collection, |id| {
-        if index.elements.contains_key(&id) {
+        if known.contains(&id) {
             with += 1;
         } else {
             without.push(id);
@@ -33,22 +34,19 @@ pub(super) fn match_up(
         return Err(StoreError::IndexFile {
             path: index::segment_dir(dir, collection),
             detail: format!(
-                "{} records have a vector neither here nor in the log, first `{first}`",
+                "{} records have no vector there, nor in the log: `{first}` is one",
                 without.len()
             ),
         });
     }
-    if with == index.elements.len() {
-        return Ok(0);
+    if with == known.len() {
+        return Ok(Vec::new());
     }
-    let mut ghosts: HashSet<String> = index.elements.keys().cloned().collect();
+    let mut ghosts = known.clone();
     for_each(connection, path, collection, |id| {
         ghosts.remove(&id);
     })?;
-    for id in &ghosts {
-        index.remove(id);
-    }
-    Ok(ghosts.len() as u64)
+    Ok(ghosts.into_iter().collect())
 }
 
 /// Hands the id of every record to `visit`.

@@ -41,12 +41,12 @@ impl Store<Open> {
         options: MergeOptions,
     ) -> StoreResult<MergeReport> {
         self.transact(name, options, None, |applier, base, folding| {
-            let results = deltas
-                .iter()
-                .map(|dir| {
+            let results = (1..)
+                .zip(deltas)
+                .map(|(done, dir)| {
                     let result = applier
                         .whole_or_nothing(|applier| apply_delta(applier, base, dir.as_ref()))?;
-                    folding.advance(applier.dimension())?;
+                    folding.advance(applier.dimension(), deltas.len() - done)?;
                     Ok(result)
                 })
                 .collect::<StoreResult<Vec<_>>>()?;
@@ -159,7 +159,7 @@ impl Store<Open> {
                 expected,
             });
         }
-        folding.advance(applier.dimension())?;
+        folding.advance(applier.dimension(), 0)?;
         drop(applier);
         let folded = folding.finish()?;
         transaction
