@@ -10,6 +10,8 @@ use crate::command::{TaskError, root, run, run_with};
 
 /// The versions under test; each has a lock file in `tests/requirements`.
 const VERSIONS: [&str; 5] = ["0.5.23", "0.6.3", "1.0.21", "1.3.3", "1.5.9"];
+/// The emulator of S3, SQS and DynamoDB that needs nothing but Python.
+const EMULATOR: &str = "ministack";
 const STAMP: &str = "installed-from";
 
 /// Other indexes that the benchmark compares with; the second is compiled for this machine.
@@ -20,9 +22,10 @@ fn environment(name: &str) -> PathBuf {
     root().join(".venvs").join(name)
 }
 
-/// Makes the environments of the chromadb versions.
+/// Makes the environments that tests need: the chromadb versions, and the emulator.
 pub(crate) fn install() -> Result<(), TaskError> {
-    install_all(VERSIONS.map(|version| format!("chromadb-{version}")))
+    let versions = VERSIONS.map(|version| format!("chromadb-{version}"));
+    install_all(versions.into_iter().chain([EMULATOR.to_owned()]))
 }
 
 /// Makes the environments of the other indexes; the native one needs a C++ compiler.

@@ -1,0 +1,161 @@
+//! Opening everything that one deployment has on AWS.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_s3::config::SharedHttpClient;
+use aws_sdk_s3::config::retry::RetryConfig;
+use aws_sdk_s3::config::timeout::TimeoutConfig;
+use aws_smithy_http_client::Builder;
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use compactor_core::Class;
+use compactor_core::ports::{Clock, Ids, PortError};
+use thiserror::Error;
+
+use crate::{DynamoLeaseStore, DynamoRunStore, S3ObjectStore, SqsQueue};
+
+const CONNECT: Duration = Duration::from_secs(5);
+/// A part of 8 MiB takes no longer on any line that is worth using.
+const ATTEMPT: Duration = Duration::from_secs(60);
+
+/// What a deployment is called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AwsOptions {
+    /// The region; `None` for what the SDK's own settings say.
+    pub region: Option<String>,
+    /// Where all services are instead of at AWS: an emulator's address.
+    pub endpoint: Option<String>,
+    /// The bucket of snapshots and deltas.
+    pub bucket: String,
+    /// The URL of the queue.
+    pub queue_url: String,
+    /// The table of locks, fences and run records.
+    pub table: String,
+    /// The locks of a collection; `{c}` stands for its name.
+    pub lock_ids: Vec<String>,
+}
+
+/// All four ports on AWS.
+#[derive(Debug, Clone)]
+pub struct AwsBackend {
+    /// Objects in S3.
+    pub objects: Arc<S3ObjectStore>,
+    /// Messages in SQS.
+    pub queue: Arc<SqsQueue>,
+    /// Locks and fences in DynamoDB.
+    pub leases: Arc<DynamoLeaseStore>,
+    /// Run records in DynamoDB.
+    pub runs: Arc<DynamoRunStore>,
+}
+
+impl AwsBackend {
+    /// Connects to everything that `options` name, with the credentials that the SDK finds.
+    ///
+    /// # Errors
+    /// An option is missing, or the queue cannot be asked for its dead-letter queue.
+    pub async fn connect(
+        options: AwsOptions,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn Ids>,
+    ) -> Result<Self, ConnectError> {
+        let mut loader = aws_config::defaults(BehaviorVersion::latest())
+            .http_client(http_client())
+            .timeout_config(timeouts())
+            .retry_config(RetryConfig::standard());
+        if let Some(region) = options.region.clone() {
+            loader = loader.region(Region::new(region));
+        }
+        if let Some(endpoint) = &options.endpoint {
+            loader = loader.endpoint_url(endpoint);
+        }
+        Self::with(&loader.load().await, options, clock, ids).await
+    }
+
+    /// As [`AwsBackend::connect`], with clients of the caller's configuration.
+    ///
+    /// # Errors
+    /// As for [`AwsBackend::connect`].
+    pub async fn with(
+        config: &SdkConfig,
+        options: AwsOptions,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn Ids>,
+    ) -> Result<Self, ConnectError> {
+        for (option, value) in [
+            ("bucket", &options.bucket),
+            ("queue_url", &options.queue_url),
+            ("table", &options.table),
+        ] {
+            if value.is_empty() {
+                return Err(ConnectError::Unnamed { option });
+            }
+        }
+        if config.region().is_none() {
+            return Err(ConnectError::Unnamed { option: "region" });
+        }
+        let s3 = aws_sdk_s3::config::Builder::from(config)
+            // Emulators have no names for buckets.
+            .force_path_style(options.endpoint.is_some())
+            .build();
+        let s3 = aws_sdk_s3::Client::from_conf(s3);
+        let dynamo = aws_sdk_dynamodb::Client::new(config);
+        let sqs = aws_sdk_sqs::Client::new(config);
+        let queue = SqsQueue::open(sqs, options.queue_url, ids).await?;
+        let leases = DynamoLeaseStore::new(
+            dynamo.clone(),
+            options.table.clone(),
+            options.lock_ids,
+            clock,
+        );
+        Ok(Self {
+            objects: Arc::new(S3ObjectStore::new(s3, options.bucket)),
+            queue: Arc::new(queue),
+            leases: Arc::new(leases),
+            runs: Arc::new(DynamoRunStore::new(dynamo, options.table)),
+        })
+    }
+}
+
+/// The SDK's own client with `ring`, which builds everywhere.
+pub fn http_client() -> SharedHttpClient {
+    Builder::new()
+        .tls_provider(Provider::Rustls(CryptoMode::Ring))
+        .build_https()
+}
+
+fn timeouts() -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(CONNECT)
+        .operation_attempt_timeout(ATTEMPT)
+        .build()
+}
+
+/// Why AWS cannot be used.
+#[derive(Debug, Error)]
+pub enum ConnectError {
+    /// Something has to be named that is not.
+    #[error("no {option} is named")]
+    Unnamed {
+        /// The option.
+        option: &'static str,
+    },
+    /// The queue cannot be used.
+    #[error(transparent)]
+    Queue(#[from] PortError),
+}
+
+impl ConnectError {
+    /// The stable code of this error.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Unnamed { .. } => "CC-AWS-UNNAMED",
+            Self::Queue(error) => error.code(),
+        }
+    }
+
+    /// Without its backend the process can do nothing.
+    pub fn class(&self) -> Class {
+        Class::Stop
+    }
+}

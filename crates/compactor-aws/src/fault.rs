@@ -1,0 +1,160 @@
+//! What an error of the SDK means to a caller of a port.
+
+use std::error::Error;
+
+use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use compactor_core::ports::{Fault, PortError};
+
+/// Whether a call that got no answer may be sent again without harm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Repeat {
+    /// It may.
+    Harmless,
+    /// It may have been applied, and applied twice it would do something else.
+    Unknown,
+}
+
+/// The error of a port call, from one of the SDK's.
+pub(crate) fn port_error<E>(
+    operation: &'static str,
+    target: &str,
+    repeat: Repeat,
+    error: SdkError<E, HttpResponse>,
+) -> PortError
+where
+    E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+{
+    let fault = fault(&error, repeat);
+    let reason = reason(&error);
+    PortError::new(operation, target, fault, reason).with_source(error)
+}
+
+fn fault<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>, repeat: Repeat) -> Fault {
+    let lost = match repeat {
+        Repeat::Harmless => Fault::Transient,
+        Repeat::Unknown => Fault::OutcomeUnknown,
+    };
+    match error {
+        SdkError::ConstructionFailure(_) => Fault::Invalid,
+        SdkError::DispatchFailure(failure) if failure.is_user() => Fault::Invalid,
+        // No credentials, or none that can be had: nothing was sent.
+        SdkError::DispatchFailure(failure) if failure.is_other() => Fault::Denied,
+        SdkError::ServiceError(answer) => {
+            let status = answer.raw().status().as_u16();
+            let code = answer.err().code().unwrap_or_default();
+            of_answer(status, code, lost)
+        }
+        _ => lost,
+    }
+}
+
+/// By the service's own code where that says more than the status.
+fn of_answer(status: u16, code: &str, lost: Fault) -> Fault {
+    // Some services put the name of a namespace before the code.
+    let code = code.rsplit(['#', '.']).next().unwrap_or(code);
+    match code {
+        "NoSuchBucket" | "QueueDoesNotExist" | "NonExistentQueue" | "ResourceNotFoundException" => {
+            Fault::Missing
+        }
+        "SlowDown"
+        | "Throttling"
+        | "ThrottlingException"
+        | "RequestThrottled"
+        | "TooManyRequestsException"
+        | "RequestLimitExceeded"
+        | "ProvisionedThroughputExceededException"
+        | "OverLimit" => match lost {
+            // A store under load may have done what it then refused to say.
+            Fault::OutcomeUnknown if status >= 500 => lost,
+            _ => Fault::Throttled,
+        },
+        "ExpiredToken"
+        | "ExpiredTokenException"
+        | "InvalidAccessKeyId"
+        | "SignatureDoesNotMatch"
+        | "UnrecognizedClientException"
+        | "InvalidClientTokenId"
+        | "MissingAuthenticationToken" => Fault::Denied,
+        // What arrived was not what was sent.
+        "BadDigest" | "InvalidDigest" | "RequestTimeout" | "IncompleteBody" => Fault::Transient,
+        _ => match status {
+            401 | 403 => Fault::Denied,
+            429 => Fault::Throttled,
+            500..=599 => lost,
+            _ => Fault::Invalid,
+        },
+    }
+}
+
+/// The innermost cause, and the service's code and words where it answered.
+fn reason<E>(error: &SdkError<E, HttpResponse>) -> String
+where
+    E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+{
+    if let SdkError::ServiceError(answer) = error {
+        let status = answer.raw().status().as_u16();
+        let code = answer.err().code().unwrap_or("no code");
+        let message = answer.err().message().unwrap_or("no message");
+        return format!("{code} ({status}): {message}");
+    }
+    let mut innermost: &dyn Error = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    match (error, innermost.to_string()) {
+        (SdkError::TimeoutError(_), _) => "no answer in time".to_owned(),
+        (_, cause) => cause,
+    }
+}
+
+/// The service's code, if it answered with an error.
+pub(crate) fn code<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> Option<&str> {
+    error
+        .as_service_error()
+        .and_then(ProvideErrorMetadata::code)
+}
+
+/// The status of an answer that is an error.
+pub(crate) fn status<E>(error: &SdkError<E, HttpResponse>) -> Option<u16> {
+    error
+        .raw_response()
+        .map(|response| response.status().as_u16())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_rank_above_statuses() {
+        use Fault::{Denied, Invalid, Missing, OutcomeUnknown, Throttled, Transient};
+        for (status, code, lost, fault) in [
+            (404, "NoSuchBucket", Transient, Missing),
+            (
+                400,
+                "AWS.SimpleQueueService.NonExistentQueue",
+                Transient,
+                Missing,
+            ),
+            (
+                400,
+                "com.amazonaws.dynamodb#ResourceNotFoundException",
+                Transient,
+                Missing,
+            ),
+            (503, "SlowDown", Transient, Throttled),
+            (503, "SlowDown", OutcomeUnknown, OutcomeUnknown),
+            (400, "ThrottlingException", OutcomeUnknown, Throttled),
+            (400, "ExpiredToken", Transient, Denied),
+            (403, "AccessDenied", OutcomeUnknown, Denied),
+            (400, "BadDigest", OutcomeUnknown, Transient),
+            (500, "InternalError", Transient, Transient),
+            (500, "InternalError", OutcomeUnknown, OutcomeUnknown),
+            (429, "", Transient, Throttled),
+            (400, "EntityTooLarge", Transient, Invalid),
+        ] {
+            assert_eq!(of_answer(status, code, lost), fault, "{status} {code}");
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! Values of DynamoDB items, as the existing Python writers store them.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use compactor_core::ports::WallTime;
+
+/// An item: names and values.
+pub(crate) type Item = HashMap<String, AttributeValue>;
+
+pub(crate) fn text(value: impl Into<String>) -> AttributeValue {
+    AttributeValue::S(value.into())
+}
+
+pub(crate) fn number(value: u64) -> AttributeValue {
+    AttributeValue::N(value.to_string())
+}
+
+pub(crate) fn null() -> AttributeValue {
+    AttributeValue::Null(true)
+}
+
+pub(crate) fn time(value: WallTime) -> AttributeValue {
+    text(value.to_iso())
+}
+
+/// The text under `name`; `None` if it is missing or NULL.
+pub(crate) fn text_of<'i>(item: &'i Item, name: &str) -> Option<&'i str> {
+    item.get(name)?.as_s().ok().map(String::as_str)
+}
+
+/// The number under `name`; `None` if it is missing or NULL.
+pub(crate) fn number_of(item: &Item, name: &str) -> Option<u64> {
+    item.get(name)?.as_n().ok()?.parse().ok()
+}
+
+/// The time under `name`; `None` if it is missing, NULL or no time.
+pub(crate) fn time_of(item: &Item, name: &str) -> Option<WallTime> {
+    WallTime::parse_iso(text_of(item, name)?).ok()
+}

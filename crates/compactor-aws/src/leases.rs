@@ -1,0 +1,256 @@
+//! Locks and fences in DynamoDB.
+//!
+//! A lock is the item that the Python writers use, attribute by attribute, and times are compared
+//! as text as they do it. A collection may have several locks, because its writers never agreed on
+//! one: all of them are held, or none. The fence counter is an item of its own, never deleted.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
+use compactor_core::ports::{Acquired, Clock, Fault, LeaseStore, PortError, PortResult, WallTime};
+use compactor_core::{CollectionName, Fence};
+use uuid::Uuid;
+
+use crate::fault::{Repeat, port_error};
+use crate::items::{Item, null, number, number_of, text, text_of, time, time_of};
+
+const LOCK: &str = "LOCK";
+const LOCK_TYPE: &str = "COMPACTION_LOCK";
+const FENCE: &str = "FENCE";
+/// What stands for the collection in a configured lock id.
+const PLACEHOLDER: &str = "{c}";
+
+/// The locks and fences of a table.
+#[derive(Clone)]
+pub struct DynamoLeaseStore {
+    client: Client,
+    table: String,
+    /// In the order in which they are taken, so that no two writers wait for each other.
+    lock_ids: Vec<String>,
+    clock: Arc<dyn Clock>,
+}
+
+impl std::fmt::Debug for DynamoLeaseStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DynamoLeaseStore")
+            .field("table", &self.table)
+            .field("lock_ids", &self.lock_ids)
+            .finish_non_exhaustive()
+    }
+}
+
+impl DynamoLeaseStore {
+    /// `lock_ids` name the locks of a collection; `{c}` in them stands for its name.
+    pub(crate) fn new(
+        client: Client,
+        table: String,
+        lock_ids: Vec<String>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self {
+            client,
+            table,
+            lock_ids,
+            clock,
+        }
+    }
+
+    fn locks(&self, collection: &CollectionName) -> Vec<String> {
+        let ids = self.lock_ids.iter();
+        ids.map(|id| {
+            format!(
+                "LOCK#{collection}#{}",
+                id.replace(PLACEHOLDER, collection.as_str())
+            )
+        })
+        .collect()
+    }
+
+    async fn acquire_one(
+        &self,
+        lock: &str,
+        collection: &CollectionName,
+        owner: Uuid,
+        term: Duration,
+    ) -> PortResult<Acquired> {
+        let now = self.clock.wall();
+        let expires = now.plus(term).to_iso();
+        let item: Item = [
+            ("PK", text(lock)),
+            ("SK", text(LOCK)),
+            ("GSI1PK", text(format!("LOCK#{collection}"))),
+            ("GSI1SK", text(format!("EXPIRES#{expires}"))),
+            ("TYPE", text(LOCK_TYPE)),
+            ("owner", text(owner.to_string())),
+            ("expires", text(expires)),
+            ("collection", text(collection.as_str())),
+            ("heartbeat", null()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into();
+        let put = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(item))
+            .condition_expression("attribute_not_exists(PK) OR expires < :now OR #owner = :owner")
+            .expression_attribute_names("#owner", "owner")
+            .expression_attribute_values(":now", time(now))
+            .expression_attribute_values(":owner", text(owner.to_string()))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .send()
+            .await;
+        let Err(error) = put else {
+            return Ok(Acquired::Held);
+        };
+        match error.as_service_error() {
+            Some(PutItemError::ConditionalCheckFailedException(refused)) => {
+                let nothing = Item::new();
+                let found = refused.item().unwrap_or(&nothing);
+                Ok(Acquired::Busy {
+                    owner: text_of(found, "owner").unwrap_or_default().to_owned(),
+                    expires: time_of(found, "expires").unwrap_or(now),
+                })
+            }
+            _ => Err(port_error("acquire", lock, Repeat::Harmless, error)),
+        }
+    }
+
+    async fn renew_one(
+        &self,
+        lock: &str,
+        owner: Uuid,
+        now: WallTime,
+        term: Duration,
+    ) -> PortResult<bool> {
+        let expires = now.plus(term).to_iso();
+        let update = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .key("PK", text(lock))
+            .key("SK", text(LOCK))
+            .update_expression("SET expires = :expires, heartbeat = :now, GSI1SK = :sort")
+            .condition_expression("#owner = :owner")
+            .expression_attribute_names("#owner", "owner")
+            .expression_attribute_values(":owner", text(owner.to_string()))
+            .expression_attribute_values(":now", time(now))
+            .expression_attribute_values(":sort", text(format!("EXPIRES#{expires}")))
+            .expression_attribute_values(":expires", text(expires))
+            .send()
+            .await;
+        match update {
+            Ok(_) => Ok(true),
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(|e| e.is_conditional_check_failed_exception()) =>
+            {
+                Ok(false)
+            }
+            Err(error) => Err(port_error("renew", lock, Repeat::Harmless, error)),
+        }
+    }
+
+    async fn release_one(&self, lock: &str, owner: Uuid) -> PortResult<bool> {
+        let delete = self
+            .client
+            .delete_item()
+            .table_name(&self.table)
+            .key("PK", text(lock))
+            .key("SK", text(LOCK))
+            .condition_expression("#owner = :owner")
+            .expression_attribute_names("#owner", "owner")
+            .expression_attribute_values(":owner", text(owner.to_string()))
+            .send()
+            .await;
+        match delete {
+            Ok(_) => Ok(true),
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(|e| e.is_conditional_check_failed_exception()) =>
+            {
+                Ok(false)
+            }
+            Err(error) => Err(port_error("release", lock, Repeat::Harmless, error)),
+        }
+    }
+}
+
+#[async_trait]
+impl LeaseStore for DynamoLeaseStore {
+    async fn acquire(
+        &self,
+        collection: &CollectionName,
+        owner: Uuid,
+        term: Duration,
+    ) -> PortResult<Acquired> {
+        let locks = self.locks(collection);
+        for (taken, lock) in locks.iter().enumerate() {
+            let acquired = self.acquire_one(lock, collection, owner, term).await;
+            if matches!(acquired, Ok(Acquired::Held)) {
+                continue;
+            }
+            // Those that cannot be given back now run out.
+            for lock in locks[..taken].iter().rev() {
+                let _ = self.release_one(lock, owner).await;
+            }
+            return acquired;
+        }
+        Ok(Acquired::Held)
+    }
+
+    async fn renew(
+        &self,
+        collection: &CollectionName,
+        owner: Uuid,
+        term: Duration,
+    ) -> PortResult<bool> {
+        let now = self.clock.wall();
+        for lock in self.locks(collection) {
+            if !self.renew_one(&lock, owner, now, term).await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    async fn release(&self, collection: &CollectionName, owner: Uuid) -> PortResult<bool> {
+        let mut held = true;
+        for lock in self.locks(collection).iter().rev() {
+            held &= self.release_one(lock, owner).await?;
+        }
+        Ok(held)
+    }
+
+    async fn next_fence(&self, collection: &CollectionName) -> PortResult<Fence> {
+        const NEXT: &str = "next fence";
+        let key = format!("FENCE#{collection}");
+        let update = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .key("PK", text(&key))
+            .key("SK", text(FENCE))
+            .update_expression("ADD fence :one")
+            .expression_attribute_values(":one", number(1))
+            .return_values(ReturnValue::UpdatedNew)
+            .send()
+            .await
+            // Counted twice leaves a gap, which does no harm.
+            .map_err(|error| port_error(NEXT, &key, Repeat::Harmless, error))?;
+        let fence = update
+            .attributes()
+            .and_then(|item| number_of(item, FENCE_COUNT));
+        fence
+            .map(Fence)
+            .ok_or_else(|| PortError::new(NEXT, &key, Fault::Corrupt, "the answer has no number"))
+    }
+}
+
+const FENCE_COUNT: &str = "fence";

@@ -1,0 +1,19 @@
+//! The ports on AWS: objects in S3, messages in SQS, locks, fences and run records in DynamoDB.
+//!
+//! Everything that is stored or sent has the form that the existing Python writers and readers
+//! know. Credentials come through the SDK's own chain and nowhere else. Nothing here decides what
+//! an answer means for a cycle; that is `compactor-core`'s.
+
+mod backend;
+mod fault;
+mod items;
+mod leases;
+mod objects;
+mod queue;
+mod runs;
+
+pub use backend::{AwsBackend, AwsOptions, ConnectError, http_client};
+pub use leases::DynamoLeaseStore;
+pub use objects::S3ObjectStore;
+pub use queue::SqsQueue;
+pub use runs::DynamoRunStore;

@@ -1,0 +1,140 @@
+//! Copies inside the bucket; the bytes do not pass through this machine.
+
+use aws_sdk_s3::types::{CompletedPart, MetadataDirective};
+use bytes::Bytes;
+use compactor_core::ports::{
+    Attributes, Condition, ObjectInfo, ObjectStore, PortResult, PutOutcome,
+};
+use futures_util::stream;
+use futures_util::{StreamExt, TryStreamExt};
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::upload::Begun;
+use super::{PARTS, S3ObjectStore, etag, header, info, is_absent, refusal, size_of};
+use crate::fault::{Repeat, port_error};
+
+/// What is not escaped in a URL's path.
+const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'/')
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~');
+const COPY: &str = "copy object";
+/// Above, S3 copies only in parts.
+const MOST_AT_ONCE: u64 = 5 << 30;
+/// A part of a copy. S3 makes larger ones slower.
+const COPY_PART_BYTES: u64 = 512 << 20;
+
+impl S3ObjectStore {
+    pub(super) async fn copy_object(
+        &self,
+        from: &str,
+        to: &str,
+        condition: Condition,
+    ) -> PortResult<PutOutcome> {
+        let Some((source, metadata)) = self.head_with_metadata(from).await? else {
+            return Ok(PutOutcome::Absent);
+        };
+        match condition {
+            Condition::Always if source.size <= MOST_AT_ONCE => {
+                self.copy_at_once(&source, to).await
+            }
+            // Parts of nothing do not exist.
+            condition if source.size == 0 => self.put(to, Bytes::new(), condition, &metadata).await,
+            // A plain copy's conditions on its target are younger than those of an upload, and
+            // not every store of this kind keeps them.
+            condition => self.copy_in_parts(&source, &metadata, to, condition).await,
+        }
+    }
+
+    async fn copy_at_once(&self, source: &ObjectInfo, to: &str) -> PortResult<PutOutcome> {
+        let request = self.client.copy_object().bucket(&self.bucket).key(to);
+        let copied = request
+            .copy_source(self.source(source))
+            .copy_source_if_match(&source.etag.0)
+            .metadata_directive(MetadataDirective::Copy)
+            .send()
+            .await;
+        match copied {
+            Ok(answer) => {
+                let result = answer.copy_object_result();
+                Ok(PutOutcome::Written(etag(
+                    result.and_then(|copy| copy.e_tag()),
+                )))
+            }
+            Err(error) if is_absent(&error) => Ok(PutOutcome::Absent),
+            Err(error) => refusal(COPY, to, Repeat::Harmless, error),
+        }
+    }
+
+    async fn copy_in_parts(
+        &self,
+        source: &ObjectInfo,
+        metadata: &Attributes,
+        to: &str,
+        condition: Condition,
+    ) -> PortResult<PutOutcome> {
+        let begun = self.begin(to, metadata).await?;
+        let step = usize::try_from(COPY_PART_BYTES).unwrap_or(usize::MAX);
+        let parts = stream::iter((1..).zip((0..source.size).step_by(step)))
+            .map(|(number, start)| self.copy_part(&begun, number, source, start))
+            .buffered(PARTS)
+            .try_collect()
+            .await;
+        self.end(begun, parts, condition).await
+    }
+
+    async fn copy_part(
+        &self,
+        begun: &Begun,
+        number: i32,
+        source: &ObjectInfo,
+        start: u64,
+    ) -> PortResult<CompletedPart> {
+        let range = start..source.size.min(start + COPY_PART_BYTES);
+        let request = self.client.upload_part_copy().bucket(&self.bucket);
+        let answer = request
+            .key(&begun.key)
+            .upload_id(&begun.id)
+            .part_number(number)
+            .copy_source(self.source(source))
+            .copy_source_if_match(&source.etag.0)
+            .copy_source_range(header(&range))
+            .send()
+            .await
+            .map_err(|error| port_error(COPY, &begun.key, Repeat::Harmless, error))?;
+        let part = answer.copy_part_result();
+        Ok(CompletedPart::builder()
+            .part_number(number)
+            .set_e_tag(part.and_then(|part| part.e_tag()).map(str::to_owned))
+            .set_checksum_sha256(
+                part.and_then(|part| part.checksum_sha256())
+                    .map(str::to_owned),
+            )
+            .build())
+    }
+
+    async fn head_with_metadata(&self, key: &str) -> PortResult<Option<(ObjectInfo, Attributes)>> {
+        let request = self.client.head_object().bucket(&self.bucket).key(key);
+        match request.send().await {
+            Ok(answer) => {
+                let metadata = answer.metadata().cloned().unwrap_or_default();
+                let info = info(key, size_of(answer.content_length()), answer.e_tag());
+                Ok(Some((info, metadata.into_iter().collect())))
+            }
+            Err(error) if is_absent(&error) => Ok(None),
+            Err(error) => Err(port_error(COPY, key, Repeat::Harmless, error)),
+        }
+    }
+
+    /// `bucket/key`, escaped as a part of a URL.
+    fn source(&self, source: &ObjectInfo) -> String {
+        format!(
+            "{}/{}",
+            self.bucket,
+            utf8_percent_encode(&source.key, PLAIN)
+        )
+    }
+}

@@ -1,0 +1,109 @@
+//! Downloads in ranges: several at a time, each straight to its place in the file.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use compactor_core::ports::{Fault, ObjectInfo, ObjectStore, PortError, PortResult};
+use futures_util::StreamExt;
+use futures_util::stream;
+
+use super::{PART_BYTES, PARTS, S3ObjectStore, cut_short, header, is_absent, too_large};
+use crate::fault::{Repeat, port_error, status};
+
+const DOWNLOAD: &str = "download object";
+
+impl S3ObjectStore {
+    pub(super) async fn download_parts(
+        &self,
+        key: &str,
+        to: &Path,
+        limit: u64,
+    ) -> PortResult<Option<ObjectInfo>> {
+        let Some(info) = self.head(key).await? else {
+            return Ok(None);
+        };
+        if info.size > limit {
+            return Err(too_large(DOWNLOAD, key, info.size, limit));
+        }
+        let path = to.to_path_buf();
+        let file = blocking(move || std::fs::File::create_new(path)).await;
+        let file = Arc::new(file.map_err(|error| disk(to, error))?);
+        let starts = (0..info.size).step_by(usize::try_from(PART_BYTES).unwrap_or(usize::MAX));
+        let parts = starts.map(|start| self.download_part(&info, start, &file, to));
+        let mut parts = stream::iter(parts).buffer_unordered(PARTS);
+        while let Some(part) = parts.next().await {
+            if let Err(error) = part {
+                drop(parts);
+                // The error that counts is the first one.
+                let _ = fs_err::remove_file(to);
+                return Err(error);
+            }
+        }
+        drop(parts);
+        Ok(Some(info))
+    }
+
+    /// Downloads one part; the tag makes sure that all parts are of one object.
+    async fn download_part(
+        &self,
+        info: &ObjectInfo,
+        start: u64,
+        file: &Arc<std::fs::File>,
+        to: &Path,
+    ) -> PortResult<()> {
+        use std::os::unix::fs::FileExt;
+        let _permit = self.parts.acquire().await;
+        let range = start..info.size.min(start + PART_BYTES);
+        let request = self.client.get_object().bucket(&self.bucket);
+        let request = request.key(&info.key).if_match(&info.etag.0);
+        let answer = request.range(header(&range)).send().await;
+        let answer = answer.map_err(|error| match status(&error) {
+            Some(412) => changed(&info.key),
+            _ if is_absent(&error) => changed(&info.key),
+            _ => port_error(DOWNLOAD, &info.key, Repeat::Harmless, error),
+        })?;
+        let body = answer.body.collect().await;
+        let body = body.map_err(|error| cut_short(DOWNLOAD, &info.key, error))?;
+        let body = body.into_bytes();
+        if body.len() as u64 != range.end - range.start {
+            let reason = format!("{} bytes came of {range:?}", body.len());
+            return Err(PortError::new(
+                DOWNLOAD,
+                &info.key,
+                Fault::Transient,
+                reason,
+            ));
+        }
+        let file = Arc::clone(file);
+        let written = blocking(move || file.write_all_at(&body, start)).await;
+        written.map_err(|error| disk(to, error))
+    }
+}
+
+fn changed(key: &str) -> PortError {
+    PortError::new(DOWNLOAD, key, Fault::Transient, "it was replaced meanwhile")
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
+) -> std::io::Result<T> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) => Err(std::io::Error::other(error)),
+    }
+}
+
+/// An I/O error on a file of this machine.
+pub(super) fn disk(path: &Path, error: std::io::Error) -> PortError {
+    use std::io::ErrorKind as Kind;
+    let fault = match error.kind() {
+        Kind::NotFound | Kind::AlreadyExists | Kind::IsADirectory | Kind::NotADirectory => {
+            Fault::Invalid
+        }
+        Kind::PermissionDenied | Kind::ReadOnlyFilesystem => Fault::Denied,
+        Kind::StorageFull | Kind::QuotaExceeded | Kind::FileTooLarge => Fault::Full,
+        _ => Fault::Transient,
+    };
+    let target = path.display().to_string();
+    PortError::new("transfer file", target, fault, error.to_string()).with_source(error)
+}

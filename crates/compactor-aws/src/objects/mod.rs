@@ -1,0 +1,291 @@
+//! Objects in one S3 bucket.
+
+mod copy;
+mod download;
+mod upload;
+
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{ChecksumAlgorithm, Object as Listed};
+use bytes::Bytes;
+use compactor_core::ports::{
+    Attributes, Condition, ETag, Fault, Object, ObjectInfo, ObjectStore, Page, PortError,
+    PortResult, PutOutcome,
+};
+use tokio::sync::Semaphore;
+
+use crate::fault::{Repeat, code, port_error, status};
+
+/// What is transferred at once; S3 wants at least 5 MiB for all parts but the last.
+const PART_BYTES: u64 = 8 << 20;
+/// Parts in memory at the same time, whatever is transferred.
+const PARTS: usize = 16;
+
+/// One bucket.
+#[derive(Debug, Clone)]
+pub struct S3ObjectStore {
+    client: Client,
+    bucket: String,
+    parts: Arc<Semaphore>,
+}
+
+impl S3ObjectStore {
+    pub(crate) fn new(client: Client, bucket: String) -> Self {
+        Self {
+            client,
+            bucket,
+            parts: Arc::new(Semaphore::new(PARTS)),
+        }
+    }
+}
+
+#[async_trait]
+impl ObjectStore for S3ObjectStore {
+    async fn get(&self, key: &str, limit: u64) -> PortResult<Option<Object>> {
+        const GET: &str = "get object";
+        let request = self.client.get_object().bucket(&self.bucket).key(key);
+        let answer = match request.send().await {
+            Ok(answer) => answer,
+            Err(error) if is_absent(&error) => return Ok(None),
+            Err(error) => return Err(port_error(GET, key, Repeat::Harmless, error)),
+        };
+        let size = size_of(answer.content_length());
+        if size > limit {
+            return Err(too_large(GET, key, size, limit));
+        }
+        let info = info(key, size, answer.e_tag());
+        let metadata = answer.metadata().cloned().unwrap_or_default();
+        let body = answer.body.collect().await;
+        let body = body
+            .map_err(|error| cut_short(GET, key, error))?
+            .into_bytes();
+        Ok(Some(Object {
+            info,
+            body,
+            metadata: metadata.into_iter().collect(),
+        }))
+    }
+
+    async fn get_range(&self, key: &str, range: Range<u64>) -> PortResult<Option<Bytes>> {
+        if range.is_empty() {
+            return Ok(self.head(key).await?.map(|_| Bytes::new()));
+        }
+        let request = self.client.get_object().bucket(&self.bucket).key(key);
+        match request.range(header(&range)).send().await {
+            Ok(answer) => {
+                let body = answer.body.collect().await;
+                let body = body.map_err(|error| cut_short("get range", key, error))?;
+                Ok(Some(body.into_bytes()))
+            }
+            // It begins past the end.
+            Err(error) if status(&error) == Some(416) => Ok(Some(Bytes::new())),
+            Err(error) if is_absent(&error) => Ok(None),
+            Err(error) => Err(port_error("get range", key, Repeat::Harmless, error)),
+        }
+    }
+
+    async fn head(&self, key: &str) -> PortResult<Option<ObjectInfo>> {
+        let request = self.client.head_object().bucket(&self.bucket).key(key);
+        match request.send().await {
+            Ok(answer) => {
+                let size = size_of(answer.content_length());
+                Ok(Some(info(key, size, answer.e_tag())))
+            }
+            Err(error) if is_absent(&error) => Ok(None),
+            Err(error) => Err(port_error("head object", key, Repeat::Harmless, error)),
+        }
+    }
+
+    async fn download(&self, key: &str, to: &Path, limit: u64) -> PortResult<Option<ObjectInfo>> {
+        self.download_parts(key, to, limit).await
+    }
+
+    async fn put(
+        &self,
+        key: &str,
+        body: Bytes,
+        condition: Condition,
+        metadata: &Attributes,
+    ) -> PortResult<PutOutcome> {
+        let mut request = self
+            .client
+            .put_object()
+            .bucket(&self.bucket)
+            .key(key)
+            .content_type(content_type(key))
+            .checksum_algorithm(ChecksumAlgorithm::Sha256)
+            .set_metadata(Some(metadata.clone().into_iter().collect()));
+        let repeat = repeat(&condition);
+        match condition {
+            Condition::Always => {}
+            Condition::IfAbsent => request = request.if_none_match("*"),
+            Condition::IfMatch(etag) => request = request.if_match(etag.0),
+        }
+        let sent = match repeat {
+            Repeat::Harmless => request.body(ByteStream::from(body)).send().await,
+            Repeat::Unknown => {
+                let request = request.body(ByteStream::from(body)).customize();
+                request.config_override(once()).send().await
+            }
+        };
+        match sent {
+            Ok(answer) => Ok(PutOutcome::Written(etag(answer.e_tag()))),
+            Err(error) => refusal("put object", key, repeat, error),
+        }
+    }
+
+    async fn upload(
+        &self,
+        key: &str,
+        from: &Path,
+        condition: Condition,
+        metadata: &Attributes,
+    ) -> PortResult<PutOutcome> {
+        self.upload_file(key, from, condition, metadata).await
+    }
+
+    async fn copy(&self, from: &str, to: &str, condition: Condition) -> PortResult<PutOutcome> {
+        self.copy_object(from, to, condition).await
+    }
+
+    async fn list(&self, prefix: &str, after: Option<&str>) -> PortResult<Page<ObjectInfo>> {
+        let request = self.client.list_objects_v2().bucket(&self.bucket);
+        let request = request
+            .prefix(prefix)
+            .set_start_after(after.map(str::to_owned));
+        let answer = request.send().await;
+        let answer =
+            answer.map_err(|error| port_error("list objects", prefix, Repeat::Harmless, error))?;
+        let more = answer.is_truncated().unwrap_or(false);
+        let entries: Vec<ObjectInfo> = answer.contents().iter().filter_map(listed).collect();
+        let next = entries.last().filter(|_| more).map(|last| last.key.clone());
+        Ok(Page { entries, next })
+    }
+
+    async fn list_folders(&self, prefix: &str, after: Option<&str>) -> PortResult<Page<String>> {
+        let request = self.client.list_objects_v2().bucket(&self.bucket);
+        let request = request
+            .prefix(prefix)
+            .delimiter("/")
+            .set_continuation_token(after.map(str::to_owned));
+        let answer = request.send().await;
+        let answer =
+            answer.map_err(|error| port_error("list folders", prefix, Repeat::Harmless, error))?;
+        let entries = answer
+            .common_prefixes()
+            .iter()
+            .filter_map(|folder| folder.prefix()?.strip_prefix(prefix)?.strip_suffix('/'))
+            .map(str::to_owned)
+            .collect();
+        let next = answer.next_continuation_token().map(str::to_owned);
+        Ok(Page { entries, next })
+    }
+
+    async fn delete(&self, key: &str) -> PortResult<()> {
+        let request = self.client.delete_object().bucket(&self.bucket).key(key);
+        match request.send().await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(port_error("delete object", key, Repeat::Harmless, error)),
+        }
+    }
+}
+
+/// One attempt: whether a lost answer stands for success only the caller can find out.
+fn once() -> aws_sdk_s3::config::Builder {
+    aws_sdk_s3::config::Builder::new()
+        .retry_config(aws_sdk_s3::config::retry::RetryConfig::disabled())
+}
+
+fn repeat(condition: &Condition) -> Repeat {
+    match condition {
+        Condition::Always => Repeat::Harmless,
+        Condition::IfAbsent | Condition::IfMatch(_) => Repeat::Unknown,
+    }
+}
+
+/// What a refused write means.
+fn refusal<E>(
+    operation: &'static str,
+    key: &str,
+    repeat: Repeat,
+    error: SdkError<E, HttpResponse>,
+) -> PortResult<PutOutcome>
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+{
+    match (status(&error), code(&error)) {
+        (Some(412), _) => Ok(PutOutcome::PreconditionFailed),
+        (Some(409), _) if repeat == Repeat::Unknown => Ok(PutOutcome::Conflict),
+        (Some(404), Some("NoSuchKey")) => Ok(PutOutcome::Absent),
+        _ => Err(port_error(operation, key, repeat, error)),
+    }
+}
+
+/// The key does not exist; a missing bucket is something else, except for a head, whose answer has
+/// no body to tell.
+fn is_absent<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> bool {
+    status(error) == Some(404) && code(error) != Some("NoSuchBucket")
+}
+
+fn too_large(operation: &'static str, key: &str, size: u64, limit: u64) -> PortError {
+    let reason = format!("it has {size} bytes, at most {limit} are allowed");
+    PortError::new(operation, key, Fault::Full, reason)
+}
+
+fn cut_short(
+    operation: &'static str,
+    key: &str,
+    error: impl std::error::Error + Send + Sync + 'static,
+) -> PortError {
+    let reason = "the answer broke off";
+    PortError::new(operation, key, Fault::Transient, reason).with_source(error)
+}
+
+fn info(key: &str, size: u64, tag: Option<&str>) -> ObjectInfo {
+    ObjectInfo {
+        key: key.to_owned(),
+        size,
+        etag: etag(tag),
+    }
+}
+
+fn listed(object: &Listed) -> Option<ObjectInfo> {
+    let size = size_of(object.size());
+    Some(info(object.key()?, size, object.e_tag()))
+}
+
+fn etag(tag: Option<&str>) -> ETag {
+    ETag(tag.unwrap_or_default().to_owned())
+}
+
+fn size_of(length: Option<i64>) -> u64 {
+    length
+        .and_then(|size| u64::try_from(size).ok())
+        .unwrap_or(0)
+}
+
+/// `bytes=first-last`, of a range that is not empty.
+fn header(range: &Range<u64>) -> String {
+    match range.end {
+        // More than any object has.
+        end if end > i64::MAX as u64 => format!("bytes={}-", range.start),
+        end => format!("bytes={}-{}", range.start, end - 1),
+    }
+}
+
+/// As the existing writers name them.
+fn content_type(key: &str) -> &'static str {
+    match key.rsplit(['/', '.']).next() {
+        Some("txt" | "snapshot_hash") => "text/plain",
+        Some("json") => "application/json",
+        Some("gz") => "application/gzip",
+        _ => "application/octet-stream",
+    }
+}

@@ -1,0 +1,342 @@
+//! Messages in an SQS queue with a dead-letter queue behind it, standard or FIFO.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::config::http::HttpResponse;
+use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_sqs::operation::send_message::builders::SendMessageFluentBuilder;
+use aws_sdk_sqs::types::{
+    Message, MessageAttributeValue, MessageSystemAttributeName, QueueAttributeName,
+};
+use compactor_core::ports::{
+    Attributes, Delivery, Depth, Fault, Held, Ids, PortError, PortResult, Queue, Receipt,
+};
+
+use crate::fault::{Repeat, code, port_error};
+
+/// SQS takes no longer waits.
+const LONGEST_WAIT: Duration = Duration::from_secs(20);
+/// A message can be hidden for no longer, all extensions together.
+const LONGEST_VISIBILITY: Duration = Duration::from_secs(12 * 60 * 60);
+/// What an answer to a long poll may take beyond its wait.
+const ANSWER: Duration = Duration::from_secs(10);
+/// SQS takes no more attributes.
+const MOST_ATTRIBUTES: usize = 10;
+/// Why a message is in the dead-letter queue.
+const REASON: &str = "dead_letter_reason";
+/// Longer reasons are cut: attributes count towards the size of a message.
+const LONGEST_REASON: usize = 1024;
+/// FIFO messages of a collection stay in order.
+const GROUP_ATTRIBUTE: &str = "collection";
+
+/// A queue and its dead-letter queue.
+#[derive(Clone)]
+pub struct SqsQueue {
+    client: Client,
+    url: String,
+    dead_letters: String,
+    max_receives: u32,
+    ids: Arc<dyn Ids>,
+}
+
+impl std::fmt::Debug for SqsQueue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SqsQueue")
+            .field("url", &self.url)
+            .field("dead_letters", &self.dead_letters)
+            .field("max_receives", &self.max_receives)
+            .finish_non_exhaustive()
+    }
+}
+
+impl SqsQueue {
+    /// Looks the queue's redrive policy up: the dead-letter queue and how often a message is
+    /// received before it goes there.
+    ///
+    /// # Errors
+    /// The queue cannot be asked, or has no dead-letter queue.
+    pub async fn open(client: Client, url: String, ids: Arc<dyn Ids>) -> PortResult<Self> {
+        const OPEN: &str = "open queue";
+        let asked = client
+            .get_queue_attributes()
+            .queue_url(&url)
+            .attribute_names(QueueAttributeName::RedrivePolicy)
+            .send()
+            .await
+            .map_err(|error| port_error(OPEN, &url, Repeat::Harmless, error))?;
+        let policy = asked
+            .attributes()
+            .and_then(|attributes| attributes.get(&QueueAttributeName::RedrivePolicy))
+            .and_then(|policy| Redrive::parse(policy))
+            .ok_or_else(|| {
+                let reason = "it has no dead-letter queue; give it a redrive policy";
+                PortError::new(OPEN, &url, Fault::Missing, reason)
+            })?;
+        let found = client
+            .get_queue_url()
+            .queue_name(&policy.queue)
+            .send()
+            .await;
+        let found =
+            found.map_err(|error| port_error(OPEN, &policy.queue, Repeat::Harmless, error))?;
+        Ok(Self {
+            dead_letters: found.queue_url().unwrap_or_default().to_owned(),
+            max_receives: policy.max_receives,
+            client,
+            url,
+            ids,
+        })
+    }
+
+    async fn change_visibility(
+        &self,
+        operation: &'static str,
+        receipt: &Receipt,
+        visibility: Duration,
+    ) -> PortResult<Held> {
+        let request = self.client.change_message_visibility().queue_url(&self.url);
+        let changed = request
+            .receipt_handle(&receipt.0)
+            .visibility_timeout(seconds(visibility.min(LONGEST_VISIBILITY)))
+            .send()
+            .await;
+        held(operation, &self.url, changed.map(drop))
+    }
+
+    fn sending(&self, url: &str, body: &str, attributes: &Attributes) -> SendMessageFluentBuilder {
+        let values = attributes
+            .iter()
+            .filter_map(|(name, value)| Some((name.clone(), text(value)?)));
+        let request = self.client.send_message().queue_url(url).message_body(body);
+        let request = request.set_message_attributes(Some(values.collect()));
+        if !url.ends_with(".fifo") {
+            return request;
+        }
+        let group = attributes.get(GROUP_ATTRIBUTE).map_or("", String::as_str);
+        request
+            .message_group_id(format!("compaction:{group}"))
+            .message_deduplication_id(self.ids.uuid().to_string())
+    }
+
+    async fn counts(&self, url: &str) -> PortResult<Depth> {
+        use QueueAttributeName as Name;
+        let names = [
+            Name::ApproximateNumberOfMessages,
+            Name::ApproximateNumberOfMessagesDelayed,
+            Name::ApproximateNumberOfMessagesNotVisible,
+        ];
+        let request = self.client.get_queue_attributes().queue_url(url);
+        let answer = request.set_attribute_names(Some(names.into())).send().await;
+        let answer =
+            answer.map_err(|error| port_error("count messages", url, Repeat::Harmless, error))?;
+        let count = |name| {
+            let value = answer.attributes().and_then(|values| values.get(&name));
+            value.and_then(|value| value.parse().ok()).unwrap_or(0)
+        };
+        Ok(Depth {
+            visible: count(Name::ApproximateNumberOfMessages),
+            delayed: count(Name::ApproximateNumberOfMessagesDelayed),
+            in_flight: count(Name::ApproximateNumberOfMessagesNotVisible),
+            dead: 0,
+        })
+    }
+}
+
+#[async_trait]
+impl Queue for SqsQueue {
+    async fn send(&self, body: &str, attributes: &Attributes) -> PortResult<String> {
+        let sent = self.sending(&self.url, body, attributes).send().await;
+        // Sent twice it is two messages, which everybody here has to bear anyway.
+        let sent =
+            sent.map_err(|error| port_error("send message", &self.url, Repeat::Harmless, error))?;
+        Ok(sent.message_id().unwrap_or_default().to_owned())
+    }
+
+    async fn receive(
+        &self,
+        max: usize,
+        wait: Duration,
+        visibility: Duration,
+    ) -> PortResult<Vec<Delivery>> {
+        let wait = wait.min(LONGEST_WAIT);
+        let timeouts = aws_sdk_sqs::config::timeout::TimeoutConfig::builder()
+            .operation_attempt_timeout(wait + ANSWER)
+            .build();
+        let config = aws_sdk_sqs::config::Builder::new().timeout_config(timeouts);
+        let answer = self
+            .client
+            .receive_message()
+            .queue_url(&self.url)
+            .max_number_of_messages(i32::try_from(max.clamp(1, 10)).unwrap_or(10))
+            .wait_time_seconds(seconds(wait))
+            .visibility_timeout(seconds(visibility.min(LONGEST_VISIBILITY)))
+            .message_attribute_names("All")
+            .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount)
+            .customize()
+            .config_override(config)
+            .send()
+            .await
+            .map_err(|error| port_error("receive", &self.url, Repeat::Harmless, error))?;
+        Ok(answer
+            .messages
+            .unwrap_or_default()
+            .into_iter()
+            .map(delivery)
+            .collect())
+    }
+
+    async fn extend(&self, receipt: &Receipt, visibility: Duration) -> PortResult<Held> {
+        self.change_visibility("extend", receipt, visibility).await
+    }
+
+    async fn release(&self, receipt: &Receipt, delay: Duration) -> PortResult<Held> {
+        self.change_visibility("release", receipt, delay).await
+    }
+
+    async fn delete(&self, receipt: &Receipt) -> PortResult<Held> {
+        let request = self.client.delete_message().queue_url(&self.url);
+        let deleted = request.receipt_handle(&receipt.0).send().await;
+        held("delete message", &self.url, deleted.map(drop))
+    }
+
+    async fn dead_letter(&self, delivery: &Delivery, reason: &str) -> PortResult<Held> {
+        let reason: String = reason.chars().take(LONGEST_REASON).collect();
+        let kept = delivery.attributes.iter().take(MOST_ATTRIBUTES - 1);
+        let mut attributes: Attributes = kept.map(|(k, v)| (k.clone(), v.clone())).collect();
+        attributes.insert(REASON.to_owned(), reason);
+        // In this order: a crash between the two leaves a duplicate, not a loss.
+        let sending = self.sending(&self.dead_letters, &delivery.body, &attributes);
+        let sent = sending.send().await;
+        sent.map_err(|error| {
+            port_error("dead-letter", &self.dead_letters, Repeat::Harmless, error)
+        })?;
+        self.delete(&delivery.receipt).await
+    }
+
+    async fn depth(&self) -> PortResult<Depth> {
+        let dead = self.counts(&self.dead_letters).await?;
+        Ok(Depth {
+            dead: dead.visible + dead.delayed + dead.in_flight,
+            ..self.counts(&self.url).await?
+        })
+    }
+
+    fn max_receives(&self) -> u32 {
+        self.max_receives
+    }
+}
+
+/// A queue's redrive policy.
+struct Redrive {
+    /// The dead-letter queue's name.
+    queue: String,
+    max_receives: u32,
+}
+
+impl Redrive {
+    /// `{"deadLetterTargetArn":"arn:aws:sqs:REGION:ACCOUNT:NAME","maxReceiveCount":5}`, the count
+    /// as a number or as text.
+    fn parse(policy: &str) -> Option<Self> {
+        let policy: serde_json::Value = serde_json::from_str(policy).ok()?;
+        let queue = policy
+            .get("deadLetterTargetArn")?
+            .as_str()?
+            .rsplit(':')
+            .next()?;
+        let count = policy.get("maxReceiveCount")?;
+        let count = match count.as_str() {
+            Some(text) => text.parse().ok()?,
+            None => u32::try_from(count.as_u64()?).ok()?,
+        };
+        Some(Self {
+            queue: queue.to_owned(),
+            max_receives: count,
+        })
+    }
+}
+
+/// Whole seconds, no fewer than asked for.
+fn seconds(duration: Duration) -> i32 {
+    let whole = duration.as_secs() + u64::from(duration.subsec_nanos() > 0);
+    i32::try_from(whole).unwrap_or(i32::MAX)
+}
+
+/// A string attribute; SQS refuses empty ones.
+fn text(value: &str) -> Option<MessageAttributeValue> {
+    if value.is_empty() {
+        return None;
+    }
+    let value = MessageAttributeValue::builder().string_value(value);
+    value.data_type("String").build().ok()
+}
+
+fn delivery(message: Message) -> Delivery {
+    let attributes: HashMap<String, MessageAttributeValue> =
+        message.message_attributes.unwrap_or_default();
+    let counts = message.attributes.unwrap_or_default();
+    let count = counts.get(&MessageSystemAttributeName::ApproximateReceiveCount);
+    Delivery {
+        receipt: Receipt(message.receipt_handle.unwrap_or_default()),
+        message_id: message.message_id.unwrap_or_default(),
+        body: message.body.unwrap_or_default(),
+        attributes: attributes
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value.string_value?)))
+            .collect(),
+        receive_count: count.and_then(|count| count.parse().ok()).unwrap_or(1),
+    }
+}
+
+/// Whether a receipt was still good.
+fn held<E>(
+    operation: &'static str,
+    url: &str,
+    answer: Result<(), SdkError<E, HttpResponse>>,
+) -> PortResult<Held>
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+{
+    let Err(error) = answer else {
+        return Ok(Held::Yes);
+    };
+    let code = code(&error).unwrap_or_default();
+    let code = code.rsplit(['#', '.']).next().unwrap_or(code);
+    let message = error
+        .as_service_error()
+        .and_then(ProvideErrorMetadata::message);
+    let of_receipt = message.is_some_and(|message| message.contains("ReceiptHandle"));
+    match code {
+        "MessageNotInflight" | "ReceiptHandleIsInvalid" => Ok(Held::No),
+        // As SQS words it for a receipt that has run out.
+        "InvalidParameterValue" | "InvalidParameterValueException" if of_receipt => Ok(Held::No),
+        _ => Err(port_error(operation, url, Repeat::Harmless, error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn redrive_policies_are_read_in_both_forms() {
+        for count in ["5", "\"5\""] {
+            let policy = format!(
+                "{{\"deadLetterTargetArn\":\"arn:aws:sqs:eu-1:000000000000:q-dlq\",\
+                 \"maxReceiveCount\":{count}}}"
+            );
+            let policy = Redrive::parse(&policy).unwrap();
+            assert_eq!((policy.queue.as_str(), policy.max_receives), ("q-dlq", 5));
+        }
+        assert!(Redrive::parse("{}").is_none());
+    }
+
+    #[test]
+    fn durations_are_never_cut() {
+        let of = |millis| seconds(Duration::from_millis(millis));
+        assert_eq!([of(0), of(1), of(999), of(1000), of(1001)], [0, 1, 1, 1, 2]);
+    }
+}

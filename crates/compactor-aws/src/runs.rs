@@ -1,0 +1,334 @@
+//! Run records in DynamoDB: the items that the Python producers make, with two attributes more per
+//! collection (`{c}_version`, `{c}_fence`). A call writes only the attributes of its collection.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::AttributeValue;
+use compactor_core::ports::{
+    Completion, Created, Fault, PortError, PortResult, RunStore, WallTime,
+};
+use compactor_core::{CollectionName, Fence, RunKey, RunPart, RunRecord, RunState};
+
+use crate::fault::{Repeat, port_error};
+use crate::items::{Item, null, number, number_of, text, text_of, time, time_of};
+
+const TYPE: &str = "COMPACTION_RUN";
+const INDEX: &str = "GSI1";
+const INDEX_KEY: &str = "RUNS";
+const STATE: &str = "state";
+
+/// The run records of a table.
+#[derive(Debug, Clone)]
+pub struct DynamoRunStore {
+    client: Client,
+    table: String,
+}
+
+/// An attribute of a collection's part.
+type PartValue = (&'static str, AttributeValue);
+
+impl DynamoRunStore {
+    pub(crate) fn new(client: Client, table: String) -> Self {
+        Self { client, table }
+    }
+
+    /// Writes attributes of a part, unless it is COMPLETED. `defaults` are for a part that has
+    /// none; a record that does not exist is made.
+    async fn change(
+        &self,
+        operation: &'static str,
+        key: &RunKey,
+        collection: &CollectionName,
+        at: WallTime,
+        (values, defaults): (Vec<PartValue>, Vec<PartValue>),
+    ) -> PortResult<()> {
+        let mut update = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .key("PK", text(partition(key)))
+            .key("SK", text(sort(key)))
+            .condition_expression("attribute_not_exists(#state) OR #state <> :completed")
+            .expression_attribute_names("#state", format!("{collection}_{STATE}"))
+            .expression_attribute_values(":completed", text(RunState::Completed.as_str()));
+        let mut sets = Vec::new();
+        for (name, value) in values {
+            let (holder, bound) = (format!("#{name}"), format!(":{name}"));
+            sets.push(format!("{holder} = {bound}"));
+            update = update
+                .expression_attribute_names(holder, format!("{collection}_{name}"))
+                .expression_attribute_values(bound, value);
+        }
+        for (name, value) in defaults {
+            let (holder, bound) = (format!("#{name}"), format!(":{name}"));
+            sets.push(format!("{holder} = if_not_exists({holder}, {bound})"));
+            update = update
+                .expression_attribute_names(holder, format!("{collection}_{name}"))
+                .expression_attribute_values(bound, value);
+        }
+        for (name, value) in head(key, at) {
+            let (holder, bound) = (format!("#h_{name}"), format!(":h_{name}"));
+            sets.push(format!("{holder} = if_not_exists({holder}, {bound})"));
+            update = update
+                .expression_attribute_names(holder, name)
+                .expression_attribute_values(bound, value);
+        }
+        sets.push("updated_at = :at".to_owned());
+        let changed = update
+            .expression_attribute_values(":at", time(at))
+            .update_expression(format!("SET {}", sets.join(", ")))
+            .send()
+            .await;
+        match changed {
+            Ok(_) => Ok(()),
+            // COMPLETED is final.
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(|e| e.is_conditional_check_failed_exception()) =>
+            {
+                Ok(())
+            }
+            Err(error) => Err(port_error(
+                operation,
+                key.run_id.as_str(),
+                Repeat::Harmless,
+                error,
+            )),
+        }
+    }
+}
+
+#[async_trait]
+impl RunStore for DynamoRunStore {
+    async fn create(&self, record: &RunRecord) -> PortResult<Created> {
+        let put = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(to_item(record)))
+            .condition_expression("attribute_not_exists(PK)")
+            .send()
+            .await;
+        match put {
+            Ok(_) => Ok(Created::New),
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(|e| e.is_conditional_check_failed_exception()) =>
+            {
+                Ok(Created::Existed)
+            }
+            Err(error) => {
+                let run = record.key.run_id.as_str();
+                Err(port_error("create run", run, Repeat::Unknown, error))
+            }
+        }
+    }
+
+    async fn start(
+        &self,
+        key: &RunKey,
+        collection: &CollectionName,
+        prefix: &str,
+        at: WallTime,
+    ) -> PortResult<()> {
+        let values = vec![
+            (STATE, text(RunState::Processing.as_str())),
+            ("delta_prefix", text(prefix)),
+            ("started_at", time(at)),
+            ("finished_at", null()),
+        ];
+        let defaults = vec![("error", null()), ("merged_vectors", number(0))];
+        self.change("start run", key, collection, at, (values, defaults))
+            .await
+    }
+
+    async fn complete(
+        &self,
+        key: &RunKey,
+        collection: &CollectionName,
+        completion: &Completion,
+    ) -> PortResult<()> {
+        let at = completion.at;
+        let values = vec![
+            (STATE, text(RunState::Completed.as_str())),
+            ("finished_at", time(at)),
+            ("error", null()),
+            ("merged_vectors", number(completion.merged_vectors)),
+            ("version", text(completion.version.as_str())),
+            ("fence", number(completion.fence.0)),
+        ];
+        let defaults = vec![("started_at", null())];
+        self.change("complete run", key, collection, at, (values, defaults))
+            .await
+    }
+
+    async fn fail(
+        &self,
+        key: &RunKey,
+        collection: &CollectionName,
+        error: &str,
+        at: WallTime,
+    ) -> PortResult<()> {
+        let values = vec![
+            (STATE, text(RunState::Failed.as_str())),
+            ("error", text(error)),
+            ("finished_at", time(at)),
+        ];
+        let defaults = vec![("started_at", null()), ("merged_vectors", number(0))];
+        self.change("fail run", key, collection, at, (values, defaults))
+            .await
+    }
+
+    async fn get(&self, key: &RunKey) -> PortResult<Option<RunRecord>> {
+        let run = key.run_id.as_str();
+        let got = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .key("PK", text(partition(key)))
+            .key("SK", text(sort(key)))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(|error| port_error("get run", run, Repeat::Harmless, error))?;
+        got.item()
+            .map(|item| from_item("get run", item))
+            .transpose()
+    }
+
+    async fn list(&self, limit: usize) -> PortResult<Vec<RunRecord>> {
+        let mut records = Vec::new();
+        let mut next = None;
+        while records.len() < limit {
+            let left = i32::try_from(limit - records.len()).unwrap_or(i32::MAX);
+            let page = self
+                .client
+                .query()
+                .table_name(&self.table)
+                .index_name(INDEX)
+                .key_condition_expression("GSI1PK = :runs")
+                .expression_attribute_values(":runs", text(INDEX_KEY))
+                .scan_index_forward(false)
+                .limit(left)
+                .set_exclusive_start_key(next)
+                .send()
+                .await
+                .map_err(|error| port_error("list runs", &self.table, Repeat::Harmless, error))?;
+            for item in page.items() {
+                records.push(from_item("list runs", item)?);
+            }
+            next = page.last_evaluated_key().cloned();
+            if next.is_none() {
+                break;
+            }
+        }
+        Ok(records)
+    }
+}
+
+fn partition(key: &RunKey) -> String {
+    format!("IMAGE#{}", key.image_id)
+}
+
+fn sort(key: &RunKey) -> String {
+    format!(
+        "RECEIPT#{:05}#COMPACTION_RUN#{}",
+        key.receipt_id, key.run_id
+    )
+}
+
+/// The attributes that belong to no collection.
+fn head(key: &RunKey, created: WallTime) -> [(&'static str, AttributeValue); 7] {
+    [
+        ("GSI1PK", text(INDEX_KEY)),
+        ("GSI1SK", text(format!("CREATED_AT#{}", created.to_iso()))),
+        ("TYPE", text(TYPE)),
+        ("run_id", text(key.run_id.as_str())),
+        ("image_id", text(&key.image_id)),
+        ("receipt_id", number(key.receipt_id)),
+        ("created_at", time(created)),
+    ]
+}
+
+fn to_item(record: &RunRecord) -> Item {
+    let mut item: Item = head(&record.key, record.created_at)
+        .map(|(name, value)| (name.to_owned(), value))
+        .into();
+    item.insert("PK".to_owned(), text(partition(&record.key)));
+    item.insert("SK".to_owned(), text(sort(&record.key)));
+    let updated = match record.updated_at {
+        at if at == record.created_at => null(),
+        at => time(at),
+    };
+    item.insert("updated_at".to_owned(), updated);
+    let or_null = |value: Option<AttributeValue>| value.unwrap_or_else(null);
+    for (collection, part) in &record.parts {
+        let mut put = |name: &str, value| item.insert(format!("{collection}_{name}"), value);
+        put("delta_prefix", text(&part.prefix));
+        put(STATE, text(part.state.as_str()));
+        put("started_at", or_null(part.started_at.map(time)));
+        put("finished_at", or_null(part.finished_at.map(time)));
+        put("error", or_null(part.error.as_ref().map(text)));
+        put("merged_vectors", number(part.merged_vectors));
+        if let Some(version) = &part.version {
+            put("version", text(version.as_str()));
+        }
+        if let Some(fence) = part.fence {
+            put("fence", number(fence.0));
+        }
+    }
+    item
+}
+
+fn from_item(operation: &'static str, item: &Item) -> PortResult<RunRecord> {
+    let wrong = |what: &str| {
+        let target = text_of(item, "SK").unwrap_or_default();
+        let reason = format!("its {what} is missing or cannot be read");
+        PortError::new(operation, target, Fault::Corrupt, reason)
+    };
+    let run_id = text_of(item, "run_id").and_then(|id| id.parse().ok());
+    let key = RunKey {
+        run_id: run_id.ok_or_else(|| wrong("run_id"))?,
+        image_id: text_of(item, "image_id")
+            .ok_or_else(|| wrong("image_id"))?
+            .to_owned(),
+        receipt_id: number_of(item, "receipt_id").ok_or_else(|| wrong("receipt_id"))?,
+    };
+    let created_at = time_of(item, "created_at").ok_or_else(|| wrong("created_at"))?;
+    let mut parts = BTreeMap::new();
+    for name in item.keys() {
+        let collection = name
+            .strip_suffix(STATE)
+            .and_then(|name| name.strip_suffix('_'));
+        let Some(Ok(collection)) = collection.map(str::parse::<CollectionName>) else {
+            continue;
+        };
+        let part = part_of(item, &collection).ok_or_else(|| wrong(name))?;
+        parts.insert(collection, part);
+    }
+    Ok(RunRecord {
+        key,
+        created_at,
+        updated_at: time_of(item, "updated_at").unwrap_or(created_at),
+        parts,
+    })
+}
+
+fn part_of(item: &Item, collection: &CollectionName) -> Option<RunPart> {
+    let name = |attribute: &str| format!("{collection}_{attribute}");
+    let text = |attribute| text_of(item, &name(attribute));
+    Some(RunPart {
+        prefix: text("delta_prefix").unwrap_or_default().to_owned(),
+        state: RunState::parse(text(STATE)?)?,
+        started_at: time_of(item, &name("started_at")),
+        finished_at: time_of(item, &name("finished_at")),
+        error: text("error").map(str::to_owned),
+        merged_vectors: number_of(item, &name("merged_vectors")).unwrap_or(0),
+        version: text("version").and_then(|version| version.parse().ok()),
+        fence: number_of(item, &name("fence")).map(Fence),
+    })
+}

@@ -1,0 +1,139 @@
+//! A bucket, a queue with a dead-letter queue, and a table of one test.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
+    ProjectionType, ScalarAttributeType,
+};
+use aws_sdk_s3::config::Credentials;
+use aws_sdk_sqs::types::QueueAttributeName;
+use compactor_aws::{AwsBackend, AwsOptions};
+use compactor_core::ports::{Clock, Ids};
+use compactor_local::{RandomIds, SystemClock};
+
+use crate::emulator::endpoint;
+
+const REGION: &str = "us-east-1";
+
+/// What one test has on the emulator.
+pub(crate) struct Cloud {
+    pub(crate) config: SdkConfig,
+    pub(crate) options: AwsOptions,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl Cloud {
+    /// Everything new; `max_receives` as the queue's redrive policy has it.
+    pub(crate) async fn new(max_receives: u32) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("test-{}-{number}", std::process::id());
+        let config = config();
+        let queue_url = make_queues(&config, &name, max_receives).await;
+        make_bucket(&config, &name).await;
+        make_table(&config, &name).await;
+        Self {
+            config,
+            clock: Arc::new(SystemClock::new()),
+            options: AwsOptions {
+                region: Some(REGION.to_owned()),
+                endpoint: Some(endpoint().to_owned()),
+                bucket: name.clone(),
+                queue_url,
+                table: name,
+                lock_ids: ["chroma-{c}-compaction", "chroma-{c}-update"]
+                    .map(str::to_owned)
+                    .into(),
+            },
+        }
+    }
+
+    pub(crate) async fn backend(&self) -> AwsBackend {
+        let ids: Arc<dyn Ids> = Arc::new(RandomIds);
+        let clock = Arc::clone(&self.clock);
+        AwsBackend::with(&self.config, self.options.clone(), clock, ids)
+            .await
+            .unwrap()
+    }
+}
+
+fn config() -> SdkConfig {
+    SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new(REGION))
+        .endpoint_url(endpoint())
+        .credentials_provider(aws_sdk_s3::config::SharedCredentialsProvider::new(
+            Credentials::new("test", "test", None, None, "tests"),
+        ))
+        .http_client(compactor_aws::http_client())
+        .build()
+}
+
+async fn make_bucket(config: &SdkConfig, name: &str) {
+    let config = aws_sdk_s3::config::Builder::from(config)
+        .force_path_style(true)
+        .build();
+    let client = aws_sdk_s3::Client::from_conf(config);
+    client.create_bucket().bucket(name).send().await.unwrap();
+}
+
+async fn make_queues(config: &SdkConfig, name: &str, max_receives: u32) -> String {
+    let client = aws_sdk_sqs::Client::new(config);
+    let dead = client.create_queue().queue_name(format!("{name}-dlq"));
+    let dead = dead.send().await.unwrap();
+    let asked = client
+        .get_queue_attributes()
+        .queue_url(dead.queue_url().unwrap())
+        .attribute_names(QueueAttributeName::QueueArn)
+        .send()
+        .await
+        .unwrap();
+    let arn = &asked.attributes().unwrap()[&QueueAttributeName::QueueArn];
+    let policy =
+        format!("{{\"deadLetterTargetArn\":\"{arn}\",\"maxReceiveCount\":\"{max_receives}\"}}");
+    let queue = client
+        .create_queue()
+        .queue_name(name)
+        .attributes(QueueAttributeName::RedrivePolicy, policy)
+        .send()
+        .await
+        .unwrap();
+    queue.queue_url().unwrap().to_owned()
+}
+
+async fn make_table(config: &SdkConfig, name: &str) {
+    let key = |name: &str, kind| {
+        let key = KeySchemaElement::builder().attribute_name(name);
+        key.key_type(kind).build().unwrap()
+    };
+    let attribute = |name: &str| {
+        let attribute = AttributeDefinition::builder().attribute_name(name);
+        let attribute = attribute.attribute_type(ScalarAttributeType::S);
+        attribute.build().unwrap()
+    };
+    let index = GlobalSecondaryIndex::builder()
+        .index_name("GSI1")
+        .key_schema(key("GSI1PK", KeyType::Hash))
+        .key_schema(key("GSI1SK", KeyType::Range))
+        .projection(
+            Projection::builder()
+                .projection_type(ProjectionType::All)
+                .build(),
+        )
+        .build()
+        .unwrap();
+    aws_sdk_dynamodb::Client::new(config)
+        .create_table()
+        .table_name(name)
+        .key_schema(key("PK", KeyType::Hash))
+        .key_schema(key("SK", KeyType::Range))
+        .set_attribute_definitions(Some(["PK", "SK", "GSI1PK", "GSI1SK"].map(attribute).into()))
+        .global_secondary_indexes(index)
+        .billing_mode(BillingMode::PayPerRequest)
+        .send()
+        .await
+        .unwrap();
+}

@@ -1,0 +1,91 @@
+//! One emulator for all tests of this process.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Ends the emulator when the tests end, however they do: then its standard input is closed.
+const KEEPER: &str = r#""$0" & child=$!; read -r _; kill "$child"; wait "$child""#;
+
+/// What runs, kept so that its standard input stays open.
+struct Emulator {
+    endpoint: String,
+    _keeper: Option<Child>,
+}
+
+/// Where the services are.
+pub(crate) fn endpoint() -> &'static str {
+    static EMULATOR: OnceLock<Emulator> = OnceLock::new();
+    &EMULATOR
+        .get_or_init(|| match std::env::var("CHROMA_AWS_ENDPOINT") {
+            Ok(endpoint) => Emulator {
+                endpoint,
+                _keeper: None,
+            },
+            Err(_) => start(),
+        })
+        .endpoint
+}
+
+fn start() -> Emulator {
+    let package = std::env::var_os("CARGO_MANIFEST_DIR").unwrap();
+    let venvs = std::env::var_os("CHROMA_VENVS").unwrap_or_else(|| ".venvs".into());
+    let program = Path::new(&package)
+        .join("../..")
+        .join(venvs)
+        .join("ministack/bin/ministack");
+    assert!(
+        program.exists(),
+        "{} is missing: run `cargo xtask test`",
+        program.display()
+    );
+    let port = free_port();
+    let keeper = Command::new("sh")
+        .args(["-c", KEEPER])
+        .arg(program)
+        .env("BIND_HOST", "127.0.0.1")
+        .env("GATEWAY_PORT", port.to_string())
+        .env("SERVICES", "s3,sqs,dynamodb,dynamodbstreams")
+        .env("LOG_LEVEL", "ERROR")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    wait_for(port);
+    Emulator {
+        endpoint: format!("http://127.0.0.1:{port}"),
+        _keeper: Some(keeper),
+    }
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+#[expect(clippy::disallowed_methods, reason = "a process starts in real time")]
+fn wait_for(port: u16) {
+    let began = Instant::now();
+    while !is_healthy(port) {
+        assert!(began.elapsed() < PATIENCE, "the emulator does not start");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+fn is_healthy(port: u16) -> bool {
+    let asked = TcpStream::connect(("127.0.0.1", port)).and_then(|mut stream| {
+        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+        stream.write_all(
+            b"GET /_localstack/health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+        )?;
+        let mut status = [0; 12];
+        stream.read_exact(&mut status)?;
+        Ok(status)
+    });
+    asked.is_ok_and(|status| status.ends_with(b" 200"))
+}
