@@ -1,12 +1,13 @@
 //! A bucket, a queue with a dead-letter queue, and a table of one test.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::types::{
-    AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
-    ProjectionType, ScalarAttributeType,
+    AttributeDefinition, AttributeValue, BillingMode, GlobalSecondaryIndex, KeySchemaElement,
+    KeyType, Projection, ProjectionType, ScalarAttributeType,
 };
 use aws_sdk_s3::config::Credentials;
 use aws_sdk_sqs::types::QueueAttributeName;
@@ -59,6 +60,60 @@ impl Cloud {
             .unwrap()
     }
 }
+
+impl Cloud {
+    /// An item of the table, strongly consistent.
+    pub(crate) async fn item(&self, partition: &str, sort: &str) -> Option<Item> {
+        let client = aws_sdk_dynamodb::Client::new(&self.config);
+        let got = client
+            .get_item()
+            .table_name(&self.options.table)
+            .key("PK", AttributeValue::S(partition.to_owned()))
+            .key("SK", AttributeValue::S(sort.to_owned()))
+            .consistent_read(true)
+            .send()
+            .await;
+        got.unwrap().item
+    }
+
+    /// Writes an item of texts.
+    pub(crate) async fn put_item(&self, fields: &[(&str, &str)]) {
+        let own = |(name, value): &(&str, &str)| {
+            ((*name).to_owned(), AttributeValue::S((*value).to_owned()))
+        };
+        let client = aws_sdk_dynamodb::Client::new(&self.config);
+        let put = client.put_item().table_name(&self.options.table);
+        let item: Item = fields.iter().map(own).collect();
+        put.set_item(Some(item)).send().await.unwrap();
+    }
+
+    /// The reasons that messages in the dead-letter queue carry; empty for those that were only
+    /// received too often.
+    pub(crate) async fn dead_letter_reasons(&self) -> Vec<String> {
+        let client = aws_sdk_sqs::Client::new(&self.config);
+        let url = format!("{}-dlq", self.options.queue_url);
+        let received = client
+            .receive_message()
+            .queue_url(url)
+            .max_number_of_messages(10)
+            .message_attribute_names("All")
+            .send()
+            .await
+            .unwrap();
+        let reason = |message: aws_sdk_sqs::types::Message| {
+            let mut attributes = message.message_attributes.unwrap_or_default();
+            let reason = attributes.remove("dead_letter_reason");
+            reason
+                .and_then(|reason| reason.string_value)
+                .unwrap_or_default()
+        };
+        let messages = received.messages.unwrap_or_default();
+        messages.into_iter().map(reason).collect()
+    }
+}
+
+/// Names and values.
+pub(crate) type Item = HashMap<String, AttributeValue>;
 
 fn config() -> SdkConfig {
     SdkConfig::builder()

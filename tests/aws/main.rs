@@ -3,10 +3,21 @@
 
 #![allow(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::panic,
     reason = "a test reports by panicking"
 )]
 
+mod bad_runs;
 mod cloud;
 mod contract;
+mod daemon;
+mod deployment;
 mod emulator;
+#[path = "../cli/fixture.rs"]
+#[expect(dead_code, reason = "the command line's tests use the rest")]
+mod fixture;
+mod items;
+#[path = "../cli/place.rs"]
+#[expect(dead_code, reason = "the command line's tests use the rest")]
+mod place;

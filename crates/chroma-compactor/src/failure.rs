@@ -3,6 +3,7 @@
 use std::fmt;
 
 use chroma_store::StoreError;
+use compactor_aws::ConnectError;
 use compactor_core::Class;
 use compactor_core::ports::PortError;
 use compactor_daemon::RunError;
@@ -150,6 +151,18 @@ impl From<PortError> for Failure {
         Self::new(error.code(), error.to_string(), EXIT_FAILURE)
             .with_help(help)
             .caused_by(error)
+    }
+}
+
+impl From<ConnectError> for Failure {
+    fn from(error: ConnectError) -> Self {
+        match error {
+            ConnectError::Queue(error) => error.into(),
+            ConnectError::Unnamed { .. } => {
+                Self::new(error.code(), error.to_string(), EXIT_FAILURE)
+                    .with_help("set it in the [aws] section, or in the environment of the AWS SDK")
+            }
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod config;
 mod interrupt;
 mod quickstart;
 mod run;
@@ -32,6 +33,9 @@ enum Command {
     Submit(submit::Submit),
     /// Show what became of runs.
     Runs(runs::Runs),
+    /// Check the settings, or show them.
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
     /// Work on Chroma directories on this machine.
     #[command(subcommand)]
     Store(store::StoreCommand),
@@ -45,6 +49,7 @@ impl Cli {
             Command::Run(command) => command.json,
             Command::Submit(command) => command.json,
             Command::Runs(command) => command.json,
+            Command::Config(command) => command.wants_json(),
             Command::Store(command) => command.wants_json(),
         }
     }
@@ -55,6 +60,7 @@ impl Cli {
             Command::Run(command) => command.execute(),
             Command::Submit(command) => command.execute(),
             Command::Runs(command) => command.execute(),
+            Command::Config(command) => command.execute(),
             Command::Store(command) => command.execute(),
         }
     }

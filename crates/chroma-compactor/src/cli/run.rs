@@ -37,7 +37,7 @@ impl Run {
         let summary = block_on(async {
             let stop = CancellationToken::new();
             cancel_on_signal(stop.clone())?;
-            let daemon = Daemon::new(raw.open_local()?, settings, raw.claim_scratch()?, stop);
+            let daemon = Daemon::new(raw.open().await?, settings, raw.claim_scratch()?, stop);
             tracing::info!(data = %raw.storage.path.display(), ?mode, "started");
             Ok(daemon.run(mode).await?)
         })?;

@@ -25,14 +25,15 @@ pub(crate) struct Runs {
 impl Runs {
     pub(super) fn execute(self) -> Result<ExitCode, Failure> {
         let raw = self.settings.load()?;
-        if !raw.storage.path.is_dir() {
+        raw.validate()?;
+        if raw.is_local() && !raw.storage.path.is_dir() {
             let message = format!(
                 "{}: there is no data directory here",
                 raw.storage.path.display()
             );
             return Err(Failure::usage(message).with_help("pass --data DIR, or submit a run first"));
         }
-        let records = block_on(async { Ok(raw.open_local()?.runs.list(self.limit).await?) })?;
+        let records = block_on(async { Ok(raw.open().await?.runs.list(self.limit).await?) })?;
         if self.json {
             output::json(&records)?;
         } else if records.is_empty() {

@@ -14,9 +14,6 @@ use crate::failure::Failure;
 use crate::output::{self, Progress};
 use crate::settings::SettingsArgs;
 
-/// The region that local messages name; nobody reads it.
-pub(super) const LOCAL_REGION: &str = "local";
-
 #[derive(Debug, Args)]
 pub(crate) struct Submit {
     /// Deltas, as COLLECTION=DIR; together they are one run.
@@ -72,9 +69,9 @@ impl Submit {
         let submission = Submission {
             run_id: self.run_id,
             deltas,
-            region: LOCAL_REGION.to_owned(),
+            region: raw.region(),
         };
-        let submitted = block_on(async { Ok(submit(&raw.open_local()?, submission).await?) })?;
+        let submitted = block_on(async { Ok(submit(&raw.open().await?, submission).await?) })?;
         drop(progress);
         if self.json {
             output::json(&submitted)?;

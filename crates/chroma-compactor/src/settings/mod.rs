@@ -1,27 +1,26 @@
 //! Settings: file, environment and flags become one typed value, or an error that says which key
 //! is wrong and what was meant.
 
+mod backends;
 mod raw;
 mod size;
+mod sources;
 mod unknown;
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use chroma_store::{FoldOptions, SchemaLevel, UnpackLimits};
 use clap::Args;
 use compactor_core::lease::LeaseTerm;
-use compactor_core::ports::{Clock, Ids};
 use compactor_core::retry::Backoff;
-use compactor_daemon::{FirstSnapshot, Limits, Ports, Scratch, Settings};
-use compactor_local::{LocalBackend, LocalOptions, RandomIds, SystemClock};
+use compactor_daemon::{FirstSnapshot, Limits, Scratch, Settings};
 
 use crate::failure::Failure;
 
+pub(crate) use backends::LOCAL_REGION;
 pub(crate) use raw::{LogFormat, RawSettings};
-
-const ENVIRONMENT_PREFIX: &str = "CHROMA_COMPACTOR";
+pub(crate) use sources::{Provenance, leaves};
 
 /// Flags that every command with settings has.
 #[derive(Debug, Args)]
@@ -37,42 +36,18 @@ pub(crate) struct SettingsArgs {
 
 impl SettingsArgs {
     pub(crate) fn load(&self) -> Result<RawSettings, Failure> {
-        let mut settings = load(self.config.as_deref())?;
+        Ok(self.load_with_sources()?.0)
+    }
+
+    /// The settings, and where those come from that are not defaults.
+    pub(crate) fn load_with_sources(&self) -> Result<(RawSettings, Provenance), Failure> {
+        let (mut settings, mut provenance) =
+            sources::load(self.config.as_deref(), std::env::vars())?;
         if let Some(data) = &self.data {
             settings.storage.path.clone_from(data);
+            provenance.insert("storage.path".to_owned(), "flag --data".to_owned());
         }
-        Ok(settings)
-    }
-}
-
-fn load(file: Option<&Path>) -> Result<RawSettings, Failure> {
-    let mut builder = config::Config::builder();
-    if let Some(path) = file {
-        if !path.is_file() {
-            let message = format!("{}: there is no such configuration file", path.display());
-            return Err(Failure::configuration(message)
-                .with_help("name an existing file, or leave --config out to use the defaults"));
-        }
-        builder = builder
-            .add_source(config::File::from(path.to_path_buf()).format(config::FileFormat::Toml));
-    }
-    let environment = config::Environment::with_prefix(ENVIRONMENT_PREFIX)
-        .prefix_separator("_")
-        .separator("__")
-        .try_parsing(true);
-    let merged = builder
-        .add_source(environment)
-        .build()
-        .map_err(|error| Failure::configuration(error.to_string()))?;
-    let mut ignored = Vec::new();
-    let settings: RawSettings =
-        serde_ignored::deserialize(merged, |key| ignored.push(key.to_string()))
-            .map_err(|error| Failure::configuration(error.to_string()))?;
-    // Names the file by its own variable, not a key of the file.
-    ignored.retain(|key| key != "config");
-    match ignored.first() {
-        Some(key) => Err(unknown::failure(key, file)),
-        None => Ok(settings),
+        Ok((settings, provenance))
     }
 }
 
@@ -106,6 +81,7 @@ impl RawSettings {
                 "queue.visibility must be at least 1s",
             ));
         }
+        self.check_aws()?;
         if self.fold.rebuild_above_deleted_percent > 100 {
             return Err(Failure::configuration(
                 "fold.rebuild_above_deleted_percent must be at most 100",
@@ -165,29 +141,6 @@ impl RawSettings {
             .map_err(|error| {
                 Failure::configuration(format!("snapshot.first: {error}, or \"like-delta\""))
             })
-    }
-
-    /// Opens the embedded backends below `storage.path`.
-    pub(crate) fn open_local(&self) -> Result<Ports, Failure> {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-        let ids: Arc<dyn Ids> = Arc::new(RandomIds);
-        let options = LocalOptions {
-            max_receives: self.queue.max_receives,
-        };
-        let backend = LocalBackend::open(
-            &self.storage.path,
-            Arc::clone(&clock),
-            Arc::clone(&ids),
-            options,
-        )?;
-        Ok(Ports {
-            objects: backend.objects,
-            queue: backend.queue,
-            leases: backend.leases,
-            runs: backend.runs,
-            clock,
-            ids,
-        })
     }
 
     /// Claims scratch space: `worker.scratch`, or a folder in the data directory.

@@ -29,6 +29,7 @@ section! {
     /// All settings.
     RawSettings {
         storage: Storage = Storage::default(),
+        aws: Aws = Aws::default(),
         queue: Queue = Queue::default(),
         worker: Worker = Worker::default(),
         retry: Retry = Retry::default(),
@@ -46,6 +47,20 @@ section! {
     Storage {
         backend: Backend = Backend::Local,
         path: PathBuf = PathBuf::from("data/local"),
+    }
+}
+
+section! {
+    /// What a deployment on AWS is called. Credentials come through the SDK's own chain.
+    Aws {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        region: Option<String> = None,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        endpoint: Option<String> = None,
+        bucket: String = String::new(),
+        queue_url: String = String::new(),
+        table: String = String::new(),
+        lock_ids: Vec<String> = ["chroma-{c}-compaction", "chroma-{c}-update"].map(str::to_owned).into(),
     }
 }
 
@@ -151,6 +166,8 @@ section! {
 pub(crate) enum Backend {
     /// The embedded ones, below `storage.path`.
     Local,
+    /// S3, SQS and DynamoDB; `storage.path` is working space.
+    Aws,
 }
 
 /// How log lines look.

@@ -1,6 +1,12 @@
 use std::io::Write;
 
+use std::path::Path;
+
 use super::*;
+
+fn load(file: Option<&Path>) -> Result<RawSettings, Failure> {
+    Ok(sources::load(file, std::iter::empty())?.0)
+}
 
 fn load_text(text: &str) -> Result<RawSettings, Failure> {
     let mut file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();

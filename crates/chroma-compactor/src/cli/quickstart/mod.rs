@@ -21,10 +21,9 @@ use tokio_util::sync::CancellationToken;
 use super::run::{block_on, start_logging};
 use super::runs;
 use super::signals::cancel_on_signal;
-use super::submit::LOCAL_REGION;
 use crate::failure::Failure;
 use crate::output::{self, Progress};
-use crate::settings::RawSettings;
+use crate::settings::{LOCAL_REGION, RawSettings};
 
 /// Runs submitted each time.
 const RUNS: usize = 3;
@@ -83,7 +82,7 @@ impl Quickstart {
     ) -> Result<(Vec<RunRecord>, Vec<Reader>), Failure> {
         let settings = raw.validate()?;
         let limits = settings.limits;
-        let ports = raw.open_local()?;
+        let ports = raw.open().await?;
         let scratch = raw.claim_scratch()?;
         let mut keys = Vec::new();
         for number in 0..RUNS {

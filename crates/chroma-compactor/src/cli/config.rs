@@ -1,0 +1,91 @@
+//! `config check` and `config show`.
+
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use serde_json::{Map, Value};
+
+use crate::failure::Failure;
+use crate::output::{self, Table};
+use crate::settings::{SettingsArgs, leaves};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Say whether the settings can be used, and what is wrong with them.
+    Check(Check),
+    /// Print every setting, its value, and where the value comes from.
+    Show(Show),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    #[command(flatten)]
+    settings: SettingsArgs,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Show {
+    #[command(flatten)]
+    settings: SettingsArgs,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl ConfigCommand {
+    pub(super) fn wants_json(&self) -> bool {
+        match self {
+            Self::Check(command) => command.json,
+            Self::Show(command) => command.json,
+        }
+    }
+
+    pub(super) fn execute(self) -> Result<ExitCode, Failure> {
+        match self {
+            Self::Check(command) => command.execute(),
+            Self::Show(command) => command.execute(),
+        }
+    }
+}
+
+impl Check {
+    fn execute(self) -> Result<ExitCode, Failure> {
+        self.settings.load()?.validate()?;
+        if self.json {
+            output::json(&serde_json::json!({ "sound": true }))?;
+        } else {
+            output::line("the settings are sound")?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Show {
+    fn execute(self) -> Result<ExitCode, Failure> {
+        let (settings, provenance) = self.settings.load_with_sources()?;
+        let values = serde_json::to_value(&settings)
+            .map_err(|error| Failure::configuration(error.to_string()))?;
+        let source = |key: &str| provenance.get(key).map_or("default", String::as_str);
+        if self.json {
+            let settings: Map<String, Value> = leaves(&values)
+                .into_iter()
+                .map(|(key, value)| {
+                    let source = source(&key).to_owned();
+                    (key, serde_json::json!({ "value": value, "source": source }))
+                })
+                .collect();
+            output::json(&settings)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        let mut table = Table::new(["key", "value", "from"]);
+        for (key, value) in leaves(&values) {
+            let from = source(&key).to_owned();
+            table.row([key, value.to_string(), from]);
+        }
+        output::line(&table.render())?;
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -1,0 +1,104 @@
+//! The ports that the settings ask for.
+
+use std::sync::Arc;
+
+use compactor_aws::{AwsBackend, AwsOptions};
+use compactor_core::ports::{Clock, Ids};
+use compactor_daemon::Ports;
+use compactor_local::{LocalBackend, LocalOptions, RandomIds, SystemClock};
+
+use super::RawSettings;
+use super::raw::Backend;
+use crate::failure::Failure;
+
+/// The region that local messages name; nobody reads it.
+pub(crate) const LOCAL_REGION: &str = "local";
+
+impl RawSettings {
+    /// Opens the backends of `storage.backend`.
+    pub(crate) async fn open(&self) -> Result<Ports, Failure> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let ids: Arc<dyn Ids> = Arc::new(RandomIds);
+        match self.storage.backend {
+            Backend::Local => self.open_local(clock, ids),
+            Backend::Aws => self.open_aws(clock, ids).await,
+        }
+    }
+
+    /// The region that messages name.
+    pub(crate) fn region(&self) -> String {
+        match self.storage.backend {
+            Backend::Local => LOCAL_REGION.to_owned(),
+            Backend::Aws => self.aws.region.clone().unwrap_or_default(),
+        }
+    }
+
+    /// Whether everything is below `storage.path`.
+    pub(crate) fn is_local(&self) -> bool {
+        self.storage.backend == Backend::Local
+    }
+
+    /// What AWS needs to be told.
+    pub(super) fn check_aws(&self) -> Result<(), Failure> {
+        if self.is_local() {
+            return Ok(());
+        }
+        for (key, value) in [
+            ("aws.bucket", &self.aws.bucket),
+            ("aws.queue_url", &self.aws.queue_url),
+            ("aws.table", &self.aws.table),
+        ] {
+            if value.is_empty() {
+                let message = format!("{key} must be set for storage.backend = \"aws\"");
+                let help = "config/aws.example.toml shows a whole file";
+                return Err(Failure::configuration(message).with_help(help));
+            }
+        }
+        if self.aws.lock_ids.is_empty() {
+            let message = "aws.lock_ids must name at least one lock";
+            return Err(Failure::configuration(message));
+        }
+        if let Some(id) = self.aws.lock_ids.iter().find(|id| !id.contains("{c}")) {
+            let message = format!("aws.lock_ids: `{id}` would be one lock for all collections");
+            let help = "write {c} where the collection's name belongs";
+            return Err(Failure::configuration(message).with_help(help));
+        }
+        Ok(())
+    }
+
+    fn open_local(&self, clock: Arc<dyn Clock>, ids: Arc<dyn Ids>) -> Result<Ports, Failure> {
+        let options = LocalOptions {
+            max_receives: self.queue.max_receives,
+        };
+        let (path, with) = (&self.storage.path, Arc::clone(&clock));
+        let backend = LocalBackend::open(path, with, Arc::clone(&ids), options)?;
+        Ok(Ports {
+            objects: backend.objects,
+            queue: backend.queue,
+            leases: backend.leases,
+            runs: backend.runs,
+            clock,
+            ids,
+        })
+    }
+
+    async fn open_aws(&self, clock: Arc<dyn Clock>, ids: Arc<dyn Ids>) -> Result<Ports, Failure> {
+        let options = AwsOptions {
+            region: self.aws.region.clone(),
+            endpoint: self.aws.endpoint.clone(),
+            bucket: self.aws.bucket.clone(),
+            queue_url: self.aws.queue_url.clone(),
+            table: self.aws.table.clone(),
+            lock_ids: self.aws.lock_ids.clone(),
+        };
+        let backend = AwsBackend::connect(options, Arc::clone(&clock), Arc::clone(&ids)).await?;
+        Ok(Ports {
+            objects: backend.objects,
+            queue: backend.queue,
+            leases: backend.leases,
+            runs: backend.runs,
+            clock,
+            ids,
+        })
+    }
+}

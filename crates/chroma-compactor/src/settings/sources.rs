@@ -1,0 +1,144 @@
+//! Where settings come from: defaults, the file, the environment of the Python compactor, our own
+//! environment. A later one ranks above those before it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::{RawSettings, unknown};
+use crate::failure::Failure;
+
+const ENVIRONMENT_PREFIX: &str = "CHROMA_COMPACTOR";
+
+/// Keys that are not at their default, and who set them.
+pub(crate) type Provenance = BTreeMap<String, String>;
+
+/// A variable of the Python compactor, the key that it sets, and the unit that it left out.
+struct Alias {
+    variable: &'static str,
+    key: &'static str,
+    unit: &'static str,
+}
+
+const ALIASES: [Alias; 7] = [
+    alias("CHROMADB_BUCKET", "aws.bucket", ""),
+    alias("DYNAMODB_TABLE_NAME", "aws.table", ""),
+    alias("HEARTBEAT_INTERVAL_SECONDS", "lease.renew_every", "s"),
+    alias("LOCK_DURATION_MINUTES", "lease.term", "m"),
+    alias("MAX_MESSAGES_PER_COMPACTION", "worker.batch_runs", ""),
+    alias(
+        "ADDITIONAL_FETCH_VISIBILITY_TIMEOUT",
+        "queue.visibility",
+        "s",
+    ),
+    alias("LOG_LEVEL", "log.filter", ""),
+];
+
+const fn alias(variable: &'static str, key: &'static str, unit: &'static str) -> Alias {
+    Alias {
+        variable,
+        key,
+        unit,
+    }
+}
+
+/// Reads everything. `variables` are the environment.
+pub(super) fn load(
+    file: Option<&Path>,
+    variables: impl Iterator<Item = (String, String)>,
+) -> Result<(RawSettings, Provenance), Failure> {
+    let variables: HashMap<String, String> = variables.collect();
+    let mut layers = Vec::new();
+    if let Some(path) = file {
+        layers.push((read_file(path)?, format!("file {}", path.display())));
+    }
+    for alias in &ALIASES {
+        let value = variables
+            .get(alias.variable)
+            .filter(|value| !value.is_empty());
+        if let Some(value) = value {
+            let variable = own_variable(alias.key);
+            // Python's log levels are written in capitals.
+            let value = match alias.key {
+                "log.filter" => value.to_lowercase(),
+                _ => format!("{value}{}", alias.unit),
+            };
+            let layer = from_environment(HashMap::from([(variable, value)]))?;
+            layers.push((layer, format!("environment {}", alias.variable)));
+        }
+    }
+    layers.push((from_environment(variables)?, "environment".to_owned()));
+    let mut builder = config::Config::builder();
+    let mut provenance = Provenance::new();
+    for (layer, source) in layers {
+        let values: Value = layer.clone().try_deserialize().map_err(wrong)?;
+        for (key, _) in leaves(&values) {
+            let source = match source.as_str() {
+                "environment" => format!("environment {}", own_variable(&key)),
+                other => other.to_owned(),
+            };
+            provenance.insert(key, source);
+        }
+        builder = builder.add_source(layer);
+    }
+    let merged = builder.build().map_err(wrong)?;
+    let mut ignored = Vec::new();
+    let settings: RawSettings =
+        serde_ignored::deserialize(merged, |key| ignored.push(key.to_string())).map_err(wrong)?;
+    // Names the file by its own variable, not a key of the file.
+    ignored.retain(|key| key != "config");
+    match ignored.first() {
+        Some(key) => Err(unknown::failure(key, file)),
+        None => Ok((settings, provenance)),
+    }
+}
+
+fn read_file(path: &Path) -> Result<config::Config, Failure> {
+    if !path.is_file() {
+        let message = format!("{}: there is no such configuration file", path.display());
+        return Err(Failure::configuration(message)
+            .with_help("name an existing file, or leave --config out to use the defaults"));
+    }
+    let file = config::File::from(path.to_path_buf()).format(config::FileFormat::Toml);
+    let builder = config::Config::builder().add_source(file);
+    builder.build().map_err(wrong)
+}
+
+fn from_environment(variables: HashMap<String, String>) -> Result<config::Config, Failure> {
+    let environment = config::Environment::with_prefix(ENVIRONMENT_PREFIX)
+        .prefix_separator("_")
+        .separator("__")
+        .try_parsing(true)
+        .source(Some(variables));
+    let builder = config::Config::builder().add_source(environment);
+    builder.build().map_err(wrong)
+}
+
+/// The variable that sets `key`.
+fn own_variable(key: &str) -> String {
+    let path = key.replace('.', "__").to_uppercase();
+    format!("{ENVIRONMENT_PREFIX}_{path}")
+}
+
+fn wrong(error: config::ConfigError) -> Failure {
+    Failure::configuration(error.to_string())
+}
+
+/// Every key with its value, as `section.key`.
+pub(crate) fn leaves(settings: &Value) -> Vec<(String, Value)> {
+    let mut found = Vec::new();
+    let Value::Object(sections) = settings else {
+        return found;
+    };
+    for (section, entries) in sections {
+        match entries {
+            Value::Object(entries) => {
+                let keys = entries.iter();
+                found.extend(keys.map(|(key, value)| (format!("{section}.{key}"), value.clone())));
+            }
+            other => found.push((section.clone(), other.clone())),
+        }
+    }
+    found
+}

@@ -1,0 +1,74 @@
+//! Runs that cannot be folded, beside one that can.
+
+use compactor_core::ports::Queue;
+
+use crate::deployment::Deployment;
+use crate::fixture::directory;
+
+const RUN: &[(&str, &str)] = &[
+    ("source", "dynamodb_stream"),
+    ("entity_type", "COMPACTION_RUN"),
+    ("event_name", "INSERT"),
+    ("collection", "words"),
+];
+
+/// A message as the stream processor sends it.
+fn announcement(run: &str, prefix: &str) -> String {
+    serde_json::json!({
+        "source": "dynamodb_stream",
+        "entity_type": "COMPACTION_RUN",
+        "entity_data": {
+            "run_id": run, "image_id": run, "receipt_id": 1,
+            "lines_delta_prefix": prefix, "words_delta_prefix": prefix, "delta_s3_prefix": prefix,
+        },
+        "changes": {},
+        "event_name": "INSERT",
+        "timestamp": "2026-11-21T00:11:47.918955+00:00",
+        "stream_record_id": "c81e728d",
+        "aws_region": "us-east-1",
+    })
+    .to_string()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bad_run_fails_alone_and_tells_why() {
+    let deployment = Deployment::new().await;
+    directory(&deployment.place, "good", "words", 10, 2);
+    directory(&deployment.place, "wide", "words", 10, 3);
+    deployment.say("submit words=good --run-id good").succeeds();
+    assert_eq!(deployment.say("run --drain --json").json()["completed"], 1);
+
+    deployment.say("submit words=wide --run-id wide").succeeds();
+    deployment.send("no json", RUN).await;
+    deployment
+        .send(&announcement("missing", "words/delta/nothing-here/"), RUN)
+        .await;
+    directory(&deployment.place, "more", "words", 12, 2);
+    deployment.say("submit words=more --run-id more").succeeds();
+    deployment.say("run --drain").succeeds();
+
+    let parts = deployment.parts();
+    let part = |run: &str| {
+        let found = parts.iter().find(|(id, ..)| id == run);
+        found
+            .map(|(_, _, state, error)| (state.as_str(), error.as_str()))
+            .unwrap()
+    };
+    assert_eq!(part("good"), ("COMPLETED", ""));
+    assert_eq!(part("more"), ("COMPLETED", ""));
+    let (state, error) = part("wide");
+    assert_eq!(state, "FAILED");
+    assert!(error.contains("CS-DIMENSION"), "{error}");
+    let (state, error) = part("missing");
+    assert_eq!(state, "FAILED");
+    assert!(error.contains("CC-DELTA-MISSING"), "{error}");
+    assert_eq!(deployment.published("words").await.len(), 22);
+
+    let backend = deployment.cloud.backend().await;
+    assert_eq!(backend.queue.depth().await.unwrap().dead, 3);
+    let mut reasons = deployment.cloud.dead_letter_reasons().await;
+    reasons.sort();
+    let told = |code: &str| reasons.iter().any(|reason| reason.contains(code));
+    assert!(told("CC-MESSAGE"), "{reasons:?}");
+    assert!(told("CS-DIMENSION"), "{reasons:?}");
+}

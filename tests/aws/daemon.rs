@@ -1,0 +1,93 @@
+//! The binary on S3, SQS and DynamoDB.
+
+use compactor_core::ports::{Depth, Queue};
+
+use crate::deployment::Deployment;
+use crate::fixture::directory;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_submitted_run_is_published() {
+    let deployment = Deployment::new().await;
+    directory(&deployment.place, "delta", "words", 10, 2);
+    deployment
+        .say("submit words=delta --run-id first")
+        .succeeds();
+    let summary = deployment.say("run --drain --json").json();
+    assert_eq!(
+        (&summary["completed"], &summary["published"]),
+        (&1.into(), &1.into())
+    );
+    let parts = deployment.parts();
+    let [(run, collection, state, error)] = parts.as_slice() else {
+        panic!("{parts:?}");
+    };
+    assert_eq!(
+        [run.as_str(), collection, state, error],
+        ["first", "words", "COMPLETED", ""]
+    );
+    let expected: Vec<String> = (0..10).map(|n| format!("delta-{n}")).collect();
+    assert_eq!(deployment.published("words").await, expected);
+    let depth = deployment
+        .cloud
+        .backend()
+        .await
+        .queue
+        .depth()
+        .await
+        .unwrap();
+    assert_eq!(depth, Depth::default());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn several_daemons_share_the_work() {
+    const RUNS: usize = 12;
+    let deployment = Deployment::new().await;
+    for number in 0..RUNS {
+        let (words, lines) = (format!("w{number:02}"), format!("l{number:02}"));
+        directory(&deployment.place, &words, "words", 5, 2);
+        directory(&deployment.place, &lines, "lines", 3, 4);
+        let line = format!("submit words={words} lines={lines} --run-id run-{number:02}");
+        deployment.say(&line).succeeds();
+    }
+    let daemons = [0, 1, 2].map(|_| deployment.spawn_drain());
+    for mut daemon in daemons {
+        assert!(daemon.wait().unwrap().success());
+    }
+    let parts = deployment.parts();
+    assert_eq!(parts.len(), 2 * RUNS);
+    assert!(
+        parts.iter().all(|(_, _, state, _)| state == "COMPLETED"),
+        "{parts:?}"
+    );
+    for (letter, collection, records) in [('w', "words", 5), ('l', "lines", 3)] {
+        let numbers = (0..RUNS).flat_map(|run| (0..records).map(move |n| (run, n)));
+        let mut expected: Vec<_> = numbers
+            .map(|(run, n)| format!("{letter}{run:02}-{n}"))
+            .collect();
+        expected.sort();
+        assert_eq!(deployment.published(collection).await, expected);
+    }
+}
+
+#[test]
+fn settings_without_a_bucket_name_the_key() {
+    let place = crate::place::Place::new();
+    place.write("c.toml", "[storage]\nbackend = \"aws\"\n");
+    let said = place.say("config check --config c.toml");
+    said.fails(crate::place::CONFIGURATION, "CC-CONFIG")
+        .naming(&["aws.bucket", "aws.example.toml"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_queue_that_does_not_exist_is_named() {
+    let deployment = Deployment::new().await;
+    let settings = std::fs::read_to_string(deployment.place.path("aws.toml")).unwrap();
+    let url = &deployment.cloud.options.queue_url;
+    deployment.place.write(
+        "aws.toml",
+        &settings.replace(url, &format!("{url}-no-such")),
+    );
+    let said = deployment.say("run --drain");
+    said.fails(crate::place::FAILURE, "CC-PORT-MISSING")
+        .naming(&["no-such"]);
+}
