@@ -121,7 +121,7 @@ impl World {
         let report = store.verify(VerifyLevel::Full).unwrap();
         let content = read_records(dir.path(), collection);
         let found = report.collection(collection).unwrap();
-        let manifest = published.manifest.clone();
+        let manifest = published.manifest().unwrap().clone();
         assert_eq!(manifest.rows.records, content.len() as u64);
         assert_eq!(manifest.rows.records, found.records);
         assert_eq!(manifest.rows.dimension, found.dimension);

@@ -40,6 +40,7 @@ mod figures;
 mod first_delta;
 mod first_use;
 mod lease;
+mod legacy;
 mod loose;
 mod messages;
 mod odd_records;

@@ -9,6 +9,7 @@ use compactor_core::fakes::{
     FakeClock, FakeLeaseStore, FakeObjectStore, FakeQueue, FakeRunStore, SeededIds,
 };
 use compactor_core::lease::LeaseTerm;
+use compactor_core::manifest::Layout;
 use compactor_core::ports::{Acquired, Clock, Ids};
 use compactor_core::retry::Backoff;
 use compactor_core::{CollectionName, RunId, RunKey};
@@ -261,6 +262,7 @@ fn settings() -> Settings {
             snapshot_bytes: 256 << 20,
             transfers: 4,
         },
+        layout: Layout::Files,
         first: FirstSnapshot::LikeDelta,
         created_by: "the tests of the cycle".to_owned(),
     }

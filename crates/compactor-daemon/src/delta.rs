@@ -106,7 +106,7 @@ async fn fetch_loose(
 }
 
 /// Where an object goes; names that could lead elsewhere are refused.
-fn target(to: &Path, prefix: &str, key: &str) -> Result<PathBuf, RunError> {
+pub(crate) fn target(to: &Path, prefix: &str, key: &str) -> Result<PathBuf, RunError> {
     let refuse = || RunError::ObjectName {
         key: key.to_owned(),
     };

@@ -62,7 +62,7 @@ pub enum RunError {
         key: String,
     },
     /// The version that the pointer names has no manifest.
-    #[error("the published version {version} has no manifest")]
+    #[error("the published version {version} has no manifest, or nothing at all")]
     ManifestMissing {
         /// The version.
         version: String,
@@ -75,12 +75,6 @@ pub enum RunError {
         /// Why not.
         #[source]
         source: ManifestError,
-    },
-    /// The published version is stored in a way that this build does not read.
-    #[error("version {version} is stored as an archive, which this build does not read")]
-    Layout {
-        /// The version.
-        version: String,
     },
     /// A run with this id was submitted before.
     #[error("run {run_id} was submitted before")]
@@ -163,7 +157,6 @@ impl RunError {
             Self::Pointer { .. } | Self::PointerText { .. } => "CC-POINTER",
             Self::ManifestMissing { .. } => "CC-MANIFEST-MISSING",
             Self::Manifest { .. } => "CC-MANIFEST",
-            Self::Layout { .. } => "CC-LAYOUT",
             Self::RunExists { .. } => "CC-RUN-EXISTS",
             Self::SnapshotFile { .. } => "CC-SNAPSHOT-FILE",
             Self::UploadExists { .. } => "CC-UPLOAD-EXISTS",
@@ -218,7 +211,6 @@ impl RunError {
             Self::ManifestMissing { .. } | Self::Manifest { .. } | Self::SnapshotFile { .. } => {
                 "the published snapshot is damaged: let the pointer name a version that `store verify` finds sound"
             }
-            Self::Layout { .. } => "publish with layout `files`",
             Self::RunExists { .. } => {
                 "leave --run-id out for a fresh one; a run that is in a snapshot is never applied again"
             }

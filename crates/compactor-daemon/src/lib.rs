@@ -20,5 +20,5 @@ pub use daemon::{Daemon, Mode, Summary};
 pub use error::RunError;
 pub use scratch::Scratch;
 pub use settings::{FirstSnapshot, Limits, Ports, Settings};
-pub use snapshot::{Published, download, resolve};
+pub use snapshot::{Content, Legacy, Published, download, resolve};
 pub use submit::{Submission, Submitted, submit};

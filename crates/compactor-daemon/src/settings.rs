@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use chroma_store::{MergeOptions, SchemaLevel, UnpackLimits, VerifyLevel};
 use compactor_core::lease::LeaseTerm;
+use compactor_core::manifest::Layout;
 use compactor_core::ports::{Clock, Ids, LeaseStore, ObjectStore, Queue, RunStore};
 use compactor_core::retry::Backoff;
 
@@ -78,6 +79,8 @@ pub struct Settings {
     pub close_wait: Duration,
     /// Upper bounds.
     pub limits: Limits,
+    /// How published files are stored.
+    pub layout: Layout,
     /// What the first snapshot of a collection is made from.
     pub first: FirstSnapshot,
     /// Program name and version, for manifests.

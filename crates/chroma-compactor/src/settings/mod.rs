@@ -125,6 +125,7 @@ impl RawSettings {
                 snapshot_bytes: self.limits.snapshot.bytes(),
                 transfers: self.limits.transfers,
             },
+            layout: self.snapshot.layout,
             first: self.first_snapshot()?,
             created_by: concat!("chroma-compactor ", env!("CARGO_PKG_VERSION")).to_owned(),
         })

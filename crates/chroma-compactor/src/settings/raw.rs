@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use chroma_store::{FoldWhen, MetadataMode, VerifyLevel};
+use compactor_core::manifest::Layout;
 use serde::{Deserialize, Serialize};
 
 use super::size::Size;
@@ -133,6 +134,7 @@ section! {
     /// How snapshots are made.
     Snapshot {
         first: String = "like-delta".to_owned(),
+        layout: Layout = Layout::Files,
         verify: Verify = Verify::Full,
         #[serde(with = "humantime_serde")]
         close_wait: Duration = Duration::from_secs(2),

@@ -8,7 +8,7 @@ use chroma_store::Effects;
 use compactor_core::manifest::AppliedRun;
 use compactor_core::message::CompactionMessage;
 use compactor_core::ports::{Completion, Delivery};
-use compactor_core::{CollectionName, Fence, RunId, Version};
+use compactor_core::{CollectionName, Fence, Manifest, RunId, Version};
 
 use super::{Context, Outcome, Step};
 use crate::inbox::ReceivedRun;
@@ -136,18 +136,22 @@ impl<'c> Batch<'c> {
     /// Completes the runs that the published lineage contains already: delivered again after a
     /// crash between swap and acknowledgement, or done by somebody else.
     pub(super) async fn settle_applied(&mut self, base: Option<&Published>) {
-        let Some(base) = base else { return };
+        // What the Python compactor wrote names no runs: they are folded in again, which changes
+        // nothing.
+        let Some((base, manifest)) = base.and_then(|base| Some((base, base.manifest()?))) else {
+            return;
+        };
         for at in 0..self.entries.len() {
             let entry = &self.entries[at];
-            if entry.settled || !base.manifest.contains_run(&entry.message.key.run_id) {
+            if entry.settled || !manifest.contains_run(&entry.message.key.run_id) {
                 continue;
             }
             let run_id = &entry.message.key.run_id;
-            let merged_vectors = self.merged_by(run_id, base).await;
+            let merged_vectors = self.merged_by(run_id, manifest).await;
             let completion = Completion {
                 merged_vectors,
                 version: base.version.clone(),
-                fence: base.manifest.fence,
+                fence: manifest.fence,
                 at: self.context.ports.clock.wall(),
             };
             tracing::info!(run = %run_id, version = %base.version, "already in the published lineage");
@@ -158,9 +162,9 @@ impl<'c> Batch<'c> {
     }
 
     /// How many records a run of the lineage merged: its own version's manifest says it.
-    async fn merged_by(&self, run: &RunId, base: &Published) -> u64 {
+    async fn merged_by(&self, run: &RunId, manifest: &Manifest) -> u64 {
         let objects = self.context.ports.objects.as_ref();
-        let mut manifest = base.manifest.clone();
+        let mut manifest = manifest.clone();
         loop {
             if let Some(applied) = manifest.runs.iter().find(|applied| applied.run_id == *run) {
                 return applied.merged;

@@ -124,7 +124,7 @@ impl Swap {
     async fn read_back(&self, ports: &Ports) -> ReadBack {
         let objects = ports.objects.as_ref();
         let pointer = match read_pointer(objects, &self.collection).await {
-            Ok(Some(found)) => Seen::Found(found),
+            Ok(Some(pointer)) => Seen::Found((pointer.version, pointer.etag)),
             Ok(None) => Seen::Absent,
             Err(_) => Seen::Unreadable,
         };

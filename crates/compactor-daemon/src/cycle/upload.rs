@@ -1,10 +1,11 @@
 //! Uploading a new version: files, then `.snapshot_hash`, then the manifest, which makes it
 //! complete. Nothing here moves the pointer.
 
+use std::io::BufWriter;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use chroma_store::ClosedStore;
+use chroma_store::{ClosedStore, StoreError, pack};
 use compactor_core::manifest::{AppliedRun, FORMAT_VERSION, Layout, Parent, Rows};
 use compactor_core::ports::{Attributes, Condition, ObjectStore, PortResult, PutOutcome};
 use compactor_core::snapshot_hash::{HashedFile, SnapshotHash};
@@ -15,11 +16,12 @@ use tokio::task::JoinSet;
 use super::Context;
 use super::fold::Folded;
 use crate::patience::persist;
+use crate::snapshot::md5_of;
 use crate::{Published, RunError};
 
 /// A new version: the closed directory and what is to be said of it.
 pub(super) struct Upload {
-    store: ClosedStore,
+    store: Arc<ClosedStore>,
     manifest: Manifest,
     hash: SnapshotHash,
     metadata: Attributes,
@@ -58,8 +60,8 @@ impl Upload {
             nonce: ports.ids.uuid(),
             created_at: now,
             created_by: context.settings.created_by.clone(),
-            layout: Layout::Files,
-            applied_runs: Manifest::extend_lineage(base.map(|base| &base.manifest), &runs),
+            layout: context.settings.layout,
+            applied_runs: Manifest::extend_lineage(base.and_then(Published::manifest), &runs),
             runs,
             files: folded
                 .files
@@ -91,7 +93,7 @@ impl Upload {
         let hash = SnapshotHash::of(hashed, now, folded.digesting.as_secs_f64());
         let metadata = metadata_of(&manifest);
         Ok(Self {
-            store: folded.store,
+            store: Arc::new(folded.store),
             manifest,
             hash,
             metadata,
@@ -114,9 +116,14 @@ impl Upload {
 
     /// Uploads everything, the manifest last. Nothing is overwritten.
     pub(super) async fn send(&self, context: &Context) -> Result<(), RunError> {
-        self.send_files(context).await?;
+        let hash = match self.manifest.layout {
+            Layout::Files => {
+                self.send_files(context).await?;
+                self.hash.to_json()
+            }
+            Layout::Archive => self.send_archive(context).await?,
+        };
         let (collection, version) = (&self.manifest.collection, &self.manifest.version);
-        let hash = self.hash.to_json();
         self.send_small(context, &keys::snapshot_hash(collection, version), hash)
             .await?;
         let manifest = self.manifest.to_json();
@@ -151,6 +158,34 @@ impl Upload {
             outcome??;
         }
         Ok(())
+    }
+
+    /// Packs the directory beside itself and uploads it; gives the body of the hash object.
+    async fn send_archive(&self, context: &Context) -> Result<String, RunError> {
+        let (store, packed) = (
+            Arc::clone(&self.store),
+            self.store.dir().with_extension("tar.gz"),
+        );
+        let key = keys::snapshot_archive(&self.manifest.collection, &self.manifest.version);
+        let path = packed.clone();
+        let (size, md5) = tokio::task::spawn_blocking(move || {
+            let file = fs_err::File::create(&path).map_err(StoreError::from)?;
+            let file = pack(&store, BufWriter::new(file))?.into_inner();
+            let file = file.map_err(|error| StoreError::from(error.into_error()))?;
+            let size = file.metadata().map_err(StoreError::from)?.len();
+            Ok::<_, RunError>((size, md5_of(&path)?))
+        })
+        .await??;
+        let objects = context.ports.objects.as_ref();
+        let sent = persist(&context.ports, &context.settings, || {
+            objects.upload(&key, &packed, Condition::IfAbsent, &self.metadata)
+        })
+        .await;
+        settle(objects, &key, size, sent).await?;
+        tokio::fs::remove_file(&packed)
+            .await
+            .map_err(StoreError::from)?;
+        Ok(format!("md5:{md5}"))
     }
 
     async fn send_small(&self, context: &Context, key: &str, body: String) -> Result<(), RunError> {

@@ -1,0 +1,173 @@
+//! Versions of the Python compactor: no manifest, one archive or one object per file, and a hash
+//! object in one of three forms.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use chroma_store::StoreError;
+use compactor_core::ports::{ObjectInfo, ObjectStore, WallTime};
+use compactor_core::snapshot_hash::{HashedFile, SnapshotHash};
+use compactor_core::{CollectionName, Version, keys};
+use serde::Deserialize;
+
+use super::Published;
+use super::digest::md5_of;
+use super::download::{archive, too_large};
+use crate::delta::target;
+use crate::{Limits, RunError};
+
+/// The hash object is a few hundred bytes.
+const HASH_BYTES: u64 = 64 << 10;
+/// The hash of an archive.
+const ARCHIVE_HASH: &str = "md5:";
+
+/// How a version without a manifest is stored.
+#[derive(Debug, Clone)]
+pub enum Legacy {
+    /// As `snapshot.tar.gz`.
+    Archive,
+    /// One object per file.
+    Files(Vec<ObjectInfo>),
+}
+
+/// The hash object of the oldest writers; of its fields only this one tells of the content.
+#[derive(Deserialize)]
+struct DirectoryHash {
+    directory_hash: String,
+}
+
+impl Legacy {
+    /// Looks for the version's objects; `None` if there are none.
+    pub(super) async fn find(
+        objects: &dyn ObjectStore,
+        collection: &CollectionName,
+        version: &Version,
+    ) -> Result<Option<Self>, RunError> {
+        let archive = keys::snapshot_archive(collection, version);
+        if objects.head(&archive).await?.is_some() {
+            return Ok(Some(Self::Archive));
+        }
+        let prefix = keys::version_prefix(collection, version);
+        let hash = keys::snapshot_hash(collection, version);
+        let (mut files, mut after): (Vec<ObjectInfo>, Option<String>) = (Vec::new(), None);
+        loop {
+            let page = objects.list(&prefix, after.as_deref()).await?;
+            let of_content = |info: &ObjectInfo| info.key != hash && !info.key.ends_with('/');
+            files.extend(page.entries.into_iter().filter(of_content));
+            match page.next {
+                Some(next) => after = Some(next),
+                None => break,
+            }
+        }
+        Ok((!files.is_empty()).then_some(Self::Files(files)))
+    }
+
+    pub(super) async fn download(
+        &self,
+        objects: &Arc<dyn ObjectStore>,
+        published: &Published,
+        to: &Path,
+        limits: &Limits,
+    ) -> Result<(), RunError> {
+        let (collection, version) = (&published.collection, &published.version);
+        let hash = keys::snapshot_hash(collection, version);
+        let hash = objects.get(&hash, HASH_BYTES).await?;
+        let hash = hash.map(|object| String::from_utf8_lossy(&object.body).trim().to_owned());
+        match self {
+            Self::Archive => {
+                let key = keys::snapshot_archive(collection, version);
+                archive(objects, &key, to, limits).await?;
+                let packed = to.with_extension("tar.gz");
+                check_archive(&key, hash.as_deref(), &packed).await?;
+                let removed = tokio::fs::remove_file(packed).await;
+                Ok(removed.map_err(StoreError::from)?)
+            }
+            Self::Files(files) => {
+                let bytes = files
+                    .iter()
+                    .fold(0_u64, |sum, file| sum.saturating_add(file.size));
+                if bytes > limits.snapshot_bytes {
+                    return Err(too_large(published, limits));
+                }
+                let prefix = keys::version_prefix(collection, version);
+                for file in files {
+                    fetch(objects, &prefix, file, to).await?;
+                }
+                check_files(&prefix, hash.as_deref(), files, to).await
+            }
+        }
+    }
+}
+
+async fn fetch(
+    objects: &Arc<dyn ObjectStore>,
+    prefix: &str,
+    file: &ObjectInfo,
+    to: &Path,
+) -> Result<(), RunError> {
+    let path = target(to, prefix, &file.key)?;
+    if let Some(parent) = path.parent() {
+        tokio::fs::create_dir_all(parent)
+            .await
+            .map_err(StoreError::from)?;
+    }
+    match objects.download(&file.key, &path, file.size).await? {
+        Some(info) if info.size == file.size => Ok(()),
+        found => Err(RunError::SnapshotFile {
+            key: file.key.clone(),
+            detail: match found {
+                Some(info) => format!("{} bytes, the listing says {}", info.size, file.size),
+                None => "it is missing".to_owned(),
+            },
+        }),
+    }
+}
+
+async fn check_archive(key: &str, hash: Option<&str>, packed: &Path) -> Result<(), RunError> {
+    let Some(expected) = hash.and_then(|hash| hash.strip_prefix(ARCHIVE_HASH)) else {
+        return Ok(());
+    };
+    let packed = packed.to_path_buf();
+    let found = tokio::task::spawn_blocking(move || md5_of(&packed)).await??;
+    compare(key, expected, &found)
+}
+
+/// Only the oldest form can be checked: the one between depends on times and on the order in which
+/// a disk lists its files.
+async fn check_files(
+    prefix: &str,
+    hash: Option<&str>,
+    files: &[ObjectInfo],
+    to: &Path,
+) -> Result<(), RunError> {
+    let hash = hash.and_then(|hash| serde_json::from_str::<DirectoryHash>(hash).ok());
+    let Some(DirectoryHash { directory_hash }) = hash else {
+        return Ok(());
+    };
+    let (to, own_prefix) = (to.to_path_buf(), prefix.to_owned());
+    let files: Vec<(String, u64)> = files
+        .iter()
+        .filter_map(|file| Some((file.key.strip_prefix(prefix)?.to_owned(), file.size)))
+        .collect();
+    let found = tokio::task::spawn_blocking(move || {
+        let hashed = files.into_iter().map(|(path, size)| {
+            let md5 = md5_of(&to.join(&path))?;
+            Ok(HashedFile { path, md5, size })
+        });
+        let hashed = hashed.collect::<Result<Vec<_>, RunError>>()?;
+        let hash = SnapshotHash::of(hashed, WallTime(0), 0.0);
+        Ok::<_, RunError>(hash.directory_hash)
+    })
+    .await??;
+    compare(&own_prefix, &directory_hash, &found)
+}
+
+fn compare(key: &str, expected: &str, found: &str) -> Result<(), RunError> {
+    if expected == found {
+        return Ok(());
+    }
+    Err(RunError::SnapshotFile {
+        key: key.to_owned(),
+        detail: format!("MD5 {found}, its hash object says {expected}"),
+    })
+}

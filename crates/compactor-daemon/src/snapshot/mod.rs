@@ -1,0 +1,141 @@
+//! Reading what is published: the pointer, the manifest, the files.
+
+mod digest;
+mod download;
+mod legacy;
+
+use compactor_core::ports::{ETag, Fault, ObjectStore};
+use compactor_core::{CollectionName, Manifest, Version, keys};
+
+use crate::RunError;
+
+pub(crate) use digest::md5_of;
+pub use download::download;
+pub use legacy::Legacy;
+
+/// A pointer is one version id; manifests list files and run ids.
+const POINTER_BYTES: u64 = 4 << 10;
+const MANIFEST_BYTES: u64 = 64 << 20;
+
+/// Marks a pointer of ours: its version must have a manifest.
+const NONCE: &str = "nonce";
+
+/// What a collection's pointer names.
+#[derive(Debug, Clone)]
+pub struct Published {
+    /// The collection.
+    pub collection: CollectionName,
+    /// The version.
+    pub version: Version,
+    /// The pointer's tag when it was read.
+    pub etag: ETag,
+    /// What is known of the version.
+    pub content: Content,
+}
+
+/// What is known of a published version.
+#[derive(Debug, Clone)]
+pub enum Content {
+    /// Everything.
+    Manifest(Box<Manifest>),
+    /// It was written by the Python compactor, which makes no manifests.
+    Legacy(Legacy),
+}
+
+impl Published {
+    /// The version's manifest, if it has one.
+    pub fn manifest(&self) -> Option<&Manifest> {
+        match &self.content {
+            Content::Manifest(manifest) => Some(manifest),
+            Content::Legacy(_) => None,
+        }
+    }
+}
+
+/// A pointer as it was read.
+pub(crate) struct Pointer {
+    pub(crate) version: Version,
+    pub(crate) etag: ETag,
+    /// Whether a version with a manifest was named.
+    pub(crate) is_ours: bool,
+}
+
+/// Reads pointer and manifest; `None` when nothing was published yet.
+///
+/// # Errors
+/// The pointer cannot be read or understood, or its version is not there or has no valid manifest.
+pub async fn resolve(
+    objects: &dyn ObjectStore,
+    collection: &CollectionName,
+) -> Result<Option<Published>, RunError> {
+    let Some(pointer) = read_pointer(objects, collection).await? else {
+        return Ok(None);
+    };
+    let Pointer {
+        version,
+        etag,
+        is_ours,
+    } = pointer;
+    let content = match read_manifest(objects, collection, &version).await? {
+        Some(manifest) => Some(Content::Manifest(Box::new(manifest))),
+        None if is_ours => None,
+        None => {
+            let found = Legacy::find(objects, collection, &version).await?;
+            found.map(Content::Legacy)
+        }
+    };
+    let content = content.ok_or_else(|| RunError::ManifestMissing {
+        version: version.to_string(),
+    })?;
+    Ok(Some(Published {
+        collection: collection.clone(),
+        version,
+        etag,
+        content,
+    }))
+}
+
+pub(crate) async fn read_pointer(
+    objects: &dyn ObjectStore,
+    collection: &CollectionName,
+) -> Result<Option<Pointer>, RunError> {
+    let key = keys::pointer(collection);
+    let object = match objects.get(&key, POINTER_BYTES).await {
+        Err(error) if error.fault == Fault::Full => return Err(RunError::PointerText { key }),
+        found => found?,
+    };
+    let Some(object) = object else {
+        return Ok(None);
+    };
+    let text = std::str::from_utf8(&object.body)
+        .map_err(|_| RunError::PointerText { key: key.clone() })?;
+    let version = text
+        .trim()
+        .parse()
+        .map_err(|source| RunError::Pointer { key, source })?;
+    Ok(Some(Pointer {
+        version,
+        etag: object.info.etag,
+        is_ours: object.metadata.contains_key(NONCE),
+    }))
+}
+
+pub(crate) async fn read_manifest(
+    objects: &dyn ObjectStore,
+    collection: &CollectionName,
+    version: &Version,
+) -> Result<Option<Manifest>, RunError> {
+    let Some(object) = objects
+        .get(&keys::manifest(collection, version), MANIFEST_BYTES)
+        .await?
+    else {
+        return Ok(None);
+    };
+    Manifest::parse(&object.body)
+        .and_then(|manifest| manifest.validate(collection, version).map(|()| manifest))
+        .map(Some)
+        .map_err(|source| RunError::Manifest {
+            version: version.to_string(),
+            source,
+        })
+}
