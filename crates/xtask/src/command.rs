@@ -23,6 +23,8 @@ pub(crate) enum TaskError {
         "Python 3.11 is needed; none of python3.11, python3, python is one. Install it, or put it first in PATH"
     )]
     NoPython,
+    #[error("{program} does not answer; its log is {log}", log = log.display())]
+    Silent { program: &'static str, log: PathBuf },
     #[error(transparent)]
     Io(#[from] std::io::Error),
 }
@@ -77,8 +79,14 @@ where
 
 /// Runs cargo, the one that runs this.
 pub(crate) fn cargo(arguments: &[&str]) -> Result<(), TaskError> {
-    run(
-        std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()),
-        arguments,
-    )
+    cargo_with(arguments, &[])
+}
+
+/// Runs cargo with additions to its environment.
+pub(crate) fn cargo_with(
+    arguments: &[&str],
+    environment: &[(&str, &OsStr)],
+) -> Result<(), TaskError> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    run_with(cargo, arguments, environment)
 }

@@ -4,6 +4,7 @@
 mod bench;
 mod command;
 mod fuzz;
+mod localstack;
 mod python;
 mod test;
 
@@ -22,8 +23,10 @@ struct Cli {
 enum Task {
     /// Pass all checks: format, lints, tests, doc tests. Installs what they need into .venvs.
     Test,
-    /// Install the pinned chromadb versions into .venvs.
+    /// Install the pinned chromadb versions and the emulator into .venvs.
     Venvs,
+    /// Run the tests for AWS against LocalStack; `test` does so too.
+    Localstack,
     /// Measure against others in the same run.
     Bench {
         /// What to measure.
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().task {
         Task::Test => test::run(),
         Task::Venvs => python::install(),
+        Task::Localstack => localstack::test(),
         Task::Bench { subject } => bench::run(subject),
         Task::Fuzz { minutes } => fuzz::run(minutes),
     };

@@ -18,7 +18,7 @@ const STAMP: &str = "installed-from";
 const PEERS: [&str; 2] = ["index-peers", "index-peers-native"];
 
 /// Where an environment is; tests look for it there as well.
-fn environment(name: &str) -> PathBuf {
+pub(crate) fn environment(name: &str) -> PathBuf {
     root().join(".venvs").join(name)
 }
 
@@ -37,23 +37,44 @@ pub(crate) fn install_peers() -> Result<(), TaskError> {
 fn install_all(names: impl IntoIterator<Item = String>) -> Result<(), TaskError> {
     let mut python = None;
     for name in names {
-        let lock = root().join(format!("tests/requirements/{name}.txt"));
-        let digest = hex::encode(Sha256::digest(fs_err::read(&lock)?));
-        let folder = environment(&name);
-        if fs_err::read_to_string(folder.join(STAMP)).is_ok_and(|stamp| stamp == digest) {
+        if is_installed(&name)? {
             continue;
         }
         let python = match &python {
             Some(found) => found,
             None => python.insert(find_python()?),
         };
-        make(python, &folder, &lock)?;
-        fs_err::write(folder.join(STAMP), digest)?;
+        install_with(Path::new(python), &name)?;
     }
     Ok(())
 }
 
-fn make(python: &str, folder: &Path, lock: &Path) -> Result<(), TaskError> {
+fn lock_file(name: &str) -> PathBuf {
+    root().join(format!("tests/requirements/{name}.txt"))
+}
+
+fn digest(lock: &Path) -> Result<String, TaskError> {
+    Ok(hex::encode(Sha256::digest(fs_err::read(lock)?)))
+}
+
+fn is_installed(name: &str) -> Result<bool, TaskError> {
+    let stamp = fs_err::read_to_string(environment(name).join(STAMP));
+    let digest = digest(&lock_file(name))?;
+    Ok(stamp.is_ok_and(|stamp| stamp == digest))
+}
+
+/// Makes an environment with this interpreter, if it is missing or of another lock file.
+pub(crate) fn install_with(python: &Path, name: &str) -> Result<(), TaskError> {
+    if is_installed(name)? {
+        return Ok(());
+    }
+    let (folder, lock) = (environment(name), lock_file(name));
+    make(python, &folder, &lock)?;
+    fs_err::write(folder.join(STAMP), digest(&lock)?)?;
+    Ok(())
+}
+
+fn make(python: &Path, folder: &Path, lock: &Path) -> Result<(), TaskError> {
     run(
         python,
         [

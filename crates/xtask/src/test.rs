@@ -1,7 +1,7 @@
 //! Everything that must pass before a change lands.
 
 use crate::command::{TaskError, cargo};
-use crate::python;
+use crate::{localstack, python};
 
 pub(crate) fn run() -> Result<(), TaskError> {
     cargo(&["fmt", "--all", "--check"])?;
@@ -26,5 +26,6 @@ pub(crate) fn run() -> Result<(), TaskError> {
         "--bins",
         "--tests",
     ])?;
+    localstack::test()?;
     cargo(&["test", "--workspace", "--all-features", "--locked", "--doc"])
 }
