@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -31,18 +31,27 @@ pub(crate) fn endpoint() -> &'static str {
         .endpoint
 }
 
-fn start() -> Emulator {
+/// A program of the emulator's environment.
+fn program(name: &str) -> PathBuf {
     let package = std::env::var_os("CARGO_MANIFEST_DIR").unwrap();
     let venvs = std::env::var_os("CHROMA_VENVS").unwrap_or_else(|| ".venvs".into());
-    let program = Path::new(&package)
-        .join("../..")
-        .join(venvs)
-        .join("ministack/bin/ministack");
+    let programs = Path::new(&package).join("../..").join(venvs);
+    let program = programs.join("ministack/bin").join(name);
     assert!(
         program.exists(),
         "{} is missing: run `cargo xtask test`",
         program.display()
     );
+    program
+}
+
+/// A Python with botocore.
+pub(crate) fn python() -> PathBuf {
+    program("python")
+}
+
+fn start() -> Emulator {
+    let program = program("ministack");
     let port = free_port();
     let keeper = Command::new("sh")
         .args(["-c", KEEPER])

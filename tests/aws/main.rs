@@ -10,6 +10,7 @@
 
 mod bad_runs;
 mod cloud;
+mod compose;
 mod contract;
 mod daemon;
 mod deployment;

@@ -18,6 +18,8 @@ use crate::{Ports, RunError, Scratch, Settings};
 
 /// SQS hands out at most this many messages at a time.
 const RECEIVE_MAX: usize = 10;
+/// The longest wait for a message while a queue is drained.
+const DRAIN_WAIT: Duration = Duration::from_secs(1);
 /// How often a collection is asked for again that another worker holds. Its messages stay in our
 /// hands meanwhile: giving them back would use up their receives.
 const BUSY_PAUSE: Duration = Duration::from_secs(1);
@@ -136,7 +138,7 @@ impl Work {
             if !self.more {
                 self.dispatch();
             }
-            self.receive();
+            self.receive(mode);
             match self.next().await? {
                 Event::Stop => return Ok(()),
                 Event::Resume => {}
@@ -184,7 +186,7 @@ impl Work {
     }
 
     /// Starts a receive if there is none and room for its messages.
-    fn receive(&mut self) {
+    fn receive(&mut self, mode: Mode) {
         let room = self
             .context
             .settings
@@ -198,10 +200,11 @@ impl Work {
             return;
         }
         let settings = &self.context.settings;
-        let wait = if self.more {
-            Duration::ZERO
-        } else {
-            settings.poll_wait
+        let wait = match mode {
+            _ if self.more => Duration::ZERO,
+            // Somebody waits for the end.
+            Mode::Drain => settings.poll_wait.min(DRAIN_WAIT),
+            Mode::Forever => settings.poll_wait,
         };
         let (queue, visibility) = (Arc::clone(&self.context.ports.queue), settings.visibility);
         self.receiving = Some(tokio::spawn(async move {

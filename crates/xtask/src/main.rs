@@ -3,6 +3,7 @@
 
 mod bench;
 mod command;
+mod deploy;
 mod fuzz;
 mod localstack;
 mod python;
@@ -25,6 +26,8 @@ enum Task {
     Test,
     /// Install the pinned chromadb versions and the emulator into .venvs.
     Venvs,
+    /// Check what deployments are made from; `test` does so too.
+    DeployLint,
     /// Run the tests for AWS against LocalStack; `test` does so too.
     Localstack,
     /// Measure against others in the same run.
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().task {
         Task::Test => test::run(),
         Task::Venvs => python::install(),
+        Task::DeployLint => deploy::lint(),
         Task::Localstack => localstack::test(),
         Task::Bench { subject } => bench::run(subject),
         Task::Fuzz { minutes } => fuzz::run(minutes),

@@ -33,6 +33,11 @@ pub(crate) fn install_peers() -> Result<(), TaskError> {
     install_all(PEERS.map(str::to_owned))
 }
 
+/// Makes one environment.
+pub(crate) fn install_one(name: &str) -> Result<(), TaskError> {
+    install_all([name.to_owned()])
+}
+
 /// Makes what is missing or was made from another lock file.
 fn install_all(names: impl IntoIterator<Item = String>) -> Result<(), TaskError> {
     let mut python = None;

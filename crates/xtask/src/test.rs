@@ -1,7 +1,7 @@
 //! Everything that must pass before a change lands.
 
 use crate::command::{TaskError, cargo};
-use crate::{localstack, python};
+use crate::{deploy, localstack, python};
 
 pub(crate) fn run() -> Result<(), TaskError> {
     cargo(&["fmt", "--all", "--check"])?;
@@ -15,6 +15,7 @@ pub(crate) fn run() -> Result<(), TaskError> {
         "-D",
         "warnings",
     ])?;
+    deploy::lint()?;
     python::install()?;
     // Benchmarks are built with the other targets by clippy, and run by `cargo xtask bench`.
     cargo(&[

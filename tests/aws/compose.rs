@@ -1,0 +1,59 @@
+//! What `docker compose up` does, without containers: the same script makes the resources, the
+//! same settings file is read, the documented command shows a snapshot.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::emulator::{endpoint, python};
+use crate::fixture::directory;
+use crate::place::{Place, Said};
+
+fn tree() -> PathBuf {
+    Path::new(&std::env::var_os("CARGO_MANIFEST_DIR").unwrap()).join("../..")
+}
+
+/// What the script says of each resource.
+fn make_resources(name: &str) -> Vec<String> {
+    let output = Command::new(python())
+        .arg(tree().join("deploy/localstack/init.py"))
+        .args(["--endpoint", endpoint(), "--name", name])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let said = String::from_utf8(output.stdout).unwrap();
+    let outcome = |line: &str| line.rsplit(": ").next().unwrap().to_owned();
+    said.lines().map(outcome).collect()
+}
+
+#[test]
+fn the_script_and_the_settings_make_a_deployment() {
+    let name = format!("compose-{}", std::process::id());
+    assert_eq!(make_resources(&name), ["made"; 5]);
+    assert_eq!(make_resources(&name), ["was there"; 5]);
+
+    let place = Place::new();
+    directory(&place, "delta", "words", 10, 2);
+    let settings = tree().join("config/localstack.toml");
+    let call = |line: &str| {
+        let words = line.split_whitespace();
+        let mut command = place.command(words);
+        command
+            .arg("--config")
+            .arg(&settings)
+            .args(["--data", "work"])
+            .env("AWS_ACCESS_KEY_ID", "test")
+            .env("AWS_SECRET_ACCESS_KEY", "test")
+            .env("CHROMA_COMPACTOR_AWS__ENDPOINT", endpoint())
+            .env("CHROMA_COMPACTOR_AWS__BUCKET", &name)
+            .env("CHROMA_COMPACTOR_AWS__TABLE", &name)
+            .env(
+                "CHROMA_COMPACTOR_AWS__QUEUE_URL",
+                format!("{}/000000000000/{name}", endpoint()),
+            );
+        Said::by(&mut command)
+    };
+    call("submit words=delta").succeeds();
+    assert_eq!(call("run --drain --json").json()["completed"], 1);
+    let said = call("runs").succeeds();
+    assert!(said.stdout.contains("COMPLETED"), "{said}");
+}
