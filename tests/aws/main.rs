@@ -22,3 +22,4 @@ mod items;
 #[path = "../cli/place.rs"]
 #[expect(dead_code, reason = "the command line's tests use the rest")]
 mod place;
+mod table;

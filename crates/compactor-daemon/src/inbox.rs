@@ -8,6 +8,7 @@ use compactor_core::ports::Delivery;
 
 use crate::RunError;
 use crate::cycle::Context;
+use crate::submit::announce_all;
 
 /// A message about a run, and the delivery that brought it.
 #[derive(Debug, Clone)]
@@ -31,6 +32,19 @@ impl Inbox {
                 context.held.hold(&delivery);
                 let waiting = self.waiting.entry(message.collection.clone()).or_default();
                 waiting.push(ReceivedRun { message, delivery });
+            }
+            Ok(Decoded::Inserted(run)) => {
+                let announced = announce_all(&context.ports, &run).await;
+                let outcome = match announced {
+                    Ok(()) => {
+                        let deleted = context.ports.queue.delete(&delivery.receipt).await;
+                        deleted.map(drop).map_err(RunError::from)
+                    }
+                    Err(error) => Err(error),
+                };
+                if let Err(error) = outcome {
+                    tracing::warn!(run = %run.key.run_id, code = error.code(), %error, "cannot announce an inserted run; it comes back");
+                }
             }
             Ok(Decoded::Ignored {
                 entity_type,

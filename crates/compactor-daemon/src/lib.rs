@@ -21,4 +21,4 @@ pub use error::RunError;
 pub use scratch::Scratch;
 pub use settings::{FirstSnapshot, Limits, Ports, Settings};
 pub use snapshot::{Content, Legacy, Published, download, resolve};
-pub use submit::{Submission, Submitted, submit};
+pub use submit::{Submission, Submitted, announce_again, submit};

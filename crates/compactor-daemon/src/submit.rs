@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use chroma_store::{CloseOptions, ClosedStore, StoreError, VerifyLevel, pack};
-use compactor_core::message::{self, Announcement};
+use compactor_core::message::{self, Announcement, InsertedRun};
 use compactor_core::ports::{Attributes, Condition, Created, PutOutcome};
 use compactor_core::{CollectionName, RunId, RunKey, RunRecord, keys};
 use serde::Serialize;
@@ -104,13 +104,52 @@ async fn announce(
             run_id: key.run_id.to_string(),
         });
     }
-    for collection in prefixes.keys() {
+    let collections: Vec<_> = prefixes.keys().cloned().collect();
+    send(ports, key, &deltas, &collections, region).await
+}
+
+/// Announces every collection of a run that somebody put into the table.
+pub(crate) async fn announce_all(ports: &Ports, run: &InsertedRun) -> Result<(), RunError> {
+    let collections: Vec<_> = run.deltas.iter().map(|(name, _)| name.clone()).collect();
+    send(ports, &run.key, &run.deltas, &collections, &run.region).await
+}
+
+/// Announces `collections` of a recorded run once more. A run that is announced twice is folded
+/// once.
+///
+/// # Errors
+/// The record has no delta for a collection, or the queue takes no message.
+pub async fn announce_again(
+    ports: &Ports,
+    record: &RunRecord,
+    collections: &[CollectionName],
+    region: &str,
+) -> Result<(), RunError> {
+    let parts = record
+        .parts
+        .iter()
+        .filter(|(_, part)| !part.prefix.is_empty());
+    let deltas: Vec<_> = parts
+        .map(|(name, part)| (name.clone(), part.prefix.clone()))
+        .collect();
+    send(ports, &record.key, &deltas, collections, region).await
+}
+
+/// One message per collection.
+async fn send(
+    ports: &Ports,
+    key: &RunKey,
+    deltas: &[(CollectionName, String)],
+    collections: &[CollectionName],
+    region: &str,
+) -> Result<(), RunError> {
+    for collection in collections {
         let stream_record_id = ports.ids.uuid().simple().to_string();
         let (body, attributes) = message::encode(
             &Announcement {
                 key,
-                deltas: &deltas,
-                at: now,
+                deltas,
+                at: ports.clock.wall(),
                 region,
                 stream_record_id: &stream_record_id[..8],
             },

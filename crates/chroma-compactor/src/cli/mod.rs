@@ -48,7 +48,7 @@ impl Cli {
             Command::Quickstart(command) => command.json,
             Command::Run(command) => command.json,
             Command::Submit(command) => command.json,
-            Command::Runs(command) => command.json,
+            Command::Runs(command) => command.wants_json(),
             Command::Config(command) => command.wants_json(),
             Command::Store(command) => command.wants_json(),
         }

@@ -6,7 +6,10 @@ use crate::keys::DeltaLocation;
 use crate::ports::Attributes;
 use crate::{CollectionName, RunId, RunKey};
 
-use super::{COLLECTION, ENTITY_TYPE, EVENT_NAME, MessageError, OWN_PREFIX, PREFIX_SUFFIX};
+use super::{
+    COLLECTION, ENTITY_TYPE, EVENT_NAME, InsertedRun, MessageError, OWN_PREFIX, PREFIX_SUFFIX,
+    record,
+};
 
 /// One collection's part of an announced run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +31,8 @@ pub struct CompactionMessage {
 pub enum Decoded {
     /// A run to be folded in.
     Run(CompactionMessage),
+    /// A run that was inserted into the table: announce each of its collections.
+    Inserted(InsertedRun),
     /// Well formed, but not for us: another entity, or a change of a run. Acknowledge it.
     Ignored {
         /// Its entity type.
@@ -45,6 +50,9 @@ pub enum Decoded {
 /// below the collection's own name: it may be there for another collection.
 pub fn decode(body: &str, attributes: &Attributes) -> Result<Decoded, MessageError> {
     let envelope: Map<String, Value> = serde_json::from_str(body).map_err(MessageError::NotJson)?;
+    if let Some(record) = record::read(&envelope) {
+        return record;
+    }
     let entity_type =
         text(&envelope, "entity_type", "entity_type")?.ok_or(MessageError::Missing {
             field: "entity_type",

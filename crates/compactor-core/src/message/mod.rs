@@ -6,10 +6,12 @@
 mod decode;
 mod encode;
 mod error;
+mod record;
 
 pub use decode::{CompactionMessage, Decoded, decode};
 pub use encode::{Announcement, encode};
 pub use error::MessageError;
+pub use record::InsertedRun;
 
 /// The `entity_type` of the messages we act on.
 pub const ENTITY_TYPE: &str = "COMPACTION_RUN";

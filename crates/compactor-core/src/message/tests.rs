@@ -18,7 +18,7 @@ fn attributes(pairs: &[(&str, &str)]) -> Attributes {
 fn run_of(body: &str, pairs: &[(&str, &str)]) -> CompactionMessage {
     match decode(body, &attributes(pairs)).unwrap() {
         Decoded::Run(message) => message,
-        Decoded::Ignored { entity_type, .. } => panic!("{entity_type} was ignored"),
+        other => panic!("{other:?}"),
     }
 }
 
@@ -212,4 +212,50 @@ proptest! {
     fn no_body_makes_it_panic(body in "\\PC{0,60}") {
         let _ = decode(&body, &Attributes::new());
     }
+}
+
+/// A record as a pipe from the table's stream delivers it.
+fn stream_record(event: &str, image: &str) -> String {
+    format!(
+        r#"{{"eventID":"c81e728d9d4c2f636f067f89cc14862c","eventName":"{event}","eventVersion":"1.1",
+        "eventSource":"aws:dynamodb","awsRegion":"eu-central-1","dynamodb":{{"ApproximateCreationDateTime":1795219200,
+        "Keys":{{"PK":{{"S":"IMAGE#7e2bd911"}}}},"NewImage":{image},"SequenceNumber":"1","StreamViewType":"NEW_AND_OLD_IMAGES"}}}}"#
+    )
+}
+
+const INSERTED: &str = r#"{"TYPE":{"S":"COMPACTION_RUN"},"run_id":{"S":"3f0c9d52"},
+    "image_id":{"S":"7e2bd911"},"receipt_id":{"N":"1"},"lines_error":{"NULL":true},
+    "lines_delta_prefix":{"S":"lines/delta/3f0c9d52/"},"lines_state":{"S":"PENDING"},
+    "words_delta_prefix":{"S":"words/delta/3f0c9d52/"}}"#;
+
+#[test]
+fn a_record_of_the_stream_is_a_run_for_all_its_collections() {
+    let decoded = decode(&stream_record("INSERT", INSERTED), &attributes(&[])).unwrap();
+    let Decoded::Inserted(mut run) = decoded else {
+        panic!("{decoded:?}");
+    };
+    run.deltas.sort();
+    let delta = |name: &str| (name.parse().unwrap(), format!("{name}/delta/3f0c9d52/"));
+    assert_eq!(run.key, key());
+    assert_eq!(run.deltas, ["lines", "words"].map(delta));
+    assert_eq!(run.region, "eu-central-1");
+}
+
+#[test]
+fn other_records_of_the_stream_are_acknowledged() {
+    let other = INSERTED.replace("COMPACTION_RUN", "RECEIPT");
+    for body in [
+        stream_record("MODIFY", INSERTED),
+        stream_record("REMOVE", "null"),
+        stream_record("INSERT", &other),
+    ] {
+        let decoded = decode(&body, &attributes(&[])).unwrap();
+        assert!(matches!(decoded, Decoded::Ignored { .. }), "{decoded:?}");
+    }
+}
+
+#[test]
+fn an_inserted_run_without_deltas_is_refused() {
+    let body = stream_record("INSERT", &INSERTED.replace("_delta_prefix", "_else"));
+    assert_eq!(code_of(&body, &[]), "CC-MESSAGE-MISSING");
 }

@@ -1,0 +1,144 @@
+//! `runs reconcile` and `runs retry`: runs are announced once more.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+use compactor_core::{CollectionName, RunId, RunRecord, RunState};
+use compactor_daemon::{Ports, announce_again};
+use serde::Serialize;
+
+use super::check_place;
+use crate::cli::run::block_on;
+use crate::failure::Failure;
+use crate::output;
+use crate::settings::{RawSettings, SettingsArgs};
+
+/// Announces what stayed PENDING.
+#[derive(Debug, Args)]
+pub(super) struct Reconcile {
+    #[command(flatten)]
+    settings: SettingsArgs,
+    /// Only runs that are at least so old: younger ones may just be on their way.
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = humantime::parse_duration)]
+    older_than: Duration,
+    /// Only say what would be announced.
+    #[arg(long)]
+    dry_run: bool,
+    /// Print JSON.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// Announces one run.
+#[derive(Debug, Args)]
+pub(super) struct Retry {
+    /// The run.
+    run_id: RunId,
+    /// Only this collection's part.
+    #[arg(long, value_name = "NAME")]
+    collection: Option<CollectionName>,
+    #[command(flatten)]
+    settings: SettingsArgs,
+    /// Print JSON.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// What was announced, or would be.
+#[derive(Debug, Serialize)]
+struct Announced {
+    run_id: RunId,
+    collections: Vec<CollectionName>,
+}
+
+impl Reconcile {
+    pub(super) fn execute(self) -> Result<ExitCode, Failure> {
+        let raw = self.settings.load()?;
+        check_place(&raw)?;
+        let announced = block_on(async {
+            let ports = raw.open().await?;
+            let now = ports.clock.wall();
+            let is_due = |record: &RunRecord| record.created_at.plus(self.older_than) <= now;
+            let mut announced = Vec::new();
+            for record in ports.runs.list(usize::MAX).await? {
+                let pending = record.parts.iter();
+                let pending = pending.filter(|(_, part)| part.state == RunState::Pending);
+                let collections: Vec<_> = pending.map(|(name, _)| name.clone()).collect();
+                if is_due(&record) && !collections.is_empty() {
+                    if !self.dry_run {
+                        announce(&ports, &raw, &record, &collections).await?;
+                    }
+                    announced.push(Announced {
+                        run_id: record.key.run_id,
+                        collections,
+                    });
+                }
+            }
+            Ok(announced)
+        })?;
+        report(&announced, self.dry_run, self.json)
+    }
+}
+
+impl Retry {
+    pub(super) fn execute(self) -> Result<ExitCode, Failure> {
+        let raw = self.settings.load()?;
+        check_place(&raw)?;
+        let announced = block_on(async {
+            let ports = raw.open().await?;
+            let records = ports.runs.list(usize::MAX).await?;
+            let found = records
+                .into_iter()
+                .find(|record| record.key.run_id == self.run_id);
+            let record = found.ok_or_else(|| {
+                let message = format!("there is no run {}", self.run_id);
+                Failure::usage(message).with_help("`chroma-compactor runs` lists them")
+            })?;
+            let wanted =
+                |name: &&CollectionName| self.collection.as_ref().is_none_or(|only| only == *name);
+            let collections: Vec<_> = record.parts.keys().filter(wanted).cloned().collect();
+            if collections.is_empty() {
+                let known: Vec<_> = record.parts.keys().map(CollectionName::as_str).collect();
+                let message = format!("run {} has no such collection", self.run_id);
+                let help = format!("it has: {}", known.join(", "));
+                return Err(Failure::usage(message).with_help(help));
+            }
+            announce(&ports, &raw, &record, &collections).await?;
+            Ok(vec![Announced {
+                run_id: record.key.run_id,
+                collections,
+            }])
+        })?;
+        report(&announced, false, self.json)
+    }
+}
+
+async fn announce(
+    ports: &Ports,
+    raw: &RawSettings,
+    record: &RunRecord,
+    collections: &[CollectionName],
+) -> Result<(), Failure> {
+    Ok(announce_again(ports, record, collections, &raw.region()).await?)
+}
+
+fn report(announced: &[Announced], dry_run: bool, json: bool) -> Result<ExitCode, Failure> {
+    if json {
+        output::json(&announced)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let done = if dry_run {
+        "would announce"
+    } else {
+        "announced"
+    };
+    for one in announced {
+        let names: Vec<_> = one.collections.iter().map(CollectionName::as_str).collect();
+        output::line(&format!("{done} {}: {}", one.run_id, names.join(", ")))?;
+    }
+    if announced.is_empty() {
+        output::line("nothing to announce")?;
+    }
+    Ok(ExitCode::SUCCESS)
+}

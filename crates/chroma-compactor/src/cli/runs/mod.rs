@@ -1,0 +1,99 @@
+//! `runs`: what became of runs, and announcing them again.
+
+mod again;
+
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use compactor_core::RunRecord;
+
+use super::run::block_on;
+use crate::failure::Failure;
+use crate::output::{self, Table};
+use crate::settings::{RawSettings, SettingsArgs};
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct Runs {
+    #[command(subcommand)]
+    command: Option<RunsCommand>,
+    #[command(flatten)]
+    settings: SettingsArgs,
+    /// Show at most this many, newest first.
+    #[arg(long, default_value_t = 20)]
+    limit: usize,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum RunsCommand {
+    /// Announce runs again that stayed PENDING: their message was lost, or never sent.
+    Reconcile(again::Reconcile),
+    /// Announce one run again, whatever became of it.
+    Retry(again::Retry),
+}
+
+impl Runs {
+    pub(super) fn wants_json(&self) -> bool {
+        match &self.command {
+            Some(RunsCommand::Reconcile(command)) => command.json,
+            Some(RunsCommand::Retry(command)) => command.json,
+            None => self.json,
+        }
+    }
+
+    pub(super) fn execute(self) -> Result<ExitCode, Failure> {
+        match self.command {
+            Some(RunsCommand::Reconcile(command)) => command.execute(),
+            Some(RunsCommand::Retry(command)) => command.execute(),
+            None => self.list(),
+        }
+    }
+
+    fn list(self) -> Result<ExitCode, Failure> {
+        let raw = self.settings.load()?;
+        check_place(&raw)?;
+        let records = block_on(async { Ok(raw.open().await?.runs.list(self.limit).await?) })?;
+        if self.json {
+            output::json(&records)?;
+        } else if records.is_empty() {
+            output::line("no runs yet")?;
+        } else {
+            output::line(&table(&records))?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// A missing data directory is not made by looking into it.
+fn check_place(settings: &RawSettings) -> Result<(), Failure> {
+    settings.validate()?;
+    if settings.is_local() && !settings.storage.path.is_dir() {
+        let path = settings.storage.path.display();
+        let message = format!("{path}: there is no data directory here");
+        return Err(Failure::usage(message).with_help("pass --data DIR, or submit a run first"));
+    }
+    Ok(())
+}
+
+/// One line per run and collection.
+pub(super) fn table(records: &[RunRecord]) -> String {
+    let mut table = Table::new(["run", "collection", "state", "merged", "version", "error"]);
+    for record in records {
+        for (collection, part) in &record.parts {
+            table.row([
+                record.key.run_id.to_string(),
+                collection.to_string(),
+                part.state.to_string(),
+                part.merged_vectors.to_string(),
+                part.version
+                    .as_ref()
+                    .map_or_else(|| "-".to_owned(), ToString::to_string),
+                part.error.clone().unwrap_or_else(|| "-".to_owned()),
+            ]);
+        }
+    }
+    table.render()
+}

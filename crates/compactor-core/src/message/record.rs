@@ -1,0 +1,86 @@
+//! Records of the table's change stream, as an EventBridge pipe puts them into a queue: one for all
+//! collections of a run.
+
+use serde_json::{Map, Value};
+
+use crate::{CollectionName, RunId, RunKey};
+
+use super::{Decoded, ENTITY_TYPE, EVENT_NAME, MessageError, PREFIX_SUFFIX};
+
+/// A run that was inserted into the table; each of its collections is to be announced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InsertedRun {
+    /// Which run.
+    pub key: RunKey,
+    /// The delta prefix of each collection.
+    pub deltas: Vec<(CollectionName, String)>,
+    /// The region of the table.
+    pub region: String,
+    /// The id of the change.
+    pub change_id: String,
+}
+
+/// Reads a record; `None` if `body` is something else.
+pub(super) fn read(body: &Map<String, Value>) -> Option<Result<Decoded, MessageError>> {
+    let change = body.get("dynamodb")?.as_object()?;
+    let event_name = body.get("eventName")?.as_str()?;
+    let image = change.get("NewImage").and_then(Value::as_object);
+    let entity_type = image.and_then(|image| text(image, "TYPE"));
+    let (Some(image), Some(ENTITY_TYPE), EVENT_NAME) = (image, entity_type, event_name) else {
+        return Some(Ok(Decoded::Ignored {
+            entity_type: entity_type.unwrap_or("stream record").to_owned(),
+            event_name: event_name.to_owned(),
+        }));
+    };
+    let own = |name: &str| body.get(name).and_then(Value::as_str).unwrap_or_default();
+    let (region, change_id) = (own("awsRegion").to_owned(), own("eventID").to_owned());
+    Some(inserted(image, region, change_id).map(Decoded::Inserted))
+}
+
+fn inserted(
+    image: &Map<String, Value>,
+    region: String,
+    change_id: String,
+) -> Result<InsertedRun, MessageError> {
+    let missing = |field| MessageError::Missing { field };
+    let run_id: RunId = text(image, "run_id")
+        .ok_or_else(|| missing("dynamodb.NewImage.run_id"))?
+        .parse()
+        .map_err(MessageError::RunId)?;
+    let mut key = RunKey::plain(run_id);
+    if let Some(image_id) = text(image, "image_id") {
+        image_id.clone_into(&mut key.image_id);
+    }
+    if let Some(receipt_id) = value(image, "receipt_id", "N").and_then(|id| id.parse().ok()) {
+        key.receipt_id = receipt_id;
+    }
+    let mut deltas = Vec::new();
+    for name in image.keys() {
+        let (Some(collection), Some(prefix)) =
+            (name.strip_suffix(PREFIX_SUFFIX), text(image, name))
+        else {
+            continue;
+        };
+        let collection = collection.parse().map_err(MessageError::Collection)?;
+        deltas.push((collection, prefix.to_owned()));
+    }
+    if deltas.is_empty() {
+        return Err(missing("dynamodb.NewImage.{collection}_delta_prefix"));
+    }
+    Ok(InsertedRun {
+        key,
+        deltas,
+        region,
+        change_id,
+    })
+}
+
+/// A value of the stream's form, `{"S": "text"}`.
+fn value<'v>(image: &'v Map<String, Value>, name: &str, kind: &str) -> Option<&'v str> {
+    let value = image.get(name)?.get(kind)?.as_str()?;
+    (!value.is_empty()).then_some(value)
+}
+
+fn text<'v>(image: &'v Map<String, Value>, name: &str) -> Option<&'v str> {
+    value(image, name, "S")
+}
