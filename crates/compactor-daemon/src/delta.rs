@@ -15,11 +15,17 @@ pub(crate) async fn fetch(
     to: &Path,
     limits: &Limits,
 ) -> Result<(), RunError> {
-    if let Some(bucket) = &location.bucket {
-        return Err(RunError::DeltaBucket {
-            bucket: bucket.clone(),
-        });
-    }
+    let other = match &location.bucket {
+        None => None,
+        Some(bucket) => Some(
+            objects
+                .bucket(bucket)
+                .ok_or_else(|| RunError::DeltaBucket {
+                    bucket: bucket.clone(),
+                })?,
+        ),
+    };
+    let objects = other.as_deref().unwrap_or(objects);
     tokio::fs::create_dir(to).await.map_err(StoreError::from)?;
     match objects.head(&keys::delta_archive(&location.prefix)).await? {
         Some(info) if info.size > limits.archive_bytes => Err(RunError::TooLarge {

@@ -145,4 +145,10 @@ impl ObjectStore for PatientReads {
     async fn delete(&self, key: &str) -> PortResult<()> {
         self.inner.delete(key).await
     }
+
+    fn bucket(&self, name: &str) -> Option<Arc<dyn ObjectStore>> {
+        let inner = self.inner.bucket(name)?;
+        let patience = self.patience.clone();
+        Some(Arc::new(Self { inner, patience }))
+    }
 }

@@ -195,6 +195,13 @@ impl ObjectStore for S3ObjectStore {
             Err(error) => Err(port_error("delete object", key, Repeat::Harmless, error)),
         }
     }
+
+    fn bucket(&self, name: &str) -> Option<Arc<dyn ObjectStore>> {
+        Some(Arc::new(Self {
+            bucket: name.to_owned(),
+            ..self.clone()
+        }))
+    }
 }
 
 /// One attempt: whether a lost answer stands for success only the caller can find out.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -122,4 +123,11 @@ pub trait ObjectStore: Send + Sync {
 
     /// Deletes a key. Deleting what does not exist succeeds.
     async fn delete(&self, key: &str) -> PortResult<()>;
+
+    /// The store of another bucket, reached with the same rights; `None` where there are no
+    /// buckets.
+    fn bucket(&self, name: &str) -> Option<Arc<dyn ObjectStore>> {
+        let _ = name;
+        None
+    }
 }
