@@ -25,6 +25,7 @@ mod objects;
 mod process;
 mod records;
 mod sabotage;
+mod unchanged;
 mod wire;
 
 mod bad_runs;

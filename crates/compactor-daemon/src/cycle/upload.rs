@@ -1,6 +1,7 @@
 //! Uploading a new version: files, then `.snapshot_hash`, then the manifest, which makes it
 //! complete. Nothing here moves the pointer.
 
+use std::collections::HashMap;
 use std::io::BufWriter;
 use std::sync::Arc;
 
@@ -25,7 +26,12 @@ pub(super) struct Upload {
     manifest: Manifest,
     hash: SnapshotHash,
     metadata: Attributes,
+    /// Objects of the version before, by what is in them.
+    before: HashMap<Content, String>,
 }
+
+/// SHA-256 and size.
+type Content = (String, u64);
 
 impl Upload {
     /// Mints the version and writes its manifest.
@@ -92,7 +98,9 @@ impl Upload {
         });
         let hash = SnapshotHash::of(hashed, now, folded.digesting.as_secs_f64());
         let metadata = metadata_of(&manifest);
+        let before = base.and_then(Published::manifest).map(objects_of);
         Ok(Self {
+            before: before.unwrap_or_default(),
             store: Arc::new(folded.store),
             manifest,
             hash,
@@ -143,10 +151,17 @@ impl Upload {
             let source = self.store.dir().join(&file.path);
             let (context, slots, metadata) =
                 (context.clone(), Arc::clone(&slots), self.metadata.clone());
+            let before = self.before.get(&(file.sha256.clone(), file.size)).cloned();
             transfers.spawn(async move {
                 // The semaphore is never closed.
                 let _slot = slots.acquire().await;
                 let objects = context.ports.objects.as_ref();
+                if let Some(before) = before
+                    && is_copied(&context, &before, &key).await
+                {
+                    return settle(objects, &key, file.size, Ok(PutOutcome::PreconditionFailed))
+                        .await;
+                }
                 let sent = persist(&context.ports, &context.settings, || {
                     objects.upload(&key, &source, Condition::IfAbsent, &metadata)
                 })
@@ -197,6 +212,31 @@ impl Upload {
         .await;
         settle(objects, key, body.len() as u64, sent).await
     }
+}
+
+/// The objects of a version that has one per file.
+fn objects_of(manifest: &Manifest) -> HashMap<Content, String> {
+    if manifest.layout != Layout::Files {
+        return HashMap::new();
+    }
+    let key = |file: &FileEntry| keys::file(&manifest.collection, &manifest.version, &file.path);
+    let files = manifest.files.iter();
+    files
+        .map(|file| ((file.sha256.clone(), file.size), key(file)))
+        .collect()
+}
+
+/// Copies an object of the version before inside the store. What cannot be copied is uploaded.
+async fn is_copied(context: &Context, from: &str, to: &str) -> bool {
+    let objects = context.ports.objects.as_ref();
+    let copied = persist(&context.ports, &context.settings, || {
+        objects.copy(from, to, Condition::IfAbsent)
+    })
+    .await;
+    matches!(
+        copied,
+        Ok(PutOutcome::Written(_) | PutOutcome::PreconditionFailed)
+    )
 }
 
 /// Checks that the object is there with its size. "Exists already" is the answer to a repeated
