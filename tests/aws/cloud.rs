@@ -62,6 +62,14 @@ impl Cloud {
 }
 
 impl Cloud {
+    /// Every key of the bucket.
+    pub(crate) async fn keys(&self) -> Vec<String> {
+        use compactor_core::ports::ObjectStore;
+        let objects = self.backend().await.objects;
+        let page = objects.list("", None).await.unwrap();
+        page.entries.into_iter().map(|info| info.key).collect()
+    }
+
     /// An item of the table, strongly consistent.
     pub(crate) async fn item(&self, partition: &str, sort: &str) -> Option<Item> {
         let client = aws_sdk_dynamodb::Client::new(&self.config);

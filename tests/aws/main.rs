@@ -14,6 +14,7 @@ mod compose;
 mod contract;
 mod daemon;
 mod deployment;
+mod doctor;
 mod emulator;
 #[path = "../cli/fixture.rs"]
 #[expect(dead_code, reason = "the command line's tests use the rest")]

@@ -191,3 +191,25 @@ fn an_empty_data_directory_has_no_runs() {
     let runs = place.say("runs --data d --json").json();
     assert_eq!(runs, Value::Array(Vec::new()));
 }
+
+#[test]
+fn a_doctor_finds_the_embedded_backends_sound() {
+    let place = Place::new();
+    let findings = place.say("doctor --data d --json").json();
+    let findings = findings.as_array().unwrap();
+    let checks: Vec<_> = findings
+        .iter()
+        .map(|finding| finding["check"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        checks,
+        ["working space", "objects", "queue", "locks", "run records"]
+    );
+    assert!(
+        findings.iter().all(|finding| finding["verdict"] == "ok"),
+        "{findings:?}"
+    );
+    place.write("file", "x");
+    let said = place.say("doctor --data file").exits(FAILURE);
+    assert!(said.stdout.contains("BAD"), "{said}");
+}

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod config;
+mod doctor;
 mod interrupt;
 mod quickstart;
 mod run;
@@ -33,6 +34,8 @@ enum Command {
     Submit(submit::Submit),
     /// Show what became of runs.
     Runs(runs::Runs),
+    /// Check that everything a daemon needs works, and say how to mend it.
+    Doctor(doctor::Doctor),
     /// Check the settings, or show them.
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -49,6 +52,7 @@ impl Cli {
             Command::Run(command) => command.json,
             Command::Submit(command) => command.json,
             Command::Runs(command) => command.wants_json(),
+            Command::Doctor(command) => command.json,
             Command::Config(command) => command.wants_json(),
             Command::Store(command) => command.wants_json(),
         }
@@ -60,6 +64,7 @@ impl Cli {
             Command::Run(command) => command.execute(),
             Command::Submit(command) => command.execute(),
             Command::Runs(command) => command.execute(),
+            Command::Doctor(command) => command.execute(),
             Command::Config(command) => command.execute(),
             Command::Store(command) => command.execute(),
         }

@@ -1,0 +1,234 @@
+//! The checks, each through the port that a daemon uses.
+
+use std::path::Path;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use compactor_core::ports::{
+    Acquired, Attributes, Condition, ETag, Fault, ObjectStore, PortError, PortResult, PutOutcome,
+};
+use compactor_core::{CollectionName, RunKey};
+use compactor_daemon::Ports;
+
+use super::Finding;
+use crate::settings::RawSettings;
+
+/// A collection that no daemon has.
+const COLLECTION: &str = "doctor";
+/// Less than this is filled by a single cycle.
+const LEAST_SPACE: u64 = 256 << 20;
+const TERM: Duration = Duration::from_secs(10);
+
+/// Everything, in the order in which a daemon would run into it.
+pub(super) async fn all(settings: &RawSettings) -> Vec<Finding> {
+    let mut findings = vec![disk(settings)];
+    match settings.open().await {
+        Ok(ports) => {
+            findings.push(objects(&ports).await);
+            if !settings.is_local() {
+                findings.push(pointer_policy(&ports).await);
+            }
+            findings.push(queue(&ports).await);
+            findings.push(locks(&ports).await);
+            findings.push(runs(&ports).await);
+        }
+        Err(failure) => {
+            let fix = "check the names, that they exist, and that the credentials may use them";
+            findings.push(Finding::bad("connection", failure.to_string(), fix));
+        }
+    }
+    findings
+}
+
+fn disk(settings: &RawSettings) -> Finding {
+    const CHECK: &str = "working space";
+    const FIX: &str = "name a folder that can be written to: worker.scratch or storage.path";
+    let scratch = match settings.claim_scratch() {
+        Ok(scratch) => scratch,
+        Err(failure) => return Finding::bad(CHECK, failure.to_string(), FIX),
+    };
+    let folder = match scratch.folder("doctor") {
+        Ok(folder) => folder,
+        Err(error) => return Finding::bad(CHECK, error.to_string(), FIX),
+    };
+    match free_space(folder.path()) {
+        Ok(free) if free < LEAST_SPACE => {
+            let fix = "make room: a cycle needs about three times the snapshot";
+            Finding::bad(CHECK, format!("{} are free", ByteSize(free)), fix)
+        }
+        Ok(free) => Finding::ok(CHECK, format!("{} are free", ByteSize(free))),
+        Err(error) => Finding::warning(CHECK, error.to_string(), FIX),
+    }
+}
+
+fn free_space(folder: &Path) -> std::io::Result<u64> {
+    let stat = rustix::fs::statvfs(folder)?;
+    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
+/// A pointer's key of no collection, so that a policy for pointers covers it.
+fn probe(ports: &Ports) -> String {
+    format!(
+        "{COLLECTION}/{}/snapshot/latest-pointer.txt",
+        ports.ids.uuid()
+    )
+}
+
+async fn objects(ports: &Ports) -> Finding {
+    const CHECK: &str = "objects";
+    let key = probe(ports);
+    let tried = conditional_writes(ports.objects.as_ref(), &key).await;
+    let deleted = ports.objects.delete(&key).await;
+    match (tried, deleted) {
+        (Ok(None), Ok(())) => Finding::ok(CHECK, "conditional writes are kept"),
+        (Ok(None), Err(error)) => Finding::warning(
+            CHECK,
+            error.to_string(),
+            "allow deletes (s3:DeleteObject), or clean-up will not work; remove the probe by hand",
+        ),
+        (Ok(Some(broken)), _) => Finding::bad(
+            CHECK,
+            broken,
+            "use a store that keeps If-Match and If-None-Match: nothing else keeps runs from being lost",
+        ),
+        (Err(error), _) => Finding::bad(CHECK, error.to_string(), advice(&error)),
+    }
+}
+
+/// What the store got wrong, if anything.
+async fn conditional_writes(
+    objects: &dyn ObjectStore,
+    key: &str,
+) -> PortResult<Option<&'static str>> {
+    let put = async |condition| {
+        objects
+            .put(key, "probe".into(), condition, &Attributes::new())
+            .await
+    };
+    objects.list(COLLECTION, None).await?;
+    if !matches!(put(Condition::IfAbsent).await?, PutOutcome::Written(_)) {
+        return Ok(Some("an object that was not there could not be written"));
+    }
+    if put(Condition::IfAbsent).await? != PutOutcome::PreconditionFailed {
+        return Ok(Some(
+            "If-None-Match was not kept: an object was overwritten",
+        ));
+    }
+    let other = Condition::IfMatch(ETag("\"0123456789abcdef0123456789abcdef\"".to_owned()));
+    if put(other).await? != PutOutcome::PreconditionFailed {
+        return Ok(Some("If-Match was not kept: an object was overwritten"));
+    }
+    match objects.get(key, 1 << 10).await? {
+        Some(object) if &object.body[..] == b"probe" => Ok(None),
+        _ => Ok(Some("what was written was not read back")),
+    }
+}
+
+/// Whether writers that know no conditions are kept from the pointers.
+async fn pointer_policy(ports: &Ports) -> Finding {
+    const CHECK: &str = "pointer policy";
+    let key = probe(ports);
+    let put = ports
+        .objects
+        .put(&key, "probe".into(), Condition::Always, &Attributes::new())
+        .await;
+    match put {
+        Err(error) if error.fault == Fault::Denied => {
+            Finding::ok(CHECK, "a pointer cannot be written without a condition")
+        }
+        Ok(_) => {
+            let _ = ports.objects.delete(&key).await;
+            Finding::warning(
+                CHECK,
+                "a pointer can be written without a condition: another writer can undo what was published",
+                "deny it with the bucket policy of docs/aws.md",
+            )
+        }
+        Err(error) => Finding::bad(CHECK, error.to_string(), advice(&error)),
+    }
+}
+
+async fn queue(ports: &Ports) -> Finding {
+    const CHECK: &str = "queue";
+    match ports.queue.depth().await {
+        Ok(depth) if depth.dead > 0 => Finding::warning(
+            CHECK,
+            format!("{} messages are in the dead-letter queue", depth.dead),
+            "their attribute dead_letter_reason and `chroma-compactor runs` say why",
+        ),
+        Ok(depth) => {
+            let waiting = depth.visible + depth.delayed + depth.in_flight;
+            let receives = ports.queue.max_receives();
+            let found = format!("{waiting} messages; dead after {receives} receives");
+            Finding::ok(CHECK, found)
+        }
+        Err(error) => Finding::bad(CHECK, error.to_string(), advice(&error)),
+    }
+}
+
+async fn locks(ports: &Ports) -> Finding {
+    const CHECK: &str = "locks";
+    match try_locks(ports).await {
+        Ok(true) => Finding::ok(CHECK, "can be taken, renewed and given back"),
+        Ok(false) => Finding::warning(
+            CHECK,
+            "the lock of the collection `doctor` is held",
+            "another doctor is at work; try again in a minute",
+        ),
+        Err(error) => Finding::bad(CHECK, error.to_string(), advice(&error)),
+    }
+}
+
+async fn try_locks(ports: &Ports) -> PortResult<bool> {
+    let owner = ports.ids.uuid();
+    let collection = doctor()?;
+    if ports.leases.acquire(&collection, owner, TERM).await? != Acquired::Held {
+        return Ok(false);
+    }
+    ports.leases.next_fence(&collection).await?;
+    let renewed = ports.leases.renew(&collection, owner, TERM).await?;
+    let released = ports.leases.release(&collection, owner).await?;
+    Ok(renewed && released)
+}
+
+fn doctor() -> PortResult<CollectionName> {
+    COLLECTION
+        .parse()
+        .map_err(|error: compactor_core::NameError| {
+            PortError::new("name", COLLECTION, Fault::Invalid, error.to_string())
+        })
+}
+
+async fn runs(ports: &Ports) -> Finding {
+    const CHECK: &str = "run records";
+    let read = async {
+        let listed = ports.runs.list(1).await?;
+        if let Ok(run) = ports.ids.uuid().to_string().parse() {
+            ports.runs.get(&RunKey::plain(run)).await?;
+        }
+        PortResult::Ok(listed)
+    };
+    match read.await {
+        Ok(newest) => {
+            let newest = newest.first().map(|record| record.key.run_id.to_string());
+            let found = newest.map_or_else(
+                || "none yet".to_owned(),
+                |run| format!("the newest is {run}"),
+            );
+            Finding::ok(CHECK, found)
+        }
+        Err(error) => Finding::bad(CHECK, error.to_string(), advice(&error)),
+    }
+}
+
+fn advice(error: &PortError) -> &'static str {
+    match error.fault {
+        Fault::Denied => "check the credentials, and the permissions of docs/aws.md",
+        Fault::Missing => "check the name, the region and the endpoint; create what is missing",
+        Fault::Full => "make room",
+        Fault::Transient | Fault::Throttled | Fault::OutcomeUnknown => {
+            "try again; if it stays, check the network and the endpoint"
+        }
+        Fault::Corrupt | Fault::Invalid => "check that it is what the settings say it is",
+    }
+}

@@ -1,0 +1,78 @@
+//! `doctor` on AWS: what works, what is missing, what to do.
+
+use serde_json::Value;
+
+use crate::deployment::Deployment;
+use crate::place::FAILURE;
+
+/// Verdict and findings by check.
+fn verdict<'f>(findings: &'f Value, check: &str) -> (&'f str, &'f str) {
+    let findings = findings.as_array().unwrap();
+    let found = findings.iter().find(|finding| finding["check"] == check);
+    let found = found.unwrap_or_else(|| panic!("{check} is missing: {findings:?}"));
+    (
+        found["verdict"].as_str().unwrap(),
+        found["found"].as_str().unwrap(),
+    )
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sound_deployment_has_only_the_policy_to_mend() {
+    let deployment = Deployment::new().await;
+    let findings = deployment.say("doctor --json").json();
+    for check in ["working space", "objects", "queue", "locks", "run records"] {
+        let (verdict, found) = verdict(&findings, check);
+        assert_eq!(verdict, "ok", "{check}: {found}");
+    }
+    // No emulator enforces bucket policies.
+    let (policy, found) = verdict(&findings, "pointer policy");
+    assert_eq!(policy, "warning", "{found}");
+    let left = deployment.cloud.keys().await;
+    assert!(left.is_empty(), "probes are left: {left:?}");
+
+    deployment.send("no json", &[]).await;
+    deployment.say("run --drain").succeeds();
+    let findings = deployment.say("doctor --json").json();
+    let (dead, found) = verdict(&findings, "queue");
+    assert_eq!(dead, "warning", "{found}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_missing_is_named() {
+    let deployment = Deployment::new().await;
+    let settings = std::fs::read_to_string(deployment.place.path("aws.toml")).unwrap();
+    let change = |from: &str, to: &str| {
+        assert!(settings.contains(from), "{from}");
+        deployment
+            .place
+            .write("aws.toml", &settings.replace(from, to));
+        let said = deployment.say("doctor --json").exits(FAILURE);
+        serde_json::from_str::<Value>(&said.stdout).unwrap()
+    };
+    let name = &deployment.cloud.options.bucket;
+    let findings = change(
+        &format!("bucket = \"{name}\""),
+        "bucket = \"no-such-bucket\"",
+    );
+    let (objects, found) = verdict(&findings, "objects");
+    assert_eq!(objects, "bad", "{found}");
+    assert!(found.contains("NoSuchBucket"), "{found}");
+    assert_eq!(verdict(&findings, "locks").0, "ok");
+
+    let findings = change(&format!("table = \"{name}\""), "table = \"no-such-table\"");
+    for check in ["locks", "run records"] {
+        let (bad, found) = verdict(&findings, check);
+        assert_eq!(bad, "bad", "{check}: {found}");
+    }
+    assert_eq!(verdict(&findings, "objects").0, "ok");
+
+    let url = &deployment.cloud.options.queue_url;
+    let findings = change(url, &format!("{url}-no-such"));
+    let (connection, found) = verdict(&findings, "connection");
+    assert_eq!(connection, "bad");
+    assert!(found.contains("no-such"), "{found}");
+
+    let endpoint = deployment.cloud.options.endpoint.clone().unwrap();
+    let findings = change(&endpoint, "http://127.0.0.1:9");
+    assert_eq!(verdict(&findings, "connection").0, "bad");
+}
