@@ -32,32 +32,19 @@ impl Cloud {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("test-{}-{number}", std::process::id());
-        let config = config();
+        let config = config(endpoint());
         let queue_url = make_queues(&config, &name, max_receives).await;
         make_bucket(&config, &name).await;
         make_table(&config, &name).await;
         Self {
             config,
             clock: Arc::new(SystemClock::new()),
-            options: AwsOptions {
-                region: Some(REGION.to_owned()),
-                endpoint: Some(endpoint().to_owned()),
-                bucket: name.clone(),
-                queue_url,
-                table: name,
-                lock_ids: ["chroma-{c}-compaction", "chroma-{c}-update"]
-                    .map(str::to_owned)
-                    .into(),
-            },
+            options: options(endpoint(), &name, &queue_url),
         }
     }
 
     pub(crate) async fn backend(&self) -> AwsBackend {
-        let ids: Arc<dyn Ids> = Arc::new(RandomIds);
-        let clock = Arc::clone(&self.clock);
-        AwsBackend::with(&self.config, self.options.clone(), clock, ids)
-            .await
-            .unwrap()
+        connect(&self.config, self.options.clone()).await
     }
 }
 
@@ -120,14 +107,35 @@ impl Cloud {
     }
 }
 
+/// The adapters, with clients of this configuration.
+pub(crate) async fn connect(config: &SdkConfig, options: AwsOptions) -> AwsBackend {
+    let ids: Arc<dyn Ids> = Arc::new(RandomIds);
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    AwsBackend::with(config, options, clock, ids).await.unwrap()
+}
+
+/// What a deployment called `name` has, wherever it is.
+pub(crate) fn options(endpoint: &str, name: &str, queue_url: &str) -> AwsOptions {
+    AwsOptions {
+        region: Some(REGION.to_owned()),
+        endpoint: Some(endpoint.to_owned()),
+        bucket: name.to_owned(),
+        queue_url: queue_url.to_owned(),
+        table: name.to_owned(),
+        lock_ids: ["chroma-{c}-compaction", "chroma-{c}-update"]
+            .map(str::to_owned)
+            .into(),
+    }
+}
+
 /// Names and values.
 pub(crate) type Item = HashMap<String, AttributeValue>;
 
-fn config() -> SdkConfig {
+pub(crate) fn config(endpoint: &str) -> SdkConfig {
     SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new(REGION))
-        .endpoint_url(endpoint())
+        .endpoint_url(endpoint)
         .credentials_provider(aws_sdk_s3::config::SharedCredentialsProvider::new(
             Credentials::new("test", "test", None, None, "tests"),
         ))

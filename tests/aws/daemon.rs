@@ -91,3 +91,23 @@ async fn a_queue_that_does_not_exist_is_named() {
     said.fails(crate::place::FAILURE, "CC-PORT-MISSING")
         .naming(&["no-such"]);
 }
+
+/// Nothing is found in the environment, and this machine has no profile.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn missing_credentials_are_said_to_be_missing() {
+    let deployment = Deployment::new().await;
+    let mut command = deployment
+        .place
+        .command(["run", "--drain", "--config", "aws.toml"]);
+    let nowhere = deployment.place.path("nowhere");
+    for name in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"] {
+        command.env_remove(name);
+    }
+    command
+        .env("AWS_EC2_METADATA_DISABLED", "true")
+        .env("AWS_CONFIG_FILE", &nowhere)
+        .env("AWS_SHARED_CREDENTIALS_FILE", &nowhere);
+    let said = crate::place::Said::by(&mut command);
+    said.fails(crate::place::FAILURE, "CC-PORT-DENIED")
+        .naming(&["credentials"]);
+}

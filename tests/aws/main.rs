@@ -8,6 +8,7 @@
     reason = "a test reports by panicking"
 )]
 
+mod answers;
 mod bad_runs;
 mod cloud;
 mod compose;
@@ -23,4 +24,5 @@ mod items;
 #[path = "../cli/place.rs"]
 #[expect(dead_code, reason = "the command line's tests use the rest")]
 mod place;
+mod stub;
 mod table;

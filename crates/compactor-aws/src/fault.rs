@@ -2,6 +2,7 @@
 
 use std::error::Error;
 
+use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use compactor_core::ports::{Fault, PortError};
@@ -30,16 +31,19 @@ where
     PortError::new(operation, target, fault, reason).with_source(error)
 }
 
-fn fault<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>, repeat: Repeat) -> Fault {
+fn fault<E>(error: &SdkError<E, HttpResponse>, repeat: Repeat) -> Fault
+where
+    E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+{
     let lost = match repeat {
         Repeat::Harmless => Fault::Transient,
         Repeat::Unknown => Fault::OutcomeUnknown,
     };
     match error {
+        // Nothing was sent.
+        _ if lacks_credentials(error) => Fault::Denied,
         SdkError::ConstructionFailure(_) => Fault::Invalid,
         SdkError::DispatchFailure(failure) if failure.is_user() => Fault::Invalid,
-        // No credentials, or none that can be had: nothing was sent.
-        SdkError::DispatchFailure(failure) if failure.is_other() => Fault::Denied,
         SdkError::ServiceError(answer) => {
             let status = answer.raw().status().as_u16();
             let code = answer.err().code().unwrap_or_default();
@@ -47,6 +51,17 @@ fn fault<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>, repeat: Rep
         }
         _ => lost,
     }
+}
+
+fn lacks_credentials(error: &(dyn Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if error.is::<CredentialsError>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// By the service's own code where that says more than the status.
