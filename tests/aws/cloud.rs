@@ -29,11 +29,20 @@ pub(crate) struct Cloud {
 impl Cloud {
     /// Everything new; `max_receives` as the queue's redrive policy has it.
     pub(crate) async fn new(max_receives: u32) -> Self {
+        Self::make(max_receives, false).await
+    }
+
+    /// The same with a FIFO queue.
+    pub(crate) async fn with_fifo(max_receives: u32) -> Self {
+        Self::make(max_receives, true).await
+    }
+
+    async fn make(max_receives: u32, fifo: bool) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("test-{}-{number}", std::process::id());
         let config = config(endpoint());
-        let queue_url = make_queues(&config, &name, max_receives).await;
+        let queue_url = make_queues(&config, &name, max_receives, fifo).await;
         make_bucket(&config, &name).await;
         make_table(&config, &name).await;
         Self {
@@ -151,9 +160,18 @@ async fn make_bucket(config: &SdkConfig, name: &str) {
     client.create_bucket().bucket(name).send().await.unwrap();
 }
 
-async fn make_queues(config: &SdkConfig, name: &str, max_receives: u32) -> String {
+async fn make_queues(config: &SdkConfig, name: &str, max_receives: u32, fifo: bool) -> String {
     let client = aws_sdk_sqs::Client::new(config);
-    let dead = client.create_queue().queue_name(format!("{name}-dlq"));
+    let make = |name: String| {
+        let queue = client.create_queue();
+        if fifo {
+            let queue = queue.queue_name(format!("{name}.fifo"));
+            queue.attributes(QueueAttributeName::FifoQueue, "true")
+        } else {
+            queue.queue_name(name)
+        }
+    };
+    let dead = make(format!("{name}-dlq"));
     let dead = dead.send().await.unwrap();
     let asked = client
         .get_queue_attributes()
@@ -165,9 +183,7 @@ async fn make_queues(config: &SdkConfig, name: &str, max_receives: u32) -> Strin
     let arn = &asked.attributes().unwrap()[&QueueAttributeName::QueueArn];
     let policy =
         format!("{{\"deadLetterTargetArn\":\"{arn}\",\"maxReceiveCount\":\"{max_receives}\"}}");
-    let queue = client
-        .create_queue()
-        .queue_name(name)
+    let queue = make(name.to_owned())
         .attributes(QueueAttributeName::RedrivePolicy, policy)
         .send()
         .await

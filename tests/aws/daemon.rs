@@ -111,3 +111,23 @@ async fn missing_credentials_are_said_to_be_missing() {
     said.fails(crate::place::FAILURE, "CC-PORT-DENIED")
         .naming(&["credentials"]);
 }
+
+/// Messages of one group, one after the other, and still none is lost.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fifo_queue_will_do() {
+    let deployment = Deployment::on(crate::cloud::Cloud::with_fifo(3).await);
+    for number in 0..5 {
+        let name = format!("w{number}");
+        directory(&deployment.place, &name, "words", 3, 2);
+        deployment.say(&format!("submit words={name}")).succeeds();
+    }
+    deployment.send("no json", &[("collection", "words")]).await;
+    assert_eq!(deployment.say("run --drain --json").json()["completed"], 5);
+    assert_eq!(deployment.published("words").await.len(), 15);
+    let depth = deployment.cloud.backend().await.queue.depth().await;
+    let expected = Depth {
+        dead: 1,
+        ..Depth::default()
+    };
+    assert_eq!(depth.unwrap(), expected);
+}

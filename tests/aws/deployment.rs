@@ -19,7 +19,10 @@ pub(crate) struct Deployment {
 
 impl Deployment {
     pub(crate) async fn new() -> Self {
-        let cloud = Cloud::new(3).await;
+        Self::on(Cloud::new(3).await)
+    }
+
+    pub(crate) fn on(cloud: Cloud) -> Self {
         let place = Place::new();
         let options = &cloud.options;
         let settings = format!(

@@ -21,6 +21,7 @@ mod emulator;
 #[expect(dead_code, reason = "the command line's tests use the rest")]
 mod fixture;
 mod items;
+mod large;
 #[path = "../cli/place.rs"]
 #[expect(dead_code, reason = "the command line's tests use the rest")]
 mod place;

@@ -1,0 +1,104 @@
+//! Files of several parts: uploaded, downloaded and copied in parts, whole or not at all.
+
+use std::path::{Path, PathBuf};
+
+use compactor_core::ports::{Attributes, Condition, ETag, ObjectStore, PutOutcome};
+
+use crate::cloud::Cloud;
+
+/// Three parts, the last of them short.
+const SIZE: usize = (16 << 20) + 12_345;
+
+fn large(folder: &Path) -> PathBuf {
+    let path = folder.join("large");
+    let mut random = fastrand::Rng::with_seed(7);
+    let body: Vec<u8> = std::iter::repeat_with(|| random.u8(..))
+        .take(SIZE)
+        .collect();
+    std::fs::write(&path, body).unwrap();
+    path
+}
+
+fn metadata() -> Attributes {
+    [("nonce".to_owned(), "n".to_owned())].into()
+}
+
+/// Uploads that were begun and not ended.
+async fn unfinished(cloud: &Cloud) -> usize {
+    let config = aws_sdk_s3::config::Builder::from(&cloud.config)
+        .force_path_style(true)
+        .build();
+    let client = aws_sdk_s3::Client::from_conf(config);
+    let listed = client
+        .list_multipart_uploads()
+        .bucket(&cloud.options.bucket);
+    listed.send().await.unwrap().uploads().len()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_of_several_parts_come_back_as_they_went() {
+    let cloud = Cloud::new(3).await;
+    let objects = cloud.backend().await.objects;
+    let folder = tempfile::tempdir().unwrap();
+    let (from, to) = (large(folder.path()), folder.path().join("back"));
+    let upload = async |condition| {
+        objects
+            .upload("a/large", &from, condition, &metadata())
+            .await
+            .unwrap()
+    };
+    let PutOutcome::Written(etag) = upload(Condition::IfAbsent).await else {
+        panic!("it was not there");
+    };
+    let info = objects
+        .download("a/large", &to, SIZE as u64)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!((info.size, &info.etag), (SIZE as u64, &etag));
+    assert!(std::fs::read(&to).unwrap() == std::fs::read(&from).unwrap());
+
+    // Whoever is late leaves nothing, neither the object nor its parts.
+    assert_eq!(
+        upload(Condition::IfAbsent).await,
+        PutOutcome::PreconditionFailed
+    );
+    let stale = Condition::IfMatch(ETag("\"0123456789abcdef0123456789abcdef\"".to_owned()));
+    assert_eq!(upload(stale).await, PutOutcome::PreconditionFailed);
+    assert_eq!(unfinished(&cloud).await, 0);
+
+    let copy = async |condition| objects.copy("a/large", "b/large", condition).await.unwrap();
+    assert!(matches!(
+        copy(Condition::IfAbsent).await,
+        PutOutcome::Written(_)
+    ));
+    assert_eq!(
+        copy(Condition::IfAbsent).await,
+        PutOutcome::PreconditionFailed
+    );
+    let copied = objects.get("b/large", SIZE as u64).await.unwrap().unwrap();
+    assert!(copied.body == std::fs::read(&from).unwrap());
+    assert_eq!(copied.metadata, metadata());
+    assert_eq!(unfinished(&cloud).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_download_that_fails_leaves_no_file() {
+    let cloud = Cloud::new(3).await;
+    let objects = cloud.backend().await.objects;
+    let folder = tempfile::tempdir().unwrap();
+    let from = large(folder.path());
+    objects
+        .upload("a/large", &from, Condition::Always, &metadata())
+        .await
+        .unwrap();
+    let to = folder.path().join("back");
+    let error = objects.download("a/large", &to, SIZE as u64 - 1).await;
+    assert_eq!(error.unwrap_err().code(), "CC-PORT-FULL");
+    assert!(!to.exists());
+    // Somebody else's file is neither read nor removed.
+    std::fs::write(&to, "mine").unwrap();
+    let error = objects.download("a/large", &to, SIZE as u64).await;
+    assert_eq!(error.unwrap_err().code(), "CC-PORT-INVALID");
+    assert_eq!(std::fs::read(&to).unwrap(), b"mine");
+}
