@@ -6,7 +6,7 @@ use std::time::Duration;
 use compactor_aws::AwsBackend;
 use compactor_core::ports::{
     Acquired, Attributes, Condition, ETag, Fault, Held, LeaseStore, ObjectStore, PortResult,
-    PutOutcome, Queue, Receipt,
+    PutOutcome, Receipt,
 };
 use uuid::Uuid;
 

@@ -1,7 +1,5 @@
 //! Runs that cannot be folded, beside one that can.
 
-use compactor_core::ports::Queue;
-
 use crate::deployment::Deployment;
 use crate::fixture::directory;
 

@@ -130,6 +130,7 @@ pub(crate) fn options(endpoint: &str, name: &str, queue_url: &str) -> AwsOptions
         endpoint: Some(endpoint.to_owned()),
         bucket: name.to_owned(),
         queue_url: queue_url.to_owned(),
+        queues: std::collections::BTreeMap::new(),
         table: name.to_owned(),
         lock_ids: ["chroma-{c}-compaction", "chroma-{c}-update"]
             .map(str::to_owned)

@@ -1,6 +1,6 @@
 //! The binary on S3, SQS and DynamoDB.
 
-use compactor_core::ports::{Depth, Queue};
+use compactor_core::ports::Depth;
 
 use crate::deployment::Deployment;
 use crate::fixture::directory;
@@ -130,4 +130,42 @@ async fn a_fifo_queue_will_do() {
         ..Depth::default()
     };
     assert_eq!(depth.unwrap(), expected);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_collection_may_have_its_own_queue() {
+    let deployment = Deployment::new().await;
+    let other = crate::cloud::Cloud::new(3).await;
+    let settings = std::fs::read_to_string(deployment.place.path("aws.toml")).unwrap();
+    let (words, lines) = (
+        &deployment.cloud.options.queue_url,
+        &other.options.queue_url,
+    );
+    let own = format!("queues = {{ words = \"{words}\", lines = \"{lines}\" }}");
+    let settings = settings.replace(&format!("queue_url = \"{words}\""), &own);
+    deployment.place.write("aws.toml", &settings);
+    for number in 0..3 {
+        let (w, l) = (format!("w{number}"), format!("l{number}"));
+        directory(&deployment.place, &w, "words", 3, 2);
+        directory(&deployment.place, &l, "lines", 2, 4);
+        deployment
+            .say(&format!("submit words={w} lines={l}"))
+            .succeeds();
+    }
+    let waiting = deployment
+        .cloud
+        .backend()
+        .await
+        .queue
+        .depth()
+        .await
+        .unwrap();
+    assert_eq!(waiting.visible, 3, "the other three are in the other queue");
+    directory(&deployment.place, "none", "pages", 3, 2);
+    let said = deployment.say("submit pages=none");
+    said.exits(crate::place::FAILURE)
+        .naming(&["aws.queues", "pages"]);
+    assert_eq!(deployment.say("run --drain --json").json()["completed"], 6);
+    assert_eq!(deployment.published("words").await.len(), 9);
+    assert_eq!(deployment.published("lines").await.len(), 6);
 }

@@ -4,7 +4,7 @@ use std::process::{Child, Stdio};
 
 use compactor_aws::AwsBackend;
 use compactor_core::CollectionName;
-use compactor_core::ports::{Attributes, Queue};
+use compactor_core::ports::Attributes;
 use serde_json::Value;
 
 use crate::cloud::Cloud;

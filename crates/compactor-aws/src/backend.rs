@@ -1,5 +1,6 @@
 //! Opening everything that one deployment has on AWS.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,11 +10,11 @@ use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
-use compactor_core::Class;
-use compactor_core::ports::{Clock, Ids, PortError};
+use compactor_core::ports::{Clock, Ids, PortError, Queue};
+use compactor_core::{Class, CollectionName};
 use thiserror::Error;
 
-use crate::{DynamoLeaseStore, DynamoRunStore, S3ObjectStore, SqsQueue};
+use crate::{DynamoLeaseStore, DynamoRunStore, S3ObjectStore, SqsQueue, SqsQueues};
 
 const CONNECT: Duration = Duration::from_secs(5);
 /// A part of 8 MiB takes no longer on any line that is worth using.
@@ -28,8 +29,10 @@ pub struct AwsOptions {
     pub endpoint: Option<String>,
     /// The bucket of snapshots and deltas.
     pub bucket: String,
-    /// The URL of the queue.
+    /// The URL of the queue of all collections; empty if each has its own.
     pub queue_url: String,
+    /// The URL of each collection's queue; empty if all share one.
+    pub queues: BTreeMap<CollectionName, String>,
     /// The table of locks, fences and run records.
     pub table: String,
     /// The locks of a collection; `{c}` stands for its name.
@@ -37,12 +40,12 @@ pub struct AwsOptions {
 }
 
 /// All four ports on AWS.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct AwsBackend {
     /// Objects in S3.
     pub objects: Arc<S3ObjectStore>,
     /// Messages in SQS.
-    pub queue: Arc<SqsQueue>,
+    pub queue: Arc<dyn Queue>,
     /// Locks and fences in DynamoDB.
     pub leases: Arc<DynamoLeaseStore>,
     /// Run records in DynamoDB.
@@ -82,14 +85,13 @@ impl AwsBackend {
         clock: Arc<dyn Clock>,
         ids: Arc<dyn Ids>,
     ) -> Result<Self, ConnectError> {
-        for (option, value) in [
-            ("bucket", &options.bucket),
-            ("queue_url", &options.queue_url),
-            ("table", &options.table),
-        ] {
+        for (option, value) in [("bucket", &options.bucket), ("table", &options.table)] {
             if value.is_empty() {
                 return Err(ConnectError::Unnamed { option });
             }
+        }
+        if options.queue_url.is_empty() && options.queues.is_empty() {
+            return Err(ConnectError::Unnamed { option: "queue" });
         }
         if config.region().is_none() {
             return Err(ConnectError::Unnamed { option: "region" });
@@ -101,7 +103,16 @@ impl AwsBackend {
         let s3 = aws_sdk_s3::Client::from_conf(s3);
         let dynamo = aws_sdk_dynamodb::Client::new(config);
         let sqs = aws_sdk_sqs::Client::new(config);
-        let queue = SqsQueue::open(sqs, options.queue_url, ids).await?;
+        let queue: Arc<dyn Queue> = if options.queues.is_empty() {
+            Arc::new(SqsQueue::open(sqs, options.queue_url, ids).await?)
+        } else {
+            let mut queues = Vec::new();
+            for (collection, url) in options.queues {
+                let queue = SqsQueue::open(sqs.clone(), url, Arc::clone(&ids)).await?;
+                queues.push((collection, queue));
+            }
+            Arc::new(SqsQueues::new(queues))
+        };
         let leases = DynamoLeaseStore::new(
             dynamo.clone(),
             options.table.clone(),
@@ -110,7 +121,7 @@ impl AwsBackend {
         );
         Ok(Self {
             objects: Arc::new(S3ObjectStore::new(s3, options.bucket)),
-            queue: Arc::new(queue),
+            queue,
             leases: Arc::new(leases),
             runs: Arc::new(DynamoRunStore::new(dynamo, options.table)),
         })

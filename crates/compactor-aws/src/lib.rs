@@ -10,10 +10,12 @@ mod items;
 mod leases;
 mod objects;
 mod queue;
+mod queues;
 mod runs;
 
 pub use backend::{AwsBackend, AwsOptions, ConnectError, http_client};
 pub use leases::DynamoLeaseStore;
 pub use objects::S3ObjectStore;
 pub use queue::SqsQueue;
+pub use queues::SqsQueues;
 pub use runs::DynamoRunStore;

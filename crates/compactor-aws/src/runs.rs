@@ -110,6 +110,9 @@ impl RunStore for DynamoRunStore {
             .table_name(&self.table)
             .set_item(Some(to_item(record)))
             .condition_expression("attribute_not_exists(PK)")
+            .customize()
+            // A second attempt would find what the first one made.
+            .config_override(once())
             .send()
             .await;
         match put {
@@ -228,6 +231,11 @@ impl RunStore for DynamoRunStore {
         }
         Ok(records)
     }
+}
+
+fn once() -> aws_sdk_dynamodb::config::Builder {
+    aws_sdk_dynamodb::config::Builder::new()
+        .retry_config(aws_sdk_dynamodb::config::retry::RetryConfig::disabled())
 }
 
 fn partition(key: &RunKey) -> String {

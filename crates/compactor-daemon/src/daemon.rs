@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use compactor_core::CollectionName;
 use compactor_core::ports::{Delivery, Depth, Monotonic, PortResult};
+use compactor_core::{Class, CollectionName};
 use serde::Serialize;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -274,6 +274,9 @@ impl Work {
     ) -> Result<(), RunError> {
         self.more = false;
         self.failures += 1;
+        if error.class() == Class::Stop {
+            return Err(error.into());
+        }
         if mode == Mode::Drain && self.failures >= self.context.settings.attempts {
             return Err(error.into());
         }

@@ -1,8 +1,10 @@
 //! The ports that the settings ask for.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use compactor_aws::{AwsBackend, AwsOptions};
+use compactor_core::CollectionName;
 use compactor_core::ports::{Clock, Ids};
 use compactor_daemon::Ports;
 use compactor_local::{LocalBackend, LocalOptions, RandomIds, SystemClock};
@@ -45,7 +47,6 @@ impl RawSettings {
         }
         for (key, value) in [
             ("aws.bucket", &self.aws.bucket),
-            ("aws.queue_url", &self.aws.queue_url),
             ("aws.table", &self.aws.table),
         ] {
             if value.is_empty() {
@@ -54,6 +55,17 @@ impl RawSettings {
                 return Err(Failure::configuration(message).with_help(help));
             }
         }
+        let (shared, own) = (!self.aws.queue_url.is_empty(), !self.aws.queues.is_empty());
+        if shared == own {
+            let message = if shared {
+                "aws.queue_url and aws.queues exclude each other"
+            } else {
+                "aws.queue_url or aws.queues must be set for storage.backend = \"aws\""
+            };
+            let help = "name one queue for all collections, or one for each";
+            return Err(Failure::configuration(message).with_help(help));
+        }
+        self.queues()?;
         if self.aws.lock_ids.is_empty() {
             let message = "aws.lock_ids must name at least one lock";
             return Err(Failure::configuration(message));
@@ -64,6 +76,17 @@ impl RawSettings {
             return Err(Failure::configuration(message).with_help(help));
         }
         Ok(())
+    }
+
+    /// The queue of each collection.
+    fn queues(&self) -> Result<BTreeMap<CollectionName, String>, Failure> {
+        let queues = self.aws.queues.iter().map(|(name, url)| {
+            let collection = name.parse().map_err(|error: compactor_core::NameError| {
+                Failure::configuration(format!("aws.queues: {error}"))
+            })?;
+            Ok((collection, url.clone()))
+        });
+        queues.collect()
     }
 
     fn open_local(&self, clock: Arc<dyn Clock>, ids: Arc<dyn Ids>) -> Result<Ports, Failure> {
@@ -88,6 +111,7 @@ impl RawSettings {
             endpoint: self.aws.endpoint.clone(),
             bucket: self.aws.bucket.clone(),
             queue_url: self.aws.queue_url.clone(),
+            queues: self.queues()?,
             table: self.aws.table.clone(),
             lock_ids: self.aws.lock_ids.clone(),
         };

@@ -1,5 +1,6 @@
 //! The configuration as it is written; `config/default.toml` is the same in TOML.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -60,6 +61,7 @@ section! {
         endpoint: Option<String> = None,
         bucket: String = String::new(),
         queue_url: String = String::new(),
+        queues: BTreeMap<String, String> = BTreeMap::new(),
         table: String = String::new(),
         lock_ids: Vec<String> = ["chroma-{c}-compaction", "chroma-{c}-update"].map(str::to_owned).into(),
     }

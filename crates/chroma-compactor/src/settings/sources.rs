@@ -21,9 +21,11 @@ struct Alias {
     unit: &'static str,
 }
 
-const ALIASES: [Alias; 7] = [
+const ALIASES: [Alias; 9] = [
     alias("CHROMADB_BUCKET", "aws.bucket", ""),
     alias("DYNAMODB_TABLE_NAME", "aws.table", ""),
+    alias("LINES_QUEUE_URL", "aws.queues.lines", ""),
+    alias("WORDS_QUEUE_URL", "aws.queues.words", ""),
     alias("HEARTBEAT_INTERVAL_SECONDS", "lease.renew_every", "s"),
     alias("LOCK_DURATION_MINUTES", "lease.term", "m"),
     alias("MAX_MESSAGES_PER_COMPACTION", "worker.batch_runs", ""),
@@ -59,9 +61,8 @@ pub(super) fn load(
             .filter(|value| !value.is_empty());
         if let Some(value) = value {
             let variable = own_variable(alias.key);
-            // Python's log levels are written in capitals.
             let value = match alias.key {
-                "log.filter" => value.to_lowercase(),
+                "log.filter" => python_level(value),
                 _ => format!("{value}{}", alias.unit),
             };
             let layer = from_environment(HashMap::from([(variable, value)]))?;
@@ -91,6 +92,16 @@ pub(super) fn load(
     match ignored.first() {
         Some(key) => Err(unknown::failure(key, file)),
         None => Ok((settings, provenance)),
+    }
+}
+
+/// A log level of Python's as one of ours.
+fn python_level(level: &str) -> String {
+    match level.to_lowercase().as_str() {
+        "warning" => "warn".to_owned(),
+        "critical" | "fatal" => "error".to_owned(),
+        "notset" => "trace".to_owned(),
+        other => other.to_owned(),
     }
 }
 

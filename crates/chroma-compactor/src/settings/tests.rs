@@ -73,23 +73,27 @@ fn the_other_files_can_be_used() {
 fn variables_of_the_python_compactor_are_understood() {
     let variables = [
         ("CHROMADB_BUCKET", "vectors"),
+        ("LINES_QUEUE_URL", "https://sqs/lines"),
+        ("WORDS_QUEUE_URL", "https://sqs/words"),
         ("DYNAMODB_TABLE_NAME", "table"),
         ("HEARTBEAT_INTERVAL_SECONDS", "30"),
         ("LOCK_DURATION_MINUTES", "3"),
         ("MAX_MESSAGES_PER_COMPACTION", "250"),
         ("ADDITIONAL_FETCH_VISIBILITY_TIMEOUT", "900"),
-        ("LOG_LEVEL", "INFO"),
+        ("LOG_LEVEL", "WARNING"),
         ("CHROMA_COMPACTOR_AWS__TABLE", "ours"),
     ];
     let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let (settings, provenance) = sources::load(None, variables.into_iter()).unwrap();
     assert_eq!(settings.aws.bucket, "vectors");
+    assert_eq!(settings.aws.queues["lines"], "https://sqs/lines");
+    assert_eq!(settings.aws.queues["words"], "https://sqs/words");
     assert_eq!(settings.aws.table, "ours", "our own variables rank above");
     assert_eq!(settings.lease.renew_every, Duration::from_secs(30));
     assert_eq!(settings.lease.term, Duration::from_secs(180));
     assert_eq!(settings.worker.batch_runs, 250);
     assert_eq!(settings.queue.visibility, Duration::from_secs(900));
-    assert_eq!(settings.log.filter, "info");
+    assert_eq!(settings.log.filter, "warn");
     assert_eq!(provenance["aws.bucket"], "environment CHROMADB_BUCKET");
     assert_eq!(
         provenance["aws.table"],

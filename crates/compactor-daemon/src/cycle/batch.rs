@@ -136,8 +136,8 @@ impl<'c> Batch<'c> {
     /// Completes the runs that the published lineage contains already: delivered again after a
     /// crash between swap and acknowledgement, or done by somebody else.
     pub(super) async fn settle_applied(&mut self, base: Option<&Published>) {
-        // What the Python compactor wrote names no runs: they are folded in again, which changes
-        // nothing.
+        // What the Python compactor wrote names no runs: one that it has folded in already is folded
+        // in again.
         let Some((base, manifest)) = base.and_then(|base| Some((base, base.manifest()?))) else {
             return;
         };

