@@ -18,12 +18,12 @@ enum Usage {
 }
 
 impl Usage {
-    /// A page cache of a fixed size: memory stays bounded whatever the snapshot's. What undoes one
-    /// delta is kept in memory too, no more than the delta changes.
+    /// A page cache of a fixed size: memory stays bounded whatever the snapshot's. For the same
+    /// reason what undoes one delta goes to a file: it is the more the larger the snapshot.
     const fn pragmas(self) -> &'static str {
         match self {
             Self::Reads => "PRAGMA cache_size=-4096;",
-            Self::Writes => "PRAGMA cache_size=-32768; PRAGMA temp_store=MEMORY;",
+            Self::Writes => "PRAGMA cache_size=-32768;",
         }
     }
 }

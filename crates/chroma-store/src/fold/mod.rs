@@ -61,7 +61,11 @@ impl<'c> Folding<'c> {
     ) -> StoreResult<Self> {
         let path = crate::connection::database_path(dir);
         let queue = QueueReader::new(connection, &path, collection);
-        let waited = queue.count_after(collection.vector_seq.unwrap_or(0))?;
+        // Counting reads all that waits.
+        let waited = match options.when {
+            FoldWhen::Due => queue.count_after(collection.vector_seq.unwrap_or(0))?,
+            FoldWhen::Always | FoldWhen::Never => 0,
+        };
         Ok(Self {
             connection,
             dir: dir.to_path_buf(),
