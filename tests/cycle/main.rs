@@ -40,6 +40,7 @@ mod duplicates;
 mod figures;
 mod first_delta;
 mod first_use;
+mod kept;
 mod lease;
 mod legacy;
 mod loose;

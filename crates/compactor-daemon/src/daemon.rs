@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cycle::{self, Context, Finished, NoHooks, StepHooks};
 use crate::held::HeldMessages;
 use crate::inbox::Inbox;
+use crate::kept::KeptCopies;
 use crate::patience::PatientReads;
 use crate::{Ports, RunError, Scratch, Settings};
 
@@ -73,6 +74,7 @@ impl Daemon {
             settings: Arc::new(settings),
             scratch: Arc::new(scratch),
             held: HeldMessages::new(),
+            kept: Arc::new(KeptCopies::default()),
             hooks: Arc::new(NoHooks),
             stop,
         };

@@ -10,6 +10,7 @@ mod delta;
 mod error;
 mod held;
 mod inbox;
+mod kept;
 mod patience;
 mod scratch;
 mod settings;

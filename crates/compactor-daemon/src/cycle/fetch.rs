@@ -37,15 +37,41 @@ pub(super) async fn deltas(
     Ok(fetched)
 }
 
-/// Downloads the published snapshot, if there is one, into the new folder `work`.
+/// Gets the published snapshot, if there is one, into the new folder `work`: the copy that was kept
+/// of it, or a download.
 pub(super) async fn base(
     context: &Context,
     base: Option<&Published>,
     work: &Path,
 ) -> Result<(), RunError> {
     let Some(base) = base else { return Ok(()) };
+    if is_kept(context, base, work).await? {
+        return Ok(());
+    }
     tokio::fs::create_dir(work)
         .await
         .map_err(StoreError::from)?;
     snapshot::download(&context.ports.objects, base, work, &context.settings.limits).await
+}
+
+/// Whether a copy was kept that is still what was published; then it is at `work`.
+async fn is_kept(context: &Context, base: &Published, work: &Path) -> Result<bool, RunError> {
+    let Some(manifest) = base.manifest() else {
+        return Ok(false);
+    };
+    let taken = context
+        .kept
+        .take(&base.collection, &base.version, work)
+        .map_err(StoreError::from)?;
+    if !taken {
+        return Ok(false);
+    }
+    let whole = snapshot::check_files(manifest, "the kept copy", work).await;
+    if let Err(error) = &whole {
+        tracing::info!(version = %base.version, code = error.code(), %error, "downloading it again");
+        tokio::fs::remove_dir_all(work)
+            .await
+            .map_err(StoreError::from)?;
+    }
+    Ok(whole.is_ok())
 }

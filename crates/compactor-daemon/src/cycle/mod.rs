@@ -24,6 +24,7 @@ use tracing::Instrument;
 
 use crate::held::HeldMessages;
 use crate::inbox::ReceivedRun;
+use crate::kept::KeptCopies;
 use crate::{Ports, RunError, Scratch, Settings, snapshot};
 
 use batch::Batch;
@@ -40,6 +41,7 @@ pub(crate) struct Context {
     pub(crate) settings: Arc<Settings>,
     pub(crate) scratch: Arc<Scratch>,
     pub(crate) held: HeldMessages,
+    pub(crate) kept: Arc<KeptCopies>,
     pub(crate) hooks: Arc<dyn StepHooks>,
     /// Cancelled when the daemon stops.
     pub(crate) stop: CancellationToken,
@@ -220,6 +222,7 @@ async fn try_once(
         Swapped::Published { version, fence } => {
             if version == *upload.version() {
                 batch.count_published();
+                upload.keep(context);
             }
             context.hooks.reached(Step::Swapped, &collection)?;
             batch.complete(&version, fence).await?;

@@ -122,6 +122,18 @@ impl Upload {
         &self.metadata
     }
 
+    /// Keeps the directory for the collection's next cycle.
+    pub(super) fn keep(&self, context: &Context) {
+        let (collection, version) = (&self.manifest.collection, &self.manifest.version);
+        let dir = self.store.dir();
+        if let Err(error) = context
+            .kept
+            .keep(&context.scratch, collection, version, dir)
+        {
+            tracing::info!(%error, "no working copy is kept");
+        }
+    }
+
     /// Uploads everything, the manifest last. Nothing is overwritten.
     pub(super) async fn send(&self, context: &Context) -> Result<(), RunError> {
         let hash = match self.manifest.layout {

@@ -41,7 +41,10 @@ pub async fn download(
         Layout::Archive => {
             let key = keys::snapshot_archive(&published.collection, &published.version);
             archive(objects, &key, to, limits).await?;
-            check_unpacked(manifest, &key, to).await
+            tokio::fs::remove_file(to.with_extension("tar.gz"))
+                .await
+                .map_err(StoreError::from)?;
+            check_files(manifest, &key, to).await
         }
     }
 }
@@ -84,12 +87,10 @@ pub(super) async fn archive(
     .await?
 }
 
-/// Unpacked files against the manifest. Others do no harm: what is published next lists its own.
-async fn check_unpacked(manifest: &Manifest, key: &str, to: &Path) -> Result<(), RunError> {
+/// Files on disk against the manifest. `key` is what they came from. Others do no harm: what is
+/// published next lists its own.
+pub(crate) async fn check_files(manifest: &Manifest, key: &str, to: &Path) -> Result<(), RunError> {
     let (files, key, to) = (manifest.files.clone(), key.to_owned(), to.to_path_buf());
-    tokio::fs::remove_file(to.with_extension("tar.gz"))
-        .await
-        .map_err(StoreError::from)?;
     tokio::task::spawn_blocking(move || files.iter().try_for_each(|file| check(file, &key, &to)))
         .await?
 }

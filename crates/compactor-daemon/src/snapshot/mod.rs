@@ -10,6 +10,7 @@ use compactor_core::{CollectionName, Manifest, Version, keys};
 use crate::RunError;
 
 pub(crate) use digest::md5_of;
+pub(crate) use download::check_files;
 pub use download::download;
 pub use legacy::Legacy;
 
