@@ -19,6 +19,8 @@ use crate::{DynamoLeaseStore, DynamoRunStore, S3ObjectStore, SqsQueue, SqsQueues
 const CONNECT: Duration = Duration::from_secs(5);
 /// A part of 8 MiB takes no longer on any line that is worth using.
 const ATTEMPT: Duration = Duration::from_secs(60);
+/// An answer of a queue or a table is small.
+const SHORT: Duration = Duration::from_secs(5);
 
 /// What a deployment is called.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,7 +66,7 @@ impl AwsBackend {
     ) -> Result<Self, ConnectError> {
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
             .http_client(http_client())
-            .timeout_config(timeouts())
+            .timeout_config(timeouts(ATTEMPT))
             .retry_config(RetryConfig::standard());
         if let Some(region) = options.region.clone() {
             loader = loader.region(Region::new(region));
@@ -101,8 +103,12 @@ impl AwsBackend {
             .force_path_style(options.endpoint.is_some())
             .build();
         let s3 = aws_sdk_s3::Client::from_conf(s3);
-        let dynamo = aws_sdk_dynamodb::Client::new(config);
-        let sqs = aws_sdk_sqs::Client::new(config);
+        // A lease would run out before a slow call of these ends.
+        let dynamo =
+            aws_sdk_dynamodb::config::Builder::from(config).timeout_config(timeouts(SHORT));
+        let dynamo = aws_sdk_dynamodb::Client::from_conf(dynamo.build());
+        let sqs = aws_sdk_sqs::config::Builder::from(config).timeout_config(timeouts(SHORT));
+        let sqs = aws_sdk_sqs::Client::from_conf(sqs.build());
         let queue: Arc<dyn Queue> = if options.queues.is_empty() {
             Arc::new(SqsQueue::open(sqs, options.queue_url, ids).await?)
         } else {
@@ -135,10 +141,10 @@ pub fn http_client() -> SharedHttpClient {
         .build_https()
 }
 
-fn timeouts() -> TimeoutConfig {
+fn timeouts(attempt: Duration) -> TimeoutConfig {
     TimeoutConfig::builder()
         .connect_timeout(CONNECT)
-        .operation_attempt_timeout(ATTEMPT)
+        .operation_attempt_timeout(attempt)
         .build()
 }
 

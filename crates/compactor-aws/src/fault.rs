@@ -53,10 +53,12 @@ where
     }
 }
 
+/// Credentials that are slow to come are no lack of them.
 fn lacks_credentials(error: &(dyn Error + 'static)) -> bool {
+    use CredentialsError::{CredentialsNotLoaded, InvalidConfiguration};
     let mut cause = Some(error);
     while let Some(error) = cause {
-        if error.is::<CredentialsError>() {
+        if let Some(CredentialsNotLoaded(_) | InvalidConfiguration(_)) = error.downcast_ref() {
             return true;
         }
         cause = error.source();
@@ -79,20 +81,37 @@ fn of_answer(status: u16, code: &str, lost: Fault) -> Fault {
         | "TooManyRequestsException"
         | "RequestLimitExceeded"
         | "ProvisionedThroughputExceededException"
+        | "KmsThrottled"
         | "OverLimit" => match lost {
             // A store under load may have done what it then refused to say.
             Fault::OutcomeUnknown if status >= 500 => lost,
             _ => Fault::Throttled,
         },
-        "ExpiredToken"
+        // DynamoDB answers 400 to all of them.
+        "AccessDenied"
+        | "AccessDeniedException"
+        | "ExpiredToken"
         | "ExpiredTokenException"
+        | "IncompleteSignatureException"
         | "InvalidAccessKeyId"
-        | "SignatureDoesNotMatch"
-        | "UnrecognizedClientException"
         | "InvalidClientTokenId"
-        | "MissingAuthenticationToken" => Fault::Denied,
+        | "InvalidSecurity"
+        | "InvalidSignatureException"
+        | "InvalidToken"
+        | "KmsAccessDenied"
+        | "MissingAuthenticationToken"
+        | "MissingAuthenticationTokenException"
+        | "SignatureDoesNotMatch"
+        | "TokenRefreshRequired"
+        | "UnrecognizedClientException" => Fault::Denied,
+        // Also within an answer whose status says that all is well.
+        "InternalError" | "InternalFailure" | "InternalServerError" | "ServiceUnavailable" => lost,
         // What arrived was not what was sent.
-        "BadDigest" | "InvalidDigest" | "RequestTimeout" | "IncompleteBody" => Fault::Transient,
+        "BadDigest"
+        | "InvalidDigest"
+        | "RequestTimeout"
+        | "IncompleteBody"
+        | "TransactionConflictException" => Fault::Transient,
         _ => match status {
             401 | 403 => Fault::Denied,
             429 => Fault::Throttled,
@@ -163,6 +182,13 @@ mod tests {
             (400, "ThrottlingException", OutcomeUnknown, Throttled),
             (400, "ExpiredToken", Transient, Denied),
             (403, "AccessDenied", OutcomeUnknown, Denied),
+            (
+                400,
+                "com.amazon.coral.service#AccessDeniedException",
+                Transient,
+                Denied,
+            ),
+            (200, "InternalError", OutcomeUnknown, OutcomeUnknown),
             (400, "BadDigest", OutcomeUnknown, Transient),
             (500, "InternalError", Transient, Transient),
             (500, "InternalError", OutcomeUnknown, OutcomeUnknown),

@@ -196,7 +196,8 @@ impl LeaseStore for DynamoLeaseStore {
             if matches!(acquired, Ok(Acquired::Held)) {
                 continue;
             }
-            // Those that cannot be given back now run out.
+            // That one too, if no answer came. Those that cannot be given back now run out.
+            let taken = taken + usize::from(acquired.is_err());
             for lock in locks[..taken].iter().rev() {
                 let _ = self.release_one(lock, owner).await;
             }
@@ -221,11 +222,14 @@ impl LeaseStore for DynamoLeaseStore {
     }
 
     async fn release(&self, collection: &CollectionName, owner: Uuid) -> PortResult<bool> {
-        let mut held = true;
+        let (mut held, mut failed) = (true, None);
         for lock in self.locks(collection).iter().rev() {
-            held &= self.release_one(lock, owner).await?;
+            match self.release_one(lock, owner).await {
+                Ok(released) => held &= released,
+                Err(error) => failed = failed.or(Some(error)),
+            }
         }
-        Ok(held)
+        failed.map_or(Ok(held), Err)
     }
 
     async fn next_fence(&self, collection: &CollectionName) -> PortResult<Fence> {

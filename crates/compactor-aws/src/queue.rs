@@ -79,6 +79,7 @@ impl SqsQueue {
         let found = client
             .get_queue_url()
             .queue_name(&policy.queue)
+            .queue_owner_aws_account_id(&policy.account)
             .send()
             .await;
         let found =
@@ -234,6 +235,8 @@ impl Queue for SqsQueue {
 struct Redrive {
     /// The dead-letter queue's name.
     queue: String,
+    /// Whose it is.
+    account: String,
     max_receives: u32,
 }
 
@@ -242,11 +245,9 @@ impl Redrive {
     /// as a number or as text.
     fn parse(policy: &str) -> Option<Self> {
         let policy: serde_json::Value = serde_json::from_str(policy).ok()?;
-        let queue = policy
-            .get("deadLetterTargetArn")?
-            .as_str()?
-            .rsplit(':')
-            .next()?;
+        let queue = policy.get("deadLetterTargetArn")?.as_str()?;
+        let mut parts = queue.rsplit(':');
+        let (queue, account) = (parts.next()?, parts.next()?);
         let count = policy.get("maxReceiveCount")?;
         let count = match count.as_str() {
             Some(text) => text.parse().ok()?,
@@ -254,6 +255,7 @@ impl Redrive {
         };
         Some(Self {
             queue: queue.to_owned(),
+            account: account.to_owned(),
             max_receives: count,
         })
     }

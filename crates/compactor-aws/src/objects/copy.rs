@@ -11,7 +11,7 @@ use futures_util::{StreamExt, TryStreamExt};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::upload::Begun;
-use super::{PARTS, S3ObjectStore, etag, header, info, is_absent, refusal, size_of};
+use super::{PARTS, S3ObjectStore, etag, header, info, is_absent, refusal, size_of, with_time};
 use crate::fault::{Repeat, port_error};
 
 /// What is not escaped in a URL's path.
@@ -55,6 +55,8 @@ impl S3ObjectStore {
             .copy_source(self.source(source))
             .copy_source_if_match(&source.etag.0)
             .metadata_directive(MetadataDirective::Copy)
+            .customize()
+            .config_override(with_time())
             .send()
             .await;
         match copied {
@@ -102,6 +104,8 @@ impl S3ObjectStore {
             .copy_source(self.source(source))
             .copy_source_if_match(&source.etag.0)
             .copy_source_range(header(&range))
+            .customize()
+            .config_override(with_time())
             .send()
             .await
             .map_err(|error| port_error(COPY, &begun.key, Repeat::Harmless, error))?;

@@ -7,10 +7,12 @@ mod upload;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{ChecksumAlgorithm, Object as Listed};
@@ -66,6 +68,10 @@ impl ObjectStore for S3ObjectStore {
         let body = body
             .map_err(|error| cut_short(GET, key, error))?
             .into_bytes();
+        if body.len() as u64 != size {
+            let reason = format!("{} bytes came, {size} were announced", body.len());
+            return Err(PortError::new(GET, key, Fault::Transient, reason));
+        }
         Ok(Some(Object {
             info,
             body,
@@ -204,6 +210,14 @@ impl ObjectStore for S3ObjectStore {
     }
 }
 
+/// Time for what S3 does by itself, which grows with the object.
+const LONG: Duration = Duration::from_secs(600);
+
+fn with_time() -> aws_sdk_s3::config::Builder {
+    let timeouts = TimeoutConfig::builder().operation_attempt_timeout(LONG);
+    aws_sdk_s3::config::Builder::new().timeout_config(timeouts.build())
+}
+
 /// One attempt: whether a lost answer stands for success only the caller can find out.
 fn once() -> aws_sdk_s3::config::Builder {
     aws_sdk_s3::config::Builder::new()
@@ -228,8 +242,11 @@ where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
 {
     match (status(&error), code(&error)) {
-        (Some(412), _) => Ok(PutOutcome::PreconditionFailed),
-        (Some(409), _) if repeat == Repeat::Unknown => Ok(PutOutcome::Conflict),
+        // The code too: a copy or a completion may have said that all is well before.
+        (Some(412), _) | (_, Some("PreconditionFailed")) => Ok(PutOutcome::PreconditionFailed),
+        (Some(409), _) | (_, Some("ConditionalRequestConflict")) if repeat == Repeat::Unknown => {
+            Ok(PutOutcome::Conflict)
+        }
         (Some(404), Some("NoSuchKey")) => Ok(PutOutcome::Absent),
         _ => Err(port_error(operation, key, repeat, error)),
     }

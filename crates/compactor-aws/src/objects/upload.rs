@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart};
 use bytes::Bytes;
@@ -13,7 +14,7 @@ use futures_util::{StreamExt, TryStreamExt};
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 
 use super::download::disk;
-use super::{PART_BYTES, PARTS, S3ObjectStore, content_type, etag, once, refusal, repeat};
+use super::{PART_BYTES, PARTS, S3ObjectStore, content_type, etag, refusal, repeat, with_time};
 use crate::fault::{Repeat, port_error};
 
 const UPLOAD: &str = "upload file";
@@ -138,7 +139,8 @@ impl S3ObjectStore {
             Condition::IfMatch(etag) => request = request.if_match(etag.0),
         }
         // Completed twice, the second answer would be that there is no such upload.
-        match request.customize().config_override(once()).send().await {
+        let config = with_time().retry_config(RetryConfig::disabled());
+        match request.customize().config_override(config).send().await {
             Ok(answer) => Ok(PutOutcome::Written(etag(answer.e_tag()))),
             Err(error) => refusal(UPLOAD, &begun.key, repeat, error),
         }
