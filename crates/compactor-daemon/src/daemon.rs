@@ -147,6 +147,9 @@ impl Work {
                 Event::Cycle(collection, outcome) => self.settle(&collection, outcome)?,
                 Event::Received(Ok(deliveries)) => {
                     self.more = deliveries.len() == RECEIVE_MAX;
+                    if mode == Mode::Forever || !deliveries.is_empty() {
+                        self.failures = 0;
+                    }
                     let idle =
                         deliveries.is_empty() && self.inbox.is_empty() && self.cycles.is_empty();
                     for delivery in deliveries {

@@ -2,11 +2,15 @@
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use compactor_core::ports::{Delivery, Held, Receipt};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
 use crate::{Ports, Settings};
+
+/// Calls that are under way at the same time.
+const AT_ONCE: usize = 16;
 
 /// Extends the visibility of every held message until it is let go.
 #[derive(Clone)]
@@ -40,16 +44,17 @@ impl HeldMessages {
             loop {
                 ports.clock.sleep(visibility / 3).await;
                 let receipts: Vec<Receipt> = held.lock().iter().cloned().collect();
-                for receipt in receipts {
-                    match ports.queue.extend(&receipt, visibility).await {
-                        Ok(Held::Yes) => {}
-                        // Somebody else has it or had it: the manifest settles who did the work.
-                        Ok(Held::No) => held.let_go(&receipt),
-                        Err(error) => {
-                            tracing::warn!(code = error.code(), %error, "cannot extend a message's visibility");
-                        }
-                    }
+                // Together: one after the other, the last ones would come back before their turn.
+                let mut extensions = JoinSet::new();
+                for receipts in receipts.chunks(receipts.len().div_ceil(AT_ONCE).max(1)) {
+                    extensions.spawn(extend(
+                        held.clone(),
+                        ports.clone(),
+                        receipts.to_vec(),
+                        visibility,
+                    ));
                 }
+                extensions.join_all().await;
             }
         })
     }
@@ -57,5 +62,18 @@ impl HeldMessages {
     fn lock(&self) -> std::sync::MutexGuard<'_, HashSet<Receipt>> {
         // A set of receipts is whole at every instant.
         self.receipts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn extend(held: HeldMessages, ports: Ports, receipts: Vec<Receipt>, visibility: Duration) {
+    for receipt in receipts {
+        match ports.queue.extend(&receipt, visibility).await {
+            Ok(Held::Yes) => {}
+            // Somebody else has it or had it: the manifest settles who did the work.
+            Ok(Held::No) => held.let_go(&receipt),
+            Err(error) => {
+                tracing::warn!(code = error.code(), %error, "cannot extend a message's visibility");
+            }
+        }
     }
 }

@@ -38,20 +38,21 @@ pub(super) async fn deltas(
 }
 
 /// Gets the published snapshot, if there is one, into the new folder `work`: the copy that was kept
-/// of it, or a download.
+/// of it, or a download. Gives whether it was downloaded, so that its objects are known to be sound.
 pub(super) async fn base(
     context: &Context,
     base: Option<&Published>,
     work: &Path,
-) -> Result<(), RunError> {
-    let Some(base) = base else { return Ok(()) };
+) -> Result<bool, RunError> {
+    let Some(base) = base else { return Ok(false) };
     if is_kept(context, base, work).await? {
-        return Ok(());
+        return Ok(false);
     }
     tokio::fs::create_dir(work)
         .await
         .map_err(StoreError::from)?;
-    snapshot::download(&context.ports.objects, base, work, &context.settings.limits).await
+    snapshot::download(&context.ports.objects, base, work, &context.settings.limits).await?;
+    Ok(true)
 }
 
 /// Whether a copy was kept that is still what was published; then it is at `work`.

@@ -191,7 +191,7 @@ async fn try_once(
     if batch.is_settled() {
         return Ok(true);
     }
-    lease
+    let downloaded = lease
         .abandonable(context, fetch::base(context, base.as_ref(), work))
         .await?;
     context.hooks.reached(Step::Fetched, &collection)?;
@@ -208,6 +208,12 @@ async fn try_once(
         batch.applied(),
         folded,
     )?;
+    // Damage of objects that were not looked at must not spread.
+    let upload = if downloaded {
+        upload.copying(base.as_ref())
+    } else {
+        upload
+    };
     lease.abandonable(context, upload.send(context)).await?;
     context.hooks.reached(Step::Uploaded, &collection)?;
     lease.renew_for_swap(context).await?;

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use chroma_store::{ClosedStore, StoreError, pack};
 use compactor_core::manifest::{AppliedRun, FORMAT_VERSION, Layout, Parent, Rows};
-use compactor_core::ports::{Attributes, Condition, ObjectStore, PortResult, PutOutcome};
+use compactor_core::ports::{
+    Attributes, Condition, Fault, ObjectStore, PortError, PortResult, PutOutcome,
+};
 use compactor_core::snapshot_hash::{HashedFile, SnapshotHash};
 use compactor_core::{Fence, FileEntry, Manifest, Version, keys};
 use tokio::sync::Semaphore;
@@ -98,14 +100,21 @@ impl Upload {
         });
         let hash = SnapshotHash::of(hashed, now, folded.digesting.as_secs_f64());
         let metadata = metadata_of(&manifest);
-        let before = base.and_then(Published::manifest).map(objects_of);
+
         Ok(Self {
-            before: before.unwrap_or_default(),
+            before: HashMap::new(),
             store: Arc::new(folded.store),
             manifest,
             hash,
             metadata,
         })
+    }
+
+    /// Copies what did not change since `base`, whose objects were checked in this cycle.
+    pub(super) fn copying(mut self, base: Option<&Published>) -> Self {
+        let before = base.and_then(Published::manifest).map(objects_of);
+        self.before = before.unwrap_or_default();
+        self
     }
 
     pub(super) fn manifest(&self) -> &Manifest {
@@ -174,8 +183,9 @@ impl Upload {
                     return settle(objects, &key, file.size, Ok(PutOutcome::PreconditionFailed))
                         .await;
                 }
-                let sent = persist(&context.ports, &context.settings, || {
-                    objects.upload(&key, &source, Condition::IfAbsent, &metadata)
+                let sent = persist(&context.ports, &context.settings, || async {
+                    let sent = objects.upload(&key, &source, Condition::IfAbsent, &metadata);
+                    answered(&key, sent.await)
                 })
                 .await;
                 settle(objects, &key, file.size, sent).await
@@ -204,8 +214,9 @@ impl Upload {
         })
         .await??;
         let objects = context.ports.objects.as_ref();
-        let sent = persist(&context.ports, &context.settings, || {
-            objects.upload(&key, &packed, Condition::IfAbsent, &self.metadata)
+        let sent = persist(&context.ports, &context.settings, || async {
+            let sent = objects.upload(&key, &packed, Condition::IfAbsent, &self.metadata);
+            answered(&key, sent.await)
         })
         .await;
         settle(objects, &key, size, sent).await?;
@@ -218,11 +229,28 @@ impl Upload {
     async fn send_small(&self, context: &Context, key: &str, body: String) -> Result<(), RunError> {
         let body = Bytes::from(body);
         let objects = context.ports.objects.as_ref();
-        let sent = persist(&context.ports, &context.settings, || {
-            objects.put(key, body.clone(), Condition::IfAbsent, &self.metadata)
+        let sent = persist(&context.ports, &context.settings, || async {
+            let sent = objects.put(key, body.clone(), Condition::IfAbsent, &self.metadata);
+            answered(key, sent.await)
         })
         .await;
         settle(objects, key, body.len() as u64, sent).await
+    }
+}
+
+/// A conflict wrote nothing and wants to be asked again.
+fn answered(key: &str, sent: PortResult<PutOutcome>) -> PortResult<PutOutcome> {
+    match sent {
+        Ok(PutOutcome::Conflict) => {
+            let reason = "another write was under way";
+            Err(PortError::new(
+                "upload object",
+                key,
+                Fault::Transient,
+                reason,
+            ))
+        }
+        sent => sent,
     }
 }
 

@@ -43,12 +43,16 @@ impl Legacy {
         collection: &CollectionName,
         version: &Version,
     ) -> Result<Option<Self>, RunError> {
+        // All its writers made one, and ours make it after the files: without it nothing is whole.
+        let hash = keys::snapshot_hash(collection, version);
+        if objects.head(&hash).await?.is_none() {
+            return Ok(None);
+        }
         let archive = keys::snapshot_archive(collection, version);
         if objects.head(&archive).await?.is_some() {
             return Ok(Some(Self::Archive));
         }
         let prefix = keys::version_prefix(collection, version);
-        let hash = keys::snapshot_hash(collection, version);
         let (mut files, mut after): (Vec<ObjectInfo>, Option<String>) = (Vec::new(), None);
         loop {
             let page = objects.list(&prefix, after.as_deref()).await?;
