@@ -41,14 +41,19 @@ impl SettingsArgs {
 
     /// The settings, and where those come from that are not defaults.
     pub(crate) fn load_with_sources(&self) -> Result<(RawSettings, Provenance), Failure> {
-        let (mut settings, mut provenance) =
-            sources::load(self.config.as_deref(), std::env::vars())?;
+        let (mut settings, mut provenance) = sources::load(self.config.as_deref(), variables())?;
         if let Some(data) = &self.data {
             settings.storage.path.clone_from(data);
             provenance.insert("storage.path".to_owned(), "flag --data".to_owned());
         }
         Ok((settings, provenance))
     }
+}
+
+/// The environment, without what is no text: nobody means that for us.
+fn variables() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 
 impl RawSettings {

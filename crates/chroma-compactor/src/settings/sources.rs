@@ -62,7 +62,7 @@ pub(super) fn load(
         if let Some(value) = value {
             let variable = own_variable(alias.key);
             let value = match alias.key {
-                "log.filter" => python_level(value),
+                "log.filter" => python_level(value)?,
                 _ => format!("{value}{}", alias.unit),
             };
             let layer = from_environment(HashMap::from([(variable, value)]))?;
@@ -96,13 +96,20 @@ pub(super) fn load(
 }
 
 /// A log level of Python's as one of ours.
-fn python_level(level: &str) -> String {
-    match level.to_lowercase().as_str() {
-        "warning" => "warn".to_owned(),
-        "critical" | "fatal" => "error".to_owned(),
-        "notset" => "trace".to_owned(),
-        other => other.to_owned(),
-    }
+fn python_level(level: &str) -> Result<String, Failure> {
+    let ours = match level.to_lowercase().as_str() {
+        "critical" | "fatal" | "error" => "error",
+        "warning" | "warn" => "warn",
+        "info" => "info",
+        "debug" => "debug",
+        "notset" | "trace" => "trace",
+        _ => {
+            let message = format!("LOG_LEVEL `{level}` is no level");
+            let help = "DEBUG, INFO, WARNING, ERROR or CRITICAL; finer filters go into log.filter";
+            return Err(Failure::configuration(message).with_help(help));
+        }
+    };
+    Ok(ours.to_owned())
 }
 
 fn read_file(path: &Path) -> Result<config::Config, Failure> {
@@ -121,6 +128,7 @@ fn from_environment(variables: HashMap<String, String>) -> Result<config::Config
         .prefix_separator("_")
         .separator("__")
         .try_parsing(true)
+        .ignore_empty(true)
         .source(Some(variables));
     let builder = config::Config::builder().add_source(environment);
     builder.build().map_err(wrong)
