@@ -64,3 +64,19 @@ fn a_killed_rebuild_leaves_the_old_files_or_the_new_ones() {
         .filter(|e| e.as_ref().unwrap().path().is_dir());
     assert_eq!(folders.count(), 1, "what the killed ones left is gone");
 }
+
+/// Killed between making the journal and writing into it.
+#[test]
+fn an_empty_journal_is_in_nobodys_way() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = Recipe::default().make(root.path(), "dir");
+    let path = dir.to_str().unwrap();
+    let journal = dir.join("chroma.sqlite3-journal");
+    for content in [&b""[..], &[0; 512]] {
+        std::fs::write(&journal, content).unwrap();
+        let (code, _, errors) = compactor(&["store", "fold", path]);
+        assert_eq!(code, 0, "{} bytes: {errors}", content.len());
+        assert!(!journal.exists());
+        assert!(verify(&dir, VerifyLevel::Full).unwrap().is_sound());
+    }
+}

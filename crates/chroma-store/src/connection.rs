@@ -157,11 +157,7 @@ pub(crate) fn open_write(dir: &Path, options: OpenOptions) -> StoreResult<Connec
     match preflight(dir) {
         // Reading rolls the journal back; only then does the header tell of the whole file.
         Err(StoreError::HotJournal { .. }) if options.roll_back => {
-            let recovery = open_probe(&path)?;
-            recovery
-                .query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))
-                .map_err(StoreError::sqlite(&path, "roll back"))?;
-            drop(recovery);
+            roll_back(&path).map_err(StoreError::sqlite(&path, "roll back"))?;
             preflight(dir)?;
         }
         checked => drop(checked?),
@@ -174,6 +170,15 @@ pub(crate) fn open_write(dir: &Path, options: OpenOptions) -> StoreResult<Connec
         .busy_timeout(options.busy)
         .map_err(StoreError::sqlite(&path, "set the busy timeout"))?;
     Ok(connection)
+}
+
+/// Lets SQLite settle the journal of a writer that was killed. One that was killed before it wrote
+/// anything leaves an empty one: nothing to roll back, but only a transaction removes it.
+fn roll_back(path: &Path) -> rusqlite::Result<()> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(plain_name(path), flags)?;
+    let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    connection.execute_batch(&format!("PRAGMA user_version = {version};"))
 }
 
 /// Opens a database only to ask for its lock. Nothing is read or configured.
