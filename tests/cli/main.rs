@@ -9,6 +9,7 @@
     reason = "tests"
 )]
 
+mod clean_up;
 mod configuration;
 mod daemon;
 mod directories;

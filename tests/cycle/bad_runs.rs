@@ -123,7 +123,7 @@ fn a_bad_run_is_completed_once_its_delta_is_there(world: World) {
     let delta = Delta::of("lines", "late", 2);
     world.announce("run-late", "lines");
     let store = delta.write(&world, &world.folder("late"));
-    let archive = chroma_store::pack(&store, Vec::new()).unwrap();
+    let archive = chroma_store::pack(&store, &[], Vec::new()).unwrap();
     let key = format!("{}delta.tar.gz", world.prefix("run-late", "lines"));
     let world = std::sync::Arc::new(world);
     let hooks = Script::at(Step::Released, {

@@ -40,6 +40,13 @@ impl Delta {
         Self::new(collection, operations.collect())
     }
 
+    /// Both, in this order.
+    pub(crate) fn and(&self, other: &Self) -> Self {
+        let mut both = self.clone();
+        both.operations.extend(other.operations.iter().cloned());
+        both
+    }
+
     /// Writes and closes the delta in the new directory `dir`.
     pub(crate) fn write(&self, world: &World, dir: &Path) -> ClosedStore {
         let options = CreateOptions {

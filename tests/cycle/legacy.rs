@@ -27,7 +27,7 @@ const FORMS: [Form; 3] = [Form::Archive, Form::HashedFiles, Form::Files];
 const OLD: [&str; 2] = ["20251115_171818", "20251121_000212_517191_74bfc63c"];
 
 fn packed(store: &ClosedStore) -> Vec<u8> {
-    pack(store, Vec::new()).unwrap()
+    pack(store, &[], Vec::new()).unwrap()
 }
 
 fn hash(store: &ClosedStore) -> String {

@@ -47,6 +47,7 @@ mod loose;
 mod messages;
 mod odd_records;
 mod only_bad;
+mod overwritten;
 mod port_faults;
 mod same_content;
 mod stopping;

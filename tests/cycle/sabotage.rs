@@ -51,13 +51,13 @@ pub(crate) const ALL: [Bad; 22] = [
         packed(world, run, b"this is not a gzip tar".to_vec());
     }),
     bad!("flipped-byte", "CS-ARCHIVE-DAMAGED", |world, run| {
-        let mut archive = pack(&good(world, run), Vec::new()).unwrap();
+        let mut archive = pack(&good(world, run), &[], Vec::new()).unwrap();
         let middle = archive.len() / 2;
         archive[middle] ^= 0x10;
         packed(world, run, archive);
     }),
     bad!("truncated-archive", "CS-ARCHIVE-DAMAGED", |world, run| {
-        let mut archive = pack(&good(world, run), Vec::new()).unwrap();
+        let mut archive = pack(&good(world, run), &[], Vec::new()).unwrap();
         archive.truncate(archive.len() / 2);
         packed(world, run, archive);
     }),
@@ -65,7 +65,7 @@ pub(crate) const ALL: [Bad; 22] = [
         "archive-without-its-end",
         "CS-ARCHIVE-DAMAGED",
         |world, run| {
-            let mut archive = pack(&good(world, run), Vec::new()).unwrap();
+            let mut archive = pack(&good(world, run), &[], Vec::new()).unwrap();
             archive.truncate(archive.len() - 4);
             packed(world, run, archive);
         }

@@ -11,6 +11,7 @@ use compactor_core::fakes::{
 use compactor_core::lease::LeaseTerm;
 use compactor_core::manifest::Layout;
 use compactor_core::ports::{Acquired, Clock, Ids};
+use compactor_core::retention::RetentionPolicy;
 use compactor_core::retry::Backoff;
 use compactor_core::{CollectionName, RunId, RunKey};
 use compactor_daemon::{FirstSnapshot, Limits, Ports, Settings};
@@ -264,6 +265,12 @@ fn settings() -> Settings {
         },
         layout: Layout::Files,
         first: FirstSnapshot::LikeDelta,
+        retention: RetentionPolicy {
+            versions: 1,
+            age: Duration::ZERO,
+        },
+        // Never, in the time of a test.
+        clean_up_every: Duration::from_secs(1 << 32),
         created_by: "the tests of the cycle".to_owned(),
     }
 }

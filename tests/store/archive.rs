@@ -41,9 +41,9 @@ fn a_packed_directory_comes_back_as_it_was() {
     let root = tempfile::tempdir().unwrap();
     let dir = Recipe::default().make(root.path(), "store");
     let store = ClosedStore::prove(&dir, &CloseOptions::default()).unwrap();
-    let packed = pack(&store, Vec::new()).unwrap();
+    let packed = pack(&store, &[], Vec::new()).unwrap();
     assert_eq!(
-        pack(&store, Vec::new()).unwrap(),
+        pack(&store, &[], Vec::new()).unwrap(),
         packed,
         "the same content, the same bytes"
     );
@@ -120,7 +120,7 @@ fn torn_and_foreign_archives_are_damaged() {
     let root = tempfile::tempdir().unwrap();
     let dir = Recipe::default().make(root.path(), "store");
     let store = ClosedStore::prove(&dir, &CloseOptions::default()).unwrap();
-    let packed = pack(&store, Vec::new()).unwrap();
+    let packed = pack(&store, &[], Vec::new()).unwrap();
     let mut flipped = packed.clone();
     let middle = flipped.len() / 2;
     flipped[middle] ^= 0x55;

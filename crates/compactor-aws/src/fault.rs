@@ -5,7 +5,7 @@ use std::error::Error;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
-use compactor_core::ports::{Fault, PortError};
+use compactor_core::ports::{Fault, PortError, PortResult};
 
 /// Whether a call that got no answer may be sent again without harm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,6 +139,21 @@ where
     match (error, innermost.to_string()) {
         (SdkError::TimeoutError(_), _) => "no answer in time".to_owned(),
         (_, cause) => cause,
+    }
+}
+
+/// Whether a conditional write was done: `false` if its condition did not hold.
+pub(crate) fn unless_refused<T, E>(
+    answer: Result<T, SdkError<E, HttpResponse>>,
+    other: impl FnOnce(SdkError<E, HttpResponse>) -> PortError,
+) -> PortResult<bool>
+where
+    E: ProvideErrorMetadata,
+{
+    match answer {
+        Ok(_) => Ok(true),
+        Err(error) if code(&error) == Some("ConditionalCheckFailedException") => Ok(false),
+        Err(error) => Err(other(error)),
     }
 }
 

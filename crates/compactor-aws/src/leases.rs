@@ -15,12 +15,13 @@ use compactor_core::ports::{Acquired, Clock, Fault, LeaseStore, PortError, PortR
 use compactor_core::{CollectionName, Fence};
 use uuid::Uuid;
 
-use crate::fault::{Repeat, port_error};
+use crate::fault::{Repeat, port_error, unless_refused};
 use crate::items::{Item, null, number, number_of, text, text_of, time, time_of};
 
 const LOCK: &str = "LOCK";
 const LOCK_TYPE: &str = "COMPACTION_LOCK";
 const FENCE: &str = "FENCE";
+const FENCE_COUNT: &str = "fence";
 /// What stands for the collection in a configured lock id.
 const PLACEHOLDER: &str = "{c}";
 
@@ -143,17 +144,9 @@ impl DynamoLeaseStore {
             .expression_attribute_values(":expires", text(expires))
             .send()
             .await;
-        match update {
-            Ok(_) => Ok(true),
-            Err(error)
-                if error
-                    .as_service_error()
-                    .is_some_and(|e| e.is_conditional_check_failed_exception()) =>
-            {
-                Ok(false)
-            }
-            Err(error) => Err(port_error("renew", lock, Repeat::Harmless, error)),
-        }
+        unless_refused(update, |error| {
+            port_error("renew", lock, Repeat::Harmless, error)
+        })
     }
 
     async fn release_one(&self, lock: &str, owner: Uuid) -> PortResult<bool> {
@@ -168,17 +161,28 @@ impl DynamoLeaseStore {
             .expression_attribute_values(":owner", text(owner.to_string()))
             .send()
             .await;
-        match delete {
-            Ok(_) => Ok(true),
-            Err(error)
-                if error
-                    .as_service_error()
-                    .is_some_and(|e| e.is_conditional_check_failed_exception()) =>
-            {
-                Ok(false)
-            }
-            Err(error) => Err(port_error("release", lock, Repeat::Harmless, error)),
-        }
+        unless_refused(delete, |error| {
+            port_error("release", lock, Repeat::Harmless, error)
+        })
+    }
+
+    async fn holder_of_one(&self, lock: &str) -> PortResult<Option<String>> {
+        let found = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .key("PK", text(lock))
+            .key("SK", text(LOCK))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(|error| port_error("read lock", lock, Repeat::Harmless, error))?;
+        // As text, as all writers compare.
+        let now = self.clock.wall().to_iso();
+        let held = found
+            .item
+            .filter(|item| text_of(item, "expires").is_some_and(|expires| expires >= now.as_str()));
+        Ok(held.map(|item| text_of(&item, "owner").unwrap_or_default().to_owned()))
     }
 }
 
@@ -221,6 +225,15 @@ impl LeaseStore for DynamoLeaseStore {
         Ok(true)
     }
 
+    async fn holder(&self, collection: &CollectionName) -> PortResult<Option<String>> {
+        for lock in self.locks(collection) {
+            if let Some(owner) = self.holder_of_one(&lock).await? {
+                return Ok(Some(owner));
+            }
+        }
+        Ok(None)
+    }
+
     async fn release(&self, collection: &CollectionName, owner: Uuid) -> PortResult<bool> {
         let (mut held, mut failed) = (true, None);
         for lock in self.locks(collection).iter().rev() {
@@ -241,7 +254,8 @@ impl LeaseStore for DynamoLeaseStore {
             .table_name(&self.table)
             .key("PK", text(&key))
             .key("SK", text(FENCE))
-            .update_expression("ADD fence :one")
+            .update_expression("ADD #fence :one")
+            .expression_attribute_names("#fence", FENCE_COUNT)
             .expression_attribute_values(":one", number(1))
             .return_values(ReturnValue::UpdatedNew)
             .send()
@@ -256,5 +270,3 @@ impl LeaseStore for DynamoLeaseStore {
             .ok_or_else(|| PortError::new(NEXT, &key, Fault::Corrupt, "the answer has no number"))
     }
 }
-
-const FENCE_COUNT: &str = "fence";

@@ -20,8 +20,8 @@ use crate::fault::{Repeat, code, port_error};
 
 /// SQS takes no longer waits.
 const LONGEST_WAIT: Duration = Duration::from_secs(20);
-/// A message can be hidden for no longer, all extensions together.
-const LONGEST_VISIBILITY: Duration = Duration::from_secs(12 * 60 * 60);
+/// No message can be hidden for longer, all extensions together.
+const LONGEST_HOLD: Duration = Duration::from_secs(12 * 60 * 60);
 /// What an answer to a long poll may take beyond its wait.
 const ANSWER: Duration = Duration::from_secs(10);
 /// SQS takes no more attributes.
@@ -102,7 +102,7 @@ impl SqsQueue {
         let request = self.client.change_message_visibility().queue_url(&self.url);
         let changed = request
             .receipt_handle(&receipt.0)
-            .visibility_timeout(seconds(visibility.min(LONGEST_VISIBILITY)))
+            .visibility_timeout(seconds(visibility.min(LONGEST_HOLD)))
             .send()
             .await;
         held(operation, &self.url, changed.map(drop))
@@ -174,7 +174,7 @@ impl Queue for SqsQueue {
             .queue_url(&self.url)
             .max_number_of_messages(i32::try_from(max.clamp(1, 10)).unwrap_or(10))
             .wait_time_seconds(seconds(wait))
-            .visibility_timeout(seconds(visibility.min(LONGEST_VISIBILITY)))
+            .visibility_timeout(seconds(visibility.min(LONGEST_HOLD)))
             .message_attribute_names("All")
             .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount)
             .customize()
@@ -224,6 +224,10 @@ impl Queue for SqsQueue {
             dead: dead.visible + dead.delayed + dead.in_flight,
             ..self.counts(&self.url).await?
         })
+    }
+
+    fn longest_hold(&self) -> Duration {
+        LONGEST_HOLD
     }
 
     fn max_receives(&self) -> u32 {

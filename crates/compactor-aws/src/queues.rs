@@ -64,11 +64,29 @@ impl Queue for SqsQueues {
         wait: Duration,
         visibility: Duration,
     ) -> PortResult<Vec<Delivery>> {
+        self.receive_except(&[], max, wait, visibility).await
+    }
+
+    fn own_queues(&self) -> Vec<CollectionName> {
+        self.queues.iter().map(|(name, _)| name.clone()).collect()
+    }
+
+    async fn receive_except(
+        &self,
+        except: &[CollectionName],
+        max: usize,
+        wait: Duration,
+        visibility: Duration,
+    ) -> PortResult<Vec<Delivery>> {
         let count = self.queues.len();
-        let share = wait / u32::try_from(count.max(1)).unwrap_or(u32::MAX);
+        let asked = count.saturating_sub(except.len()).max(1);
+        let share = wait / u32::try_from(asked).unwrap_or(u32::MAX);
         for _ in 0..count {
             let at = self.turn.fetch_add(1, Ordering::Relaxed) % count;
             let (collection, queue) = &self.queues[at];
+            if except.contains(collection) {
+                continue;
+            }
             let mut received = queue.receive(max, share, visibility).await?;
             for delivery in &mut received {
                 let own = &delivery.receipt.0;
@@ -118,6 +136,11 @@ impl Queue for SqsQueues {
             sum.dead += depth.dead;
         }
         Ok(sum)
+    }
+
+    fn longest_hold(&self) -> Duration {
+        let holds = self.queues.iter().map(|(_, queue)| queue.longest_hold());
+        holds.min().unwrap_or(Duration::MAX)
     }
 
     fn max_receives(&self) -> u32 {

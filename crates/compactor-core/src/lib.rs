@@ -22,6 +22,7 @@ pub mod lease;
 pub mod manifest;
 pub mod message;
 pub mod ports;
+pub mod retention;
 pub mod retry;
 pub mod snapshot_hash;
 pub mod swap;

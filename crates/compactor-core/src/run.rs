@@ -2,6 +2,7 @@
 //!
 //! Every store of run records applies these transitions and no others. COMPLETED is final: it
 //! promises that the delta is in the published lineage, and others delete their originals on it.
+//! It is taken back only when a writer that does not keep the protocol overwrote that version.
 
 use std::collections::BTreeMap;
 
@@ -119,6 +120,21 @@ impl RunPart {
         self.error = Some(error.to_owned());
         self.finished_at = Some(at);
     }
+
+    /// The version that the completion names was overwritten: FAILED, with the reason. `false`,
+    /// and nothing changes, if the part is not COMPLETED in exactly that version.
+    pub fn retract(&mut self, version: &Version, reason: &str, at: WallTime) -> bool {
+        if self.state != RunState::Completed || self.version.as_ref() != Some(version) {
+            return false;
+        }
+        self.state = RunState::Failed;
+        self.error = Some(reason.to_owned());
+        self.finished_at = Some(at);
+        self.merged_vectors = 0;
+        self.version = None;
+        self.fence = None;
+        true
+    }
 }
 
 /// The record of a run.
@@ -166,6 +182,22 @@ impl RunRecord {
     /// See [`RunPart::fail`].
     pub fn fail(&mut self, collection: &CollectionName, error: &str, at: WallTime) {
         self.change(collection, at, |part| part.fail(error, at));
+    }
+
+    /// See [`RunPart::retract`]. A part that is missing is not made.
+    pub fn retract(
+        &mut self,
+        collection: &CollectionName,
+        version: &Version,
+        reason: &str,
+        at: WallTime,
+    ) -> bool {
+        let part = self.parts.get_mut(collection);
+        let retracted = part.is_some_and(|part| part.retract(version, reason, at));
+        if retracted {
+            self.updated_at = at;
+        }
+        retracted
     }
 
     fn change(
@@ -248,6 +280,25 @@ mod tests {
             },
         );
         assert_eq!(record, completed);
+    }
+
+    #[test]
+    fn only_the_overwritten_version_is_taken_back() {
+        let (mut record, lines) = record();
+        let other: Version = "20261121_000212_517191_00000000".parse().unwrap();
+        let version = completion(5).version;
+        assert!(!record.retract(&lines, &version, "lost", WallTime(4)));
+        record.complete(&lines, &completion(5));
+        let completed = record.clone();
+        assert!(!record.retract(&lines, &other, "lost", WallTime(6)));
+        assert_eq!(record, completed);
+        assert!(record.retract(&lines, &version, "lost", WallTime(6)));
+        let part = &record.parts[&lines];
+        assert_eq!((part.state, part.merged_vectors), (RunState::Failed, 0));
+        assert_eq!((&part.version, part.fence), (&None, None));
+        assert_eq!(part.error.as_deref(), Some("lost"));
+        record.complete(&lines, &completion(7));
+        assert_eq!(record.parts[&lines].state, RunState::Completed);
     }
 
     #[test]

@@ -10,19 +10,20 @@ use serde::Serialize;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
+use crate::clean_up::Cleaner;
 use crate::cycle::{self, Context, Finished, NoHooks, StepHooks};
 use crate::held::HeldMessages;
 use crate::inbox::Inbox;
 use crate::kept::KeptCopies;
 use crate::patience::PatientReads;
-use crate::{Ports, RunError, Scratch, Settings};
+use crate::polling::Poll;
+use crate::{Ports, RunError, Scratch, Settings, alarms, waiting};
 
 /// SQS hands out at most this many messages at a time.
 const RECEIVE_MAX: usize = 10;
 /// The longest wait for a message while a queue is drained.
 const DRAIN_WAIT: Duration = Duration::from_secs(1);
-/// How often a collection is asked for again that another worker holds. Its messages stay in our
-/// hands meanwhile: giving them back would use up their receives.
+/// How often a collection is asked for again that another worker holds.
 const BUSY_PAUSE: Duration = Duration::from_secs(1);
 
 /// When a daemon ends by itself.
@@ -75,6 +76,7 @@ impl Daemon {
             scratch: Arc::new(scratch),
             held: HeldMessages::new(),
             kept: Arc::new(KeptCopies::default()),
+            checked: Arc::default(),
             hooks: Arc::new(NoHooks),
             stop,
         };
@@ -104,6 +106,8 @@ impl Daemon {
             cycles: JoinSet::new(),
             busy: BTreeSet::new(),
             paused: BTreeMap::new(),
+            locked_out: BTreeSet::new(),
+            cleaner: Cleaner::default(),
             receiving: None,
             more: false,
             failures: 0,
@@ -125,6 +129,9 @@ struct Work {
     busy: BTreeSet<CollectionName>,
     /// Collections that other workers hold, and until when not to ask for them.
     paused: BTreeMap<CollectionName, Monotonic>,
+    /// Collections whose lease we asked for in vain when we last did.
+    locked_out: BTreeSet<CollectionName>,
+    cleaner: Cleaner,
     /// A receive under way. Never dropped half-way: what it hands out would stay hidden.
     receiving: Option<JoinHandle<PortResult<Vec<Delivery>>>>,
     /// The last receive was full: there may be more that belong into the same batches.
@@ -144,7 +151,7 @@ impl Work {
             match self.next().await? {
                 Event::Stop => return Ok(()),
                 Event::Resume => {}
-                Event::Cycle(collection, outcome) => self.settle(&collection, outcome)?,
+                Event::Cycle(collection, outcome) => self.settle(&collection, outcome).await?,
                 Event::Received(Ok(deliveries)) => {
                     self.more = deliveries.len() == RECEIVE_MAX;
                     if mode == Mode::Forever || !deliveries.is_empty() {
@@ -211,10 +218,14 @@ impl Work {
             Mode::Drain => settings.poll_wait.min(DRAIN_WAIT),
             Mode::Forever => settings.poll_wait,
         };
-        let (queue, visibility) = (Arc::clone(&self.context.ports.queue), settings.visibility);
-        self.receiving = Some(tokio::spawn(async move {
-            queue.receive(room.min(RECEIVE_MAX), wait, visibility).await
-        }));
+        let poll = Poll {
+            ours: self.busy.clone(),
+            max: room.min(RECEIVE_MAX),
+            wait,
+            visibility: settings.visibility,
+        };
+        let ports = self.context.ports.clone();
+        self.receiving = Some(tokio::spawn(async move { poll.receive(&ports).await }));
     }
 
     async fn next(&mut self) -> Result<Event, RunError> {
@@ -250,19 +261,29 @@ impl Work {
         }
     }
 
-    fn settle(
+    async fn settle(
         &mut self,
         collection: &CollectionName,
         finished: Result<Finished, RunError>,
     ) -> Result<(), RunError> {
         self.busy.remove(collection);
         let Finished { outcome, busy } = finished?;
-        if !busy.is_empty() {
+        if busy.is_empty() {
+            self.locked_out.remove(collection);
+        } else {
+            if self.locked_out.insert(collection.clone()) {
+                alarms::count(alarms::LOCKED_OUT);
+            }
             let ports = &self.context.ports;
             let pause = BUSY_PAUSE.mul_f64(0.5 + ports.ids.fraction() / 2.0);
             let until = Monotonic(ports.clock.monotonic().0.saturating_add(pause));
             self.paused.insert(collection.clone(), until);
-            self.inbox.put_back(collection, busy);
+            let (tired, patient) = waiting::split(ports, busy);
+            waiting::give_back(&self.context, tired).await;
+            self.inbox.put_back(collection, patient);
+        }
+        if outcome.published > 0 {
+            self.cleaner.published(&self.context, collection);
         }
         self.summary.completed += outcome.completed;
         self.summary.failed += outcome.failed;
@@ -325,7 +346,7 @@ impl Work {
             while let Some(finished) = self.cycles.join_next().await {
                 if let Ok((collection, outcome)) = finished {
                     // Hooks that kill have nothing left to kill here.
-                    let _ = self.settle(&collection, outcome);
+                    let _ = self.settle(&collection, outcome).await;
                 }
             }
             // After the cycles: one that found its collection busy puts its runs back.

@@ -1,21 +1,20 @@
 //! Messages in our hands: kept hidden from others until they are deleted or given back.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use compactor_core::ports::{Delivery, Held, Receipt};
-use tokio::task::{JoinHandle, JoinSet};
+use compactor_core::ports::{Delivery, Held, Monotonic, Receipt};
+use tokio::task::JoinHandle;
 
+use crate::together::together;
 use crate::{Ports, Settings};
 
-/// Calls that are under way at the same time.
-const AT_ONCE: usize = 16;
-
-/// Extends the visibility of every held message until it is let go.
+/// Extends the visibility of every held message until it is let go, or cannot be held any longer.
 #[derive(Clone)]
 pub(crate) struct HeldMessages {
-    receipts: Arc<Mutex<HashSet<Receipt>>>,
+    /// With the moment of the receive.
+    receipts: Arc<Mutex<HashMap<Receipt, Monotonic>>>,
 }
 
 impl HeldMessages {
@@ -25,8 +24,8 @@ impl HeldMessages {
         }
     }
 
-    pub(crate) fn hold(&self, delivery: &Delivery) {
-        self.lock().insert(delivery.receipt.clone());
+    pub(crate) fn hold(&self, delivery: &Delivery, since: Monotonic) {
+        self.lock().insert(delivery.receipt.clone(), since);
     }
 
     pub(crate) fn let_go(&self, receipt: &Receipt) {
@@ -43,37 +42,83 @@ impl HeldMessages {
         tokio::spawn(async move {
             loop {
                 ports.clock.sleep(visibility / 3).await;
-                let receipts: Vec<Receipt> = held.lock().iter().cloned().collect();
-                // Together: one after the other, the last ones would come back before their turn.
-                let mut extensions = JoinSet::new();
-                for receipts in receipts.chunks(receipts.len().div_ceil(AT_ONCE).max(1)) {
-                    extensions.spawn(extend(
-                        held.clone(),
-                        ports.clone(),
-                        receipts.to_vec(),
-                        visibility,
-                    ));
-                }
-                extensions.join_all().await;
+                held.extend_all(&ports, visibility).await;
             }
         })
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashSet<Receipt>> {
-        // A set of receipts is whole at every instant.
-        self.receipts.lock().unwrap_or_else(PoisonError::into_inner)
+    async fn extend_all(&self, ports: &Ports, visibility: Duration) {
+        let now = ports.clock.monotonic();
+        let longest = ports.queue.longest_hold();
+        let left = |since: Monotonic| longest.saturating_sub(now.0.saturating_sub(since.0));
+        let due: Vec<(Receipt, Duration)> = self
+            .lock()
+            .iter()
+            .map(|(receipt, since)| (receipt.clone(), visibility.min(left(*since))))
+            .collect();
+        // Side by side: one after the other, the last ones would come back before their turn.
+        let calls = due
+            .iter()
+            .map(|(receipt, visibility)| self.extend(ports, receipt, *visibility));
+        together(calls.collect()).await;
     }
-}
 
-async fn extend(held: HeldMessages, ports: Ports, receipts: Vec<Receipt>, visibility: Duration) {
-    for receipt in receipts {
-        match ports.queue.extend(&receipt, visibility).await {
+    async fn extend(&self, ports: &Ports, receipt: &Receipt, visibility: Duration) {
+        if visibility.is_zero() {
+            tracing::warn!("a message cannot be held any longer; it comes back");
+            return self.let_go(receipt);
+        }
+        match ports.queue.extend(receipt, visibility).await {
             Ok(Held::Yes) => {}
             // Somebody else has it or had it: the manifest settles who did the work.
-            Ok(Held::No) => held.let_go(&receipt),
+            Ok(Held::No) => self.let_go(receipt),
             Err(error) => {
                 tracing::warn!(code = error.code(), %error, "cannot extend a message's visibility");
             }
         }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Receipt, Monotonic>> {
+        // A map of whole entries at every instant.
+        self.receipts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use compactor_core::fakes::{
+        FakeClock, FakeLeaseStore, FakeObjectStore, FakeQueue, FakeRunStore, SeededIds,
+    };
+    use compactor_core::ports::{Attributes, Clock, Ids, Queue};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn nothing_is_held_for_longer_than_a_queue_allows() {
+        let clock = Arc::new(FakeClock::auto());
+        let ids: Arc<dyn Ids> = Arc::new(SeededIds::new(1));
+        const LONGEST: Duration = Duration::from_secs(12 * 60 * 60);
+        let queue = FakeQueue::new(clock.clone(), ids.clone(), 3).holding_at_most(LONGEST);
+        let queue = Arc::new(queue);
+        let ports = Ports {
+            objects: Arc::new(FakeObjectStore::new()),
+            queue: queue.clone(),
+            leases: Arc::new(FakeLeaseStore::new(clock.clone())),
+            runs: Arc::new(FakeRunStore::new()),
+            clock: clock.clone(),
+            ids,
+        };
+        let (visibility, short) = (LONGEST + Duration::from_secs(60), Duration::from_secs(60));
+        queue.send("a", &Attributes::new()).await.unwrap();
+        let received = queue.receive(1, Duration::ZERO, visibility).await.unwrap();
+        let held = HeldMessages::new();
+        held.hold(&received[0], clock.monotonic());
+        clock.advance(LONGEST - Duration::from_secs(10));
+        held.extend_all(&ports, short).await;
+        clock.advance(Duration::from_secs(11));
+        let again = queue.receive(1, Duration::ZERO, short).await.unwrap();
+        assert_eq!(again.len(), 1, "hidden until the bound, and no longer");
+        held.extend_all(&ports, short).await;
+        assert_eq!(held.len(), 0);
     }
 }

@@ -4,17 +4,19 @@ use std::collections::BTreeMap;
 
 use compactor_core::CollectionName;
 use compactor_core::message::{CompactionMessage, Decoded, decode};
-use compactor_core::ports::Delivery;
+use compactor_core::ports::{Delivery, Monotonic};
 
-use crate::RunError;
 use crate::cycle::Context;
 use crate::submit::announce_all;
+use crate::{RunError, alarms};
 
 /// A message about a run, and the delivery that brought it.
 #[derive(Debug, Clone)]
 pub(crate) struct ReceivedRun {
     pub(crate) message: CompactionMessage,
     pub(crate) delivery: Delivery,
+    /// When it was received.
+    pub(crate) since: Monotonic,
 }
 
 /// Runs that wait for a worker.
@@ -29,9 +31,14 @@ impl Inbox {
     pub(crate) async fn accept(&mut self, context: &Context, delivery: Delivery) {
         match decode(&delivery.body, &delivery.attributes) {
             Ok(Decoded::Run(message)) => {
-                context.held.hold(&delivery);
+                let since = context.ports.clock.monotonic();
+                context.held.hold(&delivery, since);
                 let waiting = self.waiting.entry(message.collection.clone()).or_default();
-                waiting.push(ReceivedRun { message, delivery });
+                waiting.push(ReceivedRun {
+                    message,
+                    delivery,
+                    since,
+                });
             }
             Ok(Decoded::Inserted(run)) => {
                 let announced = announce_all(&context.ports, &run).await;
@@ -62,6 +69,7 @@ impl Inbox {
             }
             Err(error) => {
                 let reason = RunError::from(error).describe();
+                alarms::count(alarms::MESSAGE_PARSE);
                 tracing::error!(message = delivery.message_id, %reason, "cannot be understood: dead-lettered");
                 if let Err(error) = context.ports.queue.dead_letter(&delivery, &reason).await {
                     tracing::error!(code = error.code(), %error, "cannot dead-letter a message");

@@ -4,6 +4,8 @@
 //! moved pointer. All outside effects go through the ports of `compactor-core`; all work on Chroma
 //! directories is `chroma-store`'s and runs on blocking threads.
 
+mod alarms;
+mod clean_up;
 pub mod cycle;
 mod daemon;
 mod delta;
@@ -12,11 +14,15 @@ mod held;
 mod inbox;
 mod kept;
 mod patience;
+mod polling;
 mod scratch;
 mod settings;
 mod snapshot;
 mod submit;
+mod together;
+mod waiting;
 
+pub use clean_up::{CleanUp, clean_up};
 pub use daemon::{Daemon, Mode, Summary};
 pub use error::RunError;
 pub use scratch::Scratch;

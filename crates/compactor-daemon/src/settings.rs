@@ -7,6 +7,7 @@ use chroma_store::{MergeOptions, SchemaLevel, UnpackLimits, VerifyLevel};
 use compactor_core::lease::LeaseTerm;
 use compactor_core::manifest::Layout;
 use compactor_core::ports::{Clock, Ids, LeaseStore, ObjectStore, Queue, RunStore};
+use compactor_core::retention::RetentionPolicy;
 use compactor_core::retry::Backoff;
 
 /// One adapter per port.
@@ -83,6 +84,10 @@ pub struct Settings {
     pub layout: Layout,
     /// What the first snapshot of a collection is made from.
     pub first: FirstSnapshot,
+    /// Which superseded versions are kept.
+    pub retention: RetentionPolicy,
+    /// How often they are looked for, per collection, after a publish.
+    pub clean_up_every: Duration,
     /// Program name and version, for manifests.
     pub created_by: String,
 }

@@ -186,7 +186,7 @@ async fn package(
             .into_iter()
             .map(|(collection, store)| {
                 let archive = tempfile::NamedTempFile::new()?;
-                pack(&store, BufWriter::new(archive.as_file()))?.flush()?;
+                pack(&store, &[], BufWriter::new(archive.as_file()))?.flush()?;
                 Ok((collection, Arc::new(archive)))
             })
             .collect::<Result<Vec<_>, StoreError>>()

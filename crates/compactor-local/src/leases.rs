@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use compactor_core::ports::{Acquired, Clock, LeaseStore, PortResult, WallTime};
 use compactor_core::{CollectionName, Fence};
-use rusqlite::params;
+use rusqlite::{OptionalExtension, params};
 use uuid::Uuid;
 
 use crate::coordination::Database;
@@ -72,6 +72,19 @@ impl LeaseStore for SqliteLeaseStore {
             .write("renew lock", collection.as_str(), move |transaction| {
                 let values = params![name.as_str(), owner.to_string(), expires.0];
                 Ok(transaction.prepare_cached(sql)?.execute(values)? == 1)
+            })
+            .await
+    }
+
+    async fn holder(&self, collection: &CollectionName) -> PortResult<Option<String>> {
+        let sql = "SELECT owner FROM locks WHERE collection = ?1 AND expires >= ?2";
+        let (name, now) = (collection.clone(), self.clock.wall());
+        self.database
+            .read("read lock", collection.as_str(), move |transaction| {
+                transaction
+                    .prepare_cached(sql)?
+                    .query_row(params![name.as_str(), now.0], |row| row.get(0))
+                    .optional()
             })
             .await
     }

@@ -107,6 +107,31 @@ impl RunStore for SqliteRunStore {
             .await
     }
 
+    async fn retract(
+        &self,
+        key: &RunKey,
+        collection: &CollectionName,
+        version: &Version,
+        reason: &str,
+        at: WallTime,
+    ) -> PortResult<bool> {
+        let (target, key, collection) = (key.run_id.as_str(), key.clone(), collection.clone());
+        let (version, reason) = (version.clone(), reason.to_owned());
+        self.database
+            .write("retract run", target, move |transaction| {
+                let Some(mut record) = load(transaction, &key)? else {
+                    return Ok(false);
+                };
+                let retracted = record.retract(&collection, &version, &reason, at);
+                if retracted {
+                    save_head(transaction, &record)?;
+                    save_part(transaction, &key, &collection, &record.parts[&collection])?;
+                }
+                Ok(retracted)
+            })
+            .await
+    }
+
     async fn get(&self, key: &RunKey) -> PortResult<Option<RunRecord>> {
         let (target, key) = (key.run_id.as_str(), key.clone());
         self.database

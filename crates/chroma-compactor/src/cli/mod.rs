@@ -1,7 +1,9 @@
 //! The command line.
 
+mod clean_up;
 mod config;
 mod doctor;
+mod emf;
 mod interrupt;
 mod quickstart;
 mod run;
@@ -34,6 +36,8 @@ enum Command {
     Submit(submit::Submit),
     /// Show what became of runs.
     Runs(runs::Runs),
+    /// Show which superseded versions are due to be deleted, or delete them.
+    CleanUp(clean_up::Clean),
     /// Check that everything a daemon needs works, and say how to mend it.
     Doctor(doctor::Doctor),
     /// Check the settings, or show them.
@@ -52,6 +56,7 @@ impl Cli {
             Command::Run(command) => command.json,
             Command::Submit(command) => command.json,
             Command::Runs(command) => command.wants_json(),
+            Command::CleanUp(command) => command.json,
             Command::Doctor(command) => command.json,
             Command::Config(command) => command.wants_json(),
             Command::Store(command) => command.wants_json(),
@@ -64,6 +69,7 @@ impl Cli {
             Command::Run(command) => command.execute(),
             Command::Submit(command) => command.execute(),
             Command::Runs(command) => command.execute(),
+            Command::CleanUp(command) => command.execute(),
             Command::Doctor(command) => command.execute(),
             Command::Config(command) => command.execute(),
             Command::Store(command) => command.execute(),

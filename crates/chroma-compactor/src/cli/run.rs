@@ -7,6 +7,7 @@ use clap::Args;
 use compactor_daemon::{Daemon, Mode};
 use tokio_util::sync::CancellationToken;
 
+use super::emf::Emf;
 use super::signals::cancel_on_signal;
 use crate::failure::Failure;
 use crate::output;
@@ -37,9 +38,18 @@ impl Run {
         let summary = block_on(async {
             let stop = CancellationToken::new();
             cancel_on_signal(stop.clone())?;
-            let daemon = Daemon::new(raw.open().await?, settings, raw.claim_scratch()?, stop);
+            let emf = Emf::install(&raw)?;
+            let ports = raw.open().await?;
+            if let Some(emf) = emf {
+                tokio::spawn(emf.keep_writing(ports.clone()));
+            }
+            let daemon = Daemon::new(ports, settings, raw.claim_scratch()?, stop);
             tracing::info!(data = %raw.storage.path.display(), ?mode, "started");
-            Ok(daemon.run(mode).await?)
+            let outcome = daemon.run(mode).await;
+            if let Some(emf) = emf {
+                emf.write();
+            }
+            Ok(outcome?)
         })?;
         if self.json {
             output::json(&summary)?;

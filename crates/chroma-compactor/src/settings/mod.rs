@@ -13,6 +13,7 @@ use std::time::Duration;
 use chroma_store::{FoldOptions, SchemaLevel, UnpackLimits};
 use clap::Args;
 use compactor_core::lease::LeaseTerm;
+use compactor_core::retention::RetentionPolicy;
 use compactor_core::retry::Backoff;
 use compactor_daemon::{FirstSnapshot, Limits, Scratch, Settings};
 
@@ -21,6 +22,9 @@ use crate::failure::Failure;
 pub(crate) use backends::LOCAL_REGION;
 pub(crate) use raw::{LogFormat, RawSettings};
 pub(crate) use sources::{Provenance, leaves};
+
+/// Versions are kept for at least so many leases.
+const LEASES_OF_RETENTION: u32 = 10;
 
 /// Flags that every command with settings has.
 #[derive(Debug, Args)]
@@ -86,6 +90,14 @@ impl RawSettings {
                 "queue.visibility must be at least 1s",
             ));
         }
+        if self.metrics.every < Duration::from_secs(1) {
+            return Err(Failure::configuration("metrics.every must be at least 1s"));
+        }
+        if self.metrics.namespace.is_empty() {
+            return Err(Failure::configuration(
+                "metrics.namespace must not be empty",
+            ));
+        }
         self.check_aws()?;
         if self.fold.rebuild_above_deleted_percent > 100 {
             return Err(Failure::configuration(
@@ -132,7 +144,29 @@ impl RawSettings {
             },
             layout: self.snapshot.layout,
             first: self.first_snapshot()?,
+            retention: self.retention()?,
+            clean_up_every: self.retention.every,
             created_by: concat!("chroma-compactor ", env!("CARGO_PKG_VERSION")).to_owned(),
+        })
+    }
+
+    /// A version must outlive whoever may still be downloading it, or be about to publish on it.
+    fn retention(&self) -> Result<RetentionPolicy, Failure> {
+        let (age, least) = (self.retention.age, self.lease.term * LEASES_OF_RETENTION);
+        if age < least {
+            let least = humantime::format_duration(least);
+            return Err(Failure::configuration(format!(
+                "retention.age must be at least {least}, ten times lease.term"
+            )));
+        }
+        if self.retention.versions == 0 {
+            return Err(Failure::configuration(
+                "retention.versions must be at least 1",
+            ));
+        }
+        Ok(RetentionPolicy {
+            versions: self.retention.versions,
+            age,
         })
     }
 

@@ -39,8 +39,10 @@ section! {
         merge: Merge = Merge::default(),
         fold: Fold = Fold::default(),
         snapshot: Snapshot = Snapshot::default(),
+        retention: Retention = Retention::default(),
         limits: Limits = Limits::default(),
         log: Log = Log::default(),
+        metrics: Metrics = Metrics::default(),
     }
 }
 
@@ -145,6 +147,17 @@ section! {
 }
 
 section! {
+    /// How long superseded versions are kept.
+    Retention {
+        versions: usize = 4,
+        #[serde(with = "humantime_serde")]
+        age: Duration = Duration::from_secs(12 * 60 * 60),
+        #[serde(with = "humantime_serde")]
+        every: Duration = Duration::from_secs(60 * 60),
+    }
+}
+
+section! {
     /// Upper bounds.
     Limits {
         archive: Size = Size::mib(512),
@@ -161,6 +174,16 @@ section! {
     Log {
         format: LogFormat = LogFormat::Text,
         filter: String = "info".to_owned(),
+    }
+}
+
+section! {
+    /// What is counted.
+    Metrics {
+        emf: bool = false,
+        namespace: String = "EmbeddingWorkflow".to_owned(),
+        #[serde(with = "humantime_serde")]
+        every: Duration = Duration::from_secs(30),
     }
 }
 

@@ -21,7 +21,7 @@ struct Alias {
     unit: &'static str,
 }
 
-const ALIASES: [Alias; 9] = [
+const ALIASES: [Alias; 10] = [
     alias("CHROMADB_BUCKET", "aws.bucket", ""),
     alias("DYNAMODB_TABLE_NAME", "aws.table", ""),
     alias("LINES_QUEUE_URL", "aws.queues.lines", ""),
@@ -35,6 +35,7 @@ const ALIASES: [Alias; 9] = [
         "s",
     ),
     alias("LOG_LEVEL", "log.filter", ""),
+    alias("ENABLE_METRICS", "metrics.emf", ""),
 ];
 
 const fn alias(variable: &'static str, key: &'static str, unit: &'static str) -> Alias {
@@ -63,6 +64,7 @@ pub(super) fn load(
             let variable = own_variable(alias.key);
             let value = match alias.key {
                 "log.filter" => python_level(value)?,
+                "metrics.emf" => value.to_lowercase(),
                 _ => format!("{value}{}", alias.unit),
             };
             let layer = from_environment(HashMap::from([(variable, value)]))?;

@@ -11,20 +11,33 @@ use crate::{ClosedStore, StoreResult};
 /// Writes `store` as a gzip tar whose members are named `./...`, as Python's
 /// `tarfile.add(dir, arcname=".")` does. The same content gives the same bytes.
 ///
+/// `notes` are further members, names and contents, that are no files of the directory.
+///
 /// # Errors
 /// A file cannot be read, somebody wrote to the directory since it was proven closed, or `output`
 /// cannot be written.
-pub fn pack<W: Write>(store: &ClosedStore, output: W) -> StoreResult<W> {
+pub fn pack<W: Write>(store: &ClosedStore, notes: &[(&str, &[u8])], output: W) -> StoreResult<W> {
     let mut archive = Builder::new(GzEncoder::new(output, Compression::fast()));
     for path in store.paths() {
         let file = fs_err::File::open(store.dir().join(path))?;
         let size = file.metadata()?.len();
-        let mut header = Header::new_gnu();
-        header.set_entry_type(EntryType::Regular);
-        header.set_size(size);
-        header.set_mode(0o644);
         // A file that grows must not break the archive; that it did is found below.
-        archive.append_data(&mut header, format!("./{path}"), file.take(size))?;
+        archive.append_data(&mut header(size), format!("./{path}"), file.take(size))?;
+    }
+    for (name, content) in notes {
+        archive.append_data(
+            &mut header(content.len() as u64),
+            format!("./{name}"),
+            *content,
+        )?;
     }
     store.unchanged(archive.into_inner()?.finish()?)
+}
+
+fn header(size: u64) -> Header {
+    let mut header = Header::new_gnu();
+    header.set_entry_type(EntryType::Regular);
+    header.set_size(size);
+    header.set_mode(0o644);
+    header
 }

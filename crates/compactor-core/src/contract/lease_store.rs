@@ -20,6 +20,7 @@ const CARL: Uuid = Uuid::from_u128(0xc);
 /// Checks a lease store in which nothing is locked.
 pub async fn lease_store(store: Arc<dyn LeaseStore>, clock: Arc<dyn Clock>) {
     a_lock_has_one_owner(&*store, &*clock).await;
+    the_holder_can_be_asked_for(&*store, &*clock).await;
     only_the_owner_frees_it(&*store).await;
     an_expired_lock_is_free(&*store, &*clock).await;
     renewing_makes_it_last(&*store, &*clock).await;
@@ -56,6 +57,19 @@ async fn a_lock_has_one_owner(store: &dyn LeaseStore, clock: &dyn Clock) {
         gets(store, &other, BERT, LONG).await,
         "collections are independent"
     );
+}
+
+async fn the_holder_can_be_asked_for(store: &dyn LeaseStore, clock: &dyn Clock) {
+    let name = collection("lease-holder");
+    assert_eq!(store.holder(&name).await.expect("holder"), None);
+    assert!(gets(store, &name, ANNA, TERM).await);
+    let holder = store.holder(&name).await.expect("holder");
+    assert_eq!(holder, Some(ANNA.to_string()));
+    clock.sleep(TERM + TERM / 2).await;
+    assert_eq!(store.holder(&name).await.expect("holder"), None, "expired");
+    assert!(gets(store, &name, BERT, LONG).await);
+    assert!(frees(store, &name, BERT).await);
+    assert_eq!(store.holder(&name).await.expect("holder"), None, "freed");
 }
 
 async fn only_the_owner_frees_it(store: &dyn LeaseStore) {

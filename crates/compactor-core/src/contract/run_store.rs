@@ -14,6 +14,7 @@ pub async fn run_store(store: Arc<dyn RunStore>, clock: Arc<dyn Clock>) {
     a_record_comes_back_as_it_went(&*store).await;
     records_change_as_the_domain_says(&*store).await;
     completed_is_final(&*store).await;
+    an_overwritten_completion_is_taken_back(&*store).await;
     a_missing_record_is_made(&*store).await;
     collections_do_not_touch_each_other(&store).await;
     the_newest_come_first(&*store, &*clock).await;
@@ -151,6 +152,27 @@ async fn completed_is_final(store: &dyn RunStore) {
         .await
         .expect("complete");
     expect(store, &model).await;
+}
+
+async fn an_overwritten_completion_is_taken_back(store: &dyn RunStore) {
+    let (mut record, lines) = (record(9), collection("lines"));
+    let version = completion(0).version;
+    let retract = |at| store.retract(&record.key, &lines, &version, "CC-X: overwritten", at);
+    assert!(!retract(at(1)).await.expect("retract"), "there is none");
+    store.create(&record).await.expect("create");
+    assert!(!retract(at(2)).await.expect("retract"), "it is PENDING");
+    store
+        .complete(&record.key, &lines, &completion(3))
+        .await
+        .expect("complete");
+    let other = "20261121_000212_517191_00000000".parse().expect("version");
+    let refused = store.retract(&record.key, &lines, &other, "CC-X", at(4));
+    assert!(!refused.await.expect("retract"), "of another version");
+    assert!(retract(at(5)).await.expect("retract"));
+    assert!(!retract(at(6)).await.expect("retract"), "it was taken back");
+    record.complete(&lines, &completion(3));
+    record.retract(&lines, &version, "CC-X: overwritten", at(5));
+    expect(store, &record).await;
 }
 
 async fn a_missing_record_is_made(store: &dyn RunStore) {

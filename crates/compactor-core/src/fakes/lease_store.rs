@@ -33,7 +33,7 @@ impl FakeLeaseStore {
     }
 
     /// Who holds a lock and until when, expired or not. For assertions; not a call of the port.
-    pub fn holder(&self, collection: &CollectionName) -> Option<(Uuid, WallTime)> {
+    pub fn lock_of(&self, collection: &CollectionName) -> Option<(Uuid, WallTime)> {
         lock(&self.locks).get(collection).copied()
     }
 
@@ -82,6 +82,14 @@ impl LeaseStore for FakeLeaseStore {
             .filter(|(holder, _)| *holder == owner);
         let renewed = ours.map(|lock| lock.1 = expires).is_some();
         pending.end(renewed)
+    }
+
+    async fn holder(&self, collection: &CollectionName) -> PortResult<Option<String>> {
+        let pending = self.faults.begin("holder", collection.as_str())?;
+        let now = self.clock.wall();
+        let held = lock(&self.locks).get(collection).copied();
+        let holder = held.filter(|(_, expires)| *expires >= now);
+        pending.end(holder.map(|(owner, _)| owner.to_string()))
     }
 
     async fn release(&self, collection: &CollectionName, owner: Uuid) -> PortResult<bool> {

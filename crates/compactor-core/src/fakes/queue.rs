@@ -32,6 +32,7 @@ pub struct FakeQueue {
     clock: Arc<dyn Clock>,
     ids: Arc<dyn Ids>,
     max_receives: u32,
+    longest_hold: Duration,
     state: Mutex<State>,
     sent: Notify,
 }
@@ -72,9 +73,17 @@ impl FakeQueue {
             clock,
             ids,
             max_receives,
+            longest_hold: Duration::MAX,
             state,
             sent,
         }
+    }
+
+    /// The same with a bound on how long a delivery can be held.
+    #[must_use]
+    pub fn holding_at_most(mut self, longest: Duration) -> Self {
+        self.longest_hold = longest;
+        self
     }
 
     /// The dead letters, oldest first. For assertions; not a call of the port.
@@ -246,6 +255,10 @@ impl Queue for FakeQueue {
             }
         }
         pending.end(depth)
+    }
+
+    fn longest_hold(&self) -> Duration {
+        self.longest_hold
     }
 
     fn max_receives(&self) -> u32 {

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use super::{Faults, lock};
 use crate::ports::{Completion, Created, PortResult, RunStore, WallTime};
-use crate::{CollectionName, RunKey, RunRecord};
+use crate::{CollectionName, RunKey, RunRecord, Version};
 
 /// Run records in memory.
 #[derive(Debug, Default)]
@@ -87,6 +87,21 @@ impl RunStore for FakeRunStore {
         self.change("fail", key, at, |record| {
             record.fail(collection, error, at);
         })
+    }
+
+    async fn retract(
+        &self,
+        key: &RunKey,
+        collection: &CollectionName,
+        version: &Version,
+        reason: &str,
+        at: WallTime,
+    ) -> PortResult<bool> {
+        let pending = self.faults.begin("retract", key.run_id.as_str())?;
+        let mut records = lock(&self.records);
+        let record = records.get_mut(key);
+        let retracted = record.is_some_and(|r| r.retract(collection, version, reason, at));
+        pending.end(retracted)
     }
 
     async fn get(&self, key: &RunKey) -> PortResult<Option<RunRecord>> {

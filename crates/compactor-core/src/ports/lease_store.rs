@@ -42,6 +42,9 @@ pub trait LeaseStore: Send + Sync {
         term: Duration,
     ) -> PortResult<bool>;
 
+    /// Who holds the lock now, if anybody does. By the time of the answer it may be another.
+    async fn holder(&self, collection: &CollectionName) -> PortResult<Option<String>>;
+
     /// Frees the lock; `false` if `owner` did not hold it. Never frees another owner's.
     async fn release(&self, collection: &CollectionName, owner: Uuid) -> PortResult<bool>;
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{Attributes, PortResult};
+use crate::CollectionName;
 
 /// Names one delivery of one message; a later delivery has another.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -64,6 +65,23 @@ pub trait Queue: Send + Sync {
         visibility: Duration,
     ) -> PortResult<Vec<Delivery>>;
 
+    /// The collections that have a queue of their own; none where one queue serves all.
+    fn own_queues(&self) -> Vec<CollectionName> {
+        Vec::new()
+    }
+
+    /// As [`receive`](Self::receive), from none of the own queues of the collections in `except`.
+    async fn receive_except(
+        &self,
+        except: &[CollectionName],
+        max: usize,
+        wait: Duration,
+        visibility: Duration,
+    ) -> PortResult<Vec<Delivery>> {
+        let _ = except;
+        self.receive(max, wait, visibility).await
+    }
+
     /// Keeps a delivery hidden for `visibility` from now.
     async fn extend(&self, receipt: &Receipt, visibility: Duration) -> PortResult<Held>;
 
@@ -78,6 +96,11 @@ pub trait Queue: Send + Sync {
 
     /// How many messages there are.
     async fn depth(&self) -> PortResult<Depth>;
+
+    /// No delivery can be held for longer, all extensions together.
+    fn longest_hold(&self) -> Duration {
+        Duration::MAX
+    }
 
     /// After how many receives a message that is not deleted goes to the dead-letter queue.
     fn max_receives(&self) -> u32;

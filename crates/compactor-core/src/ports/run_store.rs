@@ -60,6 +60,17 @@ pub trait RunStore: Send + Sync {
         at: WallTime,
     ) -> PortResult<()>;
 
+    /// Marks the part FAILED with the reason, if it is COMPLETED in exactly `version`, which was
+    /// overwritten; tells whether it was.
+    async fn retract(
+        &self,
+        key: &RunKey,
+        collection: &CollectionName,
+        version: &Version,
+        reason: &str,
+        at: WallTime,
+    ) -> PortResult<bool>;
+
     /// Reads one record, strongly consistent.
     async fn get(&self, key: &RunKey) -> PortResult<Option<RunRecord>>;
 

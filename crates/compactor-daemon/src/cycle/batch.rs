@@ -14,7 +14,8 @@ use super::{Context, Outcome, Step};
 use crate::inbox::ReceivedRun;
 use crate::patience::persist;
 use crate::snapshot::read_manifest;
-use crate::{Published, RunError};
+use crate::together::together;
+use crate::{Published, RunError, alarms};
 
 /// One run, with every delivery of its message that is in the batch.
 struct Entry {
@@ -40,7 +41,10 @@ impl<'c> Batch<'c> {
         runs: Vec<ReceivedRun>,
     ) -> Self {
         let mut entries: Vec<Entry> = Vec::new();
-        for ReceivedRun { message, delivery } in runs {
+        for ReceivedRun {
+            message, delivery, ..
+        } in runs
+        {
             match entries
                 .iter_mut()
                 .find(|entry| entry.message.key == message.key)
@@ -121,7 +125,7 @@ impl<'c> Batch<'c> {
     /// Marks every run PROCESSING. For people: a failure is logged and does not stop the work.
     pub(super) async fn start(&mut self) {
         let ports = &self.context.ports;
-        for (_, message) in self.open() {
+        let calls = self.open().map(|(_, message)| async {
             let at = ports.clock.wall();
             let started = ports
                 .runs
@@ -130,7 +134,8 @@ impl<'c> Batch<'c> {
             if let Err(error) = started {
                 tracing::warn!(run = %message.key.run_id, code = error.code(), %error, "cannot record the start");
             }
-        }
+        });
+        together(calls.collect()).await;
     }
 
     /// Completes the runs that the published lineage contains already: delivered again after a
@@ -184,7 +189,7 @@ impl<'c> Batch<'c> {
         for (at, outcome) in fetched {
             match outcome {
                 Ok(dir) => self.entries[at].delta = Some(dir),
-                Err(error) => self.fail(at, &error).await,
+                Err(error) => self.fail_for_its_delta(at, &error).await,
             }
         }
     }
@@ -193,9 +198,14 @@ impl<'c> Batch<'c> {
         for (at, outcome) in merged {
             match outcome {
                 Ok(effects) => self.entries[at].effects = Some(effects),
-                Err(error) => self.fail(at, &error).await,
+                Err(error) => self.fail_for_its_delta(at, &error).await,
             }
         }
+    }
+
+    async fn fail_for_its_delta(&mut self, at: usize, error: &RunError) {
+        alarms::count(alarms::DELTA_MERGE);
+        self.fail(at, error).await;
     }
 
     /// Records and acknowledges every open run: the pointer names a version that contains them.
@@ -205,16 +215,22 @@ impl<'c> Batch<'c> {
         fence: Fence,
     ) -> Result<(), RunError> {
         let open: Vec<usize> = self.open().map(|(at, _)| at).collect();
-        for &at in &open {
-            let merged_vectors = self.entries[at].effects.map_or(0, |effects| effects.merged);
+        let batch = &*self;
+        let calls = open.iter().map(|&at| async move {
             let completion = Completion {
-                merged_vectors,
+                merged_vectors: batch.entries[at]
+                    .effects
+                    .map_or(0, |effects| effects.merged),
                 version: version.clone(),
                 fence,
-                at: self.context.ports.clock.wall(),
+                at: batch.context.ports.clock.wall(),
             };
+            batch.record(at, &completion).await
+        });
+        let recorded = together(calls.collect()).await;
+        for (&at, outcome) in open.iter().zip(recorded) {
             // Not recorded means not acknowledged: the message comes back and finds itself applied.
-            if let Err(error) = self.record(at, &completion).await {
+            if let Err(error) = outcome {
                 tracing::warn!(code = error.code(), %error, "cannot record a completed run; it comes back");
                 self.forget(at);
             }
@@ -222,11 +238,7 @@ impl<'c> Batch<'c> {
         self.context
             .hooks
             .reached(Step::Recorded, &self.collection)?;
-        for &at in &open {
-            if !self.entries[at].settled {
-                self.acknowledge(at).await;
-            }
-        }
+        self.acknowledge(&open).await;
         self.context
             .hooks
             .reached(Step::Acknowledged, &self.collection)
@@ -239,10 +251,11 @@ impl<'c> Batch<'c> {
 
     /// Gives every open run back; it may be received again after `delay`.
     pub(super) async fn give_back(&mut self, delay: Duration) {
-        for at in 0..self.entries.len() {
-            if !self.entries[at].settled {
-                self.release(at, delay).await;
-            }
+        let open = self.entries.iter().filter(|entry| !entry.settled);
+        let calls = open.map(|entry| self.release(entry, delay));
+        together(calls.collect()).await;
+        for entry in &mut self.entries {
+            entry.settled = true;
         }
     }
 
@@ -277,6 +290,7 @@ impl<'c> Batch<'c> {
         })
         .await
         {
+            alarms::count(alarms::RUN_STATE);
             tracing::error!(run = %run.run_id, code = error.code(), %error, "cannot record the failure");
         }
         self.outcome.failed += 1;
@@ -290,7 +304,9 @@ impl<'c> Batch<'c> {
             let delay = settings
                 .backoff
                 .delay(receives.saturating_sub(1), ports.ids.fraction());
-            return self.release(at, delay).await;
+            self.release(&self.entries[at], delay).await;
+            self.entries[at].settled = true;
+            return;
         }
         for delivery in entry.deliveries.clone() {
             if let Err(error) = ports.queue.dead_letter(&delivery, &reason).await {
@@ -307,7 +323,7 @@ impl<'c> Batch<'c> {
             self.forget(at);
             return Err(error);
         }
-        self.acknowledge(at).await;
+        self.acknowledge(&[at]).await;
         Ok(())
     }
 
@@ -317,7 +333,9 @@ impl<'c> Batch<'c> {
         persist(ports, settings, || {
             ports.runs.complete(run, &self.collection, completion)
         })
-        .await?;
+        .await
+        .inspect_err(|_| alarms::count(alarms::RUN_STATE))?;
+        alarms::count(alarms::DELTAS_MERGED);
         tracing::info!(
             run = %run.run_id,
             version = %completion.version,
@@ -327,9 +345,16 @@ impl<'c> Batch<'c> {
         Ok(())
     }
 
-    async fn acknowledge(&mut self, at: usize) {
+    /// Deletes the messages of those that are not settled otherwise.
+    async fn acknowledge(&mut self, which: &[usize]) {
         let (ports, settings) = (&self.context.ports, &self.context.settings);
-        for delivery in &self.entries[at].deliveries {
+        let which: Vec<usize> = which
+            .iter()
+            .copied()
+            .filter(|at| !self.entries[*at].settled)
+            .collect();
+        let deliveries = which.iter().flat_map(|&at| &self.entries[at].deliveries);
+        let calls = deliveries.map(|delivery| async {
             if let Err(error) =
                 persist(ports, settings, || ports.queue.delete(&delivery.receipt)).await
             {
@@ -337,13 +362,16 @@ impl<'c> Batch<'c> {
                 tracing::warn!(code = error.code(), %error, "cannot delete a message");
             }
             self.context.held.let_go(&delivery.receipt);
+        });
+        together(calls.collect()).await;
+        for at in which {
+            self.outcome.completed += 1;
+            self.entries[at].settled = true;
         }
-        self.outcome.completed += 1;
-        self.entries[at].settled = true;
     }
 
-    async fn release(&mut self, at: usize, delay: Duration) {
-        for delivery in &self.entries[at].deliveries {
+    async fn release(&self, entry: &Entry, delay: Duration) {
+        for delivery in &entry.deliveries {
             self.context.held.let_go(&delivery.receipt);
             if let Err(error) = self
                 .context
@@ -355,7 +383,6 @@ impl<'c> Batch<'c> {
                 tracing::warn!(code = error.code(), %error, "cannot give a message back; it returns when its visibility ends");
             }
         }
-        self.entries[at].settled = true;
     }
 
     fn forget(&mut self, at: usize) {

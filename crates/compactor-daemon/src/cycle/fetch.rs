@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use chroma_store::StoreError;
+use compactor_core::Manifest;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
@@ -37,22 +38,40 @@ pub(super) async fn deltas(
     Ok(fetched)
 }
 
+/// How the published snapshot was had.
+#[derive(Debug, Default)]
+pub(super) struct Base {
+    /// It was downloaded, so that its objects are known to be sound.
+    pub(super) downloaded: bool,
+    /// Our manifest that came along in a version of a Python writer: what it was made from.
+    pub(super) ancestor: Option<Manifest>,
+}
+
 /// Gets the published snapshot, if there is one, into the new folder `work`: the copy that was kept
-/// of it, or a download. Gives whether it was downloaded, so that its objects are known to be sound.
+/// of it, or a download.
 pub(super) async fn base(
     context: &Context,
     base: Option<&Published>,
     work: &Path,
-) -> Result<bool, RunError> {
-    let Some(base) = base else { return Ok(false) };
+) -> Result<Base, RunError> {
+    let Some(base) = base else {
+        return Ok(Base::default());
+    };
     if is_kept(context, base, work).await? {
-        return Ok(false);
+        return Ok(Base::default());
     }
     tokio::fs::create_dir(work)
         .await
         .map_err(StoreError::from)?;
     snapshot::download(&context.ports.objects, base, work, &context.settings.limits).await?;
-    Ok(true)
+    let ancestor = match base.manifest() {
+        Some(_) => None,
+        None => snapshot::ancestor(&base.collection, work).await,
+    };
+    Ok(Base {
+        downloaded: true,
+        ancestor,
+    })
 }
 
 /// Whether a copy was kept that is still what was published; then it is at `work`.

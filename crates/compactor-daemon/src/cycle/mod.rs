@@ -9,6 +9,7 @@ mod batch;
 mod fetch;
 mod fold;
 mod lease;
+mod overwritten;
 mod step;
 mod swap;
 mod upload;
@@ -18,17 +19,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chroma_store::StoreError;
-use compactor_core::{Class, CollectionName};
+use compactor_core::{Class, CollectionName, Manifest};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::held::HeldMessages;
 use crate::inbox::ReceivedRun;
 use crate::kept::KeptCopies;
-use crate::{Ports, RunError, Scratch, Settings, snapshot};
+use crate::{Ports, RunError, Scratch, Settings, alarms, snapshot};
 
 use batch::Batch;
 use lease::{Acquisition, Lease};
+pub(crate) use overwritten::CheckedVersions;
 use swap::Swapped;
 use upload::Upload;
 
@@ -42,6 +44,7 @@ pub(crate) struct Context {
     pub(crate) scratch: Arc<Scratch>,
     pub(crate) held: HeldMessages,
     pub(crate) kept: Arc<KeptCopies>,
+    pub(crate) checked: Arc<CheckedVersions>,
     pub(crate) hooks: Arc<dyn StepHooks>,
     /// Cancelled when the daemon stops.
     pub(crate) stop: CancellationToken,
@@ -191,9 +194,17 @@ async fn try_once(
     if batch.is_settled() {
         return Ok(true);
     }
-    let downloaded = lease
+    let fetched = lease
         .abandonable(context, fetch::base(context, base.as_ref(), work))
-        .await?;
+        .await
+        .inspect_err(|error| count_failure(alarms::SNAPSHOT_DOWNLOAD, error))?;
+    let lineage = match &base {
+        Some(base) => base.manifest().or(fetched.ancestor.as_ref()),
+        None => None,
+    };
+    if let Some(base) = &base {
+        overwritten::report(context, base, lineage).await?;
+    }
     context.hooks.reached(Step::Fetched, &collection)?;
     let folding = fold::fold(context, &collection, base.is_some(), batch.deltas(), work);
     let (effects, folded) = lease.abandonable(context, folding).await?;
@@ -205,16 +216,20 @@ async fn try_once(
         context,
         lease.fence(),
         base.as_ref(),
+        Manifest::extend_lineage(lineage, &batch.applied()),
         batch.applied(),
         folded,
     )?;
     // Damage of objects that were not looked at must not spread.
-    let upload = if downloaded {
+    let upload = if fetched.downloaded {
         upload.copying(base.as_ref())
     } else {
         upload
     };
-    lease.abandonable(context, upload.send(context)).await?;
+    lease
+        .abandonable(context, upload.send(context))
+        .await
+        .inspect_err(|error| count_failure(alarms::SNAPSHOT_UPLOAD, error))?;
     context.hooks.reached(Step::Uploaded, &collection)?;
     lease.renew_for_swap(context).await?;
     match swap::swap(
@@ -223,17 +238,26 @@ async fn try_once(
         base.map(|base| base.etag),
         batch.run_ids(),
     )
-    .await?
+    .await
+    .inspect_err(|error| count_failure(alarms::SNAPSHOT_UPLOAD, error))?
     {
         Swapped::Published { version, fence } => {
             if version == *upload.version() {
                 batch.count_published();
                 upload.keep(context);
+                context.checked.insert(&collection, &version);
             }
             context.hooks.reached(Step::Swapped, &collection)?;
             batch.complete(&version, fence).await?;
             Ok(true)
         }
         Swapped::Lost => Ok(false),
+    }
+}
+
+/// Counts a failure that is one: work is also abandoned when nothing is wrong with it.
+fn count_failure(name: &'static str, error: &RunError) {
+    if !matches!(error, RunError::Stopping | RunError::LeaseLost { .. }) {
+        alarms::count(name);
     }
 }

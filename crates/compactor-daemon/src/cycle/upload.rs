@@ -12,7 +12,7 @@ use compactor_core::ports::{
     Attributes, Condition, Fault, ObjectStore, PortError, PortResult, PutOutcome,
 };
 use compactor_core::snapshot_hash::{HashedFile, SnapshotHash};
-use compactor_core::{Fence, FileEntry, Manifest, Version, keys};
+use compactor_core::{Fence, FileEntry, Manifest, RunId, Version, keys};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
@@ -41,6 +41,7 @@ impl Upload {
         context: &Context,
         fence: Fence,
         base: Option<&Published>,
+        applied_runs: Vec<RunId>,
         runs: Vec<AppliedRun>,
         folded: Folded,
     ) -> Result<Self, RunError> {
@@ -69,7 +70,7 @@ impl Upload {
             created_at: now,
             created_by: context.settings.created_by.clone(),
             layout: context.settings.layout,
-            applied_runs: Manifest::extend_lineage(base.and_then(Published::manifest), &runs),
+            applied_runs,
             runs,
             files: folded
                 .files
@@ -205,9 +206,12 @@ impl Upload {
         );
         let key = keys::snapshot_archive(&self.manifest.collection, &self.manifest.version);
         let path = packed.clone();
+        // A Python writer that starts from this version takes it along, as it does from files.
+        let manifest = self.manifest.to_json();
         let (size, md5) = tokio::task::spawn_blocking(move || {
             let file = fs_err::File::create(&path).map_err(StoreError::from)?;
-            let file = pack(&store, BufWriter::new(file))?.into_inner();
+            let notes = [(keys::MANIFEST_NAME, manifest.as_bytes())];
+            let file = pack(&store, &notes, BufWriter::new(file))?.into_inner();
             let file = file.map_err(|error| StoreError::from(error.into_error()))?;
             let size = file.metadata().map_err(StoreError::from)?.len();
             Ok::<_, RunError>((size, md5_of(&path)?))

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use chroma_store::StoreError;
 use compactor_core::ports::{ObjectInfo, ObjectStore, WallTime};
 use compactor_core::snapshot_hash::{HashedFile, SnapshotHash};
-use compactor_core::{CollectionName, Version, keys};
+use compactor_core::{CollectionName, Manifest, Version, keys};
 use serde::Deserialize;
 
 use super::Published;
@@ -101,6 +101,15 @@ impl Legacy {
             }
         }
     }
+}
+
+/// Our manifest in the directory of a version without one: its writer started from ours, and took
+/// along what was there.
+pub(crate) async fn ancestor(collection: &CollectionName, dir: &Path) -> Option<Manifest> {
+    let json = tokio::fs::read(dir.join(keys::MANIFEST_NAME)).await.ok()?;
+    let manifest = Manifest::parse(&json).ok()?;
+    let checked = manifest.validate(collection, &manifest.version);
+    checked.is_ok().then_some(manifest)
 }
 
 async fn fetch(

@@ -4,6 +4,7 @@ mod digest;
 mod download;
 mod legacy;
 
+use compactor_core::manifest::ManifestError;
 use compactor_core::ports::{ETag, Fault, ObjectStore};
 use compactor_core::{CollectionName, Manifest, Version, keys};
 
@@ -13,6 +14,7 @@ pub(crate) use digest::md5_of;
 pub(crate) use download::check_files;
 pub use download::download;
 pub use legacy::Legacy;
+pub(crate) use legacy::ancestor;
 
 /// A pointer is one version id; manifests list files and run ids.
 const POINTER_BYTES: u64 = 4 << 10;
@@ -132,11 +134,15 @@ pub(crate) async fn read_manifest(
     else {
         return Ok(None);
     };
-    Manifest::parse(&object.body)
-        .and_then(|manifest| manifest.validate(collection, version).map(|()| manifest))
-        .map(Some)
-        .map_err(|source| RunError::Manifest {
+    let manifest = Manifest::parse(&object.body)
+        .and_then(|manifest| manifest.validate(collection, version).map(|()| manifest));
+    match manifest {
+        Ok(manifest) => Ok(Some(manifest)),
+        // A Python writer that started from that version took its manifest along.
+        Err(ManifestError::Version { .. }) => Ok(None),
+        Err(source) => Err(RunError::Manifest {
             version: version.to_string(),
             source,
-        })
+        }),
+    }
 }

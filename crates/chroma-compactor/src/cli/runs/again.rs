@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use clap::Args;
 use compactor_core::{CollectionName, RunId, RunRecord, RunState};
-use compactor_daemon::{Ports, announce_again};
+use compactor_daemon::announce_again;
 use serde::Serialize;
 
 use super::check_place;
 use crate::cli::run::block_on;
 use crate::failure::Failure;
 use crate::output;
-use crate::settings::{RawSettings, SettingsArgs};
+use crate::settings::SettingsArgs;
 
 /// Announces what stayed PENDING.
 #[derive(Debug, Args)]
@@ -56,28 +56,40 @@ impl Reconcile {
     pub(super) fn execute(self) -> Result<ExitCode, Failure> {
         let raw = self.settings.load()?;
         check_place(&raw)?;
-        let announced = block_on(async {
+        let (announced, failed) = block_on(async {
             let ports = raw.open().await?;
             let now = ports.clock.wall();
             let is_due = |record: &RunRecord| record.created_at.plus(self.older_than) <= now;
-            let mut announced = Vec::new();
+            let (mut announced, mut failed) = (Vec::new(), Vec::new());
             for record in ports.runs.list(usize::MAX).await? {
                 let pending = record.parts.iter();
                 let pending = pending.filter(|(_, part)| part.state == RunState::Pending);
                 let collections: Vec<_> = pending.map(|(name, _)| name.clone()).collect();
-                if is_due(&record) && !collections.is_empty() {
-                    if !self.dry_run {
-                        announce(&ports, &raw, &record, &collections).await?;
-                    }
-                    announced.push(Announced {
-                        run_id: record.key.run_id,
-                        collections,
-                    });
+                if !is_due(&record) || collections.is_empty() {
+                    continue;
                 }
+                if !self.dry_run
+                    && let Err(error) =
+                        announce_again(&ports, &record, &collections, &raw.region()).await
+                {
+                    failed.push((record.key.run_id, error));
+                    continue;
+                }
+                announced.push(Announced {
+                    run_id: record.key.run_id,
+                    collections,
+                });
             }
-            Ok(announced)
+            Ok((announced, failed))
         })?;
-        report(&announced, self.dry_run, self.json)
+        let code = report(&announced, self.dry_run, self.json)?;
+        // One that cannot be announced keeps no other from it.
+        match failed.into_iter().next() {
+            Some((run, error)) => {
+                Err(Failure::from(error).about(&format!("run {run} cannot be announced")))
+            }
+            None => Ok(code),
+        }
     }
 }
 
@@ -104,7 +116,7 @@ impl Retry {
                 let help = format!("it has: {}", known.join(", "));
                 return Err(Failure::usage(message).with_help(help));
             }
-            announce(&ports, &raw, &record, &collections).await?;
+            announce_again(&ports, &record, &collections, &raw.region()).await?;
             Ok(vec![Announced {
                 run_id: record.key.run_id,
                 collections,
@@ -112,15 +124,6 @@ impl Retry {
         })?;
         report(&announced, false, self.json)
     }
-}
-
-async fn announce(
-    ports: &Ports,
-    raw: &RawSettings,
-    record: &RunRecord,
-    collections: &[CollectionName],
-) -> Result<(), Failure> {
-    Ok(announce_again(ports, record, collections, &raw.region()).await?)
 }
 
 fn report(announced: &[Announced], dry_run: bool, json: bool) -> Result<ExitCode, Failure> {

@@ -68,7 +68,7 @@ impl Runs {
 }
 
 /// A missing data directory is not made by looking into it.
-fn check_place(settings: &RawSettings) -> Result<(), Failure> {
+pub(in crate::cli) fn check_place(settings: &RawSettings) -> Result<(), Failure> {
     settings.validate()?;
     if settings.is_local() && !settings.storage.path.is_dir() {
         let path = settings.storage.path.display();

@@ -1,0 +1,53 @@
+//! Counters as lines of CloudWatch's embedded metric format, on standard error among the logs: what
+//! collects the logs of a container finds them there.
+
+use std::io::Write;
+use std::time::Duration;
+
+use compactor_daemon::Ports;
+use metrics_cloudwatch_embedded::{Builder, Collector};
+
+use crate::failure::Failure;
+use crate::settings::RawSettings;
+
+/// Where the counters are.
+#[derive(Clone, Copy)]
+pub(super) struct Emf {
+    collector: &'static Collector,
+    every: Duration,
+}
+
+impl Emf {
+    /// Begins to count, if that is wanted.
+    pub(super) fn install(settings: &RawSettings) -> Result<Option<Self>, Failure> {
+        let settings = &settings.metrics;
+        if !settings.emf {
+            return Ok(None);
+        }
+        let builder = Builder::new().cloudwatch_namespace(settings.namespace.clone());
+        let collector = builder
+            .init()
+            .map_err(|error| Failure::configuration(format!("metrics: {error}")))?;
+        Ok(Some(Self {
+            collector,
+            every: settings.every,
+        }))
+    }
+
+    /// Writes what was counted, again and again.
+    pub(super) async fn keep_writing(self, ports: Ports) {
+        loop {
+            ports.clock.sleep(self.every).await;
+            self.write();
+        }
+    }
+
+    /// Writes what was counted since the last time, in one piece so that no log line gets between.
+    pub(super) fn write(self) {
+        let mut lines = Vec::new();
+        let written = self.collector.flush(&mut lines);
+        if let Err(error) = written.and_then(|()| std::io::stderr().write_all(&lines)) {
+            tracing::warn!(%error, "cannot write the metrics");
+        }
+    }
+}

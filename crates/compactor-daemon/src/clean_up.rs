@@ -1,0 +1,143 @@
+//! Deleting versions that nobody reads any more. What may go is decided by
+//! `compactor_core::retention`; this module only asks, looks again, and deletes.
+
+use std::collections::BTreeMap;
+
+use compactor_core::ports::Monotonic;
+use compactor_core::retention::{RetentionPolicy, superseded};
+use compactor_core::{CollectionName, Version, keys};
+use serde::Serialize;
+use tokio::task::JoinSet;
+
+use crate::cycle::Context;
+use crate::snapshot::read_pointer;
+use crate::{Ports, RunError};
+
+/// What was deleted, or would be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CleanUp {
+    /// The collection.
+    pub collection: CollectionName,
+    /// Versions, oldest first.
+    pub versions: Vec<Version>,
+    /// Their objects.
+    pub objects: u64,
+    /// And bytes.
+    pub bytes: u64,
+}
+
+/// Deletes the superseded versions of a collection, or only says which. `None` if nothing was
+/// published.
+///
+/// # Errors
+/// The store cannot be read, an object not be deleted, or the pointer not be understood. What was
+/// deleted until then stays deleted; the rest goes the next time.
+pub async fn clean_up(
+    ports: &Ports,
+    collection: &CollectionName,
+    policy: RetentionPolicy,
+    dry_run: bool,
+) -> Result<Option<CleanUp>, RunError> {
+    let objects = ports.objects.as_ref();
+    let Some(pointer) = read_pointer(objects, collection).await? else {
+        return Ok(None);
+    };
+    let found = versions(ports, collection).await?;
+    let doomed = superseded(&found, &pointer.version, policy, ports.clock.wall());
+    let mut done = CleanUp {
+        collection: collection.clone(),
+        versions: Vec::new(),
+        objects: 0,
+        bytes: 0,
+    };
+    for version in doomed {
+        // Somebody may have put the pointer on an old version by hand.
+        let now = read_pointer(objects, collection).await?;
+        if now.is_none_or(|now| now.version <= version) {
+            break;
+        }
+        let (count, bytes) = delete(ports, collection, &version, dry_run).await?;
+        done.objects += count;
+        done.bytes += bytes;
+        done.versions.push(version);
+    }
+    Ok(Some(done))
+}
+
+async fn versions(ports: &Ports, collection: &CollectionName) -> Result<Vec<Version>, RunError> {
+    let prefix = keys::timestamped_prefix(collection);
+    let (mut versions, mut after): (Vec<Version>, Option<String>) = (Vec::new(), None);
+    loop {
+        let page = ports
+            .objects
+            .list_folders(&prefix, after.as_deref())
+            .await?;
+        // What is no version is none of ours.
+        versions.extend(page.entries.iter().filter_map(|folder| folder.parse().ok()));
+        match page.next {
+            Some(next) => after = Some(next),
+            None => return Ok(versions),
+        }
+    }
+}
+
+/// Deletes the manifest last: while it is there, somebody who was interrupted finds the rest.
+async fn delete(
+    ports: &Ports,
+    collection: &CollectionName,
+    version: &Version,
+    dry_run: bool,
+) -> Result<(u64, u64), RunError> {
+    let (prefix, manifest) = (
+        keys::version_prefix(collection, version),
+        keys::manifest(collection, version),
+    );
+    let (mut found, mut after) = (Vec::new(), None);
+    loop {
+        let page = ports.objects.list(&prefix, after.as_deref()).await?;
+        found.extend(page.entries);
+        match page.next {
+            Some(next) => after = Some(next),
+            None => break,
+        }
+    }
+    found.sort_by_key(|info| info.key == manifest);
+    if !dry_run {
+        for info in &found {
+            ports.objects.delete(&info.key).await?;
+        }
+        tracing::info!(%collection, %version, objects = found.len(), "deleted a superseded version");
+    }
+    let bytes = found.iter().map(|info| info.size).sum();
+    Ok((found.len() as u64, bytes))
+}
+
+/// Cleans up behind a daemon, every now and then, after it published.
+#[derive(Debug, Default)]
+pub(crate) struct Cleaner {
+    due: BTreeMap<CollectionName, Monotonic>,
+    /// Ended with the daemon: what was not deleted goes the next time.
+    running: JoinSet<()>,
+}
+
+impl Cleaner {
+    pub(crate) fn published(&mut self, context: &Context, collection: &CollectionName) {
+        while self.running.try_join_next().is_some() {}
+        let (ports, every) = (&context.ports, context.settings.clean_up_every);
+        let now = ports.clock.monotonic();
+        // Many daemons are started together; they need not clean up together.
+        let first = Monotonic(now.0.saturating_add(every.mul_f64(ports.ids.fraction())));
+        let due = self.due.entry(collection.clone()).or_insert(first);
+        if now < *due {
+            return;
+        }
+        *due = Monotonic(now.0.saturating_add(every));
+        let (ports, policy) = (ports.clone(), context.settings.retention);
+        let collection = collection.clone();
+        self.running.spawn(async move {
+            if let Err(error) = clean_up(&ports, &collection, policy, false).await {
+                tracing::warn!(%collection, code = error.code(), %error, "cannot clean up; trying again later");
+            }
+        });
+    }
+}

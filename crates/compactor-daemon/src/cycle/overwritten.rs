@@ -1,0 +1,151 @@
+//! Finding out that somebody overwrote one of our versions.
+//!
+//! A writer that moves the pointer without a condition may put it on a version that was made from
+//! an older one of ours. The runs published in between are gone then, although their records say
+//! COMPLETED. A version tells what it was made from: by its manifest, or, made by a Python writer,
+//! by our manifest that came along in its directory. Whatever of ours is newer and not in that
+//! lineage was overwritten. Nothing is repaired here: the records are set to FAILED with a reason,
+//! and somebody may announce the runs again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
+
+use compactor_core::{CollectionName, Manifest, RunId, RunRecord, Version, keys};
+
+use super::Context;
+use crate::patience::persist;
+use crate::snapshot::{read_manifest, read_pointer};
+use crate::{Published, RunError, alarms};
+
+/// The version of each collection up to which everything is known to be in the lineage.
+#[derive(Debug, Default)]
+pub(crate) struct CheckedVersions(Mutex<BTreeMap<CollectionName, Version>>);
+
+impl CheckedVersions {
+    pub(crate) fn insert(&self, collection: &CollectionName, version: &Version) {
+        self.lock().insert(collection.clone(), version.clone());
+    }
+
+    fn contains(&self, published: &Published) -> bool {
+        self.lock().get(&published.collection) == Some(&published.version)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<CollectionName, Version>> {
+        // A map of whole entries at every instant.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A run of ours and the version that published it, perhaps.
+type Candidate = (RunId, Version);
+
+/// Looks for versions of ours that `base` does not know, and takes back what their runs' records
+/// promise. `lineage` is the newest manifest that `base` was made from.
+pub(super) async fn report(
+    context: &Context,
+    base: &Published,
+    lineage: Option<&Manifest>,
+) -> Result<(), RunError> {
+    if context.checked.contains(base) {
+        return Ok(());
+    }
+    let candidates = newer_runs(context, base, lineage).await?;
+    let lost = match candidates.is_empty() {
+        true => Vec::new(),
+        false => retract(context, base, &candidates).await?,
+    };
+    if !lost.is_empty() {
+        alarms::count(alarms::OVERWRITTEN);
+        tracing::error!(
+            code = CODE,
+            version = %base.version,
+            runs = lost.join(", "),
+            "another writer overwrote a published version: these runs are lost; `chroma-compactor runs retry RUN` folds one in again"
+        );
+    }
+    context.checked.insert(&base.collection, &base.version);
+    Ok(())
+}
+
+/// As in `docs/errors.md`.
+const CODE: &str = "CC-OVERWRITTEN";
+
+/// Runs of versions that are newer than `lineage` and that it does not contain. Some of those
+/// versions may never have been published.
+async fn newer_runs(
+    context: &Context,
+    base: &Published,
+    lineage: Option<&Manifest>,
+) -> Result<Vec<Candidate>, RunError> {
+    let objects = context.ports.objects.as_ref();
+    let prefix = keys::timestamped_prefix(&base.collection);
+    let (mut candidates, mut after) = (Vec::new(), None);
+    loop {
+        let page = objects.list_folders(&prefix, after.as_deref()).await?;
+        for folder in page.entries {
+            let Ok(version) = folder.parse::<Version>() else {
+                continue;
+            };
+            let is_newer = lineage.is_none_or(|known| version > known.version);
+            if !is_newer || version == base.version {
+                continue;
+            }
+            // What cannot be read was never published.
+            let Ok(Some(manifest)) = read_manifest(objects, &base.collection, &version).await
+            else {
+                continue;
+            };
+            let runs = manifest.runs.into_iter().map(|run| run.run_id);
+            let is_lost = |run: &RunId| lineage.is_none_or(|known| !known.contains_run(run));
+            candidates.extend(runs.filter(is_lost).map(|run| (run, version.clone())));
+        }
+        match page.next {
+            Some(next) => after = Some(next),
+            None => return Ok(candidates),
+        }
+    }
+}
+
+/// Takes back the completions that name one of the candidates; gives their runs.
+async fn retract(
+    context: &Context,
+    base: &Published,
+    candidates: &[Candidate],
+) -> Result<Vec<String>, RunError> {
+    let (ports, collection) = (&context.ports, &base.collection);
+    let records = persist(ports, &context.settings, || ports.runs.list(usize::MAX)).await?;
+    let completed: Vec<(&RunRecord, &Version)> = records
+        .iter()
+        .filter_map(|record| {
+            let version = record.parts.get(collection)?.version.as_ref()?;
+            let is_candidate = |(run, of): &Candidate| *run == record.key.run_id && of == version;
+            candidates
+                .iter()
+                .any(is_candidate)
+                .then_some((record, version))
+        })
+        .collect();
+    // Somebody may have published since `base` was read, and completed runs there.
+    let pointer = read_pointer(ports.objects.as_ref(), collection).await?;
+    if pointer.is_none_or(|pointer| pointer.etag != base.etag) {
+        return Ok(Vec::new());
+    }
+    let mut lost = BTreeSet::new();
+    for (record, version) in completed {
+        let reason = format!(
+            "{CODE}: version {version} was overwritten by {}, whose writer did not see it; \
+             `chroma-compactor runs retry {}` folds the run in again",
+            base.version, record.key.run_id
+        );
+        let at = ports.clock.wall();
+        let retracted = persist(ports, &context.settings, || {
+            ports
+                .runs
+                .retract(&record.key, collection, version, &reason, at)
+        });
+        if retracted.await? {
+            lost.insert(record.key.run_id.to_string());
+        }
+    }
+    Ok(lost.into_iter().collect())
+}

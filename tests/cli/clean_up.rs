@@ -1,0 +1,70 @@
+//! `clean-up` shows what is due, deletes it when told to, and refuses what it cannot mean.
+
+use crate::fixture::words;
+use crate::place::{CONFIGURATION, Place, USAGE};
+
+fn published(count: usize) -> (Place, Vec<String>) {
+    let place = Place::new();
+    for number in 0..count {
+        let name = format!("d{number}");
+        words(&place, &name);
+        place
+            .say(&format!("submit words={name} --data data"))
+            .succeeds();
+        place.say("run --drain --data data").succeeds();
+    }
+    let versions = versions(&place);
+    assert_eq!(versions.len(), count);
+    (place, versions)
+}
+
+fn versions(place: &Place) -> Vec<String> {
+    place.names_in("data/objects/words/snapshot/timestamped")
+}
+
+#[test]
+fn it_shows_first_and_deletes_when_told() {
+    let (place, versions_before) = published(4);
+    let said = place.say("clean-up --data data").succeeds();
+    assert!(
+        said.stdout.starts_with("words: would delete 0 versions"),
+        "{said}"
+    );
+    let line = "clean-up --data data --keep 2 --older-than 0s";
+    for dry in ["", " --dry-run"] {
+        let said = place.say(&format!("{line}{dry}")).succeeds();
+        assert!(
+            said.stdout.starts_with("words: would delete 2 versions"),
+            "{said}"
+        );
+        assert!(said.stdout.contains(&versions_before[0]), "{said}");
+        assert_eq!(versions(&place), versions_before);
+    }
+    let done = place.say(&format!("{line} --yes --json")).json();
+    assert_eq!(done[0]["collection"], "words");
+    assert_eq!(done[0]["versions"], serde_json::json!(versions_before[..2]));
+    assert_eq!(versions(&place), versions_before[2..]);
+    words(&place, "more");
+    place.say("submit words=more --data data").succeeds();
+    place.say("run --drain --data data").succeeds();
+}
+
+#[test]
+fn what_it_cannot_mean_is_refused() {
+    let (place, _) = published(1);
+    place
+        .say("clean-up pages --data data")
+        .fails(USAGE, "CC-USAGE")
+        .naming(&["pages"]);
+    place
+        .say("clean-up --data data --yes --dry-run")
+        .exits(USAGE);
+    place
+        .say("clean-up --data data --older-than soon")
+        .exits(USAGE);
+    place.write("c.toml", "[retention]\nage = \"1m\"\n");
+    place
+        .say("clean-up --data data --config c.toml")
+        .fails(CONFIGURATION, "CC-CONFIG")
+        .naming(&["retention.age", "5m"]);
+}

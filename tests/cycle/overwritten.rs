@@ -1,0 +1,128 @@
+//! A writer that does not keep the protocol puts the pointer on a version that knows nothing of our
+//! last one: the next cycle finds out, and the lost runs can be announced again.
+
+use chroma_store::{ClosedStore, pack};
+use compactor_core::manifest::Layout;
+use compactor_core::{RunState, Version, keys};
+
+use crate::deltas::{Delta, content_of};
+use crate::world::{World, name};
+
+/// A Python writer publishes `content`, made from our version `from`, whose files it downloaded with
+/// everything beside them.
+fn overwrite(world: &World, from: Option<&str>, store: &ClosedStore) -> Version {
+    let lines = name("lines");
+    let manifest = from.map(|from| {
+        let key = keys::manifest(&lines, &from.parse().unwrap());
+        world.body(&key).unwrap()
+    });
+    let notes: Vec<(&str, &[u8])> = manifest
+        .iter()
+        .map(|manifest| (keys::MANIFEST_NAME, manifest.as_slice()))
+        .collect();
+    let archive = pack(store, &notes, Vec::new()).unwrap();
+    // Newer than all of ours: the time in the id proves nothing.
+    let version: Version = "20991231_235959_000000_00000000".parse().unwrap();
+    world.put(&keys::snapshot_archive(&lines, &version), archive);
+    world.put(
+        &keys::snapshot_hash(&lines, &version),
+        "md5 that nobody can make again",
+    );
+    world.put(&keys::pointer(&lines), version.to_string());
+    version
+}
+
+fn publish(world: &World, run: &str, delta: &Delta) -> String {
+    world.submit(run, &[delta]);
+    assert_eq!(world.drain().published, 1);
+    world.pointer("lines").unwrap()
+}
+
+both!(lost_runs_are_named_and_can_be_announced_again);
+fn lost_runs_are_named_and_can_be_announced_again(world: World) {
+    let [base, lost, theirs, next] =
+        ["base", "lost", "theirs", "next"].map(|prefix| Delta::of("lines", prefix, 3));
+    let first = publish(&world, "run-base", &base);
+    publish(&world, "run-lost", &lost);
+    // Theirs was made from the first version, which has `base`.
+    let both = base.and(&theirs);
+    let store = both.write(&world, &world.folder("theirs"));
+    overwrite(&world, Some(&first), &store);
+
+    publish(&world, "run-next", &next);
+    assert_eq!(world.content("lines"), content_of([&base, &theirs, &next]));
+    assert_eq!(world.state("run-base", "lines"), RunState::Completed);
+    assert_eq!(world.state("run-next", "lines"), RunState::Completed);
+    assert_eq!(world.state("run-lost", "lines"), RunState::Failed);
+    assert_eq!(world.code("run-lost", "lines"), "CC-OVERWRITTEN");
+    let lineage = world.snapshot("lines").unwrap().manifest.applied_runs;
+    let lineage: Vec<&str> = lineage.iter().map(|run| run.as_str()).collect();
+    assert_eq!(
+        lineage,
+        ["run-base", "run-next"],
+        "what theirs was made from counts"
+    );
+
+    world.send("run-lost", "lines");
+    assert_eq!(world.drain().completed, 1);
+    assert_eq!(world.state("run-lost", "lines"), RunState::Completed);
+    let all = content_of([&base, &theirs, &next, &lost]);
+    assert_eq!(world.content("lines"), all);
+}
+
+both!(a_writer_that_started_from_the_newest_version_lost_nothing);
+fn a_writer_that_started_from_the_newest_version_lost_nothing(world: World) {
+    let kind = world.kind;
+    for layout in [Layout::Files, Layout::Archive] {
+        let world = World::new(kind).with(|settings| settings.layout = layout);
+        let [one, two, next] = ["one", "two", "next"].map(|prefix| Delta::of("lines", prefix, 3));
+        publish(&world, "run-one", &one);
+        let newest = publish(&world, "run-two", &two);
+        let both = one.and(&two);
+        let store = both.write(&world, &world.folder("theirs"));
+        overwrite(&world, Some(&newest), &store);
+        publish(&world, "run-next", &next);
+        for run in ["run-one", "run-two", "run-next"] {
+            assert_eq!(world.state(run, "lines"), RunState::Completed, "{run}");
+        }
+        assert_eq!(
+            world.snapshot("lines").unwrap().lineage(),
+            ["run-one", "run-two", "run-next"]
+        );
+    }
+}
+
+both!(a_writer_that_started_from_none_of_ours_lost_all);
+fn a_writer_that_started_from_none_of_ours_lost_all(world: World) {
+    let [ours, theirs, next] =
+        ["ours", "theirs", "next"].map(|prefix| Delta::of("lines", prefix, 3));
+    publish(&world, "run-ours", &ours);
+    let store = theirs.write(&world, &world.folder("theirs"));
+    overwrite(&world, None, &store);
+    publish(&world, "run-next", &next);
+    assert_eq!(world.code("run-ours", "lines"), "CC-OVERWRITTEN");
+    assert_eq!(world.content("lines"), content_of([&theirs, &next]));
+}
+
+// In the layout that Python writers know, the manifest is in the archive that they unpack.
+both!(an_archive_has_its_manifest_in_it);
+fn an_archive_has_its_manifest_in_it(world: World) {
+    let world = world.with(|settings| settings.layout = Layout::Archive);
+    let version = publish(&world, "run-a", &Delta::of("lines", "a", 3));
+    let version: Version = version.parse().unwrap();
+    let archive = world
+        .body(&keys::snapshot_archive(&name("lines"), &version))
+        .unwrap();
+    let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(archive.as_slice()));
+    let mut found = Vec::new();
+    for entry in archive.entries().unwrap() {
+        let mut entry = entry.unwrap();
+        if entry.path().unwrap().ends_with(keys::MANIFEST_NAME) {
+            std::io::Read::read_to_end(&mut entry, &mut found).unwrap();
+        }
+    }
+    let beside = world
+        .body(&keys::manifest(&name("lines"), &version))
+        .unwrap();
+    assert_eq!(found, beside);
+}
