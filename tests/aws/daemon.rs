@@ -132,18 +132,71 @@ async fn a_fifo_queue_will_do() {
     assert_eq!(depth.unwrap(), expected);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_collection_may_have_its_own_queue() {
-    let deployment = Deployment::new().await;
-    let other = crate::cloud::Cloud::new(3).await;
-    let settings = std::fs::read_to_string(deployment.place.path("aws.toml")).unwrap();
+/// Words and lines have queues of their own, the second one `other`'s.
+fn with_own_queues(deployment: &Deployment, other: &crate::cloud::Cloud) {
     let (words, lines) = (
         &deployment.cloud.options.queue_url,
         &other.options.queue_url,
     );
     let own = format!("queues = {{ words = \"{words}\", lines = \"{lines}\" }}");
-    let settings = settings.replace(&format!("queue_url = \"{words}\""), &own);
-    deployment.place.write("aws.toml", &settings);
+    deployment.change(&format!("queue_url = \"{words}\""), &own);
+}
+
+/// What is taken from the queue of a collection that another worker holds could only be given back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_own_queue_of_a_busy_collection_is_left_alone() {
+    let deployment = Deployment::new().await;
+    let other = crate::cloud::Cloud::new(3).await;
+    with_own_queues(&deployment, &other);
+    let long = deployment
+        .cloud
+        .clock
+        .wall()
+        .plus(std::time::Duration::from_secs(600));
+    let lock = |lock: &'static str, expires: String| {
+        let cloud = &deployment.cloud;
+        async move {
+            let item = [
+                ("PK", lock),
+                ("SK", "LOCK"),
+                ("owner", "python"),
+                ("expires", &expires),
+            ];
+            cloud.put_item(&item).await;
+        }
+    };
+    let words = "LOCK#words#chroma-words-update";
+    lock(words, long.to_iso()).await;
+    directory(&deployment.place, "w", "words", 3, 2);
+    directory(&deployment.place, "l", "lines", 2, 4);
+    deployment
+        .say("submit words=w lines=l --run-id r")
+        .succeeds();
+    let mut daemon = deployment.spawn("run");
+    deployment.until(|parts| parts.iter().any(|(_, _, state, _)| state == "COMPLETED"));
+    // Longer than a receive waits.
+    let later = deployment
+        .cloud
+        .clock
+        .wall()
+        .plus(std::time::Duration::from_secs(4));
+    while deployment.cloud.clock.wall() < later {
+        assert_eq!(deployment.part("r", "words").0, "PENDING");
+    }
+    crate::deployment::terminate(&mut daemon);
+    let queue = deployment.cloud.backend().await.queue;
+    let second = std::time::Duration::from_secs(1);
+    let received = queue.receive(1, second, second).await.unwrap();
+    assert_eq!(received[0].receive_count, 1, "nobody had it");
+    lock(words, "2020-01-01T00:00:00.000000+00:00".to_owned()).await;
+    assert_eq!(deployment.drain()["completed"], 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_collection_may_have_its_own_queue() {
+    let deployment = Deployment::new().await;
+    let other = crate::cloud::Cloud::new(3).await;
+    with_own_queues(&deployment, &other);
     for number in 0..3 {
         let (w, l) = (format!("w{number}"), format!("l{number}"));
         directory(&deployment.place, &w, "words", 3, 2);

@@ -1,15 +1,22 @@
 //! A deployment of the binary: settings for one test's bucket, queue and table.
 
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use compactor_aws::AwsBackend;
 use compactor_core::CollectionName;
-use compactor_core::ports::Attributes;
+use compactor_core::ports::{Attributes, Clock};
+use compactor_local::SystemClock;
 use serde_json::Value;
 
 use crate::cloud::Cloud;
 use crate::emulator::endpoint;
 use crate::place::{Place, Said};
+
+/// Run, collection, state and error.
+pub(crate) type Part = (String, String, String, String);
+
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// One test's cloud, and a place to call the binary in.
 pub(crate) struct Deployment {
@@ -46,14 +53,47 @@ impl Deployment {
         Said::by(&mut self.command(line))
     }
 
+    /// Replaces a part of the settings.
+    pub(crate) fn change(&self, from: &str, to: &str) {
+        let settings = std::fs::read_to_string(self.place.path("aws.toml")).unwrap();
+        assert!(settings.contains(from), "{from}");
+        self.place.write("aws.toml", &settings.replace(from, to));
+    }
+
+    /// From now on the services are at `endpoint`.
+    pub(crate) fn at(&self, endpoint: &str) {
+        let settings = std::fs::read_to_string(self.place.path("aws.toml")).unwrap();
+        let line = settings.lines().find(|line| line.starts_with("endpoint"));
+        self.change(line.unwrap(), &format!("endpoint = \"{endpoint}\""));
+    }
+
     /// A daemon beside others, which drains the queue.
     pub(crate) fn spawn_drain(&self) -> Child {
-        let mut command = self.command("run --drain");
+        self.spawn("run --drain")
+    }
+
+    /// A command in the background.
+    pub(crate) fn spawn(&self, line: &str) -> Child {
+        let mut command = self.command(line);
         command.stdout(Stdio::null()).stderr(Stdio::null());
         command.spawn().unwrap()
     }
 
-    fn command(&self, line: &str) -> std::process::Command {
+    /// Waits until the runs are as they should be.
+    pub(crate) fn until(&self, done: impl Fn(&[Part]) -> bool) {
+        let clock = SystemClock::new();
+        let began = clock.monotonic();
+        loop {
+            let parts = self.parts();
+            if done(&parts) {
+                return;
+            }
+            let waited = clock.monotonic().0.saturating_sub(began.0);
+            assert!(waited < PATIENCE, "{parts:?}");
+        }
+    }
+
+    pub(crate) fn command(&self, line: &str) -> std::process::Command {
         let words = line.split_whitespace().chain(["--config", "aws.toml"]);
         let mut command = self.place.command(words);
         command
@@ -63,7 +103,7 @@ impl Deployment {
     }
 
     /// State and error of every part of every run, by run and collection.
-    pub(crate) fn parts(&self) -> Vec<(String, String, String, String)> {
+    pub(crate) fn parts(&self) -> Vec<Part> {
         let runs = self.say("runs --limit 1000 --json").json();
         let mut parts = Vec::new();
         for run in runs.as_array().unwrap() {
@@ -116,4 +156,28 @@ impl Deployment {
         let attributes: Attributes = attributes.iter().map(own).collect();
         backend.queue.send(body, &attributes).await.unwrap();
     }
+}
+
+/// Sends a signal, by its name without `SIG`.
+pub(crate) fn signal(process: &Child, name: &str) {
+    kill_pid(process.id(), name);
+}
+
+pub(crate) fn kill_pid(pid: u32, name: &str) {
+    let mut kill = Command::new("kill");
+    kill.args([format!("-{name}"), pid.to_string()]);
+    // Who is gone already needs none.
+    kill.stderr(Stdio::null()).status().unwrap();
+}
+
+/// Ends a process without any notice.
+pub(crate) fn kill(mut process: Child) {
+    process.kill().unwrap();
+    process.wait().unwrap();
+}
+
+/// Ends a daemon in order.
+pub(crate) fn terminate(daemon: &mut Child) {
+    signal(daemon, "TERM");
+    assert!(daemon.wait().unwrap().success());
 }

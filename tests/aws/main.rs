@@ -10,6 +10,7 @@
 
 mod answers;
 mod bad_runs;
+mod behaviours;
 mod cloud;
 mod compose;
 mod contract;
@@ -22,8 +23,13 @@ mod emulator;
 mod fixture;
 mod items;
 mod large;
+mod legacy;
+mod legacy_writer;
+mod many_runs;
 #[path = "../cli/place.rs"]
 #[expect(dead_code, reason = "the command line's tests use the rest")]
 mod place;
+mod producer;
+mod proxy;
 mod stub;
 mod table;

@@ -1,0 +1,278 @@
+//! 14 to 22: lock items and run records, shared with Python writers.
+
+use std::sync::{Mutex, mpsc};
+use std::time::Duration;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use compactor_core::CollectionName;
+use compactor_core::ports::{Acquired, Completion, Ids, LeaseStore, RunStore};
+use compactor_core::{Fence, RunKey};
+use compactor_local::RandomIds;
+use uuid::Uuid;
+
+use crate::deployment::{Deployment, terminate};
+use crate::fixture::directory;
+use crate::proxy::{Proxy, Verdict};
+
+const LOCKS: [&str; 2] = ["chroma-words-compaction", "chroma-words-update"];
+const TERM: Duration = Duration::from_secs(60);
+const RUN: &str = "3f0c9d52-6a5e-4a52-9d6b-000000000001";
+
+fn words() -> CollectionName {
+    "words".parse().unwrap()
+}
+
+/// A Python writer takes one of the locks of `words`, until `expires`.
+async fn locked_by_python(deployment: &Deployment, lock: &str, expires: &str) {
+    let key = format!("LOCK#words#{lock}");
+    let sort = format!("EXPIRES#{expires}");
+    let item = [
+        ("PK", key.as_str()),
+        ("SK", "LOCK"),
+        ("GSI1PK", "LOCK#words"),
+        ("GSI1SK", &sort),
+        ("TYPE", "COMPACTION_LOCK"),
+        ("owner", "11111111-1111-4111-8111-111111111111"),
+        ("expires", expires),
+        ("collection", "words"),
+    ];
+    deployment.cloud.put_item(&item).await;
+}
+
+fn from_now(deployment: &Deployment, after: Duration) -> String {
+    deployment.cloud.clock.wall().plus(after).to_iso()
+}
+
+async fn owner_of(deployment: &Deployment, lock: &str) -> Option<String> {
+    let item = deployment
+        .cloud
+        .item(&format!("LOCK#words#{lock}"), "LOCK")
+        .await?;
+    item["owner"].as_s().ok().cloned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn b14_a_live_lock_is_respected_and_an_expired_one_is_taken() {
+    let deployment = Deployment::new().await;
+    let expires = from_now(&deployment, Duration::from_secs(6));
+    locked_by_python(&deployment, LOCKS[0], &expires).await;
+    directory(&deployment.place, "a", "words", 5, 2);
+    deployment.say("submit words=a --run-id a").succeeds();
+    let daemon = deployment.spawn_drain();
+    let mut early = Vec::new();
+    while from_now(&deployment, Duration::from_secs(1)) < expires {
+        early.push(deployment.part("a", "words").0);
+    }
+    assert!(
+        !early.is_empty() && early.iter().all(|state| state == "PENDING"),
+        "{early:?}"
+    );
+    assert!(daemon.wait_with_output().unwrap().status.success());
+    assert_eq!(deployment.part("a", "words").0, "COMPLETED");
+    assert!(from_now(&deployment, Duration::ZERO) > expires);
+    assert_eq!(owner_of(&deployment, LOCKS[0]).await, None, "given back");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn b15_collections_do_not_block_each_other_and_both_lock_ids_count() {
+    for lock in LOCKS {
+        let deployment = Deployment::new().await;
+        locked_by_python(&deployment, lock, &from_now(&deployment, TERM)).await;
+        directory(&deployment.place, "w", "words", 5, 2);
+        directory(&deployment.place, "l", "lines", 5, 2);
+        deployment
+            .say("submit words=w lines=l --run-id r")
+            .succeeds();
+        let mut daemon = deployment.spawn("run");
+        deployment.until(|parts| parts.iter().any(|(_, _, state, _)| state == "COMPLETED"));
+        assert_eq!(deployment.part("r", "lines").0, "COMPLETED");
+        assert_eq!(deployment.part("r", "words").0, "PENDING", "{lock}");
+        terminate(&mut daemon);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn b16_only_the_owner_releases_and_twice_does_no_harm() {
+    let deployment = Deployment::new().await;
+    let leases = deployment.cloud.backend().await.leases;
+    let (owner, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
+    let acquired = leases.acquire(&words(), owner, TERM).await.unwrap();
+    assert_eq!(acquired, Acquired::Held);
+    assert!(!leases.release(&words(), other).await.unwrap());
+    for lock in LOCKS {
+        assert_eq!(owner_of(&deployment, lock).await, Some(owner.to_string()));
+    }
+    assert!(leases.release(&words(), owner).await.unwrap());
+    assert!(!leases.release(&words(), owner).await.unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn b17_a_late_heartbeat_overwrites_nobodys_lock() {
+    let deployment = Deployment::new().await;
+    let leases = deployment.cloud.backend().await.leases;
+    let owner = Uuid::from_u128(1);
+    leases.acquire(&words(), owner, TERM).await.unwrap();
+    for lock in LOCKS {
+        locked_by_python(&deployment, lock, &from_now(&deployment, TERM)).await;
+    }
+    let before = deployment
+        .cloud
+        .item("LOCK#words#chroma-words-update", "LOCK")
+        .await;
+    assert!(!leases.renew(&words(), owner, TERM).await.unwrap());
+    assert!(!leases.release(&words(), owner).await.unwrap());
+    let after = deployment
+        .cloud
+        .item("LOCK#words#chroma-words-update", "LOCK")
+        .await;
+    assert_eq!(before, after);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn b18_python_parses_our_items() {
+    let deployment = Deployment::new().await;
+    directory(&deployment.place, "a", "words", 5, 2);
+    directory(&deployment.place, "b", "lines", 5, 2);
+    let line = format!("submit words=a lines=b --run-id {RUN}");
+    deployment.say(&line).succeeds();
+    let found = deployment.entities();
+    assert_eq!(found["errors"].as_array().unwrap().len(), 0, "{found}");
+    assert_eq!(found["runs"].as_array().unwrap().len(), 1, "{found}");
+    // A lock as it is while a cycle runs, renewed once.
+    let leases = deployment.cloud.backend().await.leases;
+    let owner = RandomIds.uuid();
+    leases.acquire(&words(), owner, TERM).await.unwrap();
+    assert!(leases.renew(&words(), owner, TERM).await.unwrap());
+    let found = deployment.entities();
+    assert_eq!(found["errors"].as_array().unwrap().len(), 0, "{found}");
+    assert_eq!(found["locks"].as_array().unwrap().len(), 2, "{found}");
+    leases.release(&words(), owner).await.unwrap();
+    deployment.drain();
+    directory(&deployment.place, "wide", "words", 5, 3);
+    directory(&deployment.place, "c", "lines", 5, 2);
+    let second = "3f0c9d52-6a5e-4a52-9d6b-000000000002";
+    let line = format!("submit words=wide lines=c --run-id {second}");
+    deployment.say(&line).succeeds();
+    deployment.drain();
+    let found = deployment.entities();
+    assert_eq!(found["errors"].as_array().unwrap().len(), 0, "{found}");
+    let runs = found["runs"].as_array().unwrap();
+    let states = |name: &str| {
+        runs.iter()
+            .filter(move |run| run["words_state"] == name)
+            .count()
+    };
+    assert_eq!((states("COMPLETED"), states("FAILED")), (1, 1), "{found}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn b19_completing_one_collection_leaves_the_other_alone() {
+    let deployment = Deployment::new().await;
+    let prefixes = [("lines", "lines/delta/r/"), ("words", "words/delta/r/")];
+    deployment.announce("r", &prefixes).await;
+    let runs = deployment.cloud.backend().await.runs;
+    let key = RunKey::plain("r".parse().unwrap());
+    let completion = |merged| Completion {
+        merged_vectors: merged,
+        version: "20261121_000212_517191_74bfc63c".parse().unwrap(),
+        fence: Fence(1),
+        at: deployment.cloud.clock.wall(),
+    };
+    let (lines, words) = ("lines".parse().unwrap(), words());
+    let fields_of_words = |item: crate::cloud::Item| {
+        let mut fields: Vec<(String, AttributeValue)> = item
+            .into_iter()
+            .filter(|(name, _)| name.starts_with("words_"))
+            .collect();
+        fields.sort_by(|a, b| a.0.cmp(&b.0));
+        fields
+    };
+    let item = || {
+        deployment
+            .cloud
+            .item("IMAGE#r", "RECEIPT#00001#COMPACTION_RUN#r")
+    };
+    let before = fields_of_words(item().await.unwrap());
+    runs.complete(&key, &lines, &completion(3)).await.unwrap();
+    assert_eq!(fields_of_words(item().await.unwrap()), before);
+
+    deployment.announce("q", &prefixes).await;
+    let key = RunKey::plain("q".parse().unwrap());
+    let (of_lines, of_words) = (completion(3), completion(4));
+    let both = tokio::join!(
+        runs.complete(&key, &lines, &of_lines),
+        runs.complete(&key, &words, &of_words)
+    );
+    assert!(both.0.is_ok() && both.1.is_ok());
+    let record = runs.get(&key).await.unwrap().unwrap();
+    let merged = |name| record.parts[name].merged_vectors;
+    assert_eq!((merged(&lines), merged(&words)), (3, 4));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn b20_a_completed_run_tells_how_many_vectors_and_when() {
+    let deployment = Deployment::new().await;
+    directory(&deployment.place, "a", "words", 7, 2);
+    deployment.say("submit words=a --run-id a").succeeds();
+    let before = from_now(&deployment, Duration::ZERO);
+    deployment.drain();
+    let item = deployment
+        .cloud
+        .item("IMAGE#a", "RECEIPT#00001#COMPACTION_RUN#a")
+        .await
+        .unwrap();
+    assert_eq!(item["words_merged_vectors"].as_n().unwrap(), "7");
+    let finished = item["words_finished_at"].as_s().unwrap();
+    assert!(*finished > before && *finished < from_now(&deployment, Duration::ZERO));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn b21_a_delta_broken_for_good_ends_failed_and_in_the_dead_letter_queue() {
+    let deployment = Deployment::new().await;
+    deployment
+        .put("words/delta/r/delta.tar.gz", "no archive")
+        .await;
+    deployment
+        .announce("r", &[("words", "words/delta/r/")])
+        .await;
+    deployment.drain();
+    let (state, error) = deployment.part("r", "words");
+    assert_eq!(state, "FAILED");
+    assert!(error.contains("CS-ARCHIVE"), "{error}");
+    let reasons = deployment.cloud.dead_letter_reasons().await;
+    assert!(
+        matches!(reasons.as_slice(), [reason] if *reason == error),
+        "{reasons:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn b22_completed_is_said_only_after_the_pointer_moved() {
+    let deployment = Deployment::new().await;
+    let (reached, at_pointer) = mpsc::channel();
+    let (go, goes) = mpsc::channel::<()>();
+    let (reached, goes) = (Mutex::new(reached), Mutex::new(goes));
+    let proxy = Proxy::new(move |head| {
+        if head.puts_pointer() {
+            reached.lock().unwrap().send(()).unwrap();
+            goes.lock()
+                .unwrap()
+                .recv_timeout(Duration::from_secs(60))
+                .unwrap();
+        }
+        Verdict::Pass
+    });
+    directory(&deployment.place, "a", "words", 5, 2);
+    deployment.say("submit words=a --run-id a").succeeds();
+    deployment.at(&proxy.endpoint);
+    let daemon = deployment.spawn_drain();
+    at_pointer.recv_timeout(Duration::from_secs(60)).unwrap();
+    deployment.at(crate::emulator::endpoint());
+    assert_eq!(deployment.part("a", "words").0, "PROCESSING");
+    go.send(()).unwrap();
+    assert!(daemon.wait_with_output().unwrap().status.success());
+    assert_eq!(deployment.part("a", "words").0, "COMPLETED");
+    let version = deployment.pointer("words").await.unwrap();
+    let manifest = deployment.manifest("words", &version).await;
+    assert_eq!(manifest["applied_runs"], serde_json::json!(["a"]));
+}

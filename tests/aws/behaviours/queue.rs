@@ -1,0 +1,321 @@
+//! 44 to 51: messages, their acknowledgement, and what is counted.
+
+use std::process::Stdio;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use compactor_core::ports::Depth;
+use serde_json::{Value, json};
+
+use crate::cloud::Cloud;
+use crate::deployment::{Deployment, signal, terminate};
+use crate::fixture::directory;
+use crate::producer::{ids, packed};
+use crate::proxy::{Proxy, Verdict};
+
+/// A message about another entity, as the stream processor sends it.
+async fn other_entity(deployment: &Deployment, entity: &str, event: &str) {
+    let body = json!({
+        "source": "dynamodb_stream", "entity_type": entity,
+        "entity_data": {"entity_type": entity, "image_id": "a", "receipt_id": 1},
+        "changes": {}, "event_name": event, "timestamp": "2026-11-21T00:11:47.918955+00:00",
+        "stream_record_id": "c81e728d", "aws_region": "us-east-1",
+    });
+    let attributes = [
+        ("source", "dynamodb_stream"),
+        ("entity_type", entity),
+        ("event_name", event),
+        ("collection", "words"),
+    ];
+    deployment.send(&body.to_string(), &attributes).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn b44_only_what_failed_comes_back() {
+    let deployment = Deployment::new().await;
+    // What could not be read may be readable next time.
+    let dir = directory(&deployment.place, "late", "words", 5, 2);
+    deployment
+        .announce("late", &[("words", "words/delta/late/")])
+        .await;
+    directory(&deployment.place, "good", "words", 5, 2);
+    deployment.say("submit words=good --run-id good").succeeds();
+    let mut daemon = deployment.spawn("run");
+    deployment.until(|parts| {
+        parts
+            .iter()
+            .any(|(id, _, state, _)| id == "late" && state == "FAILED")
+    });
+    deployment.upload_archive(&dir, "words/delta/late/").await;
+    deployment.until(|parts| parts.iter().all(|(_, _, state, _)| state == "COMPLETED"));
+    terminate(&mut daemon);
+    assert_eq!(deployment.depth().await, Depth::default());
+    let version = deployment.pointer("words").await.unwrap();
+    let manifest = deployment.manifest("words", &version).await;
+    let runs: Vec<&Value> = manifest["runs"].as_array().unwrap().iter().collect();
+    assert_eq!(
+        runs.len(),
+        1,
+        "the good one was not folded again: {manifest}"
+    );
+    let both = ids(&[("good", 5), ("late", 5)]);
+    assert_eq!(deployment.published("words").await, both);
+}
+
+/// That a removal wins over an older change of the same entity comes with updates and deletions.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn b45_a_removal_suppresses_nothing_else() {
+    let deployment = Deployment::new().await;
+    other_entity(&deployment, "RECEIPT_WORD", "REMOVE").await;
+    directory(&deployment.place, "a", "words", 5, 2);
+    deployment.say("submit words=a").succeeds();
+    other_entity(&deployment, "RECEIPT_WORD", "REMOVE").await;
+    assert_eq!(deployment.drain()["completed"], 1);
+    assert_eq!(deployment.published("words").await, ids(&[("a", 5)]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn b46_what_cannot_be_parsed_goes_to_the_dead_letter_queue() {
+    let deployment = Deployment::new().await;
+    deployment.send("no json", &[("collection", "words")]).await;
+    deployment.send("{\"entity_type\":", &[]).await;
+    deployment.drain();
+    let reasons = deployment.cloud.dead_letter_reasons().await;
+    assert_eq!(reasons.len(), 2, "{reasons:?}");
+    assert!(
+        reasons.iter().all(|reason| reason.contains("CC-MESSAGE")),
+        "{reasons:?}"
+    );
+    assert_eq!(deployment.depth().await.visible, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn b47_unknown_entities_are_acknowledged_without_a_version() {
+    let deployment = Deployment::new().await;
+    other_entity(&deployment, "SOMETHING_NEW", "INSERT").await;
+    other_entity(&deployment, "COMPACTION_RUN", "MODIFY").await;
+    let summary = deployment.drain();
+    assert_eq!(summary["published"], 0);
+    assert_eq!(deployment.depth().await, Depth::default());
+    assert!(deployment.cloud.keys().await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn b48_a_busy_lock_means_no_work_and_the_message_comes_back() {
+    let deployment = Deployment::on(Cloud::new(10).await);
+    let expires = deployment
+        .cloud
+        .clock
+        .wall()
+        .plus(Duration::from_secs(300))
+        .to_iso();
+    let item = [
+        ("PK", "LOCK#words#chroma-words-update"),
+        ("SK", "LOCK"),
+        ("owner", "python"),
+        ("expires", &expires),
+    ];
+    deployment.cloud.put_item(&item).await;
+    directory(&deployment.place, "a", "words", 5, 2);
+    deployment.say("submit words=a --run-id a").succeeds();
+    let mut daemon = deployment.spawn("run");
+    while deployment.depth().await.in_flight == 0 {}
+    // In the daemon's hands now; given back, another hand gets it.
+    let queue = deployment.cloud.backend().await.queue;
+    let mut received = Vec::new();
+    while received.is_empty() {
+        let wait = Duration::from_secs(1);
+        received = queue
+            .receive(1, wait, Duration::from_secs(30))
+            .await
+            .unwrap();
+    }
+    assert!(received[0].receive_count > 1, "{received:?}");
+    terminate(&mut daemon);
+    assert_eq!(deployment.part("a", "words").0, "PENDING");
+    assert!(
+        deployment
+            .cloud
+            .keys()
+            .await
+            .iter()
+            .all(|key| key.contains("/delta/"))
+    );
+}
+
+/// Each daemon is killed at a later request than the one before, until one is through.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn b49_killed_at_any_request_nothing_is_lost() {
+    let deployment = Deployment::on(Cloud::new(1000).await);
+    deployment.change("visibility = \"5s\"", "visibility = \"1s\"");
+    deployment.change(
+        "term = \"10s\"\nrenew_every = \"3s\"\nskew_margin = \"1s\"",
+        "term = \"3s\"\nrenew_every = \"600ms\"\nskew_margin = \"200ms\"\nswap_budget = \"1s\"",
+    );
+    let mut submitted = Vec::new();
+    for kill_at in (1..).step_by(5) {
+        if submitted.len() < 5 {
+            let name = format!("d{}", submitted.len());
+            directory(&deployment.place, &name, "words", 3, 2);
+            deployment.say(&format!("submit words={name}")).succeeds();
+            submitted.push(name);
+        }
+        let is_through = killed_at(&deployment, kill_at);
+        if deployment.pointer("words").await.is_some() {
+            // At every moment a reader finds a whole snapshot.
+            deployment.published("words").await;
+        }
+        if is_through {
+            assert!(kill_at > 20, "killed {} times", kill_at / 5);
+            break;
+        }
+    }
+    let parts = deployment.parts();
+    assert!(
+        parts.iter().all(|(_, _, state, _)| state == "COMPLETED"),
+        "{parts:?}"
+    );
+    let names: Vec<(&str, usize)> = submitted.iter().map(|name| (name.as_str(), 3)).collect();
+    assert_eq!(deployment.published("words").await, ids(&names));
+}
+
+/// Runs a daemon that is killed at this request to S3 or DynamoDB; tells whether it came to its end
+/// before. (Receives do not count: nobody knows how many there will be.)
+fn killed_at(deployment: &Deployment, request: usize) -> bool {
+    let victim = Arc::new(Mutex::new(None::<u32>));
+    let (count, target) = (AtomicUsize::new(0), Arc::clone(&victim));
+    let proxy = Proxy::new(move |head| {
+        let counts = !head.line.contains("AmazonSQS.ReceiveMessage")
+            && !head.line.contains("AmazonSQS.GetQueue");
+        if !counts || count.fetch_add(1, Ordering::SeqCst) + 1 != request {
+            return Verdict::Pass;
+        }
+        while target.lock().unwrap().is_none() {
+            std::thread::yield_now();
+        }
+        let pid = target.lock().unwrap().unwrap();
+        crate::deployment::kill_pid(pid, "KILL");
+        Verdict::HangUp
+    });
+    let mut command = deployment.command("run --drain");
+    command.env("CHROMA_COMPACTOR_AWS__ENDPOINT", &proxy.endpoint);
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut daemon = command.spawn().unwrap();
+    *victim.lock().unwrap() = Some(daemon.id());
+    daemon.wait().unwrap().success()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn b50_a_thousand_messages_are_one_cycle_per_collection() {
+    const RUNS: usize = 450;
+    let deployment = Deployment::new().await;
+    deployment.change(
+        "[queue]",
+        "[worker]\nbatch_runs = 1000\n[queue]\nin_flight = 2000",
+    );
+    deployment.change("visibility = \"5s\"", "visibility = \"60s\"");
+    for (collection, name) in [("words", "w"), ("lines", "l")] {
+        let archive = packed(&directory(&deployment.place, name, collection, 2, 2));
+        deployment
+            .put(&format!("{collection}/delta/shared/delta.tar.gz"), archive)
+            .await;
+    }
+    let prefixes = [
+        ("words", "words/delta/shared/"),
+        ("lines", "lines/delta/shared/"),
+    ];
+    for run in 0..RUNS {
+        deployment
+            .announce(&format!("run-{run:03}"), &prefixes)
+            .await;
+    }
+    for _ in 0..100 {
+        other_entity(&deployment, "RECEIPT_PLACE", "MODIFY").await;
+    }
+    let summary = deployment.drain();
+    assert_eq!(summary["completed"], 2 * RUNS);
+    assert_eq!(summary["published"], 2, "one per collection");
+    assert_eq!(deployment.depth().await, Depth::default());
+}
+
+/// The counters that were written, summed up.
+fn counted(stderr: &[u8], name: &str) -> u64 {
+    let text = String::from_utf8_lossy(stderr);
+    let lines = text
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let documents = lines.filter(|line| line["_aws"]["CloudWatchMetrics"].is_array());
+    documents
+        .inspect(|document| {
+            let of = &document["_aws"]["CloudWatchMetrics"][0];
+            assert_eq!(of["Namespace"], "EmbeddingWorkflow");
+            assert_eq!(of["Dimensions"], json!([[]]));
+        })
+        .filter_map(|document| document[name].as_u64())
+        .sum()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn b51_the_alarm_metrics_appear_when_provoked() {
+    let deployment = Deployment::new().await;
+    let drained = |deployment: &Deployment| {
+        let mut command = deployment.command("run --drain");
+        command
+            .env("ENABLE_METRICS", "true")
+            .output()
+            .unwrap()
+            .stderr
+    };
+    deployment
+        .announce("missing", &[("words", "words/delta/missing/")])
+        .await;
+    let stderr = drained(&deployment);
+    assert!(counted(&stderr, "CompactionDeltaMergeError") >= 1);
+    assert_eq!(counted(&stderr, "CompactionSnapshotUploadError"), 0);
+
+    let expires = deployment
+        .cloud
+        .clock
+        .wall()
+        .plus(Duration::from_secs(4))
+        .to_iso();
+    let item = [
+        ("PK", "LOCK#words#chroma-words-compaction"),
+        ("SK", "LOCK"),
+        ("owner", "python"),
+        ("expires", &expires),
+    ];
+    deployment.cloud.put_item(&item).await;
+    directory(&deployment.place, "a", "words", 5, 2);
+    deployment.say("submit words=a --run-id a").succeeds();
+    let stderr = drained(&deployment);
+    assert_eq!(counted(&stderr, "CompactionLockAcquisitionFailed"), 1);
+    assert_eq!(counted(&stderr, "CompactionDeltaMergeCount"), 1);
+
+    let proxy = Proxy::new(|head| {
+        let of_version = head.line.contains("/timestamped/") && head.line.starts_with("PUT ");
+        match of_version {
+            true => Verdict::Refuse(503, "SlowDown"),
+            false => Verdict::Pass,
+        }
+    });
+    directory(&deployment.place, "b", "words", 5, 2);
+    deployment.say("submit words=b --run-id b").succeeds();
+    let mut command = deployment.command("run");
+    let daemon = command
+        .env("ENABLE_METRICS", "true")
+        .env("CHROMA_COMPACTOR_AWS__ENDPOINT", &proxy.endpoint)
+        .env("CHROMA_COMPACTOR_METRICS__EVERY", "1s")
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
+    let daemon = daemon.spawn().unwrap();
+    deployment.until(|parts| {
+        parts
+            .iter()
+            .any(|(id, _, state, _)| id == "b" && state == "FAILED")
+    });
+    signal(&daemon, "TERM");
+    let stderr = daemon.wait_with_output().unwrap().stderr;
+    assert!(counted(&stderr, "CompactionSnapshotUploadError") >= 1);
+}

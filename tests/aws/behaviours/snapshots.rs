@@ -1,0 +1,373 @@
+//! 1 to 13: snapshots and the pointer.
+
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use crate::deployment::{Deployment, kill};
+use crate::fixture::directory;
+use crate::producer::{ids, packed};
+use crate::proxy::{Proxy, Verdict};
+
+const OLD: &str = "20251115_171818";
+
+/// Publishes ten records called `base`.
+async fn with_base() -> Deployment {
+    let deployment = Deployment::new().await;
+    directory(&deployment.place, "base", "words", 10, 2);
+    deployment.say("submit words=base").succeeds();
+    assert_eq!(deployment.drain()["published"], 1);
+    deployment
+}
+
+/// Submits a delta of five records.
+fn submit(deployment: &Deployment, name: &str) {
+    directory(&deployment.place, name, "words", 5, 2);
+    let line = format!("submit words={name} --run-id {name}");
+    deployment.say(&line).succeeds();
+}
+
+/// One attempt at the run `next` fails with `code`, and the pointer stays.
+async fn is_refused(deployment: &Deployment, code: &str) {
+    let before = deployment.pointer("words").await;
+    submit(deployment, "next");
+    deployment.drain();
+    let (state, error) = deployment.part("next", "words");
+    assert_eq!(state, "FAILED", "{error}");
+    assert!(error.contains(code), "{error}");
+    assert_eq!(deployment.pointer("words").await, before);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn b01_everything_is_written_before_the_pointer_which_names_the_version() {
+    let proxy = Proxy::new(|_| Verdict::Pass);
+    let deployment = Deployment::new().await;
+    deployment.at(&proxy.endpoint);
+    submit(&deployment, "first");
+    deployment.drain();
+    let bucket = &deployment.cloud.options.bucket;
+    let puts = proxy.seen().into_iter().filter_map(|line| {
+        let path = line.strip_prefix("PUT ")?.split('?').next()?;
+        path.strip_prefix(&format!("/{bucket}/words/snapshot/"))
+            .map(str::to_owned)
+    });
+    let puts: Vec<String> = puts.collect();
+    let version = deployment.pointer("words").await.unwrap();
+    let manifest = format!("timestamped/{version}/manifest.json");
+    let end = [manifest.as_str(), "latest-pointer.txt"];
+    assert_eq!(puts[puts.len() - 2..], end, "{puts:?}");
+    let mut written: Vec<String> = puts[..puts.len() - 1].to_vec();
+    let mut objects = deployment.cloud.keys().await;
+    objects.retain(|key| key.contains("timestamped"));
+    written.sort();
+    let written: Vec<String> = written
+        .iter()
+        .map(|name| format!("words/snapshot/{name}"))
+        .collect();
+    assert_eq!(written, objects, "each object once, all before the pointer");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn b02_a_crash_before_the_pointer_leaves_the_old_version() {
+    let deployment = with_base().await;
+    let before = deployment.pointer("words").await;
+    submit(&deployment, "next");
+    let (reached, at_pointer) = mpsc::channel();
+    let (_never, goes) = mpsc::channel::<()>();
+    let (reached, goes) = (Mutex::new(reached), Mutex::new(goes));
+    let proxy = Proxy::new(move |head| match head.puts_pointer() {
+        true => {
+            reached.lock().unwrap().send(()).unwrap();
+            // Held until the daemon is dead and the test over.
+            let _ = goes.lock().unwrap().recv();
+            Verdict::HangUp
+        }
+        false => Verdict::Pass,
+    });
+    deployment.at(&proxy.endpoint);
+    let daemon = deployment.spawn_drain();
+    at_pointer.recv_timeout(Duration::from_secs(60)).unwrap();
+    kill(daemon);
+    assert_eq!(deployment.pointer("words").await, before);
+    assert_eq!(deployment.published("words").await, ids(&[("base", 10)]));
+    // The next one continues.
+    deployment.at(crate::emulator::endpoint());
+    assert_eq!(deployment.drain()["completed"], 1);
+    let both = ids(&[("base", 10), ("next", 5)]);
+    assert_eq!(deployment.published("words").await, both);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn b03_version_ids_differ_and_sort_by_time() {
+    let deployment = Deployment::new().await;
+    let mut found = Vec::new();
+    for name in ["a", "b", "c"] {
+        submit(&deployment, name);
+        deployment.drain();
+        found.push(deployment.pointer("words").await.unwrap());
+    }
+    assert!(
+        found.is_sorted_by(|earlier, later| earlier < later),
+        "{found:?}"
+    );
+    let versions: Vec<compactor_core::Version> =
+        found.iter().map(|text| text.parse().unwrap()).collect();
+    assert!(versions.is_sorted_by(|earlier, later| earlier.time() < later.time()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn b04_what_is_published_comes_back_in_chromadb() {
+    let deployment = with_base().await;
+    submit(&deployment, "next");
+    deployment.drain();
+    let records = deployment.read_by_python("words");
+    assert_eq!(records.len(), 15);
+    for record in records {
+        let (name, number) = record.id.rsplit_once('-').unwrap();
+        let number: u16 = number.parse().unwrap();
+        let document = format!("document {number} in {name}");
+        assert_eq!(record.document.as_ref(), Some(&document));
+        assert_eq!(
+            record.embedding,
+            [f32::from(number), f32::from(number) + 1.0]
+        );
+        assert_eq!(record.metadata, None);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn b05_a_collection_can_begin_empty() {
+    let deployment = Deployment::new().await;
+    directory(&deployment.place, "none", "words", 0, 2);
+    deployment.say("submit words=none").succeeds();
+    assert_eq!(deployment.drain()["published"], 1);
+    assert!(deployment.read_by_python("words").is_empty());
+}
+
+/// Two daemons that know nothing of each other, as those of two deployments.
+async fn strangers() -> [Deployment; 2] {
+    let (one, two) = (Deployment::new().await, Deployment::new().await);
+    let (theirs, ours) = (&two.cloud.options.bucket, &one.cloud.options.bucket);
+    two.change(
+        &format!("bucket = \"{theirs}\""),
+        &format!("bucket = \"{ours}\""),
+    );
+    [one, two]
+}
+
+async fn both_publish(deployments: &[Deployment; 2], names: [&str; 2]) {
+    for (deployment, name) in deployments.iter().zip(names) {
+        submit(deployment, name);
+    }
+    let daemons = deployments.each_ref().map(Deployment::spawn_drain);
+    for mut daemon in daemons {
+        assert!(daemon.wait().unwrap().success());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn b06_of_two_initialisers_one_wins_and_nothing_is_lost() {
+    let deployments = strangers().await;
+    both_publish(&deployments, ["one", "two"]).await;
+    let all = ids(&[("one", 5), ("two", 5)]);
+    assert_eq!(deployments[0].published("words").await, all);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn b07_snapshots_of_both_python_forms_are_read() {
+    for form in ["archive", "files"] {
+        let deployment = Deployment::new().await;
+        let dir = directory(&deployment.place, "base", "words", 10, 2);
+        let prefix = format!("words/snapshot/timestamped/{OLD}/");
+        if form == "archive" {
+            let archive = packed(&dir);
+            let hash = format!("md5:{}", md5_of(&archive));
+            deployment
+                .put(&format!("{prefix}snapshot.tar.gz"), archive)
+                .await;
+            deployment
+                .put(&format!("{prefix}.snapshot_hash"), hash)
+                .await;
+        } else {
+            deployment.upload_files(&dir, &prefix).await;
+            let body = std::fs::read(dir.join("chroma.sqlite3")).unwrap();
+            let line = format!("{}  chroma.sqlite3\n", md5_of(&body));
+            let hash = serde_json::json!({
+                "directory_hash": md5_of(line.as_bytes()), "algorithm": "md5", "file_count": 1,
+                "total_size_bytes": body.len(), "calculated_at": "2025-11-15T17:18:18+00:00",
+                "calculation_time_seconds": 0.1, "version": "1.0",
+            });
+            deployment
+                .put(&format!("{prefix}.snapshot_hash"), hash.to_string())
+                .await;
+        }
+        deployment
+            .put("words/snapshot/latest-pointer.txt", OLD)
+            .await;
+        submit(&deployment, "next");
+        assert_eq!(deployment.drain()["published"], 1, "{form}");
+        let both = ids(&[("base", 10), ("next", 5)]);
+        assert_eq!(deployment.published("words").await, both, "{form}");
+    }
+}
+
+fn md5_of(bytes: &[u8]) -> String {
+    use md5::Digest;
+    hex::encode(md5::Md5::digest(bytes))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn b08_wrong_content_under_a_valid_pointer_is_refused() {
+    let deployment = with_base().await;
+    let version = deployment.pointer("words").await.unwrap();
+    let key = format!("words/snapshot/timestamped/{version}/chroma.sqlite3");
+    let mut body = deployment.object(&key).await.unwrap();
+    let middle = body.len() / 2;
+    body[middle] ^= 1;
+    deployment.put(&key, body).await;
+    is_refused(&deployment, "CC-SNAPSHOT-FILE").await;
+
+    let deployment = with_base().await;
+    let version = deployment.pointer("words").await.unwrap();
+    let objects = deployment.cloud.backend().await.objects;
+    let key = format!("words/snapshot/timestamped/{version}/chroma.sqlite3");
+    compactor_core::ports::ObjectStore::delete(&*objects, &key)
+        .await
+        .unwrap();
+    is_refused(&deployment, "CC-SNAPSHOT-FILE").await;
+
+    let deployment = Deployment::new().await;
+    let prefix = format!("words/snapshot/timestamped/{OLD}/");
+    deployment
+        .put(&format!("{prefix}snapshot.tar.gz"), "no archive")
+        .await;
+    let hash = format!("md5:{}", md5_of(b"no archive"));
+    deployment
+        .put(&format!("{prefix}.snapshot_hash"), hash)
+        .await;
+    deployment
+        .put("words/snapshot/latest-pointer.txt", OLD)
+        .await;
+    is_refused(&deployment, "CC-SNAPSHOT-FILE").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn b09_a_truncated_archive_is_an_error_and_its_messages_come_back() {
+    let deployment = Deployment::new().await;
+    let dir = directory(&deployment.place, "base", "words", 10, 2);
+    let (archive, prefix) = (packed(&dir), format!("words/snapshot/timestamped/{OLD}/"));
+    let hash = format!("md5:{}", md5_of(&archive));
+    let key = format!("{prefix}snapshot.tar.gz");
+    deployment.put(&key, &archive[..archive.len() / 2]).await;
+    deployment
+        .put(&format!("{prefix}.snapshot_hash"), hash)
+        .await;
+    deployment
+        .put("words/snapshot/latest-pointer.txt", OLD)
+        .await;
+    submit(&deployment, "next");
+    let mut daemon = deployment.spawn("run");
+    deployment.until(|parts| parts.iter().any(|(_, _, state, _)| state == "FAILED"));
+    // Repaired while the daemon runs: the message is received again, and all is well.
+    deployment.put(&key, archive).await;
+    deployment.until(|parts| parts.iter().any(|(_, _, state, _)| state == "COMPLETED"));
+    crate::deployment::terminate(&mut daemon);
+    assert_eq!(deployment.published("words").await.len(), 15);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn b10_a_pointer_to_a_missing_version_is_an_error() {
+    let deployment = Deployment::new().await;
+    deployment
+        .put("words/snapshot/latest-pointer.txt", OLD)
+        .await;
+    is_refused(&deployment, "CC-MANIFEST-MISSING").await;
+    assert!(
+        deployment.versions("words").await.is_empty(),
+        "nothing is made anew"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn b11_retention_keeps_so_many_and_what_the_pointer_names() {
+    let deployment = Deployment::new().await;
+    let mut published = Vec::new();
+    for name in ["a", "b", "c", "d"] {
+        submit(&deployment, name);
+        deployment.drain();
+        published.push(deployment.pointer("words").await.unwrap());
+    }
+    // Newer ones that were never named.
+    for year in 2990..2996 {
+        let key = format!("words/snapshot/timestamped/{year}0101_000000/chroma.sqlite3");
+        deployment.put(&key, "x").await;
+    }
+    let clean = "clean-up --keep 2 --older-than 0s --yes";
+    deployment.say(clean).succeeds();
+    let left = deployment.versions("words").await;
+    assert_eq!(left[..2], published[2..], "{left:?}");
+    assert_eq!(
+        left.len(),
+        8,
+        "what is newer than the pointer may be about to be named"
+    );
+    assert_eq!(deployment.published("words").await.len(), 20);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn b12_two_writers_from_the_same_base_lose_nothing() {
+    let deployments = strangers().await;
+    for names in [["a1", "b1"], ["a2", "b2"], ["a3", "b3"], ["a4", "b4"]] {
+        both_publish(&deployments, names).await;
+    }
+    let names = ["a1", "a2", "a3", "a4", "b1", "b2", "b3", "b4"].map(|name| (name, 5));
+    assert_eq!(deployments[0].published("words").await, ids(&names));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn b13_who_lost_its_lease_moves_no_pointer() {
+    let deployment = with_base().await;
+    let (reached, at_manifest) = mpsc::channel();
+    let (go, goes) = mpsc::channel::<()>();
+    let (reached, goes) = (Mutex::new(Some(reached)), Mutex::new(goes));
+    let proxy = Proxy::new(move |head| {
+        if head.line.starts_with("PUT ")
+            && head.line.contains("manifest.json")
+            && let Some(reached) = reached.lock().unwrap().take()
+        {
+            reached.send(()).unwrap();
+            // Until the other one is done.
+            goes.lock()
+                .unwrap()
+                .recv_timeout(Duration::from_secs(60))
+                .unwrap();
+        }
+        Verdict::Pass
+    });
+    let proxy = Arc::new(proxy);
+    submit(&deployment, "next");
+    deployment.at(&proxy.endpoint);
+    let zombie = deployment.spawn_drain();
+    at_manifest.recv_timeout(Duration::from_secs(60)).unwrap();
+    // Stopped past its lease and the message's visibility.
+    crate::deployment::signal(&zombie, "STOP");
+    deployment.at(crate::emulator::endpoint());
+    assert_eq!(deployment.drain()["completed"], 1);
+    let published = deployment.pointer("words").await;
+    go.send(()).unwrap();
+    crate::deployment::signal(&zombie, "CONT");
+    let output = zombie.wait_with_output().unwrap();
+    assert!(output.status.success());
+    assert_eq!(deployment.pointer("words").await, published);
+    let puts = proxy
+        .seen()
+        .into_iter()
+        .filter(|line| line.contains("latest-pointer.txt"));
+    assert_eq!(
+        puts.filter(|line| line.starts_with("PUT ")).count(),
+        0,
+        "it did not even try"
+    );
+    let both = ids(&[("base", 10), ("next", 5)]);
+    assert_eq!(deployment.published("words").await, both);
+}

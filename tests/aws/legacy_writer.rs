@@ -1,0 +1,191 @@
+//! Taking turns with a Python compactor on the same bucket and table.
+//!
+//! A bucket policy that allows only conditional puts of the pointer keeps it from overwriting what it
+//! has not seen. No emulator enforces bucket policies: a proxy that answers 403 to a pointer put
+//! without a condition stands in for it here.
+
+use std::process::{Child, Stdio};
+
+use serde_json::Value;
+
+use crate::cloud::Cloud;
+use crate::deployment::Deployment;
+use crate::emulator::endpoint;
+use crate::fixture::directory;
+use crate::legacy::said;
+use crate::producer::ids;
+use crate::proxy::{Proxy, Verdict};
+
+/// A lock that our side does not know, as the oldest of the Python writers used.
+const OTHER_LOCK: &str = "--lock-id chroma-final-merge-7";
+
+/// What the policy does.
+fn policy() -> Proxy {
+    Proxy::new(|head| {
+        let conditional = head.has("if-match") || head.has("if-none-match");
+        match head.puts_pointer() && !conditional {
+            true => Verdict::Refuse(403, "AccessDenied"),
+            false => Verdict::Pass,
+        }
+    })
+}
+
+/// Submits a delta of five records.
+fn submit(deployment: &Deployment, name: &str) {
+    directory(&deployment.place, name, "words", 5, 2);
+    deployment
+        .say(&format!("submit words={name} --run-id {name}"))
+        .succeeds();
+}
+
+/// A Python compactor that was stopped before it puts the pointer.
+struct Paused<'d> {
+    deployment: &'d Deployment,
+    process: Child,
+}
+
+impl<'d> Paused<'d> {
+    fn at(deployment: &'d Deployment, endpoint: &str, more: &str) -> Self {
+        let queue = &deployment.cloud.options.queue_url;
+        let more = format!("--batch 1 --pause paused {more}");
+        let mut command = deployment.legacy_cycle(endpoint, queue, &more);
+        let process = command.stdout(Stdio::piped()).spawn().unwrap();
+        while !deployment.place.path("paused/ready").exists() {
+            std::thread::yield_now();
+        }
+        Self {
+            deployment,
+            process,
+        }
+    }
+
+    fn go(self) -> Value {
+        self.deployment.place.write("paused/go", "");
+        let output = self.process.wait_with_output().unwrap();
+        let stdout = String::from_utf8(output.stdout).unwrap();
+        serde_json::from_str(stdout.trim()).unwrap()
+    }
+}
+
+/// The daemon through the same proxy, if there is one.
+fn drain_at(deployment: &Deployment, endpoint: &str) -> Value {
+    let mut command = deployment.command("run --drain --json");
+    command.env("CHROMA_COMPACTOR_AWS__ENDPOINT", endpoint);
+    crate::place::Said::by(&mut command).json()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn under_the_policy_no_update_is_lost() {
+    let proxy = policy();
+    // What is given back must not be buried.
+    let deployment = Deployment::on(Cloud::new(20).await);
+    submit(&deployment, "first");
+    assert_eq!(drain_at(&deployment, &proxy.endpoint)["published"], 1);
+    // The two take turns; each time it is the other's message as well.
+    for round in 0..2 {
+        let name = format!("turn{round}");
+        submit(&deployment, &name);
+        let queue = &deployment.cloud.options.queue_url;
+        let refused = said(&mut deployment.legacy_cycle(&proxy.endpoint, queue, "--batch 1"));
+        assert_eq!(refused["refused"], "AccessDenied", "{refused}");
+        assert_eq!(drain_at(&deployment, &proxy.endpoint)["completed"], 1);
+    }
+    // And both at once, from the same version, without a common lock.
+    submit(&deployment, "theirs");
+    let paused = Paused::at(&deployment, &proxy.endpoint, OTHER_LOCK);
+    submit(&deployment, "ours");
+    let mut daemon = deployment.spawn("run");
+    deployment.until(|parts| {
+        parts
+            .iter()
+            .any(|part| part.0 == "ours" && part.2 == "COMPLETED")
+    });
+    let refused = paused.go();
+    assert_eq!(refused["refused"], "AccessDenied", "{refused}");
+    deployment.until(|parts| parts.iter().all(|part| part.2 == "COMPLETED"));
+    crate::deployment::terminate(&mut daemon);
+    let all = ["first", "turn0", "turn1", "theirs", "ours"].map(|name| (name, 5));
+    assert_eq!(deployment.published("words").await, ids(&all));
+}
+
+/// As long as both sides hold the same locks, they lose nothing even without the policy.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn writers_with_a_common_lock_wait_for_each_other() {
+    for lock in ["chroma-words-compaction", "chroma-words-update"] {
+        let deployment = Deployment::on(Cloud::new(20).await);
+        submit(&deployment, "first");
+        assert_eq!(deployment.drain()["published"], 1);
+        submit(&deployment, "theirs");
+        let paused = Paused::at(&deployment, endpoint(), &format!("--lock-id {lock}"));
+        submit(&deployment, "ours");
+        let mut daemon = deployment.spawn("run");
+        while deployment.depth().await.in_flight < 2 {}
+        assert_eq!(deployment.part("ours", "words").0, "PENDING");
+        assert_eq!(paused.go()["merged"], 5);
+        deployment.until(|parts| parts.iter().all(|part| part.2 == "COMPLETED"));
+        crate::deployment::terminate(&mut daemon);
+        let all = ["first", "theirs", "ours"].map(|name| (name, 5));
+        assert_eq!(deployment.published("words").await, ids(&all), "{lock}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_the_policy_the_loss_is_found_and_can_be_mended() {
+    for layout in ["files", "archive"] {
+        let deployment = Deployment::on(Cloud::new(20).await);
+        deployment.change(
+            "[queue]",
+            &format!("[snapshot]\nlayout = \"{layout}\"\n[queue]"),
+        );
+        let doctor = deployment.say("doctor --json").json();
+        let policy = doctor.as_array().unwrap().iter();
+        let policy = policy.filter(|finding| finding["check"] == "pointer policy");
+        assert!(
+            policy
+                .into_iter()
+                .all(|finding| finding["verdict"] == "warning")
+        );
+
+        submit(&deployment, "first");
+        assert_eq!(deployment.drain()["published"], 1);
+        submit(&deployment, "theirs");
+        let paused = Paused::at(
+            &deployment,
+            endpoint(),
+            &format!("{OTHER_LOCK} --layout {layout}"),
+        );
+        submit(&deployment, "ours");
+        let mut daemon = deployment.spawn("run");
+        deployment.until(|parts| {
+            parts
+                .iter()
+                .any(|part| part.0 == "ours" && part.2 == "COMPLETED")
+        });
+        crate::deployment::terminate(&mut daemon);
+        assert_eq!(paused.go()["merged"], 5);
+        let lost = ["first", "theirs"].map(|name| (name, 5));
+        let read: Vec<String> = deployment
+            .read_by_python("words")
+            .into_iter()
+            .map(|r| r.id)
+            .collect();
+        assert_eq!(read, ids(&lost), "what the policy prevents");
+
+        submit(&deployment, "next");
+        let said = deployment.say("run --drain").succeeds();
+        said.naming(&["CC-OVERWRITTEN", "runs=\"ours\""]);
+        let (state, error) = deployment.part("ours", "words");
+        assert_eq!(state, "FAILED");
+        assert!(
+            error.contains("CC-OVERWRITTEN") && error.contains("runs retry ours"),
+            "{error}"
+        );
+        for run in ["first", "theirs", "next"] {
+            assert_eq!(deployment.part(run, "words").0, "COMPLETED", "{run}");
+        }
+        deployment.say("runs retry ours").succeeds();
+        assert_eq!(deployment.drain()["completed"], 1);
+        let all = ["first", "theirs", "ours", "next"].map(|name| (name, 5));
+        assert_eq!(deployment.published("words").await, ids(&all), "{layout}");
+    }
+}
