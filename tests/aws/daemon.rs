@@ -214,6 +214,22 @@ async fn every_collection_may_have_its_own_queue() {
         .await
         .unwrap();
     assert_eq!(waiting.visible, 3, "the other three are in the other queue");
+    // Announced all the same, by itself and by the table.
+    let body = serde_json::json!({
+        "entity_type": "COMPACTION_RUN",
+        "entity_data": {"run_id": "p", "pages_delta_prefix": "pages/delta/p/"},
+    });
+    let text = |value: &str| serde_json::json!({"S": value});
+    let image = serde_json::json!({
+        "TYPE": text("COMPACTION_RUN"), "run_id": text("q"),
+        "pages_delta_prefix": text("pages/delta/q/"), "words_delta_prefix": text("words/delta/q/"),
+    });
+    let record = serde_json::json!({"eventName": "INSERT", "dynamodb": {"NewImage": image}});
+    let pages = [("collection", "pages")];
+    // Straight into the queue of the words.
+    deployment.send(&body.to_string(), &pages).await;
+    deployment.send(&record.to_string(), &[]).await;
+
     directory(&deployment.place, "none", "pages", 3, 2);
     let said = deployment.say("submit pages=none");
     said.exits(crate::place::FAILURE)
@@ -221,4 +237,13 @@ async fn every_collection_may_have_its_own_queue() {
     assert_eq!(deployment.say("run --drain --json").json()["completed"], 6);
     assert_eq!(deployment.published("words").await.len(), 9);
     assert_eq!(deployment.published("lines").await.len(), 6);
+    assert_eq!(deployment.depth().await.dead, 2);
+    let (state, error) = deployment.part("p", "pages");
+    assert_eq!(state, "FAILED");
+    assert!(error.starts_with("CC-COLLECTION-UNKNOWN"), "{error}");
+    let runs = deployment.parts();
+    assert!(
+        runs.iter().all(|(run, ..)| run != "q"),
+        "nothing of it was announced: {runs:?}"
+    );
 }

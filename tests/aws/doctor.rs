@@ -20,7 +20,14 @@ fn verdict<'f>(findings: &'f Value, check: &str) -> (&'f str, &'f str) {
 async fn a_sound_deployment_has_only_the_policy_to_mend() {
     let deployment = Deployment::new().await;
     let findings = deployment.say("doctor --json").json();
-    for check in ["working space", "objects", "queue", "locks", "run records"] {
+    for check in [
+        "working space",
+        "objects",
+        "large objects",
+        "queue",
+        "locks",
+        "run records",
+    ] {
         let (verdict, found) = verdict(&findings, check);
         assert_eq!(verdict, "ok", "{check}: {found}");
     }
@@ -68,11 +75,42 @@ async fn what_is_missing_is_named() {
 
     let url = &deployment.cloud.options.queue_url;
     let findings = change(url, &format!("{url}-no-such"));
-    let (connection, found) = verdict(&findings, "connection");
-    assert_eq!(connection, "bad");
+    let (queue, found) = verdict(&findings, "queue");
+    assert_eq!(queue, "bad");
     assert!(found.contains("no-such"), "{found}");
+    for check in ["objects", "locks", "run records"] {
+        assert_eq!(verdict(&findings, check).0, "ok", "{check}");
+    }
 
     let endpoint = deployment.cloud.options.endpoint.clone().unwrap();
     let findings = change(&endpoint, "http://127.0.0.1:9");
-    assert_eq!(verdict(&findings, "connection").0, "bad");
+    for check in ["objects", "queue", "locks", "run records"] {
+        assert_eq!(verdict(&findings, check).0, "bad", "{check}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pointer_that_is_protected_is_well() {
+    let deployment = Deployment::new().await;
+    let policy = crate::legacy_writer::policy();
+    deployment.at(&policy.endpoint);
+    let findings = deployment.say("doctor --json").json();
+    let (policy, found) = verdict(&findings, "pointer policy");
+    assert_eq!(policy, "ok", "{found}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_right_that_is_missing_is_named() {
+    let deployment = Deployment::new().await;
+    let proxy = crate::proxy::Proxy::new(|head| {
+        match head.line.contains("AmazonSQS.ChangeMessageVisibility") {
+            true => crate::proxy::Verdict::Refuse(403, "AccessDenied"),
+            false => crate::proxy::Verdict::Pass,
+        }
+    });
+    deployment.at(&proxy.endpoint);
+    let said = deployment.say("doctor --json").exits(FAILURE);
+    let findings = serde_json::from_str::<Value>(&said.stdout).unwrap();
+    let (queue, found) = verdict(&findings, "queue");
+    assert_eq!(queue, "bad", "{found}");
 }

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use compactor_core::ports::{Attributes, Condition, ETag, ObjectStore, PutOutcome};
 
-use crate::cloud::Cloud;
+use crate::cloud::{Cloud, config};
+use crate::proxy::{Proxy, Verdict};
 
 /// Three parts, the last of them short.
 const SIZE: usize = (16 << 20) + 12_345;
@@ -42,10 +43,9 @@ async fn files_of_several_parts_come_back_as_they_went() {
     let folder = tempfile::tempdir().unwrap();
     let (from, to) = (large(folder.path()), folder.path().join("back"));
     let upload = async |condition| {
-        objects
-            .upload("a/large", &from, condition, &metadata())
-            .await
-            .unwrap()
+        let metadata = metadata();
+        let uploaded = objects.upload("a/large", &from, condition, &metadata);
+        uploaded.await.unwrap().outcome
     };
     let PutOutcome::Written(etag) = upload(Condition::IfAbsent).await else {
         panic!("it was not there");
@@ -67,7 +67,12 @@ async fn files_of_several_parts_come_back_as_they_went() {
     assert_eq!(upload(stale).await, PutOutcome::PreconditionFailed);
     assert_eq!(unfinished(&cloud).await, 0);
 
-    let copy = async |condition| objects.copy("a/large", "b/large", condition).await.unwrap();
+    let copy = async |condition| {
+        objects
+            .copy("a/large", &etag, "b/large", condition)
+            .await
+            .unwrap()
+    };
     assert!(matches!(
         copy(Condition::IfAbsent).await,
         PutOutcome::Written(_)
@@ -101,4 +106,46 @@ async fn a_download_that_fails_leaves_no_file() {
     let error = objects.download("a/large", &to, SIZE as u64).await;
     assert_eq!(error.unwrap_err().code(), "CC-PORT-INVALID");
     assert_eq!(std::fs::read(&to).unwrap(), b"mine");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upload_that_is_given_up_leaves_nothing() {
+    let (reached, at_part) = std::sync::mpsc::channel();
+    let reached = std::sync::Mutex::new(Some(reached));
+    let proxy = Proxy::new(move |head| {
+        if head.line.contains("partNumber=1&")
+            && let Some(reached) = reached.lock().unwrap().take()
+        {
+            reached.send(()).unwrap();
+            // Until the test is over.
+            let _ = std::sync::mpsc::channel::<()>()
+                .1
+                .recv_timeout(std::time::Duration::from_secs(30));
+        }
+        Verdict::Pass
+    });
+    let mut cloud = Cloud::new(3).await;
+    let direct = cloud.config.clone();
+    cloud.config = config(&proxy.endpoint);
+    let objects = cloud.backend().await.objects;
+    let folder = tempfile::tempdir().unwrap();
+    let from = large(folder.path());
+    let uploading = tokio::spawn({
+        let objects = objects.clone();
+        async move {
+            let metadata = metadata();
+            let upload = objects.upload("a/large", &from, Condition::IfAbsent, &metadata);
+            upload.await
+        }
+    });
+    tokio::task::spawn_blocking(move || at_part.recv_timeout(std::time::Duration::from_secs(30)))
+        .await
+        .unwrap()
+        .unwrap();
+    cloud.config = direct;
+    uploading.abort();
+    assert!(uploading.await.unwrap_err().is_cancelled());
+    assert_eq!(unfinished(&cloud).await, 1);
+    objects.remove_abandoned().await.unwrap();
+    assert_eq!(unfinished(&cloud).await, 0);
 }

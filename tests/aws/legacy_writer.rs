@@ -20,7 +20,7 @@ use crate::proxy::{Proxy, Verdict};
 const OTHER_LOCK: &str = "--lock-id chroma-final-merge-7";
 
 /// What the policy does.
-fn policy() -> Proxy {
+pub(crate) fn policy() -> Proxy {
     Proxy::new(|head| {
         let conditional = head.has("if-match") || head.has("if-none-match");
         match head.puts_pointer() && !conditional {

@@ -99,3 +99,23 @@ fn contradictions_are_refused_before_anything_is_made() {
         assert_eq!(place.names_in("."), ["c.toml"], "{text}");
     }
 }
+
+#[test]
+fn a_secret_in_an_address_is_not_shown() {
+    let place = Place::new();
+    place.write(
+        "c.toml",
+        "[aws]\nendpoint = \"http://user:hunter2@localhost:4566/x\"\n",
+    );
+    for line in [
+        "config show --config c.toml",
+        "config show --config c.toml --json",
+    ] {
+        let said = place.say(line).succeeds();
+        assert!(!said.stdout.contains("hunter2"), "{said}");
+        assert!(
+            said.stdout.contains("http://***@localhost:4566/x"),
+            "{said}"
+        );
+    }
+}

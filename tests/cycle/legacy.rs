@@ -114,7 +114,7 @@ fn refused(world: &World, damage: &str, code: &str) {
     assert_eq!(world.image("lines/snapshot/"), before, "{damage}");
     assert_eq!(
         world.state("run-next", "lines"),
-        RunState::Failed,
+        RunState::Pending,
         "{damage}"
     );
     assert_eq!(world.code("run-next", "lines"), code, "{damage}");

@@ -60,6 +60,17 @@ fn what_cannot_be_understood_is_a_dead_letter_at_once(world: World) {
     assert_eq!(world.keys(""), Vec::<String>::new());
 }
 
+// Whoever waits for the run must not wait for ever.
+both!(a_run_that_is_announced_wrongly_is_failed);
+fn a_run_that_is_announced_wrongly_is_failed(world: World) {
+    let body = r#"{"entity_type": "COMPACTION_RUN", "entity_data":
+        {"run_id": "r1", "lines_delta_prefix": "lines/delta/../../etc/"}}"#;
+    world.send_raw(body, &attributes(&[("collection", "lines")]));
+    world.drain();
+    assert_eq!(world.state("r1", "lines"), compactor_core::RunState::Failed);
+    assert_eq!(world.code("r1", "lines"), "CC-MESSAGE-PREFIX");
+}
+
 both!(a_message_without_the_attribute_is_understood_by_its_prefixes);
 fn a_message_without_the_attribute_is_understood_by_its_prefixes(world: World) {
     let delta = Delta::of("lines", "a", 2);

@@ -69,6 +69,14 @@ impl World {
         versions.map(str::to_owned).collect()
     }
 
+    /// The manifests of all versions, oldest first.
+    pub(crate) fn manifests(&self, collection: &str) -> Vec<Manifest> {
+        let versions = self.uploads(collection).into_iter();
+        versions
+            .map(|version| self.manifest(collection, &version.parse().unwrap()))
+            .collect()
+    }
+
     /// The manifest of any version.
     pub(crate) fn manifest(&self, collection: &str, version: &Version) -> Manifest {
         let key = keys::manifest(&name(collection), version);

@@ -70,6 +70,31 @@ fn lost_runs_are_named_and_can_be_announced_again(world: World) {
     assert_eq!(world.content("lines"), all);
 }
 
+// Python writers keep four versions and delete the others.
+both!(lost_runs_of_versions_that_are_gone_are_named_too);
+fn lost_runs_of_versions_that_are_gone_are_named_too(world: World) {
+    let [base, one, two, theirs, next] =
+        ["base", "one", "two", "theirs", "next"].map(|prefix| Delta::of("lines", prefix, 2));
+    let first = publish(&world, "run-base", &base);
+    let gone = publish(&world, "run-one", &one);
+    publish(&world, "run-two", &two);
+    for key in world.keys(&keys::version_prefix(
+        &name("lines"),
+        &gone.parse().unwrap(),
+    )) {
+        world.delete(&key);
+    }
+    let both = base.and(&theirs);
+    let store = both.write(&world, &world.folder("theirs"));
+    overwrite(&world, Some(&first), &store);
+    publish(&world, "run-next", &next);
+    for run in ["run-one", "run-two"] {
+        assert_eq!(world.state(run, "lines"), RunState::Failed, "{run}");
+        assert_eq!(world.code(run, "lines"), "CC-OVERWRITTEN", "{run}");
+    }
+    assert_eq!(world.state("run-base", "lines"), RunState::Completed);
+}
+
 both!(a_writer_that_started_from_the_newest_version_lost_nothing);
 fn a_writer_that_started_from_the_newest_version_lost_nothing(world: World) {
     let kind = world.kind;

@@ -148,3 +148,29 @@ fn a_daemon_that_waits_stops_at_once(world: World) {
     let summary = world.run_until(&stop, Script::watch()).unwrap();
     assert_eq!(summary, compactor_daemon::Summary::default());
 }
+
+#[test]
+fn what_is_received_while_stopping_is_given_back() {
+    let world = World::new(crate::world::Kind::Fakes);
+    world.submit("run-a", &[&Delta::of("lines", "a", 2)]);
+    let crate::world::Backend::Fakes { queue, .. } = &world.backend else {
+        panic!("fakes");
+    };
+    // Asked to stop while the receive is under way that brings the message.
+    let stop = CancellationToken::new();
+    let at_receive = stop.clone();
+    queue.faults.when(move |call| {
+        if call.operation == "receive" {
+            at_receive.cancel();
+        }
+        None
+    });
+    let diary = Script::watch();
+    world.run_until(&stop, diary.clone()).unwrap();
+    assert_eq!(diary.count(Step::Received), 0);
+    assert_eq!(queue.faults.count("receive"), 1);
+    queue.faults.clear();
+    let depth = world.depth();
+    assert_eq!((depth.visible, depth.in_flight), (1, 0), "at once");
+    assert_eq!(world.drain().completed, 1);
+}

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use compactor_core::ports::{
-    Attributes, Condition, Fault, Object, ObjectInfo, ObjectStore, Page, PortError, PortResult,
-    PutOutcome,
+    Attributes, Condition, ETag, Fault, Object, ObjectInfo, ObjectStore, Page, PortError,
+    PortResult, PutOutcome, Uploaded,
 };
 use tokio_util::bytes::Bytes;
 
@@ -25,6 +25,8 @@ pub(crate) enum Turn {
 struct TamperedStore {
     store: Arc<dyn ObjectStore>,
     turns: Mutex<VecDeque<Turn>>,
+    /// How many uploads become other bytes on the way.
+    spoilt: Mutex<usize>,
 }
 
 impl World {
@@ -33,6 +35,16 @@ impl World {
         self.ports.objects = Arc::new(TamperedStore {
             store: Arc::clone(&self.ports.objects),
             turns: Mutex::new(turns.into_iter().collect()),
+            spoilt: Mutex::new(0),
+        });
+    }
+
+    /// Changes a byte of each of the next `count` uploads of databases, on their way.
+    pub(crate) fn spoil_uploads(&mut self, count: usize) {
+        self.ports.objects = Arc::new(TamperedStore {
+            store: Arc::clone(&self.ports.objects),
+            turns: Mutex::default(),
+            spoilt: Mutex::new(count),
         });
     }
 }
@@ -84,12 +96,36 @@ impl ObjectStore for TamperedStore {
         from: &Path,
         condition: Condition,
         metadata: &Attributes,
-    ) -> PortResult<PutOutcome> {
-        self.store.upload(key, from, condition, metadata).await
+    ) -> PortResult<Uploaded> {
+        let is_spoilt = {
+            let mut left = self.spoilt.lock().unwrap();
+            let is_spoilt = *left > 0 && key.ends_with("chroma.sqlite3");
+            *left -= usize::from(is_spoilt);
+            is_spoilt
+        };
+        if !is_spoilt {
+            return self.store.upload(key, from, condition, metadata).await;
+        }
+        let mut body = std::fs::read(from).unwrap();
+        *body.last_mut().unwrap() ^= 1;
+        let other = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(other.path(), body).unwrap();
+        let upload = self.store.upload(key, other.path(), condition, metadata);
+        upload.await
     }
 
-    async fn copy(&self, from: &str, to: &str, condition: Condition) -> PortResult<PutOutcome> {
-        self.store.copy(from, to, condition).await
+    async fn copy(
+        &self,
+        from: &str,
+        tag: &ETag,
+        to: &str,
+        condition: Condition,
+    ) -> PortResult<PutOutcome> {
+        self.store.copy(from, tag, to, condition).await
+    }
+
+    async fn remove_abandoned(&self) -> PortResult<()> {
+        self.store.remove_abandoned().await
     }
 
     async fn list(&self, prefix: &str, after: Option<&str>) -> PortResult<Page<ObjectInfo>> {

@@ -251,6 +251,7 @@ fn settings() -> Settings {
         rebases: 3,
         shutdown: seconds(25),
         merge: MergeOptions::default(),
+        fold_backlog: 0,
         verify: VerifyLevel::Full,
         close_wait: seconds(2),
         limits: Limits {

@@ -13,6 +13,7 @@ use crate::index_files::{self, IndexFiles};
 
 pub(crate) const ALWAYS: FoldOptions = FoldOptions {
     when: FoldWhen::Always,
+    at_least: 0,
     threads: 2,
     rebuild_above_deleted_percent: 100,
     seed: 1,

@@ -102,6 +102,7 @@ proptest! {
         let mut store = open(&dir);
         for (number, step) in steps.into_iter().enumerate() {
             let options = |when| FoldOptions {
+                at_least: 0,
                 when,
                 threads: 1 + number % 2,
                 rebuild_above_deleted_percent: limit,

@@ -33,32 +33,38 @@ impl ClosedStore {
     pub fn files(&self) -> StoreResult<Vec<StoredFile>> {
         let files = self
             .paths()
-            .map(|path| digest(self.dir(), path.to_owned()))
+            .map(|path| StoredFile::read(self.dir(), path))
             .collect::<StoreResult<_>>()?;
         self.unchanged(files)
     }
 }
 
-fn digest(dir: &Path, path: String) -> StoreResult<StoredFile> {
-    let mut file = fs_err::File::open(dir.join(&path))?;
-    let (mut sha256, mut md5) = (Sha256::new(), Md5::new());
-    let mut buffer = vec![0; 1 << 18];
-    let mut size = 0;
-    loop {
-        let read = file.read(&mut buffer)?;
-        if read == 0 {
-            break;
+impl StoredFile {
+    /// Reads and digests the file `path` below `dir`.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn read(dir: &Path, path: &str) -> StoreResult<Self> {
+        let mut file = fs_err::File::open(dir.join(path))?;
+        let (mut sha256, mut md5) = (Sha256::new(), Md5::new());
+        let mut buffer = vec![0; 1 << 18];
+        let mut size = 0;
+        loop {
+            let read = file.read(&mut buffer)?;
+            if read == 0 {
+                break;
+            }
+            sha256.update(&buffer[..read]);
+            md5.update(&buffer[..read]);
+            size += read as u64;
         }
-        sha256.update(&buffer[..read]);
-        md5.update(&buffer[..read]);
-        size += read as u64;
+        Ok(Self {
+            path: path.to_owned(),
+            size,
+            sha256: hex::encode(sha256.finalize()),
+            md5: hex::encode(md5.finalize()),
+        })
     }
-    Ok(StoredFile {
-        path,
-        size,
-        sha256: hex::encode(sha256.finalize()),
-        md5: hex::encode(md5.finalize()),
-    })
 }
 
 /// Relative paths of all files below `dir`, sorted, side-cars left out. Links and special files

@@ -54,6 +54,17 @@ pub struct AwsBackend {
     pub runs: Arc<DynamoRunStore>,
 }
 
+/// What is there without the queue.
+#[derive(Clone)]
+pub struct AwsStores {
+    /// Objects in S3.
+    pub objects: Arc<S3ObjectStore>,
+    /// Locks and fences in DynamoDB.
+    pub leases: Arc<DynamoLeaseStore>,
+    /// Run records in DynamoDB.
+    pub runs: Arc<DynamoRunStore>,
+}
+
 impl AwsBackend {
     /// Connects to everything that `options` name, with the credentials that the SDK finds.
     ///
@@ -64,17 +75,22 @@ impl AwsBackend {
         clock: Arc<dyn Clock>,
         ids: Arc<dyn Ids>,
     ) -> Result<Self, ConnectError> {
-        let mut loader = aws_config::defaults(BehaviorVersion::latest())
-            .http_client(http_client())
-            .timeout_config(timeouts(ATTEMPT))
-            .retry_config(RetryConfig::standard());
-        if let Some(region) = options.region.clone() {
-            loader = loader.region(Region::new(region));
-        }
-        if let Some(endpoint) = &options.endpoint {
-            loader = loader.endpoint_url(endpoint);
-        }
-        Self::with(&loader.load().await, options, clock, ids).await
+        let config = configuration(&options).await;
+        Self::with(&config, options, clock, ids).await
+    }
+
+    /// Connects to each by itself, to find out which of them is at fault.
+    ///
+    /// # Errors
+    /// An option is missing. The queue has its own outcome.
+    pub async fn connect_each(
+        options: AwsOptions,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn Ids>,
+    ) -> Result<(AwsStores, Result<Arc<dyn Queue>, ConnectError>), ConnectError> {
+        let config = configuration(&options).await;
+        let stores = stores(&config, &options, clock)?;
+        Ok((stores, queue(&config, options, ids).await))
     }
 
     /// As [`AwsBackend::connect`], with clients of the caller's configuration.
@@ -87,51 +103,79 @@ impl AwsBackend {
         clock: Arc<dyn Clock>,
         ids: Arc<dyn Ids>,
     ) -> Result<Self, ConnectError> {
-        for (option, value) in [("bucket", &options.bucket), ("table", &options.table)] {
-            if value.is_empty() {
-                return Err(ConnectError::Unnamed { option });
-            }
-        }
-        if options.queue_url.is_empty() && options.queues.is_empty() {
-            return Err(ConnectError::Unnamed { option: "queue" });
-        }
-        if config.region().is_none() {
-            return Err(ConnectError::Unnamed { option: "region" });
-        }
-        let s3 = aws_sdk_s3::config::Builder::from(config)
-            // Emulators have no names for buckets.
-            .force_path_style(options.endpoint.is_some())
-            .build();
-        let s3 = aws_sdk_s3::Client::from_conf(s3);
-        // A lease would run out before a slow call of these ends.
-        let dynamo =
-            aws_sdk_dynamodb::config::Builder::from(config).timeout_config(timeouts(SHORT));
-        let dynamo = aws_sdk_dynamodb::Client::from_conf(dynamo.build());
-        let sqs = aws_sdk_sqs::config::Builder::from(config).timeout_config(timeouts(SHORT));
-        let sqs = aws_sdk_sqs::Client::from_conf(sqs.build());
-        let queue: Arc<dyn Queue> = if options.queues.is_empty() {
-            Arc::new(SqsQueue::open(sqs, options.queue_url, ids).await?)
-        } else {
-            let mut queues = Vec::new();
-            for (collection, url) in options.queues {
-                let queue = SqsQueue::open(sqs.clone(), url, Arc::clone(&ids)).await?;
-                queues.push((collection, queue));
-            }
-            Arc::new(SqsQueues::new(queues))
-        };
-        let leases = DynamoLeaseStore::new(
-            dynamo.clone(),
-            options.table.clone(),
-            options.lock_ids,
-            clock,
-        );
+        let stores = stores(config, &options, clock)?;
         Ok(Self {
-            objects: Arc::new(S3ObjectStore::new(s3, options.bucket)),
-            queue,
-            leases: Arc::new(leases),
-            runs: Arc::new(DynamoRunStore::new(dynamo, options.table)),
+            objects: stores.objects,
+            queue: queue(config, options, ids).await?,
+            leases: stores.leases,
+            runs: stores.runs,
         })
     }
+}
+
+async fn configuration(options: &AwsOptions) -> SdkConfig {
+    let mut loader = aws_config::defaults(BehaviorVersion::latest())
+        .http_client(http_client())
+        .timeout_config(timeouts(ATTEMPT))
+        .retry_config(RetryConfig::standard());
+    if let Some(region) = options.region.clone() {
+        loader = loader.region(Region::new(region));
+    }
+    if let Some(endpoint) = &options.endpoint {
+        loader = loader.endpoint_url(endpoint);
+    }
+    loader.load().await
+}
+
+fn stores(
+    config: &SdkConfig,
+    options: &AwsOptions,
+    clock: Arc<dyn Clock>,
+) -> Result<AwsStores, ConnectError> {
+    for (option, value) in [("bucket", &options.bucket), ("table", &options.table)] {
+        if value.is_empty() {
+            return Err(ConnectError::Unnamed { option });
+        }
+    }
+    if options.queue_url.is_empty() && options.queues.is_empty() {
+        return Err(ConnectError::Unnamed { option: "queue" });
+    }
+    if config.region().is_none() {
+        return Err(ConnectError::Unnamed { option: "region" });
+    }
+    let s3 = aws_sdk_s3::config::Builder::from(config)
+        // Emulators have no names for buckets.
+        .force_path_style(options.endpoint.is_some())
+        .build();
+    let s3 = aws_sdk_s3::Client::from_conf(s3);
+    // A lease would run out before a slow call of these ends.
+    let dynamo = aws_sdk_dynamodb::config::Builder::from(config).timeout_config(timeouts(SHORT));
+    let dynamo = aws_sdk_dynamodb::Client::from_conf(dynamo.build());
+    let (table, lock_ids) = (options.table.clone(), options.lock_ids.clone());
+    let leases = DynamoLeaseStore::new(dynamo.clone(), table.clone(), lock_ids, clock);
+    Ok(AwsStores {
+        objects: Arc::new(S3ObjectStore::new(s3, options.bucket.clone())),
+        leases: Arc::new(leases),
+        runs: Arc::new(DynamoRunStore::new(dynamo, table)),
+    })
+}
+
+async fn queue(
+    config: &SdkConfig,
+    options: AwsOptions,
+    ids: Arc<dyn Ids>,
+) -> Result<Arc<dyn Queue>, ConnectError> {
+    let sqs = aws_sdk_sqs::config::Builder::from(config).timeout_config(timeouts(SHORT));
+    let sqs = aws_sdk_sqs::Client::from_conf(sqs.build());
+    if options.queues.is_empty() {
+        return Ok(Arc::new(SqsQueue::open(sqs, options.queue_url, ids).await?));
+    }
+    let mut queues = Vec::new();
+    for (collection, url) in options.queues {
+        let queue = SqsQueue::open(sqs.clone(), url, Arc::clone(&ids)).await?;
+        queues.push((collection, queue));
+    }
+    Ok(Arc::new(SqsQueues::new(queues)))
 }
 
 /// The SDK's own client with `ring`, which builds everywhere.

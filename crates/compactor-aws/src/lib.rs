@@ -13,7 +13,7 @@ mod queue;
 mod queues;
 mod runs;
 
-pub use backend::{AwsBackend, AwsOptions, ConnectError, http_client};
+pub use backend::{AwsBackend, AwsOptions, AwsStores, ConnectError, http_client};
 pub use leases::DynamoLeaseStore;
 pub use objects::S3ObjectStore;
 pub use queue::SqsQueue;

@@ -50,7 +50,11 @@ impl DynamoRunStore {
             .table_name(&self.table)
             .key("PK", text(partition(key)))
             .key("SK", text(sort(key)))
-            .condition_expression("attribute_not_exists(#state) OR #state <> :completed")
+            .condition_expression(match key.is_plain() {
+                true => NOT_COMPLETED.to_owned(),
+                // As the Python writers have it: what was deleted stays deleted.
+                false => format!("attribute_exists(PK) AND ({NOT_COMPLETED})"),
+            })
             .expression_attribute_names("#state", format!("{collection}_{STATE}"))
             .expression_attribute_values(":completed", text(RunState::Completed.as_str()));
         let mut sets = Vec::new();
@@ -83,7 +87,7 @@ impl DynamoRunStore {
             .await;
         match changed {
             Ok(_) => Ok(()),
-            // COMPLETED is final.
+            // COMPLETED is final, and a deleted record is deleted.
             Err(error)
                 if error
                     .as_service_error()
@@ -161,6 +165,26 @@ impl RunStore for DynamoRunStore {
         ];
         let defaults = vec![("started_at", null())];
         self.change("complete run", key, collection, at, (values, defaults))
+            .await
+    }
+
+    async fn set_back(
+        &self,
+        key: &RunKey,
+        collection: &CollectionName,
+        error: &str,
+        at: WallTime,
+    ) -> PortResult<()> {
+        let values = vec![
+            (STATE, text(RunState::Pending.as_str())),
+            ("error", text(error)),
+        ];
+        let defaults = vec![
+            ("started_at", null()),
+            ("finished_at", null()),
+            ("merged_vectors", number(0)),
+        ];
+        self.change("set run back", key, collection, at, (values, defaults))
             .await
     }
 
@@ -291,6 +315,9 @@ fn sort(key: &RunKey) -> String {
 }
 
 /// The attributes that belong to no collection.
+/// Of the part that is changed.
+const NOT_COMPLETED: &str = "attribute_not_exists(#state) OR #state <> :completed";
+
 fn head(key: &RunKey, created: WallTime) -> [(&'static str, AttributeValue); 7] {
     [
         ("GSI1PK", text(INDEX_KEY)),

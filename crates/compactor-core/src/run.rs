@@ -111,7 +111,16 @@ impl RunPart {
         self.fence = Some(completion.fence);
     }
 
-    /// The attempt failed. Nothing changes if the part is COMPLETED.
+    /// The attempt failed, and another one follows. Nothing changes if the part is COMPLETED.
+    pub fn set_back(&mut self, error: &str) {
+        if self.state == RunState::Completed {
+            return;
+        }
+        self.state = RunState::Pending;
+        self.error = Some(error.to_owned());
+    }
+
+    /// The last attempt failed. Nothing changes if the part is COMPLETED.
     pub fn fail(&mut self, error: &str, at: WallTime) {
         if self.state == RunState::Completed {
             return;
@@ -177,6 +186,11 @@ impl RunRecord {
     /// See [`RunPart::complete`].
     pub fn complete(&mut self, collection: &CollectionName, completion: &Completion) {
         self.change(collection, completion.at, |part| part.complete(completion));
+    }
+
+    /// See [`RunPart::set_back`].
+    pub fn set_back(&mut self, collection: &CollectionName, error: &str, at: WallTime) {
+        self.change(collection, at, |part| part.set_back(error));
     }
 
     /// See [`RunPart::fail`].

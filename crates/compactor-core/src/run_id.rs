@@ -88,6 +88,12 @@ impl RunKey {
             receipt_id: 1,
         }
     }
+
+    /// Whether it belongs to no image and no receipt. The record of such a run may have been made
+    /// by nobody; every other one was stored by its producer before the run was announced.
+    pub fn is_plain(&self) -> bool {
+        self.image_id == self.run_id.as_str()
+    }
 }
 
 impl fmt::Display for RunKey {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use compactor_core::ports::{Delivery, Depth, Monotonic, PortResult};
+use compactor_core::ports::{Depth, Monotonic, PortResult};
 use compactor_core::{Class, CollectionName};
 use serde::Serialize;
 use tokio::task::{JoinHandle, JoinSet};
@@ -16,7 +16,7 @@ use crate::held::HeldMessages;
 use crate::inbox::Inbox;
 use crate::kept::KeptCopies;
 use crate::patience::PatientReads;
-use crate::polling::Poll;
+use crate::polling::{Poll, Received};
 use crate::{Ports, RunError, Scratch, Settings, alarms, waiting};
 
 /// SQS hands out at most this many messages at a time.
@@ -54,7 +54,7 @@ pub struct Daemon {
 /// What the loop is woken by.
 enum Event {
     Stop,
-    Received(PortResult<Vec<Delivery>>),
+    Received(PortResult<Received>),
     Cycle(CollectionName, Result<Finished, RunError>),
     Resume,
 }
@@ -107,6 +107,7 @@ impl Daemon {
             busy: BTreeSet::new(),
             paused: BTreeMap::new(),
             locked_out: BTreeSet::new(),
+            unfolded: BTreeSet::new(),
             cleaner: Cleaner::default(),
             receiving: None,
             more: false,
@@ -131,9 +132,11 @@ struct Work {
     paused: BTreeMap<CollectionName, Monotonic>,
     /// Collections whose lease we asked for in vain when we last did.
     locked_out: BTreeSet<CollectionName>,
+    /// Collections whose published snapshot waits to be folded.
+    unfolded: BTreeSet<CollectionName>,
     cleaner: Cleaner,
     /// A receive under way. Never dropped half-way: what it hands out would stay hidden.
-    receiving: Option<JoinHandle<PortResult<Vec<Delivery>>>>,
+    receiving: Option<JoinHandle<PortResult<Received>>>,
     /// The last receive was full: there may be more that belong into the same batches.
     more: bool,
     /// Receives that failed in a row.
@@ -152,15 +155,14 @@ impl Work {
                 Event::Stop => return Ok(()),
                 Event::Resume => {}
                 Event::Cycle(collection, outcome) => self.settle(&collection, outcome).await?,
-                Event::Received(Ok(deliveries)) => {
+                Event::Received(Ok(Received { deliveries, since })) => {
                     self.more = deliveries.len() == RECEIVE_MAX;
                     if mode == Mode::Forever || !deliveries.is_empty() {
                         self.failures = 0;
                     }
-                    let idle =
-                        deliveries.is_empty() && self.inbox.is_empty() && self.cycles.is_empty();
+                    let idle = deliveries.is_empty() && self.is_idle();
                     for delivery in deliveries {
-                        self.inbox.accept(&self.context, delivery).await;
+                        self.inbox.accept(&self.context, delivery, since).await;
                     }
                     if mode == Mode::Drain && idle {
                         match self.queue_is_empty().await {
@@ -175,17 +177,25 @@ impl Work {
         }
     }
 
+    fn is_idle(&self) -> bool {
+        self.inbox.is_empty() && self.cycles.is_empty() && self.unfolded.is_empty()
+    }
+
     /// Starts a cycle for every collection that waits and has none, as far as workers go.
     fn dispatch(&mut self) {
         let now = self.context.ports.clock.monotonic();
         self.paused.retain(|_, until| *until > now);
-        for collection in self.inbox.collections() {
+        // What waits comes first; whoever has nothing waiting can be folded.
+        let mut waiting = self.inbox.collections();
+        waiting.extend(self.unfolded.iter().cloned());
+        for collection in waiting {
             if self.cycles.len() >= self.context.settings.workers {
                 return;
             }
             if self.paused.contains_key(&collection) || !self.busy.insert(collection.clone()) {
                 continue;
             }
+            self.unfolded.remove(&collection);
             let runs = self
                 .inbox
                 .take(&collection, self.context.settings.batch_runs);
@@ -278,9 +288,13 @@ impl Work {
             let pause = BUSY_PAUSE.mul_f64(0.5 + ports.ids.fraction() / 2.0);
             let until = Monotonic(ports.clock.monotonic().0.saturating_add(pause));
             self.paused.insert(collection.clone(), until);
-            let (tired, patient) = waiting::split(ports, busy);
-            waiting::give_back(&self.context, tired).await;
+            self.inbox.put_back(collection, busy);
+            let waiting = self.inbox.take(collection, usize::MAX);
+            let patient = waiting::give_back_some(&self.context, waiting).await;
             self.inbox.put_back(collection, patient);
+        }
+        if outcome.fold_due {
+            self.unfolded.insert(collection.clone());
         }
         if outcome.published > 0 {
             self.cleaner.published(&self.context, collection);
@@ -339,8 +353,8 @@ impl Work {
             if let Some(receiving) = self.receiving.take()
                 && let Ok(Ok(late)) = receiving.await
             {
-                for delivery in late {
-                    self.inbox.accept(&self.context, delivery).await;
+                for delivery in late.deliveries {
+                    self.inbox.accept(&self.context, delivery, late.since).await;
                 }
             }
             while let Some(finished) = self.cycles.join_next().await {

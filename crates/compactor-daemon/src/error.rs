@@ -90,6 +90,12 @@ pub enum RunError {
         /// Found and expected.
         detail: String,
     },
+    /// Each collection has its queue, and this one has none.
+    #[error("collection {collection} has no queue")]
+    CollectionUnknown {
+        /// The collection.
+        collection: String,
+    },
     /// An object of the new version is there already.
     #[error("object {key} of the new version exists already")]
     UploadExists {
@@ -159,6 +165,7 @@ impl RunError {
             Self::Manifest { .. } => "CC-MANIFEST",
             Self::RunExists { .. } => "CC-RUN-EXISTS",
             Self::SnapshotFile { .. } => "CC-SNAPSHOT-FILE",
+            Self::CollectionUnknown { .. } => "CC-COLLECTION-UNKNOWN",
             Self::UploadExists { .. } => "CC-UPLOAD-EXISTS",
             Self::UploadDiffers { .. } => "CC-UPLOAD-DIFFERS",
             Self::LeaseLost { .. } => "CC-LEASE-LOST",
@@ -180,9 +187,10 @@ impl RunError {
             },
             Self::Port(error) => error.class(),
             Self::Message(error) => error.class(),
-            Self::DeltaBucket { .. } | Self::ObjectName { .. } | Self::TooLarge { .. } => {
-                Class::DeadLetter
-            }
+            Self::DeltaBucket { .. }
+            | Self::ObjectName { .. }
+            | Self::TooLarge { .. }
+            | Self::CollectionUnknown { .. } => Class::DeadLetter,
             _ => Class::GiveBack,
         }
     }
@@ -204,6 +212,9 @@ impl RunError {
                 "use the configured bucket, or leave s3://bucket/ out of the prefix"
             }
             Self::ObjectName { .. } => "remove the object",
+            Self::CollectionUnknown { .. } => {
+                "name its queue in aws.queues, then move the message from the dead-letter queue there"
+            }
             Self::TooLarge { .. } => "raise the limit in the configuration, or send less at a time",
             Self::Pointer { .. } | Self::PointerText { .. } => {
                 "write the id of a complete version into the pointer"

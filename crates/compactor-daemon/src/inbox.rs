@@ -2,20 +2,21 @@
 
 use std::collections::BTreeMap;
 
-use compactor_core::CollectionName;
-use compactor_core::message::{CompactionMessage, Decoded, decode};
+use compactor_core::message::{CompactionMessage, Decoded, Refused, decode};
 use compactor_core::ports::{Delivery, Monotonic};
+use compactor_core::{CollectionName, RunKey};
 
 use crate::cycle::Context;
+use crate::patience::persist;
 use crate::submit::announce_all;
-use crate::{RunError, alarms};
+use crate::{Ports, RunError, alarms};
 
 /// A message about a run, and the delivery that brought it.
 #[derive(Debug, Clone)]
 pub(crate) struct ReceivedRun {
     pub(crate) message: CompactionMessage,
     pub(crate) delivery: Delivery,
-    /// When it was received.
+    /// Not after it was received.
     pub(crate) since: Monotonic,
 }
 
@@ -28,10 +29,16 @@ pub(crate) struct Inbox {
 impl Inbox {
     /// Takes a delivery in. What is not about a run is acknowledged; what cannot be understood
     /// goes to the dead-letter queue with the reason, never to the void.
-    pub(crate) async fn accept(&mut self, context: &Context, delivery: Delivery) {
+    ///
+    /// `since` is from before it was received.
+    pub(crate) async fn accept(&mut self, context: &Context, delivery: Delivery, since: Monotonic) {
+        let ports = &context.ports;
         match decode(&delivery.body, &delivery.attributes) {
             Ok(Decoded::Run(message)) => {
-                let since = context.ports.clock.monotonic();
+                if let Err(error) = known(ports, [&message.collection]) {
+                    let about = (message.key, message.collection);
+                    return refuse(context, &delivery, &error, Some(about)).await;
+                }
                 context.held.hold(&delivery, since);
                 let waiting = self.waiting.entry(message.collection.clone()).or_default();
                 waiting.push(ReceivedRun {
@@ -41,10 +48,12 @@ impl Inbox {
                 });
             }
             Ok(Decoded::Inserted(run)) => {
-                let announced = announce_all(&context.ports, &run).await;
-                let outcome = match announced {
+                if let Err(error) = known(ports, run.deltas.iter().map(|(name, _)| name)) {
+                    return refuse(context, &delivery, &error, None).await;
+                }
+                let outcome = match announce_all(ports, &run).await {
                     Ok(()) => {
-                        let deleted = context.ports.queue.delete(&delivery.receipt).await;
+                        let deleted = ports.queue.delete(&delivery.receipt).await;
                         deleted.map(drop).map_err(RunError::from)
                     }
                     Err(error) => Err(error),
@@ -63,17 +72,13 @@ impl Inbox {
                     event_name,
                     "not about a run: acknowledged"
                 );
-                if let Err(error) = context.ports.queue.delete(&delivery.receipt).await {
+                if let Err(error) = ports.queue.delete(&delivery.receipt).await {
                     tracing::warn!(code = error.code(), %error, "cannot delete a message");
                 }
             }
-            Err(error) => {
-                let reason = RunError::from(error).describe();
-                alarms::count(alarms::MESSAGE_PARSE);
-                tracing::error!(message = delivery.message_id, %reason, "cannot be understood: dead-lettered");
-                if let Err(error) = context.ports.queue.dead_letter(&delivery, &reason).await {
-                    tracing::error!(code = error.code(), %error, "cannot dead-letter a message");
-                }
+            Err(Refused { error, about }) => {
+                let about = about.map(|about| *about);
+                refuse(context, &delivery, &RunError::from(error), about).await;
             }
         }
     }
@@ -113,5 +118,45 @@ impl Inbox {
             .into_values()
             .flatten()
             .collect()
+    }
+}
+
+/// Where each collection has its queue, others are unknown.
+fn known<'c>(
+    ports: &Ports,
+    collections: impl IntoIterator<Item = &'c CollectionName>,
+) -> Result<(), RunError> {
+    let own = ports.queue.own_queues();
+    let mut collections = collections.into_iter();
+    match collections.find(|collection| !own.is_empty() && !own.contains(collection)) {
+        Some(unknown) => Err(RunError::CollectionUnknown {
+            collection: unknown.to_string(),
+        }),
+        None => Ok(()),
+    }
+}
+
+/// Dead-letters a message that no receive makes better; its run is FAILED, if it names one.
+async fn refuse(
+    context: &Context,
+    delivery: &Delivery,
+    error: &RunError,
+    about: Option<(RunKey, CollectionName)>,
+) {
+    let (ports, reason) = (&context.ports, error.describe());
+    alarms::count(alarms::MESSAGE_PARSE);
+    tracing::error!(message = delivery.message_id, %reason, "cannot be used: dead-lettered");
+    if let Some((key, collection)) = about {
+        let at = ports.clock.wall();
+        let failed = persist(ports, &context.settings, || {
+            ports.runs.fail(&key, &collection, &reason, at)
+        });
+        if let Err(error) = failed.await {
+            alarms::count(alarms::RUN_STATE);
+            tracing::error!(run = %key.run_id, code = error.code(), %error, "cannot record the failure");
+        }
+    }
+    if let Err(error) = ports.queue.dead_letter(delivery, &reason).await {
+        tracing::error!(code = error.code(), %error, "cannot dead-letter a message");
     }
 }

@@ -1,7 +1,7 @@
 //! Working copies of what was published last, for the next cycle of the same collection.
 //!
-//! They save a download and nothing else: a copy is used only while the pointer names its version,
-//! and only after every file of it was checked again.
+//! They save a download and the upload of what does not change: a copy is used only while the
+//! pointer names its version, and only if nobody wrote to its files.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -12,13 +12,21 @@ use compactor_core::{CollectionName, Version};
 use tempfile::TempDir;
 
 use crate::Scratch;
+use crate::snapshot::KnownFiles;
 
 const NAME: &str = "snapshot";
 
 /// At most one copy per collection.
 #[derive(Debug, Default)]
 pub(crate) struct KeptCopies {
-    copies: Mutex<BTreeMap<CollectionName, (Version, TempDir)>>,
+    copies: Mutex<BTreeMap<CollectionName, Kept>>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    version: Version,
+    folder: TempDir,
+    files: KnownFiles,
 }
 
 impl KeptCopies {
@@ -29,33 +37,38 @@ impl KeptCopies {
         collection: &CollectionName,
         version: &Version,
         dir: &Path,
+        files: KnownFiles,
     ) -> io::Result<()> {
         let folder = scratch.folder("kept")?;
         fs_err::rename(dir, folder.path().join(NAME))?;
-        self.lock()
-            .insert(collection.clone(), (version.clone(), folder));
+        let kept = Kept {
+            version: version.clone(),
+            folder,
+            files,
+        };
+        self.lock().insert(collection.clone(), kept);
         Ok(())
     }
 
-    /// Moves the copy of `version` to `to`; `false` if there is none. A copy of another version is
+    /// Moves the copy of `version` to `to`; `None` if there is none. A copy of another version is
     /// removed.
     pub(crate) fn take(
         &self,
         collection: &CollectionName,
         version: &Version,
         to: &Path,
-    ) -> io::Result<bool> {
+    ) -> io::Result<Option<KnownFiles>> {
         let kept = self.lock().remove(collection);
         match kept {
-            Some((of, folder)) if of == *version => {
-                fs_err::rename(folder.path().join(NAME), to)?;
-                Ok(true)
+            Some(kept) if kept.version == *version => {
+                fs_err::rename(kept.folder.path().join(NAME), to)?;
+                Ok(Some(kept.files))
             }
-            _ => Ok(false),
+            _ => Ok(None),
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<CollectionName, (Version, TempDir)>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<CollectionName, Kept>> {
         // A map of whole entries at every instant.
         self.copies.lock().unwrap_or_else(PoisonError::into_inner)
     }

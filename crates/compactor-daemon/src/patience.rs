@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use compactor_core::Class;
 use compactor_core::ports::{
-    Attributes, Clock, Condition, Ids, Object, ObjectInfo, ObjectStore, Page, PortResult,
-    PutOutcome,
+    Attributes, Clock, Condition, ETag, Ids, Object, ObjectInfo, ObjectStore, Page, PortResult,
+    PutOutcome, Uploaded,
 };
 use compactor_core::retry::Backoff;
 
@@ -122,12 +122,22 @@ impl ObjectStore for PatientReads {
         from: &Path,
         condition: Condition,
         metadata: &Attributes,
-    ) -> PortResult<PutOutcome> {
+    ) -> PortResult<Uploaded> {
         self.inner.upload(key, from, condition, metadata).await
     }
 
-    async fn copy(&self, from: &str, to: &str, condition: Condition) -> PortResult<PutOutcome> {
-        self.inner.copy(from, to, condition).await
+    async fn copy(
+        &self,
+        from: &str,
+        tag: &ETag,
+        to: &str,
+        condition: Condition,
+    ) -> PortResult<PutOutcome> {
+        self.inner.copy(from, tag, to, condition).await
+    }
+
+    async fn remove_abandoned(&self) -> PortResult<()> {
+        self.inner.remove_abandoned().await
     }
 
     async fn list(&self, prefix: &str, after: Option<&str>) -> PortResult<Page<ObjectInfo>> {

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use compactor_core::CollectionName;
-use compactor_core::ports::{Delivery, PortResult};
+use compactor_core::ports::{Delivery, Monotonic, PortResult};
 
 use crate::Ports;
 
@@ -26,8 +26,21 @@ pub(crate) struct Poll {
     pub(crate) visibility: Duration,
 }
 
+/// What a receive brought.
+pub(crate) struct Received {
+    pub(crate) deliveries: Vec<Delivery>,
+    /// When it began: no message was received earlier.
+    pub(crate) since: Monotonic,
+}
+
 impl Poll {
-    pub(crate) async fn receive(self, ports: &Ports) -> PortResult<Vec<Delivery>> {
+    pub(crate) async fn receive(self, ports: &Ports) -> PortResult<Received> {
+        let since = ports.clock.monotonic();
+        let deliveries = self.ask(ports).await?;
+        Ok(Received { deliveries, since })
+    }
+
+    async fn ask(self, ports: &Ports) -> PortResult<Vec<Delivery>> {
         let own = ports.queue.own_queues();
         let mut others = Vec::new();
         for collection in &own {

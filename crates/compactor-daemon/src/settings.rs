@@ -74,6 +74,9 @@ pub struct Settings {
     pub shutdown: Duration,
     /// Merge options.
     pub merge: MergeOptions,
+    /// How many vectors may wait in the log while runs wait to be merged. Beyond that, and when
+    /// none wait, what is due is folded.
+    pub fold_backlog: u64,
     /// How thoroughly a snapshot is verified before it is published.
     pub verify: VerifyLevel,
     /// How long closing waits for other processes that hold the files.

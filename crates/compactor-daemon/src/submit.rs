@@ -63,7 +63,7 @@ pub async fn submit(ports: &Ports, submission: Submission) -> Result<Submitted, 
             .objects
             .upload(&object, archive.path(), Condition::IfAbsent, &metadata)
             .await?;
-        if !matches!(sent, PutOutcome::Written(_)) {
+        if !matches!(sent.outcome, PutOutcome::Written(_)) {
             return Err(RunError::RunExists {
                 run_id: key.run_id.to_string(),
             });

@@ -32,8 +32,11 @@ impl SqliteRunStore {
         let (target, collection, key) = (key.run_id.as_str(), collection.clone(), key.clone());
         self.database
             .write(operation, target, move |transaction| {
-                let found = load(transaction, &key)?;
-                let mut record = found.unwrap_or_else(|| RunRecord::new(key, [], at));
+                let mut record = match load(transaction, &key)? {
+                    Some(record) => record,
+                    None if key.is_plain() => RunRecord::new(key, [], at),
+                    None => return Ok(()),
+                };
                 transition(&mut record, &collection);
                 save_head(transaction, &record)?;
                 match record.parts.get(&collection) {
@@ -89,6 +92,21 @@ impl RunStore for SqliteRunStore {
             record.complete(collection, &completion);
         };
         self.change("complete run", key, collection, at, transition)
+            .await
+    }
+
+    async fn set_back(
+        &self,
+        key: &RunKey,
+        collection: &CollectionName,
+        error: &str,
+        at: WallTime,
+    ) -> PortResult<()> {
+        let error = error.to_owned();
+        let transition = move |record: &mut RunRecord, collection: &CollectionName| {
+            record.set_back(collection, &error, at);
+        };
+        self.change("set run back", key, collection, at, transition)
             .await
     }
 

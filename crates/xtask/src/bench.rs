@@ -11,6 +11,8 @@ pub(crate) enum Subject {
     Merge,
     /// Building and extending a graph, against other indexes.
     Index,
+    /// Whole cycles over an emulator, against a Python compactor.
+    Cloud,
     /// Memory while folding into a large graph.
     Memory,
 }
@@ -23,6 +25,7 @@ pub(crate) fn run(subject: Subject) -> Result<(), TaskError> {
     let name = match subject {
         Subject::Merge => "merge",
         Subject::Index => "index",
+        Subject::Cloud => "cloud",
         Subject::Memory => "memory",
     };
     cargo(&[

@@ -45,7 +45,7 @@ async fn b44_only_what_failed_comes_back() {
     deployment.until(|parts| {
         parts
             .iter()
-            .any(|(id, _, state, _)| id == "late" && state == "FAILED")
+            .any(|(id, _, state, error)| id == "late" && state == "PENDING" && !error.is_empty())
     });
     deployment.upload_archive(&dir, "words/delta/late/").await;
     deployment.until(|parts| parts.iter().all(|(_, _, state, _)| state == "COMPLETED"));

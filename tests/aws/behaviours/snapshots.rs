@@ -1,10 +1,10 @@
 //! 1 to 13: snapshots and the pointer.
 
 use std::sync::mpsc;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use crate::deployment::{Deployment, kill};
+use crate::deployment::{Deployment, Part, kill};
 use crate::fixture::directory;
 use crate::producer::{ids, packed};
 use crate::proxy::{Proxy, Verdict};
@@ -113,6 +113,11 @@ async fn b03_version_ids_differ_and_sort_by_time() {
     let versions: Vec<compactor_core::Version> =
         found.iter().map(|text| text.parse().unwrap()).collect();
     assert!(versions.is_sorted_by(|earlier, later| earlier.time() < later.time()));
+
+    // Two at the same moment, and the one that had to begin again.
+    let deployments = strangers().await;
+    both_publish(&deployments, ["one", "two"]);
+    assert_eq!(deployments[0].versions("words").await.len(), 3);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -155,20 +160,42 @@ async fn strangers() -> [Deployment; 2] {
     [one, two]
 }
 
-async fn both_publish(deployments: &[Deployment; 2], names: [&str; 2]) {
+/// Lets both publish at the same moment: the one that is first at the pointer waits for the other.
+/// Gives the number of times that the pointer was tried.
+fn both_publish(deployments: &[Deployment; 2], names: [&str; 2]) -> usize {
+    let at_pointer = Arc::new((Mutex::new(0), Condvar::new()));
+    let both = Arc::clone(&at_pointer);
+    let proxy = Proxy::new(move |head| {
+        if head.puts_pointer() {
+            let (count, changed) = &*both;
+            let mut count = count.lock().unwrap();
+            *count += 1;
+            changed.notify_all();
+            let patience = Duration::from_secs(60);
+            let waited = changed.wait_timeout_while(count, patience, |count| *count < 2);
+            assert!(!waited.unwrap().1.timed_out(), "nobody else came");
+        }
+        Verdict::Pass
+    });
     for (deployment, name) in deployments.iter().zip(names) {
         submit(deployment, name);
+        deployment.at(&proxy.endpoint);
     }
     let daemons = deployments.each_ref().map(Deployment::spawn_drain);
     for mut daemon in daemons {
         assert!(daemon.wait().unwrap().success());
     }
+    for deployment in deployments {
+        deployment.at(crate::emulator::endpoint());
+    }
+    *at_pointer.0.lock().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b06_of_two_initialisers_one_wins_and_nothing_is_lost() {
     let deployments = strangers().await;
-    both_publish(&deployments, ["one", "two"]).await;
+    let tries = both_publish(&deployments, ["one", "two"]);
+    assert_eq!(tries, 3, "one of them was refused, and tried again");
     let all = ids(&[("one", 5), ("two", 5)]);
     assert_eq!(deployments[0].published("words").await, all);
 }
@@ -267,7 +294,9 @@ async fn b09_a_truncated_archive_is_an_error_and_its_messages_come_back() {
         .await;
     submit(&deployment, "next");
     let mut daemon = deployment.spawn("run");
-    deployment.until(|parts| parts.iter().any(|(_, _, state, _)| state == "FAILED"));
+    // Whoever waits for the run takes FAILED for the end.
+    let is_set_back = |(_, _, state, error): &Part| state == "PENDING" && !error.is_empty();
+    deployment.until(|parts| parts.iter().any(is_set_back));
     // Repaired while the daemon runs: the message is received again, and all is well.
     deployment.put(&key, archive).await;
     deployment.until(|parts| parts.iter().any(|(_, _, state, _)| state == "COMPLETED"));
@@ -318,7 +347,8 @@ async fn b11_retention_keeps_so_many_and_what_the_pointer_names() {
 async fn b12_two_writers_from_the_same_base_lose_nothing() {
     let deployments = strangers().await;
     for names in [["a1", "b1"], ["a2", "b2"], ["a3", "b3"], ["a4", "b4"]] {
-        both_publish(&deployments, names).await;
+        let tries = both_publish(&deployments, names);
+        assert_eq!(tries, 3, "one of them was refused, and tried again");
     }
     let names = ["a1", "a2", "a3", "a4", "b1", "b2", "b3", "b4"].map(|name| (name, 5));
     assert_eq!(deployments[0].published("words").await, ids(&names));

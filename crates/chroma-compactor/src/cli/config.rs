@@ -73,7 +73,7 @@ impl Show {
             let settings: Map<String, Value> = leaves(&values)
                 .into_iter()
                 .map(|(key, value)| {
-                    let source = source(&key).to_owned();
+                    let (source, value) = (source(&key).to_owned(), shown(value));
                     (key, serde_json::json!({ "value": value, "source": source }))
                 })
                 .collect();
@@ -83,9 +83,24 @@ impl Show {
         let mut table = Table::new(["key", "value", "from"]);
         for (key, value) in leaves(&values) {
             let from = source(&key).to_owned();
-            table.row([key, value.to_string(), from]);
+            table.row([key, shown(value).to_string(), from]);
         }
         output::line(&table.render())?;
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// No setting is a secret, but an address may have one in front of its host.
+fn shown(value: Value) -> Value {
+    let Value::String(text) = &value else {
+        return value;
+    };
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return value;
+    };
+    let authority = rest.split('/').next().unwrap_or_default();
+    match authority.rsplit_once('@') {
+        Some((secret, _)) => format!("{scheme}://***{}", &rest[secret.len()..]).into(),
+        None => value,
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use compactor_aws::{AwsBackend, AwsOptions};
 use compactor_core::CollectionName;
-use compactor_core::ports::{Clock, Ids};
+use compactor_core::ports::{Clock, Ids, LeaseStore, ObjectStore, Queue, RunStore};
 use compactor_daemon::Ports;
 use compactor_local::{LocalBackend, LocalOptions, RandomIds, SystemClock};
 
@@ -19,19 +19,29 @@ pub(crate) const LOCAL_REGION: &str = "local";
 impl RawSettings {
     /// Opens the backends of `storage.backend`.
     pub(crate) async fn open(&self) -> Result<Ports, Failure> {
+        self.open_each().await?.all()
+    }
+
+    /// As [`RawSettings::open`], also where the queue cannot be opened.
+    pub(crate) async fn open_each(&self) -> Result<Opened, Failure> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let ids: Arc<dyn Ids> = Arc::new(RandomIds);
         match self.storage.backend {
-            Backend::Local => self.open_local(clock, ids),
+            Backend::Local => Ok(self.open_local(clock, ids)?.into()),
             Backend::Aws => self.open_aws(clock, ids).await,
         }
     }
 
-    /// The region that messages name.
+    /// The region that messages name, for people; empty where only a profile has it.
     pub(crate) fn region(&self) -> String {
         match self.storage.backend {
             Backend::Local => LOCAL_REGION.to_owned(),
-            Backend::Aws => self.aws.region.clone().unwrap_or_default(),
+            Backend::Aws => {
+                let own = self.aws.region.clone();
+                let theirs = ["AWS_REGION", "AWS_DEFAULT_REGION"];
+                let mut theirs = theirs.iter().filter_map(|name| std::env::var(name).ok());
+                own.or_else(|| theirs.next()).unwrap_or_default()
+            }
         }
     }
 
@@ -105,7 +115,7 @@ impl RawSettings {
         })
     }
 
-    async fn open_aws(&self, clock: Arc<dyn Clock>, ids: Arc<dyn Ids>) -> Result<Ports, Failure> {
+    async fn open_aws(&self, clock: Arc<dyn Clock>, ids: Arc<dyn Ids>) -> Result<Opened, Failure> {
         let options = AwsOptions {
             region: self.aws.region.clone(),
             endpoint: self.aws.endpoint.clone(),
@@ -115,14 +125,52 @@ impl RawSettings {
             table: self.aws.table.clone(),
             lock_ids: self.aws.lock_ids.clone(),
         };
-        let backend = AwsBackend::connect(options, Arc::clone(&clock), Arc::clone(&ids)).await?;
-        Ok(Ports {
-            objects: backend.objects,
-            queue: backend.queue,
-            leases: backend.leases,
-            runs: backend.runs,
+        let connected =
+            AwsBackend::connect_each(options, Arc::clone(&clock), Arc::clone(&ids)).await;
+        let (stores, queue) = connected?;
+        Ok(Opened {
+            objects: stores.objects,
+            queue: queue.map_err(Failure::from),
+            leases: stores.leases,
+            runs: stores.runs,
             clock,
             ids,
+        })
+    }
+}
+
+/// Ports of which the queue may be missing.
+pub(crate) struct Opened {
+    pub(crate) objects: Arc<dyn ObjectStore>,
+    pub(crate) queue: Result<Arc<dyn Queue>, Failure>,
+    pub(crate) leases: Arc<dyn LeaseStore>,
+    pub(crate) runs: Arc<dyn RunStore>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) ids: Arc<dyn Ids>,
+}
+
+impl From<Ports> for Opened {
+    fn from(ports: Ports) -> Self {
+        Self {
+            objects: ports.objects,
+            queue: Ok(ports.queue),
+            leases: ports.leases,
+            runs: ports.runs,
+            clock: ports.clock,
+            ids: ports.ids,
+        }
+    }
+}
+
+impl Opened {
+    fn all(self) -> Result<Ports, Failure> {
+        Ok(Ports {
+            objects: self.objects,
+            queue: self.queue?,
+            leases: self.leases,
+            runs: self.runs,
+            clock: self.clock,
+            ids: self.ids,
         })
     }
 }

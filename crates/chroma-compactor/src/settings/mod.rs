@@ -19,7 +19,7 @@ use compactor_daemon::{FirstSnapshot, Limits, Scratch, Settings};
 
 use crate::failure::Failure;
 
-pub(crate) use backends::LOCAL_REGION;
+pub(crate) use backends::{LOCAL_REGION, Opened};
 pub(crate) use raw::{LogFormat, RawSettings};
 pub(crate) use sources::{Provenance, leaves};
 
@@ -130,6 +130,7 @@ impl RawSettings {
                     ..FoldOptions::default()
                 },
             },
+            fold_backlog: self.fold.backlog,
             verify: self.snapshot.verify.into(),
             close_wait: self.snapshot.close_wait,
             limits: Limits {

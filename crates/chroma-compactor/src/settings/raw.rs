@@ -130,6 +130,7 @@ section! {
     Fold {
         when: FoldWhen = FoldWhen::Due,
         threads: usize = 0,
+        backlog: u64 = 5_000,
         rebuild_above_deleted_percent: u8 = 20,
     }
 }

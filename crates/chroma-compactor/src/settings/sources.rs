@@ -46,12 +46,27 @@ const fn alias(variable: &'static str, key: &'static str, unit: &'static str) ->
     }
 }
 
+/// Writing to Chroma Cloud as well, which the Python compactor could do.
+const CLOUD: &str = "CHROMA_CLOUD_ENABLED";
+
+/// What the Python compactor was told and this one cannot do must not go unnoticed.
+fn refuse_cloud(variables: &HashMap<String, String>) -> Result<(), Failure> {
+    let value = variables.get(CLOUD).map(|value| value.to_lowercase());
+    if !matches!(value.as_deref(), Some("true" | "1" | "yes" | "on")) {
+        return Ok(());
+    }
+    let message = format!("{CLOUD} is set, and this program does not write to Chroma Cloud");
+    let help = "unset it, and feed Chroma Cloud from the published snapshots";
+    Err(Failure::configuration(message).with_help(help))
+}
+
 /// Reads everything. `variables` are the environment.
 pub(super) fn load(
     file: Option<&Path>,
     variables: impl Iterator<Item = (String, String)>,
 ) -> Result<(RawSettings, Provenance), Failure> {
     let variables: HashMap<String, String> = variables.collect();
+    refuse_cloud(&variables)?;
     let mut layers = Vec::new();
     if let Some(path) = file {
         layers.push((read_file(path)?, format!("file {}", path.display())));

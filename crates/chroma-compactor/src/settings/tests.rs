@@ -100,3 +100,14 @@ fn variables_of_the_python_compactor_are_understood() {
         "environment CHROMA_COMPACTOR_AWS__TABLE"
     );
 }
+
+#[test]
+fn writing_to_chroma_cloud_is_refused_and_not_forgotten() {
+    let with = |value: &str| {
+        let variables = [("CHROMA_CLOUD_ENABLED".to_owned(), value.to_owned())];
+        sources::load(None, variables.into_iter())
+    };
+    let failure = with("True").unwrap_err().to_string();
+    assert!(failure.contains("CHROMA_CLOUD_ENABLED"), "{failure}");
+    with("false").unwrap();
+}

@@ -38,6 +38,7 @@ pub(crate) struct Folding<'c> {
     waited: u64,
     /// How often it was asked to go on.
     calls: u64,
+    deferred: bool,
     begun: Option<Begun>,
 }
 
@@ -76,6 +77,7 @@ impl<'c> Folding<'c> {
             purges: purges(connection, &path)?,
             waited,
             calls: 0,
+            deferred: false,
             begun: None,
             path,
         })
@@ -89,21 +91,21 @@ impl<'c> Folding<'c> {
     pub(crate) fn advance(&mut self, dimension: Option<u32>, left: usize) -> StoreResult<()> {
         self.collection.dimension = dimension;
         self.calls += 1;
-        let queue = QueueReader::new(self.connection, &self.path, &self.collection);
+        let last = QueueReader::new(self.connection, &self.path, &self.collection).last()?;
         // Without a dimension there has never been a record.
-        let (Some(last), Some(dimension)) = (queue.last()?, dimension) else {
+        let (Some(last), Some(dimension)) = (last, dimension) else {
             return Ok(());
         };
-        let begun = match &mut self.begun {
-            Some(begun) => begun,
-            None => {
-                let Some(waiting) = self.due(&queue, left)? else {
-                    return Ok(());
-                };
-                let begun = self.begin(dimension, waiting)?;
-                self.begun.insert(begun)
-            }
+        if self.begun.is_none() {
+            let Some(waiting) = self.due(left)? else {
+                return Ok(());
+            };
+            self.begun = Some(self.begin(dimension, waiting)?);
+        }
+        let Some(begun) = &mut self.begun else {
+            return Ok(());
         };
+        let queue = QueueReader::new(self.connection, &self.path, &self.collection);
         let mut changes = Overlay::default();
         queue.for_each_vector(begun.seq, last, |_, kind, id, vector| {
             changes.apply(kind, id, vector, |id| begun.known.contains(id));
@@ -126,10 +128,11 @@ impl<'c> Folding<'c> {
     }
 
     /// How many rows wait, if it is time for a fold or will be.
-    fn due(&self, queue: &QueueReader<'_>, left: usize) -> StoreResult<Option<usize>> {
+    fn due(&mut self, left: usize) -> StoreResult<Option<usize>> {
         if self.options.when == FoldWhen::Never && self.rebuild.is_none() {
             return Ok(None);
         }
+        let queue = QueueReader::new(self.connection, &self.path, &self.collection);
         let waiting = queue.count_after(self.collection.vector_seq.unwrap_or(0))?;
         let due = match self.options.when {
             _ if self.rebuild.is_some() => true,
@@ -138,11 +141,22 @@ impl<'c> Folding<'c> {
             FoldWhen::Due => {
                 let per_call = waiting.saturating_sub(self.waited) / self.calls.max(1);
                 let to_come = per_call.saturating_mul(left as u64);
-                let threshold = u64::from(self.collection.config.sync_threshold.max(1));
-                waiting.saturating_add(to_come) >= threshold
+                let in_the_end = waiting.saturating_add(to_come);
+                self.deferred =
+                    in_the_end >= self.threshold() && in_the_end < self.options.at_least;
+                in_the_end >= self.threshold() && !self.deferred
             }
         };
         Ok(due.then(|| usize::try_from(waiting).unwrap_or(usize::MAX)))
+    }
+
+    fn threshold(&self) -> u64 {
+        u64::from(self.collection.config.sync_threshold.max(1))
+    }
+
+    /// Whether the threshold is passed and only [`FoldOptions::at_least`] is not.
+    pub(crate) fn is_deferred(&self) -> bool {
+        self.deferred
     }
 
     fn begin(&self, dimension: u32, expected: usize) -> StoreResult<Begun> {

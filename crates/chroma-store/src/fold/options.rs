@@ -31,6 +31,9 @@ pub enum Engine {
 pub struct FoldOptions {
     /// When.
     pub when: FoldWhen,
+    /// With [`FoldWhen::Due`]: how many rows must wait, if that is more than the collection's
+    /// threshold.
+    pub at_least: u64,
     /// Threads; 0 for one per core. With 1 the same input gives the same files.
     pub threads: usize,
     /// A graph with a larger share of delete-marked elements is built anew, in percent. Chroma's
@@ -44,6 +47,7 @@ impl Default for FoldOptions {
     fn default() -> Self {
         Self {
             when: FoldWhen::Due,
+            at_least: 0,
             threads: 0,
             rebuild_above_deleted_percent: 20,
             seed: 0x5EED,

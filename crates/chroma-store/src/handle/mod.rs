@@ -160,9 +160,27 @@ impl ClosedStore {
         })
     }
 
-    /// The files, relative and sorted.
-    pub(crate) fn paths(&self) -> impl Iterator<Item = &str> {
+    /// The files: paths below the directory, `/`-separated and sorted.
+    pub fn paths(&self) -> impl Iterator<Item = &str> {
         self.state.stamps.paths()
+    }
+
+    /// Bytes of all files.
+    ///
+    /// # Errors
+    /// A file cannot be looked at.
+    pub fn size(&self) -> StoreResult<u64> {
+        self.paths()
+            .map(|path| Ok(fs_err::metadata(self.dir.join(path))?.len()))
+            .sum()
+    }
+
+    /// That nobody wrote to the directory since it was proven closed.
+    ///
+    /// # Errors
+    /// Somebody did.
+    pub fn still_closed(&self) -> StoreResult<()> {
+        self.unchanged(())
     }
 
     /// Passes `work` on if the directory is as it was when it was proven closed: a proof is of a

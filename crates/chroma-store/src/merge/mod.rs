@@ -58,6 +58,7 @@ impl Store<Open> {
             records_after: done.after,
             outcomes: done.result,
             folded: done.folded,
+            fold_deferred: done.fold_deferred,
         })
     }
 
@@ -161,6 +162,7 @@ impl Store<Open> {
         }
         folding.advance(applier.dimension(), 0)?;
         drop(applier);
+        let fold_deferred = folding.is_deferred();
         let folded = folding.finish()?;
         transaction
             .commit()
@@ -174,6 +176,7 @@ impl Store<Open> {
             before,
             after,
             folded,
+            fold_deferred,
         })
     }
 }
@@ -185,6 +188,7 @@ struct Done<T> {
     before: u64,
     after: u64,
     folded: Option<FoldReport>,
+    fold_deferred: bool,
 }
 
 /// What each delta did, measured at the end of the merge.

@@ -87,6 +87,9 @@ pub struct MergeReport {
     pub outcomes: Vec<DeltaOutcome>,
     /// What became of the index files; `None` when vectors were left in the log.
     pub folded: Option<FoldReport>,
+    /// As many vectors wait as the collection's threshold says, and were left in the log only
+    /// because of [`FoldOptions::at_least`](crate::FoldOptions::at_least).
+    pub fold_deferred: bool,
 }
 
 impl MergeReport {

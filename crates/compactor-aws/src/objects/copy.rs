@@ -3,14 +3,14 @@
 use aws_sdk_s3::types::{CompletedPart, MetadataDirective};
 use bytes::Bytes;
 use compactor_core::ports::{
-    Attributes, Condition, ObjectInfo, ObjectStore, PortResult, PutOutcome,
+    Attributes, Condition, ETag, ObjectInfo, ObjectStore, PortResult, PutOutcome,
 };
 use futures_util::stream;
 use futures_util::{StreamExt, TryStreamExt};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::upload::Begun;
+use super::abandoned::Begun;
 use super::{PARTS, S3ObjectStore, etag, header, info, is_absent, refusal, size_of, with_time};
 use crate::fault::{Repeat, port_error};
 
@@ -31,10 +31,12 @@ impl S3ObjectStore {
     pub(super) async fn copy_object(
         &self,
         from: &str,
+        tag: &ETag,
         to: &str,
         condition: Condition,
     ) -> PortResult<PutOutcome> {
-        let Some((source, metadata)) = self.head_with_metadata(from).await? else {
+        let source = self.head_with_metadata(from).await?;
+        let Some((source, metadata)) = source.filter(|(source, _)| source.etag == *tag) else {
             return Ok(PutOutcome::Absent);
         };
         match condition {
@@ -98,8 +100,8 @@ impl S3ObjectStore {
         let range = start..source.size.min(start + COPY_PART_BYTES);
         let request = self.client.upload_part_copy().bucket(&self.bucket);
         let answer = request
-            .key(&begun.key)
-            .upload_id(&begun.id)
+            .key(begun.key())
+            .upload_id(begun.id())
             .part_number(number)
             .copy_source(self.source(source))
             .copy_source_if_match(&source.etag.0)
@@ -108,7 +110,7 @@ impl S3ObjectStore {
             .config_override(with_time())
             .send()
             .await
-            .map_err(|error| port_error(COPY, &begun.key, Repeat::Harmless, error))?;
+            .map_err(|error| port_error(COPY, begun.key(), Repeat::Harmless, error))?;
         let part = answer.copy_part_result();
         Ok(CompletedPart::builder()
             .part_number(number)

@@ -84,7 +84,7 @@ fn changed(key: &str) -> PortError {
     PortError::new(DOWNLOAD, key, Fault::Transient, "it was replaced meanwhile")
 }
 
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
 ) -> std::io::Result<T> {
     match tokio::task::spawn_blocking(work).await {

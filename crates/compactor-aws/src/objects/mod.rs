@@ -1,7 +1,9 @@
 //! Objects in one S3 bucket.
 
+mod abandoned;
 mod copy;
 mod download;
+mod parts;
 mod upload;
 
 use std::ops::Range;
@@ -19,9 +21,11 @@ use aws_sdk_s3::types::{ChecksumAlgorithm, Object as Listed};
 use bytes::Bytes;
 use compactor_core::ports::{
     Attributes, Condition, ETag, Fault, Object, ObjectInfo, ObjectStore, Page, PortError,
-    PortResult, PutOutcome,
+    PortResult, PutOutcome, Uploaded,
 };
 use tokio::sync::Semaphore;
+
+use abandoned::Abandoned;
 
 use crate::fault::{Repeat, code, port_error, status};
 
@@ -36,6 +40,7 @@ pub struct S3ObjectStore {
     client: Client,
     bucket: String,
     parts: Arc<Semaphore>,
+    abandoned: Abandoned,
 }
 
 impl S3ObjectStore {
@@ -44,6 +49,7 @@ impl S3ObjectStore {
             client,
             bucket,
             parts: Arc::new(Semaphore::new(PARTS)),
+            abandoned: Abandoned::default(),
         }
     }
 }
@@ -153,12 +159,22 @@ impl ObjectStore for S3ObjectStore {
         from: &Path,
         condition: Condition,
         metadata: &Attributes,
-    ) -> PortResult<PutOutcome> {
+    ) -> PortResult<Uploaded> {
         self.upload_file(key, from, condition, metadata).await
     }
 
-    async fn copy(&self, from: &str, to: &str, condition: Condition) -> PortResult<PutOutcome> {
-        self.copy_object(from, to, condition).await
+    async fn copy(
+        &self,
+        from: &str,
+        tag: &ETag,
+        to: &str,
+        condition: Condition,
+    ) -> PortResult<PutOutcome> {
+        self.copy_object(from, tag, to, condition).await
+    }
+
+    async fn remove_abandoned(&self) -> PortResult<()> {
+        self.abandoned.abort(&self.client).await
     }
 
     async fn list(&self, prefix: &str, after: Option<&str>) -> PortResult<Page<ObjectInfo>> {

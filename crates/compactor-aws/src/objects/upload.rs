@@ -5,27 +5,20 @@ use std::path::Path;
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart};
-use bytes::Bytes;
-use compactor_core::ports::{
-    Attributes, Condition, Fault, ObjectStore, PortError, PortResult, PutOutcome,
-};
+use compactor_core::ports::{Attributes, Condition, ObjectStore, PortResult, PutOutcome, Uploaded};
 use futures_util::stream;
 use futures_util::{StreamExt, TryStreamExt};
-use tokio::io::{AsyncReadExt, AsyncSeekExt};
+use tokio::sync::Mutex;
 
+use super::abandoned::{Begun, UploadId};
 use super::download::disk;
+use super::parts::PartedFile;
 use super::{PART_BYTES, PARTS, S3ObjectStore, content_type, etag, refusal, repeat, with_time};
 use crate::fault::{Repeat, port_error};
 
 const UPLOAD: &str = "upload file";
 /// The most that S3 takes.
 const MOST_PARTS: u64 = 10_000;
-
-/// A multipart upload that was begun.
-pub(super) struct Begun {
-    pub(super) key: String,
-    pub(super) id: String,
-}
 
 impl S3ObjectStore {
     pub(super) async fn upload_file(
@@ -34,27 +27,32 @@ impl S3ObjectStore {
         from: &Path,
         condition: Condition,
         metadata: &Attributes,
-    ) -> PortResult<PutOutcome> {
+    ) -> PortResult<Uploaded> {
         let size = tokio::fs::metadata(from).await;
         let size = size.map_err(|error| disk(from, error))?.len();
         if size <= PART_BYTES {
             let _permit = self.parts.acquire().await;
-            let body = read(from, 0, size).await?;
-            return self.put(key, body, condition, metadata).await;
+            let _slot = self.parts.acquire().await;
+            let mut file = PartedFile::open(from, size, size).await?;
+            let body = file.next().await?.body;
+            return Ok(Uploaded {
+                outcome: self.put(key, body, condition, metadata).await?,
+                sha256: Some(file.sha256()),
+            });
         }
         let begun = self.begin(key, metadata).await?;
         let part_bytes = PART_BYTES.max(size.div_ceil(MOST_PARTS));
-        let numbered =
-            (1..).zip((0..size).step_by(usize::try_from(part_bytes).unwrap_or(usize::MAX)));
-        let parts = stream::iter(numbered)
-            .map(|(number, start)| {
-                let length = part_bytes.min(size - start);
-                self.upload_part(&begun, number, from, start, length)
-            })
-            .buffered(PARTS)
-            .try_collect()
-            .await;
-        self.end(begun, parts, condition).await
+        let file = Mutex::new(PartedFile::open(from, size, part_bytes).await?);
+        let parts: Vec<_> = (0..size.div_ceil(part_bytes))
+            .map(|_| self.upload_next(&begun, &file))
+            .collect();
+        let parts = stream::iter(parts).buffer_unordered(PARTS);
+        let parts = parts.try_collect().await;
+        let outcome = self.end(begun, parts, condition).await?;
+        Ok(Uploaded {
+            outcome,
+            sha256: Some(file.into_inner().sha256()),
+        })
     }
 
     pub(super) async fn begin(&self, key: &str, metadata: &Attributes) -> PortResult<Begun> {
@@ -67,39 +65,41 @@ impl S3ObjectStore {
             .send()
             .await
             .map_err(|error| port_error(UPLOAD, key, Repeat::Harmless, error))?;
-        let id = begun.upload_id().unwrap_or_default().to_owned();
-        let key = key.to_owned();
-        Ok(Begun { key, id })
+        let upload = UploadId {
+            bucket: self.bucket.clone(),
+            key: key.to_owned(),
+            id: begun.upload_id().unwrap_or_default().to_owned(),
+        };
+        Ok(Begun::new(upload, self.abandoned.clone()))
     }
 
-    async fn upload_part(
+    /// Reads the next part of the file and sends it.
+    async fn upload_next(
         &self,
         begun: &Begun,
-        number: i32,
-        from: &Path,
-        start: u64,
-        length: u64,
+        file: &Mutex<PartedFile>,
     ) -> PortResult<CompletedPart> {
-        let _permit = self.parts.acquire().await;
-        let body = read(from, start, length).await?;
+        // From before the part is in memory until it is sent.
+        let _slot = self.parts.acquire().await;
+        let part = file.lock().await.next().await?;
         let request = self.client.upload_part().bucket(&self.bucket);
-        let part = request
-            .key(&begun.key)
-            .upload_id(&begun.id)
-            .part_number(number)
-            .checksum_algorithm(ChecksumAlgorithm::Sha256)
-            .body(ByteStream::from(body))
+        let answer = request
+            .key(begun.key())
+            .upload_id(begun.id())
+            .part_number(part.number)
+            .checksum_sha256(&part.sha256)
+            .body(ByteStream::from(part.body))
             .send()
             .await
-            .map_err(|error| port_error(UPLOAD, &begun.key, Repeat::Harmless, error))?;
+            .map_err(|error| port_error(UPLOAD, begun.key(), Repeat::Harmless, error))?;
         Ok(CompletedPart::builder()
-            .part_number(number)
-            .set_e_tag(part.e_tag().map(str::to_owned))
-            .set_checksum_sha256(part.checksum_sha256().map(str::to_owned))
+            .part_number(part.number)
+            .set_e_tag(answer.e_tag().map(str::to_owned))
+            .checksum_sha256(part.sha256)
             .build())
     }
 
-    /// Makes the parts one object, or leaves nothing.
+    /// Makes the parts, in any order, one object, or leaves nothing.
     pub(super) async fn end(
         &self,
         begun: Begun,
@@ -110,10 +110,9 @@ impl S3ObjectStore {
             Ok(parts) => self.complete(&begun, parts, condition).await,
             Err(error) => Err(error),
         };
-        if !matches!(outcome, Ok(PutOutcome::Written(_))) {
-            // What this cannot remove, clean-up does: nobody sees it.
-            let request = self.client.abort_multipart_upload().bucket(&self.bucket);
-            let _ = request.key(&begun.key).upload_id(&begun.id).send().await;
+        match outcome {
+            Ok(PutOutcome::Written(_)) => begun.completed(),
+            _ => begun.abort(&self.client).await,
         }
         outcome
     }
@@ -121,16 +120,17 @@ impl S3ObjectStore {
     async fn complete(
         &self,
         begun: &Begun,
-        parts: Vec<CompletedPart>,
+        mut parts: Vec<CompletedPart>,
         condition: Condition,
     ) -> PortResult<PutOutcome> {
+        parts.sort_by_key(CompletedPart::part_number);
         let parts = CompletedMultipartUpload::builder().set_parts(Some(parts));
         let mut request = self
             .client
             .complete_multipart_upload()
             .bucket(&self.bucket)
-            .key(&begun.key)
-            .upload_id(&begun.id)
+            .key(begun.key())
+            .upload_id(begun.id())
             .multipart_upload(parts.build());
         let repeat = repeat(&condition);
         match condition {
@@ -142,28 +142,7 @@ impl S3ObjectStore {
         let config = with_time().retry_config(RetryConfig::disabled());
         match request.customize().config_override(config).send().await {
             Ok(answer) => Ok(PutOutcome::Written(etag(answer.e_tag()))),
-            Err(error) => refusal(UPLOAD, &begun.key, repeat, error),
+            Err(error) => refusal(UPLOAD, begun.key(), repeat, error),
         }
     }
-}
-
-async fn read(from: &Path, start: u64, length: u64) -> PortResult<Bytes> {
-    let reading = async {
-        let mut file = tokio::fs::File::open(from).await?;
-        file.seek(std::io::SeekFrom::Start(start)).await?;
-        let mut body = Vec::with_capacity(usize::try_from(length).unwrap_or(0));
-        file.take(length).read_to_end(&mut body).await?;
-        Ok(body)
-    };
-    let body = reading.await.map_err(|error| disk(from, error))?;
-    if body.len() as u64 != length {
-        let reason = "the file became shorter while it was read";
-        return Err(PortError::new(
-            UPLOAD,
-            from.display().to_string(),
-            Fault::Invalid,
-            reason,
-        ));
-    }
-    Ok(Bytes::from(body))
 }

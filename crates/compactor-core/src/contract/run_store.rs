@@ -16,6 +16,7 @@ pub async fn run_store(store: Arc<dyn RunStore>, clock: Arc<dyn Clock>) {
     completed_is_final(&*store).await;
     an_overwritten_completion_is_taken_back(&*store).await;
     a_missing_record_is_made(&*store).await;
+    a_deleted_record_stays_deleted(&*store).await;
     collections_do_not_touch_each_other(&store).await;
     the_newest_come_first(&*store, &*clock).await;
 }
@@ -96,6 +97,12 @@ async fn records_change_as_the_domain_says(store: &dyn RunStore) {
         .expect("start");
     expect(store, &model).await;
 
+    model.set_back(&lines, "CC-PORT-BUSY: later", at(1));
+    let set_back = store.set_back(&model.key, &lines, "CC-PORT-BUSY: later", at(1));
+    set_back.await.expect("set back");
+    expect(store, &model).await;
+    assert_eq!(model.parts[&lines].state, RunState::Pending);
+
     model.fail(&lines, "CC-STORE-SCHEMA: größe \"quoted\"", at(2));
     store
         .fail(
@@ -143,6 +150,8 @@ async fn completed_is_final(store: &dyn RunStore) {
         .fail(&model.key, &lines, "late", at(3))
         .await
         .expect("fail");
+    let set_back = store.set_back(&model.key, &lines, "late", at(3));
+    set_back.await.expect("set back");
     let again = Completion {
         merged_vectors: 0,
         ..completion(4)
@@ -175,9 +184,28 @@ async fn an_overwritten_completion_is_taken_back(store: &dyn RunStore) {
     expect(store, &record).await;
 }
 
+/// The key of a run that belongs to no image.
+fn plain(n: u128) -> RunKey {
+    RunKey::plain(key(n).run_id)
+}
+
+async fn a_deleted_record_stays_deleted(store: &dyn RunStore) {
+    let (lines, key) = (collection("lines"), key(7));
+    let started = store.start(&key, &lines, "lines/delta/seven/", at(1));
+    started.await.expect("start");
+    let completion = completion(2);
+    let completed = store.complete(&key, &lines, &completion);
+    completed.await.expect("complete");
+    let failed = store.fail(&key, &lines, "CC-X: broken", at(3));
+    failed.await.expect("fail");
+    let set_back = store.set_back(&key, &lines, "CC-X: broken", at(4));
+    set_back.await.expect("set back");
+    assert_eq!(store.get(&key).await.expect("get"), None);
+}
+
 async fn a_missing_record_is_made(store: &dyn RunStore) {
     let lines = collection("lines");
-    let started = &key(4);
+    let started = &plain(4);
     store
         .start(started, &lines, "lines/delta/four/", at(1))
         .await
@@ -187,7 +215,7 @@ async fn a_missing_record_is_made(store: &dyn RunStore) {
     expect(store, &model).await;
 
     for (n, fails) in [(5, true), (6, false)] {
-        let key = key(n);
+        let key = plain(n);
         if fails {
             store
                 .fail(&key, &lines, "CC-X: broken", at(1))

@@ -8,11 +8,12 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 use bytes::Bytes;
 use md5::{Digest, Md5};
+use sha2::Sha256;
 
 use super::{Faults, lock};
 use crate::ports::{
     Attributes, Condition, ETag, Fault, Object, ObjectInfo, ObjectStore, Page, PortError,
-    PortResult, PutOutcome,
+    PortResult, PutOutcome, Uploaded,
 };
 
 const PAGE: usize = 1_000;
@@ -197,24 +198,34 @@ impl ObjectStore for FakeObjectStore {
         from: &Path,
         condition: Condition,
         metadata: &Attributes,
-    ) -> PortResult<PutOutcome> {
+    ) -> PortResult<Uploaded> {
         let pending = self.faults.begin("upload", key)?;
         if pending.conflict && condition != Condition::Always {
-            return Ok(PutOutcome::Conflict);
+            return Ok(Uploaded {
+                outcome: PutOutcome::Conflict,
+                sha256: None,
+            });
         }
         let body = std::fs::read(from).map_err(|error| file_error("upload", from, error))?;
+        let sha256 = Some(hex::encode(Sha256::digest(&body)));
         let outcome = self.write(key, Stored::new(body.into(), metadata.clone()), &condition);
-        pending.end(outcome)
+        pending.end(Uploaded { outcome, sha256 })
     }
 
-    async fn copy(&self, from: &str, to: &str, condition: Condition) -> PortResult<PutOutcome> {
+    async fn copy(
+        &self,
+        from: &str,
+        tag: &ETag,
+        to: &str,
+        condition: Condition,
+    ) -> PortResult<PutOutcome> {
         let pending = self.faults.begin("copy", to)?;
         if pending.conflict && condition != Condition::Always {
             return Ok(PutOutcome::Conflict);
         }
         let outcome = match self.find(from) {
-            None => PutOutcome::Absent,
-            Some(stored) => self.write(to, stored, &condition),
+            Some(stored) if stored.etag == *tag => self.write(to, stored, &condition),
+            _ => PutOutcome::Absent,
         };
         pending.end(outcome)
     }

@@ -32,10 +32,12 @@ impl FakeRunStore {
     ) -> PortResult<()> {
         let pending = self.faults.begin(operation, key.run_id.as_str())?;
         let mut records = lock(&self.records);
-        let record = records
-            .entry(key.clone())
-            .or_insert_with(|| RunRecord::new(key.clone(), [], at));
-        transition(record);
+        if key.is_plain() && !records.contains_key(key) {
+            records.insert(key.clone(), RunRecord::new(key.clone(), [], at));
+        }
+        if let Some(record) = records.get_mut(key) {
+            transition(record);
+        }
         pending.end(())
     }
 }
@@ -74,6 +76,18 @@ impl RunStore for FakeRunStore {
     ) -> PortResult<()> {
         self.change("complete", key, completion.at, |record| {
             record.complete(collection, completion);
+        })
+    }
+
+    async fn set_back(
+        &self,
+        key: &RunKey,
+        collection: &CollectionName,
+        error: &str,
+        at: WallTime,
+    ) -> PortResult<()> {
+        self.change("set_back", key, at, |record| {
+            record.set_back(collection, error, at);
         })
     }
 

@@ -8,7 +8,7 @@ use crate::{CollectionName, RunId, RunKey};
 
 use super::{
     COLLECTION, ENTITY_TYPE, EVENT_NAME, InsertedRun, MessageError, OWN_PREFIX, PREFIX_SUFFIX,
-    record,
+    Refused, record,
 };
 
 /// One collection's part of an announced run.
@@ -48,10 +48,10 @@ pub enum Decoded {
 /// `{collection}_delta_prefix` is the message's `delta_s3_prefix`, if that is exactly one. The
 /// delta is at `{collection}_delta_prefix`; without it at `delta_s3_prefix`, but only if that lies
 /// below the collection's own name: it may be there for another collection.
-pub fn decode(body: &str, attributes: &Attributes) -> Result<Decoded, MessageError> {
+pub fn decode(body: &str, attributes: &Attributes) -> Result<Decoded, Refused> {
     let envelope: Map<String, Value> = serde_json::from_str(body).map_err(MessageError::NotJson)?;
     if let Some(record) = record::read(&envelope) {
-        return record;
+        return Ok(record?);
     }
     let entity_type =
         text(&envelope, "entity_type", "entity_type")?.ok_or(MessageError::Missing {
@@ -67,33 +67,28 @@ pub fn decode(body: &str, attributes: &Attributes) -> Result<Decoded, MessageErr
     let entity = match envelope.get("entity_data") {
         Some(Value::Object(entity)) => entity,
         None | Some(Value::Null) => {
-            return Err(MessageError::Missing {
-                field: "entity_data",
-            });
+            return Err(missing_data().into());
         }
         Some(_) => {
-            return Err(MessageError::Field {
-                field: "entity_data",
-                expected: "an object",
-            });
+            let (field, expected) = ("entity_data", "an object");
+            return Err(MessageError::Field { field, expected }.into());
         }
     };
     let key = run_key(entity)?;
     let collection = collection(entity, attributes)?;
-    let delta_prefix = delta_prefix(entity, &collection)?;
-    let location = DeltaLocation::parse(delta_prefix).map_err(|source| MessageError::Prefix {
-        collection: collection.clone(),
-        source,
-    })?;
-    let delta_prefix = delta_prefix.to_owned();
-    let attributes = attributes.clone();
-    Ok(Decoded::Run(CompactionMessage {
-        key,
-        collection,
-        delta_prefix,
-        location,
-        attributes,
-    }))
+    match delta(entity, &collection) {
+        Ok((prefix, location)) => Ok(Decoded::Run(CompactionMessage {
+            key,
+            collection,
+            delta_prefix: prefix.to_owned(),
+            location,
+            attributes: attributes.clone(),
+        })),
+        Err(error) => Err(Refused {
+            error,
+            about: Some(Box::new((key, collection))),
+        }),
+    }
 }
 
 fn run_key(entity: &Map<String, Value>) -> Result<RunKey, MessageError> {
@@ -138,6 +133,26 @@ fn collection(
     match (candidates.next(), candidates.next()) {
         (Some(name), None) => name.parse().map_err(MessageError::Collection),
         _ => Err(MessageError::NoCollection),
+    }
+}
+
+fn missing_data() -> MessageError {
+    MessageError::Missing {
+        field: "entity_data",
+    }
+}
+
+fn delta<'a>(
+    entity: &'a Map<String, Value>,
+    collection: &CollectionName,
+) -> Result<(&'a str, DeltaLocation), MessageError> {
+    let prefix = delta_prefix(entity, collection)?;
+    match DeltaLocation::parse(prefix) {
+        Ok(location) => Ok((prefix, location)),
+        Err(source) => Err(MessageError::Prefix {
+            collection: collection.clone(),
+            source,
+        }),
     }
 }
 

@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use crate::keys::DeltaPrefixError;
-use crate::{Class, CollectionName, NameError};
+use crate::{Class, CollectionName, NameError, RunKey};
 
 /// Why a message cannot be used.
 #[derive(Debug, Error)]
@@ -49,6 +49,21 @@ pub enum MessageError {
         #[source]
         source: DeltaPrefixError,
     },
+}
+
+/// A message that cannot be used, and what it is about as far as that could be read.
+#[derive(Debug)]
+pub struct Refused {
+    /// What is wrong.
+    pub error: MessageError,
+    /// The part of a run that it announces.
+    pub about: Option<Box<(RunKey, CollectionName)>>,
+}
+
+impl From<MessageError> for Refused {
+    fn from(error: MessageError) -> Self {
+        Self { error, about: None }
+    }
 }
 
 impl MessageError {

@@ -10,7 +10,7 @@ mod record;
 
 pub use decode::{CompactionMessage, Decoded, decode};
 pub use encode::{Announcement, encode};
-pub use error::MessageError;
+pub use error::{MessageError, Refused};
 pub use record::InsertedRun;
 
 /// The `entity_type` of the messages we act on.

@@ -23,7 +23,7 @@ fn run_of(body: &str, pairs: &[(&str, &str)]) -> CompactionMessage {
 }
 
 fn code_of(body: &str, pairs: &[(&str, &str)]) -> &'static str {
-    decode(body, &attributes(pairs)).unwrap_err().code()
+    decode(body, &attributes(pairs)).unwrap_err().error.code()
 }
 
 const EXISTING: &str = concat!(
@@ -179,7 +179,15 @@ fn each_fault_has_its_code() {
         "CC-MESSAGE-COLLECTION"
     );
     let error = decode(&with("{}"), &attributes(&lines)).unwrap_err();
-    assert_eq!(error.to_string(), "field entity_data.run_id is missing");
+    assert_eq!(
+        error.error.to_string(),
+        "field entity_data.run_id is missing"
+    );
+    assert!(error.about.is_none());
+    let other = r#"{"run_id": "r", "lines_delta_prefix": "../x"}"#;
+    let error = decode(&with(other), &attributes(&lines)).unwrap_err();
+    let (key, collection) = *error.about.unwrap();
+    assert_eq!((key.run_id.as_str(), collection.as_str()), ("r", "lines"));
 }
 
 proptest! {

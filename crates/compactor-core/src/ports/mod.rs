@@ -16,7 +16,7 @@ pub use error::{Fault, PortError, PortResult};
 pub use ids::Ids;
 pub use lease_store::{Acquired, LeaseStore};
 pub use object_store::{
-    Attributes, Condition, ETag, Object, ObjectInfo, ObjectStore, Page, PutOutcome,
+    Attributes, Condition, ETag, Object, ObjectInfo, ObjectStore, Page, PutOutcome, Uploaded,
 };
 pub use queue::{Delivery, Depth, Held, Queue, Receipt};
 pub use run_store::{Completion, Created, RunStore};

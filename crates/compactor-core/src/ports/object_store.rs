@@ -43,6 +43,16 @@ pub enum PutOutcome {
     Absent,
 }
 
+/// What became of an upload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Uploaded {
+    /// As for a put.
+    pub outcome: PutOutcome,
+    /// SHA-256, in lower-case hex, of the bytes that were read and sent; `None` if the answer came
+    /// before all were.
+    pub sha256: Option<String>,
+}
+
 /// What a listing or a head tells of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectInfo {
@@ -102,18 +112,30 @@ pub trait ObjectStore: Send + Sync {
     ) -> PortResult<PutOutcome>;
 
     /// Writes the file `from` as an object, in parts where the backend wants that. Nothing of a
-    /// failed upload is visible.
+    /// failed upload is visible. What it left where it could not remove it, because its future was
+    /// dropped, [`remove_abandoned`](Self::remove_abandoned) removes.
     async fn upload(
         &self,
         key: &str,
         from: &Path,
         condition: Condition,
         metadata: &Attributes,
-    ) -> PortResult<PutOutcome>;
+    ) -> PortResult<Uploaded>;
 
     /// Copies an object with its metadata inside the store. The condition is on `to`. `Absent` if
-    /// `from` does not exist.
-    async fn copy(&self, from: &str, to: &str, condition: Condition) -> PortResult<PutOutcome>;
+    /// `from` does not exist, or has another tag than `tag`.
+    async fn copy(
+        &self,
+        from: &str,
+        tag: &ETag,
+        to: &str,
+        condition: Condition,
+    ) -> PortResult<PutOutcome>;
+
+    /// Removes what uploads and copies left that were given up half-way.
+    async fn remove_abandoned(&self) -> PortResult<()> {
+        Ok(())
+    }
 
     /// Objects whose key starts with `prefix` (a plain string prefix, as S3 has it).
     async fn list(&self, prefix: &str, after: Option<&str>) -> PortResult<Page<ObjectInfo>>;

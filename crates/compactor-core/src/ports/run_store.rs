@@ -33,8 +33,11 @@ pub trait RunStore: Send + Sync {
     /// Stores a new record, every part PENDING.
     async fn create(&self, record: &RunRecord) -> PortResult<Created>;
 
-    /// Marks the part PROCESSING. A COMPLETED part stays as it is. A record that does not exist
-    /// is made (messages may come from writers that store none); so for all calls below.
+    /// Marks the part PROCESSING. A COMPLETED part stays as it is.
+    ///
+    /// A record that does not exist is made if its key is plain: whoever announced the run may
+    /// have stored none. The record of an image's run was deleted by its owner, and stays so:
+    /// nothing happens. So for all calls below.
     async fn start(
         &self,
         key: &RunKey,
@@ -51,7 +54,19 @@ pub trait RunStore: Send + Sync {
         completion: &Completion,
     ) -> PortResult<()>;
 
-    /// Marks the part FAILED with the error's code and text. A COMPLETED part stays as it is.
+    /// Marks the part PENDING again with the error's code and text: this attempt failed, and
+    /// another one follows. Whoever waits for the run takes FAILED for the end. A COMPLETED part
+    /// stays as it is.
+    async fn set_back(
+        &self,
+        key: &RunKey,
+        collection: &CollectionName,
+        error: &str,
+        at: WallTime,
+    ) -> PortResult<()>;
+
+    /// Marks the part FAILED with the error's code and text, for good. A COMPLETED part stays as
+    /// it is.
     async fn fail(
         &self,
         key: &RunKey,

@@ -8,7 +8,7 @@ use chroma_store::Effects;
 use compactor_core::manifest::AppliedRun;
 use compactor_core::message::CompactionMessage;
 use compactor_core::ports::{Completion, Delivery};
-use compactor_core::{CollectionName, Fence, Manifest, RunId, Version};
+use compactor_core::{Class, CollectionName, Fence, Manifest, RunId, Version};
 
 use super::{Context, Outcome, Step};
 use crate::inbox::ReceivedRun;
@@ -75,8 +75,9 @@ impl<'c> Batch<'c> {
         self.outcome
     }
 
+    /// Whether there is nothing left to do for any run. Without runs there is: to fold.
     pub(super) fn is_settled(&self) -> bool {
-        self.entries.iter().all(|entry| entry.settled)
+        !self.entries.is_empty() && self.entries.iter().all(|entry| entry.settled)
     }
 
     /// Runs that still need their delta, with their place in the batch.
@@ -205,7 +206,9 @@ impl<'c> Batch<'c> {
 
     async fn fail_for_its_delta(&mut self, at: usize, error: &RunError) {
         alarms::count(alarms::DELTA_MERGE);
-        self.fail(at, error).await;
+        // The delta will be what it is.
+        self.fail(at, error, error.class() == Class::DeadLetter)
+            .await;
     }
 
     /// Records and acknowledges every open run: the pointer names a version that contains them.
@@ -245,8 +248,9 @@ impl<'c> Batch<'c> {
     }
 
     /// Counts a version of ours that the pointer names.
-    pub(super) fn count_published(&mut self) {
+    pub(super) fn count_published(&mut self, fold_due: bool) {
         self.outcome.published += 1;
+        self.outcome.fold_due = fold_due;
     }
 
     /// Gives every open run back; it may be received again after `delay`.
@@ -264,7 +268,7 @@ impl<'c> Batch<'c> {
         tracing::error!(code = error.code(), error = %error.describe(), "the cycle failed");
         for at in 0..self.entries.len() {
             if !self.entries[at].settled {
-                self.fail(at, error).await;
+                self.fail(at, error, false).await;
             }
         }
     }
@@ -277,30 +281,39 @@ impl<'c> Batch<'c> {
         }
     }
 
-    /// FAILED, and back to the queue or, after the last receive, to the dead-letter queue.
-    async fn fail(&mut self, at: usize, error: &RunError) {
+    /// Back to the queue, as PENDING; or, `for_good` or after the last receive, FAILED and to the
+    /// dead-letter queue.
+    async fn fail(&mut self, at: usize, error: &RunError, for_good: bool) {
         let (ports, settings) = (&self.context.ports, &self.context.settings);
         let reason = error.describe();
         let entry = &self.entries[at];
         let run = &entry.message.key;
-        tracing::warn!(run = %run.run_id, error = %reason, "the run failed");
-        let now = ports.clock.wall();
-        if let Err(error) = persist(ports, settings, || {
-            ports.runs.fail(run, &self.collection, &reason, now)
-        })
-        .await
-        {
-            alarms::count(alarms::RUN_STATE);
-            tracing::error!(run = %run.run_id, code = error.code(), %error, "cannot record the failure");
-        }
-        self.outcome.failed += 1;
         let receives = entry
             .deliveries
             .iter()
             .map(|delivery| delivery.receive_count)
             .max();
         let receives = receives.unwrap_or(1);
-        if receives < ports.queue.max_receives() {
+        let comes_back = !for_good && receives < ports.queue.max_receives();
+        tracing::warn!(run = %run.run_id, error = %reason, comes_back, "the run failed");
+        let now = ports.clock.wall();
+        let recorded = persist(ports, settings, || async {
+            match comes_back {
+                true => {
+                    ports
+                        .runs
+                        .set_back(run, &self.collection, &reason, now)
+                        .await
+                }
+                false => ports.runs.fail(run, &self.collection, &reason, now).await,
+            }
+        });
+        if let Err(error) = recorded.await {
+            alarms::count(alarms::RUN_STATE);
+            tracing::error!(run = %run.run_id, code = error.code(), %error, "cannot record the failure");
+        }
+        self.outcome.failed += 1;
+        if comes_back {
             let delay = settings
                 .backoff
                 .delay(receives.saturating_sub(1), ports.ids.fraction());

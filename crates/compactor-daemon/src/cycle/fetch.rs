@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 
 use super::Context;
 use super::batch::Batch;
+use crate::snapshot::KnownFiles;
 use crate::{Published, RunError, delta, snapshot};
 
 /// Fetches the delta of every open run; each has its own outcome.
@@ -41,8 +42,8 @@ pub(super) async fn deltas(
 /// How the published snapshot was had.
 #[derive(Debug, Default)]
 pub(super) struct Base {
-    /// It was downloaded, so that its objects are known to be sound.
-    pub(super) downloaded: bool,
+    /// Its files, and the objects that they are equal to.
+    pub(super) files: KnownFiles,
     /// Our manifest that came along in a version of a Python writer: what it was made from.
     pub(super) ancestor: Option<Manifest>,
 }
@@ -57,41 +58,46 @@ pub(super) async fn base(
     let Some(base) = base else {
         return Ok(Base::default());
     };
-    if is_kept(context, base, work).await? {
-        return Ok(Base::default());
+    if let Some(files) = kept(context, base, work).await? {
+        return Ok(Base {
+            files,
+            ancestor: None,
+        });
     }
     tokio::fs::create_dir(work)
         .await
         .map_err(StoreError::from)?;
-    snapshot::download(&context.ports.objects, base, work, &context.settings.limits).await?;
+    let (objects, limits) = (&context.ports.objects, &context.settings.limits);
+    let files = snapshot::fetch(objects, base, work, limits).await?;
     let ancestor = match base.manifest() {
         Some(_) => None,
         None => snapshot::ancestor(&base.collection, work).await,
     };
-    Ok(Base {
-        downloaded: true,
-        ancestor,
-    })
+    Ok(Base { files, ancestor })
 }
 
-/// Whether a copy was kept that is still what was published; then it is at `work`.
-async fn is_kept(context: &Context, base: &Published, work: &Path) -> Result<bool, RunError> {
+/// The files of a copy that was kept and is still what was published; then it is at `work`.
+async fn kept(
+    context: &Context,
+    base: &Published,
+    work: &Path,
+) -> Result<Option<KnownFiles>, RunError> {
     let Some(manifest) = base.manifest() else {
-        return Ok(false);
+        return Ok(None);
     };
     let taken = context
         .kept
         .take(&base.collection, &base.version, work)
         .map_err(StoreError::from)?;
-    if !taken {
-        return Ok(false);
+    let Some(files) = taken else {
+        return Ok(None);
+    };
+    if files.are(manifest, work) {
+        return Ok(Some(files));
     }
-    let whole = snapshot::check_files(manifest, "the kept copy", work).await;
-    if let Err(error) = &whole {
-        tracing::info!(version = %base.version, code = error.code(), %error, "downloading it again");
-        tokio::fs::remove_dir_all(work)
-            .await
-            .map_err(StoreError::from)?;
-    }
-    Ok(whole.is_ok())
+    tracing::info!(version = %base.version, "somebody wrote to the kept copy: downloading it again");
+    tokio::fs::remove_dir_all(work)
+        .await
+        .map_err(StoreError::from)?;
+    Ok(None)
 }

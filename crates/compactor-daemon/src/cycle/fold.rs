@@ -2,24 +2,26 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use chroma_store::{
     CheckedCollection, CloseOptions, ClosedStore, CreateOptions, Effects, Engine, NewIds, Open,
-    OpenOptions, SchemaLevel, Store, StoreError, StoredFile, VerifyReport, create, create_like,
+    OpenOptions, SchemaLevel, Store, StoreError, create, create_like,
 };
 use compactor_core::CollectionName;
-use compactor_core::ports::Clock;
 
 use super::{Context, Step, StepHooks};
 use crate::{FirstSnapshot, RunError, Settings};
 
-/// A verified directory, ready to be uploaded.
-pub(super) struct Folded {
-    pub(super) store: ClosedStore,
-    pub(super) files: Vec<StoredFile>,
-    /// How long digesting the files took.
-    pub(super) digesting: Duration,
+/// A merged and closed directory.
+pub(super) struct Merged {
+    pub(super) store: Arc<ClosedStore>,
+    records: u64,
+    /// It is time to fold, and it was not done because runs were waiting.
+    pub(super) fold_due: bool,
+}
+
+/// What verification found in it.
+pub(super) struct Checked {
     pub(super) rows: CheckedCollection,
     pub(super) level: SchemaLevel,
 }
@@ -27,12 +29,12 @@ pub(super) struct Folded {
 /// Deltas by their place in the batch.
 type Deltas = Vec<(usize, PathBuf)>;
 
-/// What each delta did, by its place in the batch, and the result if any was applied.
-pub(super) type FoldOutcome = (Vec<(usize, Result<Effects, RunError>)>, Option<Folded>);
+/// What each delta did, by its place in the batch, and the result if there is one to publish.
+pub(super) type FoldOutcome = (Vec<(usize, Result<Effects, RunError>)>, Option<Merged>);
 
-/// Folds `deltas` into the directory `work`, which holds the published snapshot, or nothing when
-/// there is none.
-pub(super) async fn fold(
+/// Merges `deltas` into the directory `work`, which holds the published snapshot, or nothing when
+/// there is none. Without deltas, only folds.
+pub(super) async fn merge(
     context: &Context,
     collection: &CollectionName,
     has_base: bool,
@@ -43,7 +45,6 @@ pub(super) async fn fold(
         collection: collection.clone(),
         settings: Arc::clone(&context.settings),
         hooks: Arc::clone(&context.hooks),
-        clock: Arc::clone(&context.ports.clock),
         ids: NewIds {
             collection: context.ports.ids.uuid(),
             vector_segment: context.ports.ids.uuid(),
@@ -51,15 +52,75 @@ pub(super) async fn fold(
         },
         work: work.to_path_buf(),
     };
+    blocking(move || job.run(has_base, deltas)).await
+}
+
+/// Verifies the result.
+pub(super) async fn verify(
+    context: &Context,
+    collection: &CollectionName,
+    merged: &Merged,
+) -> Result<Checked, RunError> {
+    let (store, records) = (Arc::clone(&merged.store), merged.records);
+    let (collection, level) = (collection.clone(), context.settings.verify);
+    let hooks = Arc::clone(&context.hooks);
+    blocking(move || {
+        let verified = store.verify(level)?;
+        let rows = verified.collection(collection.as_str()).cloned();
+        let rows = rows.filter(|rows| rows.records == records).ok_or_else(|| {
+            let found = verified.collection(collection.as_str());
+            StoreError::NotConserved {
+                collection: collection.to_string(),
+                found: found.map_or(0, |rows| rows.records),
+                expected: records,
+            }
+        })?;
+        hooks.reached(Step::Verified, &collection)?;
+        Ok(Checked {
+            rows,
+            level: verified.schema_level,
+        })
+    })
+    .await
+}
+
+/// Builds the index files anew: those of the base were damaged, most likely.
+pub(super) async fn rebuild(
+    context: &Context,
+    collection: &CollectionName,
+    merged: Merged,
+) -> Result<Merged, RunError> {
+    let (settings, collection) = (Arc::clone(&context.settings), collection.clone());
+    blocking(move || {
+        let mut store = Store::open(merged.store.dir(), OpenOptions::default())?;
+        store.rebuild(collection.as_str(), Engine::Native, settings.merge.fold)?;
+        Ok(Merged {
+            store: Arc::new(store.close(&close_options(&settings))?),
+            records: merged.records,
+            fold_due: false,
+        })
+    })
+    .await
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, RunError> + Send + 'static,
+) -> Result<T, RunError> {
     let span = tracing::Span::current();
-    tokio::task::spawn_blocking(move || span.in_scope(|| job.run(has_base, deltas))).await?
+    tokio::task::spawn_blocking(move || span.in_scope(work)).await?
+}
+
+fn close_options(settings: &Settings) -> CloseOptions<'static> {
+    CloseOptions {
+        wait: settings.close_wait,
+        ..CloseOptions::default()
+    }
 }
 
 struct Job {
     collection: CollectionName,
     settings: Arc<Settings>,
     hooks: Arc<dyn StepHooks>,
-    clock: Arc<dyn Clock>,
     ids: NewIds,
     work: PathBuf,
 }
@@ -79,75 +140,30 @@ impl Job {
             return Ok((outcomes, None));
         };
         let (places, dirs): (Vec<usize>, Vec<PathBuf>) = deltas.into_iter().unzip();
-        let name = self.collection.as_str();
-        let report = store.merge(name, &dirs, self.settings.merge)?;
+        let mut options = self.settings.merge;
+        if !dirs.is_empty() {
+            options.fold.at_least = self.settings.fold_backlog;
+        }
+        let report = store.merge(self.collection.as_str(), &dirs, options)?;
         self.hooks.reached(Step::Merged, &self.collection)?;
-        outcomes.extend(
-            places
-                .into_iter()
-                .zip(report.outcomes)
-                .map(|(place, outcome)| {
-                    (
-                        place,
-                        outcome
-                            .result
-                            .map(|(_, effects)| effects)
-                            .map_err(RunError::from),
-                    )
-                }),
-        );
-        if outcomes.iter().all(|(_, result)| result.is_err()) {
+        let merged = report.outcomes.into_iter().map(|outcome| {
+            let effects = outcome.result.map(|(_, effects)| effects);
+            effects.map_err(RunError::from)
+        });
+        outcomes.extend(places.into_iter().zip(merged));
+        let has_applied = outcomes.iter().any(|(_, result)| result.is_ok());
+        let has_folded = outcomes.is_empty() && report.folded.is_some();
+        if !has_applied && !has_folded {
             return Ok((outcomes, None));
         }
-        let close = CloseOptions {
-            wait: self.settings.close_wait,
-            ..CloseOptions::default()
-        };
-        let store = store.close(&close)?;
+        let store = store.close(&close_options(&self.settings))?;
         self.hooks.reached(Step::Closed, &self.collection)?;
-        let (store, verified) = self.verify(store, &close)?;
-        let level = verified.schema_level;
-        let rows = verified.collection(name).cloned();
-        let rows = rows
-            .filter(|rows| rows.records == report.records_after)
-            .ok_or(StoreError::NotConserved {
-                collection: name.to_owned(),
-                found: verified.collection(name).map_or(0, |rows| rows.records),
-                expected: report.records_after,
-            })?;
-        let began = self.clock.monotonic();
-        let files = store.files()?;
-        let digesting = self.clock.monotonic().0.saturating_sub(began.0);
-        self.hooks.reached(Step::Verified, &self.collection)?;
-        Ok((
-            outcomes,
-            Some(Folded {
-                store,
-                files,
-                digesting,
-                rows,
-                level,
-            }),
-        ))
-    }
-
-    /// Verifies the result; damaged index files, of the base most likely, are built anew once.
-    fn verify(
-        &self,
-        store: ClosedStore,
-        close: &CloseOptions<'_>,
-    ) -> Result<(ClosedStore, VerifyReport), RunError> {
-        let damage = match store.verify(self.settings.verify) {
-            Err(error) if error.is_index_damage() => error,
-            verified => return Ok((store, verified?)),
+        let merged = Merged {
+            store: Arc::new(store),
+            records: report.records_after,
+            fold_due: report.fold_deferred,
         };
-        tracing::warn!(code = damage.code(), error = %damage, "index files are built anew");
-        let mut store = Store::open(&self.work, OpenOptions::default())?;
-        let fold = self.settings.merge.fold;
-        store.rebuild(self.collection.as_str(), Engine::Native, fold)?;
-        let store = store.close(close)?;
-        let verified = store.verify(self.settings.verify)?;
-        Ok((store, verified))
+        Ok((outcomes, Some(merged)))
     }
 
     /// Makes the first snapshot after the first delta that can be applied, and leaves the rest. A

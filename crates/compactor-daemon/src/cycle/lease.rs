@@ -49,7 +49,13 @@ pub(super) async fn acquire(
         return Ok(Acquisition::Busy { owner });
     }
     // A fence after the lock: gaps do no harm, and a later holder always has a greater one.
-    let fence = persist(ports, settings, || ports.leases.next_fence(collection)).await?;
+    let fence = match persist(ports, settings, || ports.leases.next_fence(collection)).await {
+        Ok(fence) => fence,
+        Err(error) => {
+            release(ports, collection, owner).await;
+            return Err(error.into());
+        }
+    };
     let held = Arc::new(Mutex::new(HeldLease::granted(before, &term)));
     let lost = CancellationToken::new();
     let renewal = tokio::spawn(keep(
@@ -95,6 +101,13 @@ async fn keep(
                 tracing::warn!(%collection, code = error.code(), %error, "cannot renew the lease");
             }
         }
+    }
+}
+
+async fn release(ports: &Ports, collection: &CollectionName, owner: Uuid) {
+    if let Err(error) = ports.leases.release(collection, owner).await {
+        // It expires by itself.
+        tracing::warn!(code = error.code(), %error, "cannot release the lease");
     }
 }
 
@@ -146,15 +159,7 @@ impl Lease {
 
     pub(super) async fn release(self, context: &Context) {
         self.renewal.abort();
-        if let Err(error) = context
-            .ports
-            .leases
-            .release(&self.collection, self.owner)
-            .await
-        {
-            // It expires by itself.
-            tracing::warn!(code = error.code(), %error, "cannot release the lease");
-        }
+        release(&context.ports, &self.collection, self.owner).await;
     }
 
     fn lost(&self) -> RunError {

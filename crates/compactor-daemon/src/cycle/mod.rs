@@ -26,13 +26,15 @@ use tracing::Instrument;
 use crate::held::HeldMessages;
 use crate::inbox::ReceivedRun;
 use crate::kept::KeptCopies;
+use crate::snapshot::KnownFiles;
 use crate::{Ports, RunError, Scratch, Settings, alarms, snapshot};
 
 use batch::Batch;
+use fold::Merged;
 use lease::{Acquisition, Lease};
 pub(crate) use overwritten::CheckedVersions;
 use swap::Swapped;
-use upload::Upload;
+use upload::{Origin, Upload, Uploaded};
 
 pub use step::{NoHooks, Step, StepHooks};
 
@@ -59,6 +61,8 @@ pub(crate) struct Outcome {
     pub(crate) failed: u64,
     /// Versions published.
     pub(crate) published: u64,
+    /// The last of them waits to be folded.
+    pub(crate) fold_due: bool,
 }
 
 /// What is left of a cycle.
@@ -68,7 +72,8 @@ pub(crate) struct Finished {
     pub(crate) busy: Vec<ReceivedRun>,
 }
 
-/// Folds the runs of one collection and publishes them.
+/// Folds the runs of one collection and publishes them. Without runs, folds what waits in the log
+/// of the published snapshot.
 ///
 /// # Errors
 /// Only what must end the daemon: errors of class [`Class::Stop`], and [`RunError::Killed`] from
@@ -133,6 +138,9 @@ async fn publish(context: &Context, batch: &mut Batch<'_>, lease: Lease) -> Resu
         // and whoever gets them finds out from the manifest.
         Err(error @ RunError::SwapUnknown { .. }) => batch.leave(&error),
         Err(error) => batch.fail_open(&error).await,
+    }
+    if let Err(error) = context.ports.objects.remove_abandoned().await {
+        tracing::warn!(code = error.code(), %error, "parts of an upload are left");
     }
     lease.release(context).await;
     context.hooks.reached(Step::Released, &collection)
@@ -206,45 +214,34 @@ async fn try_once(
         overwritten::report(context, base, lineage).await?;
     }
     context.hooks.reached(Step::Fetched, &collection)?;
-    let folding = fold::fold(context, &collection, base.is_some(), batch.deltas(), work);
-    let (effects, folded) = lease.abandonable(context, folding).await?;
+    let merging = fold::merge(context, &collection, base.is_some(), batch.deltas(), work);
+    let (effects, merged) = lease.abandonable(context, merging).await?;
     batch.accept_effects(effects).await;
-    let Some(folded) = folded else {
+    let Some(merged) = merged else {
         return Ok(true);
     };
-    let upload = Upload::prepare(
-        context,
-        lease.fence(),
-        base.as_ref(),
-        Manifest::extend_lineage(lineage, &batch.applied()),
-        batch.applied(),
-        folded,
-    )?;
-    // Damage of objects that were not looked at must not spread.
-    let upload = if fetched.downloaded {
-        upload.copying(base.as_ref())
-    } else {
-        upload
+    let fold_due = merged.fold_due;
+    let origin = Origin {
+        collection: &collection,
+        fence: lease.fence(),
+        base: base.as_ref(),
+        applied_runs: Manifest::extend_lineage(lineage, &batch.applied()),
+        runs: batch.applied(),
     };
-    lease
-        .abandonable(context, upload.send(context))
+    let uploaded = upload(context, lease, &origin, merged, &fetched.files)
         .await
         .inspect_err(|error| count_failure(alarms::SNAPSHOT_UPLOAD, error))?;
     context.hooks.reached(Step::Uploaded, &collection)?;
     lease.renew_for_swap(context).await?;
-    match swap::swap(
-        context,
-        &upload,
-        base.map(|base| base.etag),
-        batch.run_ids(),
-    )
-    .await
-    .inspect_err(|error| count_failure(alarms::SNAPSHOT_UPLOAD, error))?
+    let base = base.map(|base| base.etag);
+    match swap::swap(context, &uploaded, base, batch.run_ids())
+        .await
+        .inspect_err(|error| count_failure(alarms::SNAPSHOT_UPLOAD, error))?
     {
         Swapped::Published { version, fence } => {
-            if version == *upload.version() {
-                batch.count_published();
-                upload.keep(context);
+            if version == uploaded.manifest().version {
+                batch.count_published(fold_due);
+                uploaded.keep(context);
                 context.checked.insert(&collection, &version);
             }
             context.hooks.reached(Step::Swapped, &collection)?;
@@ -252,6 +249,39 @@ async fn try_once(
             Ok(true)
         }
         Swapped::Lost => Ok(false),
+    }
+}
+
+/// Uploads and verifies side by side; damaged index files are built anew once.
+async fn upload(
+    context: &Context,
+    lease: &Lease,
+    origin: &Origin<'_>,
+    mut merged: Merged,
+    before: &KnownFiles,
+) -> Result<Uploaded, RunError> {
+    let mut is_rebuilt = false;
+    loop {
+        let upload = Upload::prepare(context, origin, Arc::clone(&merged.store), before.clone())?;
+        let both = async {
+            tokio::try_join!(
+                fold::verify(context, origin.collection, &merged),
+                upload.send_files(context)
+            )
+        };
+        match lease.abandonable(context, both).await {
+            Ok((checked, sent)) => {
+                let completing = upload.complete(context, sent, &checked);
+                return lease.abandonable(context, completing).await;
+            }
+            Err(RunError::Store(damage)) if damage.is_index_damage() && !is_rebuilt => {
+                tracing::warn!(code = damage.code(), error = %damage, "index files are built anew");
+                let rebuilding = fold::rebuild(context, origin.collection, merged);
+                merged = lease.abandonable(context, rebuilding).await?;
+                is_rebuilt = true;
+            }
+            Err(error) => return Err(error),
+        }
     }
 }
 

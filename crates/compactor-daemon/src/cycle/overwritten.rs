@@ -10,7 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
-use compactor_core::{CollectionName, Manifest, RunId, RunRecord, Version, keys};
+use compactor_core::{CollectionName, Manifest, RunId, RunState, Version, keys};
 
 use super::Context;
 use crate::patience::persist;
@@ -36,9 +36,6 @@ impl CheckedVersions {
     }
 }
 
-/// A run of ours and the version that published it, perhaps.
-type Candidate = (RunId, Version);
-
 /// Looks for versions of ours that `base` does not know, and takes back what their runs' records
 /// promise. `lineage` is the newest manifest that `base` was made from.
 pub(super) async fn report(
@@ -50,36 +47,40 @@ pub(super) async fn report(
         return Ok(());
     }
     let candidates = newer_runs(context, base, lineage).await?;
-    let lost = match candidates.is_empty() {
-        true => Vec::new(),
-        false => retract(context, base, &candidates).await?,
+    let found = match candidates.is_empty() {
+        true => Found::default(),
+        false => retract(context, base, lineage, &candidates).await?,
     };
-    if !lost.is_empty() {
+    if !found.lost.is_empty() {
         alarms::count(alarms::OVERWRITTEN);
+        let runs: Vec<_> = found.lost.into_iter().collect();
         tracing::error!(
             code = CODE,
             version = %base.version,
-            runs = lost.join(", "),
+            runs = runs.join(", "),
             "another writer overwrote a published version: these runs are lost; `chroma-compactor runs retry RUN` folds one in again"
         );
     }
-    context.checked.insert(&base.collection, &base.version);
+    if !found.undecided {
+        context.checked.insert(&base.collection, &base.version);
+    }
     Ok(())
 }
 
 /// As in `docs/errors.md`.
 const CODE: &str = "CC-OVERWRITTEN";
 
-/// Runs of versions that are newer than `lineage` and that it does not contain. Some of those
-/// versions may never have been published.
+/// Runs that versions newer than `lineage` contain and it does not. Some of those versions may
+/// never have been published. Each names the runs of its own lineage: what was published and
+/// deleted since is known from its followers.
 async fn newer_runs(
     context: &Context,
     base: &Published,
     lineage: Option<&Manifest>,
-) -> Result<Vec<Candidate>, RunError> {
+) -> Result<BTreeSet<RunId>, RunError> {
     let objects = context.ports.objects.as_ref();
     let prefix = keys::timestamped_prefix(&base.collection);
-    let (mut candidates, mut after) = (Vec::new(), None);
+    let (mut candidates, mut after) = (BTreeSet::new(), None);
     loop {
         let page = objects.list_folders(&prefix, after.as_deref()).await?;
         for folder in page.entries {
@@ -95,9 +96,9 @@ async fn newer_runs(
             else {
                 continue;
             };
-            let runs = manifest.runs.into_iter().map(|run| run.run_id);
+            let own = manifest.runs.into_iter().map(|run| run.run_id);
             let is_lost = |run: &RunId| lineage.is_none_or(|known| !known.contains_run(run));
-            candidates.extend(runs.filter(is_lost).map(|run| (run, version.clone())));
+            candidates.extend(manifest.applied_runs.into_iter().chain(own).filter(is_lost));
         }
         match page.next {
             Some(next) => after = Some(next),
@@ -106,46 +107,61 @@ async fn newer_runs(
     }
 }
 
-/// Takes back the completions that name one of the candidates; gives their runs.
+/// What became of the candidates.
+#[derive(Default)]
+struct Found {
+    /// Runs whose completion was taken back.
+    lost: BTreeSet<String>,
+    /// Records of some do not say yet what became of them.
+    undecided: bool,
+}
+
+/// Takes back completions of candidates in versions that are newer than `lineage`.
 async fn retract(
     context: &Context,
     base: &Published,
-    candidates: &[Candidate],
-) -> Result<Vec<String>, RunError> {
+    lineage: Option<&Manifest>,
+    candidates: &BTreeSet<RunId>,
+) -> Result<Found, RunError> {
     let (ports, collection) = (&context.ports, &base.collection);
     let records = persist(ports, &context.settings, || ports.runs.list(usize::MAX)).await?;
-    let completed: Vec<(&RunRecord, &Version)> = records
-        .iter()
-        .filter_map(|record| {
-            let version = record.parts.get(collection)?.version.as_ref()?;
-            let is_candidate = |(run, of): &Candidate| *run == record.key.run_id && of == version;
-            candidates
-                .iter()
-                .any(is_candidate)
-                .then_some((record, version))
-        })
-        .collect();
     // Somebody may have published since `base` was read, and completed runs there.
     let pointer = read_pointer(ports.objects.as_ref(), collection).await?;
     if pointer.is_none_or(|pointer| pointer.etag != base.etag) {
-        return Ok(Vec::new());
+        return Ok(Found {
+            undecided: true,
+            ..Found::default()
+        });
     }
-    let mut lost = BTreeSet::new();
-    for (record, version) in completed {
+    let mut found = Found::default();
+    for record in records {
+        let run = &record.key.run_id;
+        let Some(part) = record.parts.get(collection) else {
+            continue;
+        };
+        if !candidates.contains(run) {
+            continue;
+        }
+        found.undecided |= part.state == RunState::Processing;
+        let Some(version) = part.version.as_ref().filter(|version| {
+            part.state == RunState::Completed
+                && lineage.is_none_or(|known| **version > known.version)
+        }) else {
+            continue;
+        };
         let reason = format!(
             "{CODE}: version {version} was overwritten by {}, whose writer did not see it; \
-             `chroma-compactor runs retry {}` folds the run in again",
-            base.version, record.key.run_id
+             `chroma-compactor runs retry {run}` folds the run in again",
+            base.version
         );
         let at = ports.clock.wall();
         let retracted = persist(ports, &context.settings, || {
-            ports
-                .runs
-                .retract(&record.key, collection, version, &reason, at)
+            let runs = &ports.runs;
+            runs.retract(&record.key, collection, version, &reason, at)
         });
         if retracted.await? {
-            lost.insert(record.key.run_id.to_string());
+            found.lost.insert(run.to_string());
         }
     }
-    Ok(lost.into_iter().collect())
+    Ok(found)
 }

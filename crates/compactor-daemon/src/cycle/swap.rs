@@ -7,7 +7,7 @@ use compactor_core::swap::{Attempt, Decision, PutResult, ReadBack, Seen, decide}
 use compactor_core::{CollectionName, Fence, Manifest, RunId, Version, keys};
 
 use super::Context;
-use super::upload::Upload;
+use super::upload::Uploaded;
 use crate::snapshot::{read_manifest, read_pointer};
 use crate::{Ports, RunError};
 
@@ -27,7 +27,7 @@ pub(super) enum Swapped {
 /// Moves the pointer to the uploaded version, if it is still what it was when we read it.
 pub(super) async fn swap(
     context: &Context,
-    upload: &Upload,
+    upload: &Uploaded,
     base: Option<ETag>,
     runs: Vec<RunId>,
 ) -> Result<Swapped, RunError> {

@@ -5,13 +5,11 @@ use std::sync::Arc;
 
 use chroma_store::{StoreError, UnpackLimits, unpack};
 use compactor_core::manifest::Layout;
-use compactor_core::ports::{Fault, ObjectStore};
+use compactor_core::ports::{Fault, ObjectInfo, ObjectStore};
 use compactor_core::{FileEntry, Manifest, keys};
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
+use futures_util::{StreamExt, TryStreamExt, stream};
 
-use super::digest::sha256_of;
-use super::{Content, Published};
+use super::{Content, KnownFile, KnownFiles, Published};
 use crate::{Limits, RunError};
 
 /// Downloads a published version into the empty folder `to` and checks it: every file against the
@@ -25,9 +23,22 @@ pub async fn download(
     to: &Path,
     limits: &Limits,
 ) -> Result<(), RunError> {
+    fetch(objects, published, to, limits).await.map(drop)
+}
+
+/// [`download`], with what is known of the files then; of a version without a manifest, nothing.
+pub(crate) async fn fetch(
+    objects: &Arc<dyn ObjectStore>,
+    published: &Published,
+    to: &Path,
+    limits: &Limits,
+) -> Result<KnownFiles, RunError> {
     let manifest = match &published.content {
         Content::Manifest(manifest) => manifest,
-        Content::Legacy(legacy) => return legacy.download(objects, published, to, limits).await,
+        Content::Legacy(legacy) => {
+            legacy.download(objects, published, to, limits).await?;
+            return Ok(KnownFiles::default());
+        }
     };
     let bytes: u64 = manifest
         .files
@@ -44,7 +55,9 @@ pub async fn download(
             tokio::fs::remove_file(to.with_extension("tar.gz"))
                 .await
                 .map_err(StoreError::from)?;
-            check_files(manifest, &key, to).await
+            let checks = manifest.files.iter().map(|file| check(file, &key, to));
+            let known: Vec<KnownFile> = futures_util::future::try_join_all(checks).await?;
+            Ok(known.into_iter().collect())
         }
     }
 }
@@ -87,30 +100,24 @@ pub(super) async fn archive(
     .await?
 }
 
-/// Files on disk against the manifest. `key` is what they came from. Others do no harm: what is
-/// published next lists its own.
-pub(crate) async fn check_files(manifest: &Manifest, key: &str, to: &Path) -> Result<(), RunError> {
-    let (files, key, to) = (manifest.files.clone(), key.to_owned(), to.to_path_buf());
-    tokio::task::spawn_blocking(move || files.iter().try_for_each(|file| check(file, &key, &to)))
-        .await?
-}
-
-fn check(file: &FileEntry, key: &str, to: &Path) -> Result<(), RunError> {
+/// A file on disk against its entry in the manifest. `key` is what it came from. Other files do no
+/// harm: what is published next lists its own.
+async fn check(entry: &FileEntry, key: &str, dir: &Path) -> Result<KnownFile, RunError> {
     let differs = |detail: String| RunError::SnapshotFile {
-        key: format!("{key} ({})", file.path),
+        key: format!("{key} ({})", entry.path),
         detail,
     };
-    let path = to.join(&file.path);
-    if !path.is_file() {
+    if !dir.join(&entry.path).is_file() {
         return Err(differs("it is missing".to_owned()));
     }
-    let sha256 = sha256_of(&path)?;
-    if sha256 == file.sha256 {
-        return Ok(());
+    let (dir, path) = (dir.to_path_buf(), entry.path.clone());
+    let known = tokio::task::spawn_blocking(move || KnownFile::read(&dir, &path)).await??;
+    if known.file.sha256 == entry.sha256 {
+        return Ok(known);
     }
     Err(differs(format!(
-        "SHA-256 {sha256}, the manifest says {}",
-        file.sha256
+        "SHA-256 {}, the manifest says {}",
+        known.file.sha256, entry.sha256
     )))
 }
 
@@ -119,59 +126,57 @@ async fn files(
     manifest: &Manifest,
     to: &Path,
     limits: &Limits,
-) -> Result<(), RunError> {
-    let slots = Arc::new(Semaphore::new(limits.transfers));
-    let mut transfers = JoinSet::new();
-    for file in manifest.files.clone() {
-        let key = keys::file(&manifest.collection, &manifest.version, &file.path);
-        let target = to.join(&file.path);
-        let (objects, slots) = (Arc::clone(objects), Arc::clone(&slots));
-        transfers.spawn(async move {
-            // The semaphore is never closed.
-            let _slot = slots.acquire().await;
-            if let Some(parent) = target.parent() {
-                tokio::fs::create_dir_all(parent)
-                    .await
-                    .map_err(chroma_store::StoreError::from)?;
-            }
-            let differs = |detail: String| RunError::SnapshotFile {
-                key: key.clone(),
-                detail,
-            };
-            let found = match objects.download(&key, &target, file.size).await {
-                Err(error)
-                    if error.fault == Fault::Full && is_larger(&objects, &key, file.size).await =>
-                {
-                    return Err(differs(format!(
-                        "more than the manifest's {} bytes",
-                        file.size
-                    )));
-                }
-                found => found?,
-            };
-            match found {
-                None => return Err(differs("it is missing".to_owned())),
-                Some(info) if info.size != file.size => {
-                    let detail = format!("{} bytes, the manifest says {}", info.size, file.size);
-                    return Err(differs(detail));
-                }
-                Some(_) => {}
-            }
-            let sha256 = tokio::task::spawn_blocking(move || sha256_of(&target)).await??;
-            if sha256 == file.sha256 {
-                Ok(())
-            } else {
-                Err(differs(format!(
-                    "SHA-256 {sha256}, the manifest says {}",
-                    file.sha256
-                )))
-            }
-        });
+) -> Result<KnownFiles, RunError> {
+    let transfers: Vec<_> = manifest
+        .files
+        .iter()
+        .map(|entry| async move {
+            let key = keys::file(&manifest.collection, &manifest.version, &entry.path);
+            let object = file(objects, &key, entry, to).await?;
+            let known = check(entry, &key, to).await?;
+            Ok::<_, RunError>(known.stored_as(object))
+        })
+        .collect();
+    let known: Vec<KnownFile> = stream::iter(transfers)
+        .buffer_unordered(limits.transfers)
+        .try_collect()
+        .await?;
+    Ok(known.into_iter().collect())
+}
+
+async fn file(
+    objects: &Arc<dyn ObjectStore>,
+    key: &str,
+    entry: &FileEntry,
+    to: &Path,
+) -> Result<ObjectInfo, RunError> {
+    let target = to.join(&entry.path);
+    if let Some(parent) = target.parent() {
+        tokio::fs::create_dir_all(parent)
+            .await
+            .map_err(StoreError::from)?;
     }
-    while let Some(outcome) = transfers.join_next().await {
-        outcome??;
+    let differs = |detail: String| RunError::SnapshotFile {
+        key: key.to_owned(),
+        detail,
+    };
+    let found = match objects.download(key, &target, entry.size).await {
+        Err(error) if error.fault == Fault::Full && is_larger(objects, key, entry.size).await => {
+            return Err(differs(format!(
+                "more than the manifest's {} bytes",
+                entry.size
+            )));
+        }
+        found => found?,
+    };
+    match found {
+        None => Err(differs("it is missing".to_owned())),
+        Some(info) if info.size != entry.size => Err(differs(format!(
+            "{} bytes, the manifest says {}",
+            info.size, entry.size
+        ))),
+        Some(info) => Ok(info),
     }
-    Ok(())
 }
 
 /// "Full" is said of objects past the limit and of disks: the object's size tells which.

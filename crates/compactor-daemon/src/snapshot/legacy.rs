@@ -8,10 +8,11 @@ use chroma_store::StoreError;
 use compactor_core::ports::{ObjectInfo, ObjectStore, WallTime};
 use compactor_core::snapshot_hash::{HashedFile, SnapshotHash};
 use compactor_core::{CollectionName, Manifest, Version, keys};
+use digest_io::HashReader;
+use md5::Md5;
 use serde::Deserialize;
 
 use super::Published;
-use super::digest::md5_of;
 use super::download::{archive, too_large};
 use crate::delta::target;
 use crate::{Limits, RunError};
@@ -173,6 +174,13 @@ async fn check_files(
     })
     .await??;
     compare(&own_prefix, &directory_hash, &found)
+}
+
+fn md5_of(path: &Path) -> Result<String, RunError> {
+    let file = fs_err::File::open(path).map_err(StoreError::from)?;
+    let mut reader = HashReader::<Md5, _>::new(file);
+    std::io::copy(&mut reader, &mut std::io::sink()).map_err(StoreError::from)?;
+    Ok(hex::encode(reader.finalize()))
 }
 
 fn compare(key: &str, expected: &str, found: &str) -> Result<(), RunError> {

@@ -1,7 +1,7 @@
 //! Reading what is published: the pointer, the manifest, the files.
 
-mod digest;
 mod download;
+mod known;
 mod legacy;
 
 use compactor_core::manifest::ManifestError;
@@ -10,9 +10,9 @@ use compactor_core::{CollectionName, Manifest, Version, keys};
 
 use crate::RunError;
 
-pub(crate) use digest::md5_of;
-pub(crate) use download::check_files;
 pub use download::download;
+pub(crate) use download::fetch;
+pub(crate) use known::{KnownFile, KnownFiles};
 pub use legacy::Legacy;
 pub(crate) use legacy::ancestor;
 

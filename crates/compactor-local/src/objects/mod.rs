@@ -20,8 +20,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use compactor_core::ports::{
-    Attributes, Clock, Condition, Ids, Object, ObjectInfo, ObjectStore, Page, PortResult,
-    PutOutcome,
+    Attributes, Clock, Condition, ETag, Ids, Object, ObjectInfo, ObjectStore, Page, PortResult,
+    PutOutcome, Uploaded,
 };
 
 use crate::backend::OpenError;
@@ -107,22 +107,28 @@ impl ObjectStore for DirectoryObjectStore {
         from: &Path,
         condition: Condition,
         metadata: &Attributes,
-    ) -> PortResult<PutOutcome> {
+    ) -> PortResult<Uploaded> {
         let (writer, metadata) = (self.writer("upload object", key)?, metadata.clone());
         let from = from.to_owned();
-        let work = move || writer.write(Source::Path(&from), &condition, &metadata);
+        let work = move || writer.upload(&from, &condition, &metadata);
         blocking("upload object", key, work).await
     }
 
-    async fn copy(&self, from: &str, to: &str, condition: Condition) -> PortResult<PutOutcome> {
+    async fn copy(
+        &self,
+        from: &str,
+        tag: &ETag,
+        to: &str,
+        condition: Condition,
+    ) -> PortResult<PutOutcome> {
         let (layout, writer) = (self.layout.clone(), self.writer("copy object", to)?);
-        let from = from.to_owned();
+        let (from, tag) = (from.to_owned(), tag.clone());
         blocking("copy object", to, move || {
             match read::whole(&layout, "copy object", &from)? {
-                None => Ok(PutOutcome::Absent),
-                Some((body, metadata)) => {
-                    writer.write(Source::File(body.file), &condition, &metadata)
+                Some((mut body, metadata)) if body.info.etag == tag => {
+                    writer.write(Source::Reader(&mut body.file), &condition, &metadata)
                 }
+                _ => Ok(PutOutcome::Absent),
             }
         })
         .await

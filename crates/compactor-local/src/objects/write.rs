@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use compactor_core::ports::{
-    Attributes, Condition, ETag, Fault, Ids, PortError, PortResult, PutOutcome,
+    Attributes, Condition, ETag, Fault, Ids, PortError, PortResult, PutOutcome, Uploaded,
 };
+use digest_io::HashReader;
+use sha2::Sha256;
 use tempfile::NamedTempFile;
 
 use super::layout::Layout;
@@ -22,8 +24,7 @@ const FOLDER_ATTEMPTS: usize = 100;
 /// Where the content of a write comes from.
 pub(super) enum Source<'a> {
     Bytes(&'a [u8]),
-    Path(&'a Path),
-    File(File),
+    Reader(&'a mut dyn io::Read),
 }
 
 /// Writes one key.
@@ -92,6 +93,23 @@ impl Writer {
         Ok(PutOutcome::Written(etag))
     }
 
+    pub(super) fn upload(
+        &self,
+        from: &Path,
+        condition: &Condition,
+        metadata: &Attributes,
+    ) -> PortResult<Uploaded> {
+        let file = File::open(from);
+        let file = file.map_err(|error| local_file_error(self.operation, from, error))?;
+        let mut reader = HashReader::<Sha256, _>::new(file);
+        let outcome = self.write(Source::Reader(&mut reader), condition, metadata)?;
+        let is_read = matches!(outcome, PutOutcome::Written(_));
+        Ok(Uploaded {
+            outcome,
+            sha256: is_read.then(|| hex::encode(reader.finalize())),
+        })
+    }
+
     pub(super) fn delete(&self) -> PortResult<()> {
         let _turn = self.turn()?;
         match self.current()? {
@@ -124,17 +142,11 @@ impl Writer {
     fn fill(&self, source: Source<'_>) -> PortResult<NamedTempFile> {
         match source {
             Source::Bytes(mut bytes) => self.temporary_with(&mut bytes),
-            Source::File(mut file) => self.temporary_with(&mut file),
-            Source::Path(path) => {
-                let file = File::open(path);
-                let mut file =
-                    file.map_err(|error| local_file_error(self.operation, path, error))?;
-                self.temporary_with(&mut file)
-            }
+            Source::Reader(reader) => self.temporary_with(reader),
         }
     }
 
-    fn temporary_with(&self, content: &mut impl io::Read) -> PortResult<NamedTempFile> {
+    fn temporary_with(&self, content: &mut (impl io::Read + ?Sized)) -> PortResult<NamedTempFile> {
         let mut copy = || {
             let mut temporary = tempfile::Builder::new()
                 // As any new file, readable for whom the umask lets; not for the owner alone.

@@ -6,29 +6,38 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use compactor_core::ports::{
     Acquired, Attributes, Condition, ETag, Fault, ObjectStore, PortError, PortResult, PutOutcome,
+    Queue, Receipt,
 };
 use compactor_core::{CollectionName, RunKey};
-use compactor_daemon::Ports;
 
 use super::Finding;
-use crate::settings::RawSettings;
+use crate::settings::{Opened, RawSettings};
 
 /// A collection that no daemon has.
 const COLLECTION: &str = "doctor";
 /// Less than this is filled by a single cycle.
 const LEAST_SPACE: u64 = 256 << 20;
+/// More than one part of any backend.
+const IN_PARTS: u64 = 9 << 20;
 const TERM: Duration = Duration::from_secs(10);
 
 /// Everything, in the order in which a daemon would run into it.
 pub(super) async fn all(settings: &RawSettings) -> Vec<Finding> {
     let mut findings = vec![disk(settings)];
-    match settings.open().await {
+    match settings.open_each().await {
         Ok(ports) => {
             findings.push(objects(&ports).await);
             if !settings.is_local() {
+                findings.push(large_objects(&ports).await);
                 findings.push(pointer_policy(&ports).await);
             }
-            findings.push(queue(&ports).await);
+            findings.push(match &ports.queue {
+                Ok(found) => queue(found.as_ref()).await,
+                Err(failure) => {
+                    let fix = "check its name, and that it has a redrive policy with a dead-letter queue: docs/aws.md";
+                    Finding::bad("queue", failure.to_string(), fix)
+                }
+            });
             findings.push(locks(&ports).await);
             findings.push(runs(&ports).await);
         }
@@ -67,14 +76,14 @@ fn free_space(folder: &Path) -> std::io::Result<u64> {
 }
 
 /// A pointer's key of no collection, so that a policy for pointers covers it.
-fn probe(ports: &Ports) -> String {
+fn probe(ports: &Opened) -> String {
     format!(
         "{COLLECTION}/{}/snapshot/latest-pointer.txt",
         ports.ids.uuid()
     )
 }
 
-async fn objects(ports: &Ports) -> Finding {
+async fn objects(ports: &Opened) -> Finding {
     const CHECK: &str = "objects";
     let key = probe(ports);
     let tried = conditional_writes(ports.objects.as_ref(), &key).await;
@@ -125,7 +134,7 @@ async fn conditional_writes(
 }
 
 /// Whether writers that know no conditions are kept from the pointers.
-async fn pointer_policy(ports: &Ports) -> Finding {
+async fn pointer_policy(ports: &Opened) -> Finding {
     const CHECK: &str = "pointer policy";
     let key = probe(ports);
     let put = ports
@@ -148,9 +157,42 @@ async fn pointer_policy(ports: &Ports) -> Finding {
     }
 }
 
-async fn queue(ports: &Ports) -> Finding {
+/// Whether what is uploaded in parts can be written.
+async fn large_objects(ports: &Opened) -> Finding {
+    const CHECK: &str = "large objects";
+    let key = format!("{COLLECTION}/{}/large", ports.ids.uuid());
+    let file = match zeros() {
+        Ok(file) => file,
+        Err(error) => {
+            let fix = "name a folder for temporary files that can be written to: TMPDIR";
+            return Finding::bad(CHECK, error.to_string(), fix);
+        }
+    };
+    let metadata = Attributes::new();
+    let sent = ports
+        .objects
+        .upload(&key, file.path(), Condition::IfAbsent, &metadata);
+    let sent = sent.await;
+    let _ = ports.objects.delete(&key).await;
+    match sent.map(|sent| sent.outcome) {
+        Ok(PutOutcome::Written(_)) => Finding::ok(CHECK, "can be uploaded in parts"),
+        Ok(outcome) => Finding::bad(CHECK, format!("{outcome:?}"), "try again"),
+        Err(error) => Finding::bad(CHECK, error.to_string(), advice(&error)),
+    }
+}
+
+fn zeros() -> std::io::Result<tempfile::NamedTempFile> {
+    let file = tempfile::NamedTempFile::new()?;
+    file.as_file().set_len(IN_PARTS)?;
+    Ok(file)
+}
+
+async fn queue(queue: &dyn Queue) -> Finding {
     const CHECK: &str = "queue";
-    match ports.queue.depth().await {
+    if let Err(error) = touch(queue).await {
+        return Finding::bad(CHECK, error.to_string(), advice(&error));
+    }
+    match queue.depth().await {
         Ok(depth) if depth.dead > 0 => Finding::warning(
             CHECK,
             format!("{} messages are in the dead-letter queue", depth.dead),
@@ -158,7 +200,7 @@ async fn queue(ports: &Ports) -> Finding {
         ),
         Ok(depth) => {
             let waiting = depth.visible + depth.delayed + depth.in_flight;
-            let receives = ports.queue.max_receives();
+            let receives = queue.max_receives();
             let found = format!("{waiting} messages; dead after {receives} receives");
             Finding::ok(CHECK, found)
         }
@@ -166,7 +208,22 @@ async fn queue(ports: &Ports) -> Finding {
     }
 }
 
-async fn locks(ports: &Ports) -> Finding {
+/// Changes and deletes a message that was never there: whoever may not is told so first.
+async fn touch(queue: &dyn Queue) -> PortResult<()> {
+    let nobody = Receipt(format!("0:{COLLECTION}"));
+    for tried in [
+        queue.extend(&nobody, TERM).await,
+        queue.delete(&nobody).await,
+    ] {
+        match tried {
+            Err(error) if error.fault == Fault::Denied => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+async fn locks(ports: &Opened) -> Finding {
     const CHECK: &str = "locks";
     match try_locks(ports).await {
         Ok(true) => Finding::ok(CHECK, "can be taken, renewed and given back"),
@@ -179,7 +236,7 @@ async fn locks(ports: &Ports) -> Finding {
     }
 }
 
-async fn try_locks(ports: &Ports) -> PortResult<bool> {
+async fn try_locks(ports: &Opened) -> PortResult<bool> {
     let owner = ports.ids.uuid();
     let collection = doctor()?;
     if ports.leases.acquire(&collection, owner, TERM).await? != Acquired::Held {
@@ -199,7 +256,7 @@ fn doctor() -> PortResult<CollectionName> {
         })
 }
 
-async fn runs(ports: &Ports) -> Finding {
+async fn runs(ports: &Opened) -> Finding {
     const CHECK: &str = "run records";
     let read = async {
         let listed = ports.runs.list(1).await?;

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use sha2::{Digest, Sha256};
+
 use super::{LIMIT, no_metadata, read, write, written};
 use crate::ports::{Attributes, Condition, ETag, Fault, ObjectStore, PutOutcome};
 
@@ -31,12 +33,13 @@ async fn a_file_comes_back_as_it_went(store: &dyn ObjectStore, scratch: &Path) {
     let metadata: Attributes = [("layout".to_owned(), "files".to_owned())].into();
     for (name, body) in [("large", content()), ("empty", Vec::new())] {
         let from = file_with(scratch, name, &body);
-        let etag = written(
-            store
-                .upload(key, &from, Condition::Always, &metadata)
-                .await
-                .expect("an upload"),
-        );
+        let uploaded = store
+            .upload(key, &from, Condition::Always, &metadata)
+            .await
+            .expect("an upload");
+        let etag = written(uploaded.outcome);
+        let sent = hex::encode(Sha256::digest(&body));
+        assert_eq!(uploaded.sha256, Some(sent), "of what was sent");
         let to = scratch.join(format!("{name}.back"));
         let info = store
             .download(key, &to, SIZE as u64)
@@ -65,10 +68,8 @@ async fn an_upload_keeps_its_condition(store: &dyn ObjectStore, scratch: &Path) 
     let key = "transfer/conditions";
     let from = file_with(scratch, "condition", b"new");
     let upload = async |condition| {
-        store
-            .upload(key, &from, condition, &no_metadata())
-            .await
-            .expect("a definite answer")
+        let uploaded = store.upload(key, &from, condition, &no_metadata()).await;
+        uploaded.expect("a definite answer").outcome
     };
     let foreign = || Condition::IfMatch(ETag("\"0123\"".to_owned()));
     assert_eq!(upload(foreign()).await, PutOutcome::Absent);

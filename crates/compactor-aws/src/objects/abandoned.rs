@@ -1,0 +1,102 @@
+//! Multipart uploads that were given up where nobody could wait for their removal. S3 keeps the
+//! parts of such an upload, and their cost, until it is aborted.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use aws_sdk_s3::Client;
+use compactor_core::ports::PortResult;
+
+use crate::fault::{Repeat, port_error};
+
+/// Names a multipart upload.
+#[derive(Debug, Clone)]
+pub(super) struct UploadId {
+    pub(super) bucket: String,
+    pub(super) key: String,
+    pub(super) id: String,
+}
+
+impl UploadId {
+    async fn abort(&self, client: &Client) -> PortResult<()> {
+        let request = client.abort_multipart_upload().bucket(&self.bucket);
+        let aborted = request.key(&self.key).upload_id(&self.id).send().await;
+        match aborted {
+            Ok(_) => Ok(()),
+            Err(error) if crate::fault::status(&error) == Some(404) => Ok(()),
+            Err(error) => Err(port_error(
+                "abort upload",
+                &self.key,
+                Repeat::Harmless,
+                error,
+            )),
+        }
+    }
+}
+
+/// Those that are still to be aborted.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Abandoned(Arc<Mutex<Vec<UploadId>>>);
+
+impl Abandoned {
+    /// Aborts all of them.
+    pub(super) async fn abort(&self, client: &Client) -> PortResult<()> {
+        let mut outcome = Ok(());
+        let uploads = std::mem::take(&mut *self.lock());
+        for upload in uploads {
+            if let Err(error) = upload.abort(client).await {
+                self.lock().push(upload);
+                outcome = Err(error);
+            }
+        }
+        outcome
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<UploadId>> {
+        // A list of whole entries at every instant.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A multipart upload under way: dropped before its end it is abandoned.
+#[derive(Debug)]
+pub(super) struct Begun {
+    upload: UploadId,
+    ended: bool,
+    abandoned: Abandoned,
+}
+
+impl Begun {
+    pub(super) fn new(upload: UploadId, abandoned: Abandoned) -> Self {
+        Self {
+            upload,
+            ended: false,
+            abandoned,
+        }
+    }
+
+    pub(super) fn key(&self) -> &str {
+        &self.upload.key
+    }
+
+    pub(super) fn id(&self) -> &str {
+        &self.upload.id
+    }
+
+    /// It became an object.
+    pub(super) fn completed(mut self) {
+        self.ended = true;
+    }
+
+    /// Nothing of it is to stay; what cannot be removed now is abandoned.
+    pub(super) async fn abort(mut self, client: &Client) {
+        self.ended = self.upload.abort(client).await.is_ok();
+    }
+}
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.abandoned.lock().push(self.upload.clone());
+        }
+    }
+}
