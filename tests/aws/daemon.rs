@@ -222,7 +222,7 @@ async fn every_collection_may_have_its_own_queue() {
     let text = |value: &str| serde_json::json!({"S": value});
     let image = serde_json::json!({
         "TYPE": text("COMPACTION_RUN"), "run_id": text("q"),
-        "pages_delta_prefix": text("pages/delta/q/"), "words_delta_prefix": text("words/delta/q/"),
+        "pages_delta_prefix": text("pages/delta/q/"),
     });
     let record = serde_json::json!({"eventName": "INSERT", "dynamodb": {"NewImage": image}});
     let pages = [("collection", "pages")];
@@ -238,12 +238,9 @@ async fn every_collection_may_have_its_own_queue() {
     assert_eq!(deployment.published("words").await.len(), 9);
     assert_eq!(deployment.published("lines").await.len(), 6);
     assert_eq!(deployment.depth().await.dead, 2);
-    let (state, error) = deployment.part("p", "pages");
-    assert_eq!(state, "FAILED");
-    assert!(error.starts_with("CC-COLLECTION-UNKNOWN"), "{error}");
-    let runs = deployment.parts();
-    assert!(
-        runs.iter().all(|(run, ..)| run != "q"),
-        "nothing of it was announced: {runs:?}"
-    );
+    for run in ["p", "q"] {
+        let (state, error) = deployment.part(run, "pages");
+        assert_eq!(state, "FAILED");
+        assert!(error.starts_with("CC-COLLECTION-UNKNOWN"), "{error}");
+    }
 }

@@ -21,8 +21,12 @@ use crate::{Ports, RunError, Scratch, Settings, alarms, waiting};
 
 /// SQS hands out at most this many messages at a time.
 const RECEIVE_MAX: usize = 10;
+/// How many receives in a row gather messages, while some come, before cycles begin.
+const GATHERING: u32 = 100;
 /// The longest wait for a message while a queue is drained.
 const DRAIN_WAIT: Duration = Duration::from_secs(1);
+/// After what time a fold that did not come about is tried again.
+const FOLD_PAUSE: Duration = Duration::from_secs(60);
 /// How often a collection is asked for again that another worker holds.
 const BUSY_PAUSE: Duration = Duration::from_secs(1);
 
@@ -107,10 +111,11 @@ impl Daemon {
             busy: BTreeSet::new(),
             paused: BTreeMap::new(),
             locked_out: BTreeSet::new(),
-            unfolded: BTreeSet::new(),
+            unfolded: BTreeMap::new(),
             cleaner: Cleaner::default(),
             receiving: None,
             more: false,
+            gathered: 0,
             failures: 0,
             summary: Summary::default(),
         };
@@ -132,13 +137,16 @@ struct Work {
     paused: BTreeMap<CollectionName, Monotonic>,
     /// Collections whose lease we asked for in vain when we last did.
     locked_out: BTreeSet<CollectionName>,
-    /// Collections whose published snapshot waits to be folded.
-    unfolded: BTreeSet<CollectionName>,
+    /// Collections whose published snapshot waits to be folded, and until when not to begin.
+    unfolded: BTreeMap<CollectionName, Monotonic>,
     cleaner: Cleaner,
     /// A receive under way. Never dropped half-way: what it hands out would stay hidden.
     receiving: Option<JoinHandle<PortResult<Received>>>,
-    /// The last receive was full: there may be more that belong into the same batches.
+    /// The last receive brought something: there may be more that belongs into the same batches.
+    /// SQS seldom hands out all that it has, nor as many as are asked for.
     more: bool,
+    /// How many receives in a row have brought something.
+    gathered: u32,
     /// Receives that failed in a row.
     failures: u32,
     summary: Summary,
@@ -156,7 +164,7 @@ impl Work {
                 Event::Resume => {}
                 Event::Cycle(collection, outcome) => self.settle(&collection, outcome).await?,
                 Event::Received(Ok(Received { deliveries, since })) => {
-                    self.more = deliveries.len() == RECEIVE_MAX;
+                    self.more = self.gathers(!deliveries.is_empty());
                     if mode == Mode::Forever || !deliveries.is_empty() {
                         self.failures = 0;
                     }
@@ -177,8 +185,20 @@ impl Work {
         }
     }
 
+    /// Whether to ask for more before anything is begun.
+    fn gathers(&mut self, has_brought: bool) -> bool {
+        self.gathered = match has_brought && self.gathered < GATHERING {
+            true => self.gathered + 1,
+            false => 0,
+        };
+        self.gathered > 0
+    }
+
     fn is_idle(&self) -> bool {
-        self.inbox.is_empty() && self.cycles.is_empty() && self.unfolded.is_empty()
+        // A fold that failed is not waited for.
+        let now = self.context.ports.clock.monotonic();
+        let is_folded = self.unfolded.values().all(|until| *until > now);
+        self.inbox.is_empty() && self.cycles.is_empty() && is_folded
     }
 
     /// Starts a cycle for every collection that waits and has none, as far as workers go.
@@ -187,7 +207,8 @@ impl Work {
         self.paused.retain(|_, until| *until > now);
         // What waits comes first; whoever has nothing waiting can be folded.
         let mut waiting = self.inbox.collections();
-        waiting.extend(self.unfolded.iter().cloned());
+        let unfolded = self.unfolded.iter().filter(|(_, until)| **until <= now);
+        waiting.extend(unfolded.map(|(collection, _)| collection.clone()));
         for collection in waiting {
             if self.cycles.len() >= self.context.settings.workers {
                 return;
@@ -195,7 +216,6 @@ impl Work {
             if self.paused.contains_key(&collection) || !self.busy.insert(collection.clone()) {
                 continue;
             }
-            self.unfolded.remove(&collection);
             let runs = self
                 .inbox
                 .take(&collection, self.context.settings.batch_runs);
@@ -246,8 +266,11 @@ impl Work {
             }
         };
         let clock = &self.context.ports.clock;
+        let now = clock.monotonic();
+        // What is due already waits for a worker, not for a time.
+        let later = self.unfolded.values().filter(|until| **until > now);
         let resume = async {
-            match self.paused.values().min() {
+            match self.paused.values().chain(later).min() {
                 Some(until) => {
                     clock
                         .sleep(until.0.saturating_sub(clock.monotonic().0))
@@ -290,11 +313,22 @@ impl Work {
             self.paused.insert(collection.clone(), until);
             self.inbox.put_back(collection, busy);
             let waiting = self.inbox.take(collection, usize::MAX);
-            let patient = waiting::give_back_some(&self.context, waiting).await;
+            let locked = self.locked_out.iter().filter(|other| *other != collection);
+            let locked = locked.map(|other| self.inbox.count(other)).sum();
+            let patient = waiting::give_back_some(&self.context, waiting, locked).await;
             self.inbox.put_back(collection, patient);
         }
-        if outcome.fold_due {
-            self.unfolded.insert(collection.clone());
+        let now = self.context.ports.clock.monotonic();
+        match (outcome.fold_due, self.unfolded.get_mut(collection)) {
+            (Some(true), _) => {
+                self.unfolded.insert(collection.clone(), now);
+            }
+            (Some(false), _) => {
+                self.unfolded.remove(collection);
+            }
+            // It failed, or another worker is at it.
+            (None, Some(until)) => *until = Monotonic(now.0.saturating_add(FOLD_PAUSE)),
+            (None, None) => {}
         }
         if outcome.published > 0 {
             self.cleaner.published(&self.context, collection);

@@ -7,8 +7,7 @@ use compactor_core::ports::{Delivery, Monotonic};
 use compactor_core::{CollectionName, RunKey};
 
 use crate::cycle::Context;
-use crate::patience::persist;
-use crate::submit::announce_all;
+use crate::submit::announce_some;
 use crate::{Ports, RunError, alarms};
 
 /// A message about a run, and the delivery that brought it.
@@ -16,7 +15,7 @@ use crate::{Ports, RunError, alarms};
 pub(crate) struct ReceivedRun {
     pub(crate) message: CompactionMessage,
     pub(crate) delivery: Delivery,
-    /// Not after it was received.
+    /// When it came into our hands.
     pub(crate) since: Monotonic,
 }
 
@@ -30,7 +29,7 @@ impl Inbox {
     /// Takes a delivery in. What is not about a run is acknowledged; what cannot be understood
     /// goes to the dead-letter queue with the reason, never to the void.
     ///
-    /// `since` is from before it was received.
+    /// `since` is from before it was received: nothing may be held for longer than the queue allows.
     pub(crate) async fn accept(&mut self, context: &Context, delivery: Delivery, since: Monotonic) {
         let ports = &context.ports;
         match decode(&delivery.body, &delivery.attributes) {
@@ -40,6 +39,7 @@ impl Inbox {
                     return refuse(context, &delivery, &error, Some(about)).await;
                 }
                 context.held.hold(&delivery, since);
+                let since = ports.clock.monotonic();
                 let waiting = self.waiting.entry(message.collection.clone()).or_default();
                 waiting.push(ReceivedRun {
                     message,
@@ -48,15 +48,25 @@ impl Inbox {
                 });
             }
             Ok(Decoded::Inserted(run)) => {
-                if let Err(error) = known(ports, run.deltas.iter().map(|(name, _)| name)) {
-                    return refuse(context, &delivery, &error, None).await;
-                }
-                let outcome = match announce_all(ports, &run).await {
-                    Ok(()) => {
+                let (known, unknown): (Vec<_>, Vec<_>) = run
+                    .deltas
+                    .iter()
+                    .map(|(name, _)| name.clone())
+                    .partition(|name| self::known(ports, [name]).is_ok());
+                let announced = announce_some(ports, &run, &known).await;
+                let outcome = match (announced, unknown.into_iter().next()) {
+                    (Ok(()), Some(unknown)) => {
+                        let error = RunError::CollectionUnknown {
+                            collection: unknown.to_string(),
+                        };
+                        let about = (run.key, unknown);
+                        return refuse(context, &delivery, &error, Some(about)).await;
+                    }
+                    (Ok(()), None) => {
                         let deleted = ports.queue.delete(&delivery.receipt).await;
                         deleted.map(drop).map_err(RunError::from)
                     }
-                    Err(error) => Err(error),
+                    (Err(error), _) => Err(error),
                 };
                 if let Err(error) = outcome {
                     tracing::warn!(run = %run.key.run_id, code = error.code(), %error, "cannot announce an inserted run; it comes back");
@@ -92,6 +102,11 @@ impl Inbox {
         self.waiting.keys().cloned().collect()
     }
 
+    /// How many runs of a collection wait.
+    pub(crate) fn count(&self, collection: &CollectionName) -> usize {
+        self.waiting.get(collection).map_or(0, Vec::len)
+    }
+
     /// Takes at most `limit` runs of a collection, oldest first.
     pub(crate) fn take(&mut self, collection: &CollectionName, limit: usize) -> Vec<ReceivedRun> {
         let Some(waiting) = self.waiting.get_mut(collection) else {
@@ -106,6 +121,9 @@ impl Inbox {
 
     /// Puts runs back that a worker could not begin with, before those that came since.
     pub(crate) fn put_back(&mut self, collection: &CollectionName, runs: Vec<ReceivedRun>) {
+        if runs.is_empty() {
+            return;
+        }
         self.waiting
             .entry(collection.clone())
             .or_default()
@@ -148,9 +166,8 @@ async fn refuse(
     tracing::error!(message = delivery.message_id, %reason, "cannot be used: dead-lettered");
     if let Some((key, collection)) = about {
         let at = ports.clock.wall();
-        let failed = persist(ports, &context.settings, || {
-            ports.runs.fail(&key, &collection, &reason, at)
-        });
+        // Once: the next message waits for it, and so does a stop.
+        let failed = ports.runs.fail(&key, &collection, &reason, at);
         if let Err(error) = failed.await {
             alarms::count(alarms::RUN_STATE);
             tracing::error!(run = %key.run_id, code = error.code(), %error, "cannot record the failure");

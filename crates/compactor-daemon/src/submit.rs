@@ -108,10 +108,13 @@ async fn announce(
     send(ports, key, &deltas, &collections, region).await
 }
 
-/// Announces every collection of a run that somebody put into the table.
-pub(crate) async fn announce_all(ports: &Ports, run: &InsertedRun) -> Result<(), RunError> {
-    let collections: Vec<_> = run.deltas.iter().map(|(name, _)| name.clone()).collect();
-    send(ports, &run.key, &run.deltas, &collections, &run.region).await
+/// Announces `collections` of a run that somebody put into the table.
+pub(crate) async fn announce_some(
+    ports: &Ports,
+    run: &InsertedRun,
+    collections: &[CollectionName],
+) -> Result<(), RunError> {
+    send(ports, &run.key, &run.deltas, collections, &run.region).await
 }
 
 /// Announces `collections` of a recorded run once more. A run that is announced twice is folded

@@ -16,16 +16,17 @@ use crate::together::together;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// After what time a run that was given back may be received again, at most; at least half of it.
 const RETURN: Duration = Duration::from_secs(10);
-/// The same for the first time that there is no room in our hands; it grows with each receive, so
-/// that the receives last longer than any lock.
-const LONG_RETURN: Duration = Duration::from_secs(30);
-const LONGEST_RETURN: Duration = Duration::from_secs(15 * 60);
+/// As long as the Python writers' locks last. Half of a run's receives last for that, where our
+/// hands are too full to keep it.
+const LONGEST_LOCK: Duration = Duration::from_secs(16 * 60);
 
 /// Gives back the runs of a collection that have waited long enough, and those that would leave too
-/// little room for other collections; the others are returned.
+/// little room for other collections; the others are returned. `locked` are the runs in our hands of
+/// other collections that are locked.
 pub(crate) async fn give_back_some(
     context: &Context,
     waiting: Vec<ReceivedRun>,
+    locked: usize,
 ) -> Vec<ReceivedRun> {
     let queue = &context.ports.queue;
     if !queue.own_queues().is_empty() {
@@ -35,38 +36,37 @@ pub(crate) async fn give_back_some(
     let (tired, mut patient): (Vec<_>, Vec<_>) = waiting
         .into_iter()
         .partition(|run| is_tired(run, now, receives));
-    give_back(context, &tired, |_| RETURN).await;
+    give_back(context, &tired, RETURN).await;
     let room = (context.settings.in_flight / 2).max(1);
+    let room = room.saturating_sub(locked);
     if patient.len() > room {
         let (surplus, last) = patient
             .split_off(room)
             .into_iter()
-            .partition(|run: &ReceivedRun| run.delivery.receive_count < receives);
-        // Given back once more, it would be buried.
+            .partition(|run| has_receives_left(run, receives));
         patient.extend::<Vec<_>>(last);
-        give_back(context, &surplus, long_return).await;
+        let return_in = (LONGEST_LOCK / (receives / 2).max(1)).max(RETURN);
+        give_back(context, &surplus, return_in).await;
     }
     patient
 }
 
-/// A lock that stays busy must not bury a message: half of its receives are for real attempts.
 fn is_tired(run: &ReceivedRun, now: Monotonic, max_receives: u32) -> bool {
     let waited = now.0.saturating_sub(run.since.0);
-    waited >= PATIENCE && run.delivery.receive_count.saturating_mul(2) <= max_receives
+    waited >= PATIENCE && has_receives_left(run, max_receives)
 }
 
-fn long_return(receive_count: u32) -> Duration {
-    let growth = 4_u32.saturating_pow(receive_count.saturating_sub(1));
-    LONG_RETURN.saturating_mul(growth).min(LONGEST_RETURN)
+/// A lock that stays busy must not bury a message: half of its receives are for real attempts.
+fn has_receives_left(run: &ReceivedRun, max_receives: u32) -> bool {
+    run.delivery.receive_count.saturating_mul(2) <= max_receives
 }
 
-/// Gives runs back, to be received again at different times, after `at_most` of their receives.
-async fn give_back(context: &Context, runs: &[ReceivedRun], at_most: impl Fn(u32) -> Duration) {
+/// Gives runs back, to be received again at different times, after `at_most`; at least half of it.
+async fn give_back(context: &Context, runs: &[ReceivedRun], at_most: Duration) {
     let ports = &context.ports;
     let calls = runs.iter().map(|run| {
         let receipt = &run.delivery.receipt;
-        let delay = at_most(run.delivery.receive_count);
-        let delay = delay.mul_f64(0.5 + ports.ids.fraction() / 2.0);
+        let delay = at_most.mul_f64(0.5 + ports.ids.fraction() / 2.0);
         async move {
             context.held.let_go(receipt);
             if let Err(error) = ports.queue.release(receipt, delay).await {

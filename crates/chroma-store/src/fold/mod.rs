@@ -21,7 +21,7 @@ use crate::{Collection, SchemaLevel, StoreResult, delta};
 use indexer::{Indexer, Start};
 
 pub use options::{Engine, FoldOptions, FoldReport, FoldWhen};
-pub(crate) use publish::remove_unnamed_folders;
+pub(crate) use publish::unnamed_folders;
 
 /// A fold in the caller's transaction: takes in log rows as they come, and writes in the end.
 pub(crate) struct Folding<'c> {

@@ -1,6 +1,6 @@
 //! Puts new index files in the place of the old ones.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, params};
 use uuid::Uuid;
@@ -22,7 +22,9 @@ pub(super) fn publish(
     let old = collection.vector_segment;
     // The same fold of the same directory gets the same name: what a crash left is replaced.
     let new = Uuid::new_v5(&old, &seq.to_be_bytes());
-    remove_unnamed_folders(connection, path, dir)?;
+    for folder in unnamed_folders(connection, path, dir)? {
+        fs_err::remove_dir_all(folder)?;
+    }
     // No ids, no files: chromadb takes an empty index for one that was never written.
     if !index.elements.is_empty() {
         index::write(&dir.join(new.to_string()), index, level, seq)?;
@@ -48,13 +50,14 @@ fn rename_segment(connection: &Connection, old: Uuid, new: Uuid) -> rusqlite::Re
     Ok(())
 }
 
-/// Removes folders with index files that no segment names: those that a fold has replaced, that a
-/// crash left behind, or of deleted collections. Chroma never looks at them again.
-pub(crate) fn remove_unnamed_folders(
+/// Folders with index files that no segment names: those that a fold has replaced, that a crash left
+/// behind, or of deleted collections. Chroma never looks at them again.
+pub(crate) fn unnamed_folders(
     connection: &Connection,
     path: &Path,
     dir: &Path,
-) -> StoreResult<()> {
+) -> StoreResult<Vec<PathBuf>> {
+    let mut unnamed = Vec::new();
     for entry in fs_err::read_dir(dir)? {
         let entry = entry?;
         let name = entry.file_name();
@@ -69,8 +72,8 @@ pub(crate) fn remove_unnamed_folders(
             .and_then(|mut statement| statement.query_row([id.to_string()], |row| row.get(0)))
             .map_err(StoreError::sqlite(path, "look for a segment"))?;
         if !named {
-            fs_err::remove_dir_all(entry.path())?;
+            unnamed.push(entry.path());
         }
     }
-    Ok(())
+    Ok(unnamed)
 }

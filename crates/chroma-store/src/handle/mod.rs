@@ -7,6 +7,7 @@ pub(crate) mod holders;
 mod proof;
 
 use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rusqlite::Connection;
@@ -24,6 +25,8 @@ pub struct Open {
     connection: Connection,
     level: SchemaLevel,
     collections: Vec<Collection>,
+    /// Folders that nothing names any more are being removed.
+    removal: Option<JoinHandle<std::io::Result<()>>>,
 }
 
 /// State of a store that nothing holds any more.
@@ -91,6 +94,7 @@ impl Store<Open> {
                 connection,
                 level,
                 collections,
+                removal: None,
             },
         })
     }
@@ -124,6 +128,20 @@ impl Store<Open> {
         Ok(())
     }
 
+    /// Removes folders while something else goes on; [`Store::close`] waits for it.
+    pub(crate) fn remove_meanwhile(&mut self, folders: Vec<PathBuf>) -> StoreResult<()> {
+        self.removed()?;
+        let mut folders = folders.into_iter();
+        let removing = move || folders.try_for_each(fs_err::remove_dir_all);
+        self.state.removal = Some(std::thread::Builder::new().spawn(removing)?);
+        Ok(())
+    }
+
+    /// Waits for what is being removed.
+    pub(crate) fn removed(&mut self) -> StoreResult<()> {
+        joined(self.state.removal.take())
+    }
+
     /// Finalises all statements, closes SQLite, writes everything to disk, and proves that the
     /// directory is closed (invariant I5): no descriptor of this process in it, no SQLite lock on
     /// it, no side file beside it.
@@ -139,8 +157,18 @@ impl Store<Open> {
             .connection
             .close()
             .map_err(|(_, error)| StoreError::sqlite(&path, "close")(error))?;
+        joined(state.removal)?;
         proof::sync(&dir)?;
         ClosedStore::prove(&dir, options)
+    }
+}
+
+fn joined(removal: Option<JoinHandle<std::io::Result<()>>>) -> StoreResult<()> {
+    match removal.map(JoinHandle::join) {
+        None => Ok(()),
+        Some(Ok(removed)) => Ok(removed?),
+        // It does not panic; if it did, so did this.
+        Some(Err(panic)) => std::panic::resume_unwind(panic),
     }
 }
 

@@ -30,13 +30,22 @@ pub(crate) fn write(
     let graph = &index.graph;
     let header = Header::of(graph).ok_or_else(|| bad(&dir.join(HEADER), "too large a graph"))?;
     fs_err::create_dir(dir)?;
-    file(dir, HEADER, |out| out.write_all(&header.to_bytes()))?;
-    write_level_0(dir, graph, &header)?;
-    file(dir, LENGTH, |out| {
-        (0..graph.len()).try_for_each(|element| out.write_all(&graph.norm(element).to_le_bytes()))
-    })?;
-    file(dir, LINKS, |out| write_upper(out, graph, &header))?;
-    file(dir, ID_MAPS, |out| write_id_maps(out, index, level, seq))?;
+    // Each of the small files waits for the disk as long as the large one does.
+    let (large, small) = std::thread::scope(|scope| {
+        let small = scope.spawn(|| {
+            file(dir, HEADER, |out| out.write_all(&header.to_bytes()))?;
+            file(dir, LENGTH, |out| {
+                let mut norms = (0..graph.len()).map(|element| graph.norm(element).to_le_bytes());
+                norms.try_for_each(|norm| out.write_all(&norm))
+            })?;
+            file(dir, LINKS, |out| write_upper(out, graph, &header))?;
+            file(dir, ID_MAPS, |out| write_id_maps(out, index, level, seq))
+        });
+        (write_level_0(dir, graph, &header), small.join())
+    });
+    large?;
+    // It does not panic; if it did, so did this.
+    small.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
     fs_err::File::open(dir)?.sync_all()?;
     Ok(())
 }

@@ -14,7 +14,7 @@ use rusqlite::TransactionBehavior;
 
 use crate::collection::find;
 use crate::delta::Delta;
-use crate::fold::{Folding, remove_unnamed_folders};
+use crate::fold::{Folding, unnamed_folders};
 use crate::queue::{Operation, QueueReader};
 use crate::{
     Collection, Engine, FoldOptions, FoldReport, FoldWhen, Open, Store, StoreError, StoreResult,
@@ -135,6 +135,7 @@ impl Store<Open> {
         rebuild: Option<Engine>,
         work: impl FnOnce(&mut Applier<'_>, &Collection, &mut Folding<'_>) -> StoreResult<T>,
     ) -> StoreResult<Done<T>> {
+        self.removed()?;
         let dir = self.dir().to_path_buf();
         let path = connection::database_path(&dir);
         let base = find(self.collections(), name, self.dir())?.clone();
@@ -168,7 +169,8 @@ impl Store<Open> {
             .commit()
             .map_err(StoreError::sqlite(&path, "commit the merge"))?;
         if folded.is_some() {
-            remove_unnamed_folders(self.connection_mut(), &path, &dir)?;
+            let unnamed = unnamed_folders(self.connection_mut(), &path, &dir)?;
+            self.remove_meanwhile(unnamed)?;
         }
         self.reload()?;
         Ok(Done {

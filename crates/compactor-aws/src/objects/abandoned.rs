@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_sdk_s3::Client;
-use compactor_core::ports::PortResult;
+use compactor_core::ports::{Fault, PortResult};
 
 use crate::fault::{Repeat, port_error};
 
@@ -44,7 +44,10 @@ impl Abandoned {
         let uploads = std::mem::take(&mut *self.lock());
         for upload in uploads {
             if let Err(error) = upload.abort(client).await {
-                self.lock().push(upload);
+                // Whoever may not do it now may not do it later.
+                if error.fault != Fault::Denied {
+                    self.lock().push(upload);
+                }
                 outcome = Err(error);
             }
         }

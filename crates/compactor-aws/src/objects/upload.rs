@@ -32,7 +32,6 @@ impl S3ObjectStore {
         let size = size.map_err(|error| disk(from, error))?.len();
         if size <= PART_BYTES {
             let _permit = self.parts.acquire().await;
-            let _slot = self.parts.acquire().await;
             let mut file = PartedFile::open(from, size, size).await?;
             let body = file.next().await?.body;
             return Ok(Uploaded {

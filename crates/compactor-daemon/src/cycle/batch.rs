@@ -206,9 +206,9 @@ impl<'c> Batch<'c> {
 
     async fn fail_for_its_delta(&mut self, at: usize, error: &RunError) {
         alarms::count(alarms::DELTA_MERGE);
-        // The delta will be what it is.
-        self.fail(at, error, error.class() == Class::DeadLetter)
-            .await;
+        // The delta will be what it is; a store that refuses to hand it out may change its mind.
+        let for_good = error.class() == Class::DeadLetter && !matches!(error, RunError::Port(_));
+        self.fail(at, error, for_good).await;
     }
 
     /// Records and acknowledges every open run: the pointer names a version that contains them.
@@ -250,7 +250,17 @@ impl<'c> Batch<'c> {
     /// Counts a version of ours that the pointer names.
     pub(super) fn count_published(&mut self, fold_due: bool) {
         self.outcome.published += 1;
-        self.outcome.fold_due = fold_due;
+        self.outcome.fold_due = Some(fold_due);
+    }
+
+    /// There was nothing to fold.
+    pub(super) fn is_folded(&mut self) {
+        self.outcome.fold_due = Some(false);
+    }
+
+    /// Whether it has no runs: it only folds.
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
     }
 
     /// Gives every open run back; it may be received again after `delay`.

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 use super::Context;
 use super::batch::Batch;
-use crate::snapshot::KnownFiles;
+use crate::snapshot::{Ancestor, KnownFiles};
 use crate::{Published, RunError, delta, snapshot};
 
 /// Fetches the delta of every open run; each has its own outcome.
@@ -46,6 +46,8 @@ pub(super) struct Base {
     pub(super) files: KnownFiles,
     /// Our manifest that came along in a version of a Python writer: what it was made from.
     pub(super) ancestor: Option<Manifest>,
+    /// A manifest came along that cannot be used.
+    pub(super) is_of_unknown_origin: bool,
 }
 
 /// Gets the published snapshot, if there is one, into the new folder `work`: the copy that was kept
@@ -61,7 +63,7 @@ pub(super) async fn base(
     if let Some(files) = kept(context, base, work).await? {
         return Ok(Base {
             files,
-            ancestor: None,
+            ..Base::default()
         });
     }
     tokio::fs::create_dir(work)
@@ -70,10 +72,17 @@ pub(super) async fn base(
     let (objects, limits) = (&context.ports.objects, &context.settings.limits);
     let files = snapshot::fetch(objects, base, work, limits).await?;
     let ancestor = match base.manifest() {
-        Some(_) => None,
-        None => snapshot::ancestor(&base.collection, work).await,
+        Some(_) => Ancestor::None,
+        None => snapshot::ancestor(&base.collection, work).await?,
     };
-    Ok(Base { files, ancestor })
+    Ok(Base {
+        files,
+        is_of_unknown_origin: matches!(ancestor, Ancestor::Unusable),
+        ancestor: match ancestor {
+            Ancestor::Known(manifest) => Some(*manifest),
+            Ancestor::None | Ancestor::Unusable => None,
+        },
+    })
 }
 
 /// The files of a copy that was kept and is still what was published; then it is at `work`.

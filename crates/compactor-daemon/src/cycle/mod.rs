@@ -61,8 +61,8 @@ pub(crate) struct Outcome {
     pub(crate) failed: u64,
     /// Versions published.
     pub(crate) published: u64,
-    /// The last of them waits to be folded.
-    pub(crate) fold_due: bool,
+    /// Whether what is published waits to be folded; `None` if that was not found out.
+    pub(crate) fold_due: Option<bool>,
 }
 
 /// What is left of a cycle.
@@ -132,6 +132,7 @@ async fn publish(context: &Context, batch: &mut Batch<'_>, lease: Lease) -> Resu
         Err(error) if error.class() == Class::Stop => {
             batch.give_back(Duration::ZERO).await;
             lease.release(context).await;
+            remove_abandoned(context).await;
             return Err(error);
         }
         // Whether the pointer moved is not known: the messages come back when their time is over,
@@ -139,11 +140,15 @@ async fn publish(context: &Context, batch: &mut Batch<'_>, lease: Lease) -> Resu
         Err(error @ RunError::SwapUnknown { .. }) => batch.leave(&error),
         Err(error) => batch.fail_open(&error).await,
     }
+    lease.release(context).await;
+    remove_abandoned(context).await;
+    context.hooks.reached(Step::Released, &collection)
+}
+
+async fn remove_abandoned(context: &Context) {
     if let Err(error) = context.ports.objects.remove_abandoned().await {
         tracing::warn!(code = error.code(), %error, "parts of an upload are left");
     }
-    lease.release(context).await;
-    context.hooks.reached(Step::Released, &collection)
 }
 
 async fn fold_until_published(
@@ -211,13 +216,23 @@ async fn try_once(
         None => None,
     };
     if let Some(base) = &base {
-        overwritten::report(context, base, lineage).await?;
+        if fetched.is_of_unknown_origin {
+            tracing::warn!(
+                version = %base.version,
+                "the manifest that came along cannot be used: nobody knows what it was made from"
+            );
+        } else {
+            overwritten::report(context, base, lineage).await?;
+        }
     }
     context.hooks.reached(Step::Fetched, &collection)?;
     let merging = fold::merge(context, &collection, base.is_some(), batch.deltas(), work);
     let (effects, merged) = lease.abandonable(context, merging).await?;
     batch.accept_effects(effects).await;
     let Some(merged) = merged else {
+        if batch.is_empty() {
+            batch.is_folded();
+        }
         return Ok(true);
     };
     let fold_due = merged.fold_due;
@@ -263,15 +278,17 @@ async fn upload(
     let mut is_rebuilt = false;
     loop {
         let upload = Upload::prepare(context, origin, Arc::clone(&merged.store), before.clone())?;
+        // To the end of both: whoever still reads a file would be found by the proof of a rebuild.
         let both = async {
-            tokio::try_join!(
+            Ok(tokio::join!(
                 fold::verify(context, origin.collection, &merged),
                 upload.send_files(context)
-            )
+            ))
         };
-        match lease.abandonable(context, both).await {
-            Ok((checked, sent)) => {
-                let completing = upload.complete(context, sent, &checked);
+        let (checked, sent) = lease.abandonable(context, both).await?;
+        match checked {
+            Ok(checked) => {
+                let completing = upload.complete(context, sent?, &checked);
                 return lease.abandonable(context, completing).await;
             }
             Err(RunError::Store(damage)) if damage.is_index_damage() && !is_rebuilt => {

@@ -17,23 +17,44 @@ use crate::patience::persist;
 use crate::snapshot::{read_manifest, read_pointer};
 use crate::{Published, RunError, alarms};
 
-/// The version of each collection up to which everything is known to be in the lineage.
+/// What is known of each collection.
 #[derive(Debug, Default)]
-pub(crate) struct CheckedVersions(Mutex<BTreeMap<CollectionName, Version>>);
+pub(crate) struct CheckedVersions(Mutex<BTreeMap<CollectionName, Checked>>);
+
+#[derive(Debug, Clone, Default)]
+struct Checked {
+    /// Up to here everything is known to be in the lineage, but for the suspects.
+    version: Option<Version>,
+    /// Those whose records did not say yet what became of them.
+    suspects: Suspects,
+}
 
 impl CheckedVersions {
     pub(crate) fn insert(&self, collection: &CollectionName, version: &Version) {
-        self.lock().insert(collection.clone(), version.clone());
+        let mut checked = self.lock();
+        checked.entry(collection.clone()).or_default().version = Some(version.clone());
     }
 
-    fn contains(&self, published: &Published) -> bool {
-        self.lock().get(&published.collection) == Some(&published.version)
+    fn of(&self, collection: &CollectionName) -> Checked {
+        self.lock().get(collection).cloned().unwrap_or_default()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<CollectionName, Version>> {
+    fn suspect(&self, collection: &CollectionName, suspects: Suspects) {
+        self.lock().entry(collection.clone()).or_default().suspects = suspects;
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<CollectionName, Checked>> {
         // A map of whole entries at every instant.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Runs that may be lost.
+#[derive(Debug, Clone, Default)]
+struct Suspects {
+    runs: BTreeSet<RunId>,
+    /// Completions in this version and older ones are sound.
+    newer_than: Option<Version>,
 }
 
 /// Looks for versions of ours that `base` does not know, and takes back what their runs' records
@@ -43,13 +64,24 @@ pub(super) async fn report(
     base: &Published,
     lineage: Option<&Manifest>,
 ) -> Result<(), RunError> {
-    if context.checked.contains(base) {
-        return Ok(());
+    let Checked {
+        version,
+        mut suspects,
+    } = context.checked.of(&base.collection);
+    if version.as_ref() != Some(&base.version) {
+        let newer = newer_runs(context, base, lineage).await?;
+        let known = lineage.map(|known| known.version.clone());
+        suspects.newer_than = match suspects.runs.is_empty() {
+            true => known,
+            false => suspects.newer_than.min(known),
+        };
+        suspects.runs.extend(newer);
     }
-    let candidates = newer_runs(context, base, lineage).await?;
-    let found = match candidates.is_empty() {
+    let in_lineage = |run: &RunId| lineage.is_some_and(|known| known.contains_run(run));
+    suspects.runs.retain(|run| !in_lineage(run));
+    let found = match suspects.runs.is_empty() {
         true => Found::default(),
-        false => retract(context, base, lineage, &candidates).await?,
+        false => retract(context, base, &suspects).await?,
     };
     if !found.lost.is_empty() {
         alarms::count(alarms::OVERWRITTEN);
@@ -61,9 +93,9 @@ pub(super) async fn report(
             "another writer overwrote a published version: these runs are lost; `chroma-compactor runs retry RUN` folds one in again"
         );
     }
-    if !found.undecided {
-        context.checked.insert(&base.collection, &base.version);
-    }
+    suspects.runs = found.undecided;
+    context.checked.suspect(&base.collection, suspects);
+    context.checked.insert(&base.collection, &base.version);
     Ok(())
 }
 
@@ -107,21 +139,20 @@ async fn newer_runs(
     }
 }
 
-/// What became of the candidates.
+/// What became of suspects.
 #[derive(Default)]
 struct Found {
     /// Runs whose completion was taken back.
     lost: BTreeSet<String>,
-    /// Records of some do not say yet what became of them.
-    undecided: bool,
+    /// Runs whose records do not say yet.
+    undecided: BTreeSet<RunId>,
 }
 
-/// Takes back completions of candidates in versions that are newer than `lineage`.
+/// Takes back completions of suspects.
 async fn retract(
     context: &Context,
     base: &Published,
-    lineage: Option<&Manifest>,
-    candidates: &BTreeSet<RunId>,
+    suspects: &Suspects,
 ) -> Result<Found, RunError> {
     let (ports, collection) = (&context.ports, &base.collection);
     let records = persist(ports, &context.settings, || ports.runs.list(usize::MAX)).await?;
@@ -129,7 +160,7 @@ async fn retract(
     let pointer = read_pointer(ports.objects.as_ref(), collection).await?;
     if pointer.is_none_or(|pointer| pointer.etag != base.etag) {
         return Ok(Found {
-            undecided: true,
+            undecided: suspects.runs.clone(),
             ..Found::default()
         });
     }
@@ -139,14 +170,17 @@ async fn retract(
         let Some(part) = record.parts.get(collection) else {
             continue;
         };
-        if !candidates.contains(run) {
+        if !suspects.runs.contains(run) {
             continue;
         }
-        found.undecided |= part.state == RunState::Processing;
-        let Some(version) = part.version.as_ref().filter(|version| {
-            part.state == RunState::Completed
-                && lineage.is_none_or(|known| **version > known.version)
-        }) else {
+        if part.state == RunState::Processing {
+            found.undecided.insert(run.clone());
+        }
+        let is_newer = |version: &&Version| {
+            let bound = suspects.newer_than.as_ref();
+            part.state == RunState::Completed && bound.is_none_or(|bound| *version > bound)
+        };
+        let Some(version) = part.version.as_ref().filter(is_newer) else {
             continue;
         };
         let reason = format!(

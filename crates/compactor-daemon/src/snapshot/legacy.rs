@@ -104,13 +104,35 @@ impl Legacy {
     }
 }
 
+/// What a version without a manifest was made from.
+pub(crate) enum Ancestor {
+    /// None of ours.
+    None,
+    /// The version of this manifest.
+    Known(Box<Manifest>),
+    /// One of ours, but its manifest is damaged or too new.
+    Unusable,
+}
+
 /// Our manifest in the directory of a version without one: its writer started from ours, and took
 /// along what was there.
-pub(crate) async fn ancestor(collection: &CollectionName, dir: &Path) -> Option<Manifest> {
-    let json = tokio::fs::read(dir.join(keys::MANIFEST_NAME)).await.ok()?;
-    let manifest = Manifest::parse(&json).ok()?;
-    let checked = manifest.validate(collection, &manifest.version);
-    checked.is_ok().then_some(manifest)
+pub(crate) async fn ancestor(
+    collection: &CollectionName,
+    dir: &Path,
+) -> Result<Ancestor, RunError> {
+    let json = match tokio::fs::read(dir.join(keys::MANIFEST_NAME)).await {
+        Ok(json) => json,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Ancestor::None),
+        Err(error) => return Err(StoreError::from(error).into()),
+    };
+    let manifest = Manifest::parse(&json).and_then(|manifest| {
+        let checked = manifest.validate(collection, &manifest.version);
+        checked.map(|()| manifest)
+    });
+    Ok(match manifest {
+        Ok(manifest) => Ancestor::Known(Box::new(manifest)),
+        Err(_) => Ancestor::Unusable,
+    })
 }
 
 async fn fetch(

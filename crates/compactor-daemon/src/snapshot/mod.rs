@@ -14,7 +14,7 @@ pub use download::download;
 pub(crate) use download::fetch;
 pub(crate) use known::{KnownFile, KnownFiles};
 pub use legacy::Legacy;
-pub(crate) use legacy::ancestor;
+pub(crate) use legacy::{Ancestor, ancestor};
 
 /// A pointer is one version id; manifests list files and run ids.
 const POINTER_BYTES: u64 = 4 << 10;

@@ -210,14 +210,17 @@ async fn queue(queue: &dyn Queue) -> Finding {
 
 /// Changes and deletes a message that was never there: whoever may not is told so first.
 async fn touch(queue: &dyn Queue) -> PortResult<()> {
-    let nobody = Receipt(format!("0:{COLLECTION}"));
-    for tried in [
-        queue.extend(&nobody, TERM).await,
-        queue.delete(&nobody).await,
-    ] {
-        match tried {
-            Err(error) if error.fault == Fault::Denied => return Err(error),
-            _ => {}
+    for number in 0..queue.own_queues().len().max(1) {
+        // The form that own queues give their receipts.
+        let nobody = Receipt(format!("{number}:{COLLECTION}"));
+        for tried in [
+            queue.extend(&nobody, TERM).await,
+            queue.delete(&nobody).await,
+        ] {
+            match tried {
+                Err(error) if error.fault == Fault::Denied => return Err(error),
+                _ => {}
+            }
         }
     }
     Ok(())

@@ -59,7 +59,11 @@ impl Reconcile {
         let (announced, failed) = block_on(async {
             let ports = raw.open().await?;
             let now = ports.clock.wall();
-            let is_due = |record: &RunRecord| record.created_at.plus(self.older_than) <= now;
+            // What was tried since has a message.
+            let is_due = |record: &RunRecord| {
+                let last = record.created_at.max(record.updated_at);
+                last.plus(self.older_than) <= now
+            };
             let (mut announced, mut failed) = (Vec::new(), Vec::new());
             for record in ports.runs.list(usize::MAX).await? {
                 let pending = record.parts.iter();

@@ -115,16 +115,12 @@ impl Upload {
 
     async fn send_file(&self, context: &Context, path: String) -> Result<KnownFile, RunError> {
         let dir = self.store.dir();
-        let untouched = self.before.untouched(dir, &path);
         if context.settings.layout == Layout::Archive {
-            if let Some(known) = untouched {
-                return Ok(known.clone());
-            }
             let dir = dir.to_path_buf();
             return tokio::task::spawn_blocking(move || KnownFile::read(&dir, &path)).await?;
         }
         let key = keys::file(&self.collection, &self.version, &path);
-        if let Some(known) = untouched
+        if let Some(known) = self.before.untouched(dir, &path)
             && let Some(from) = &known.object
             && let Some(copied) = objects::copy_file(context, from, &key, dir, known).await?
         {
