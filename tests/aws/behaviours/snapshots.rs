@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::deployment::{Deployment, Part, kill};
 use crate::fixture::directory;
+use crate::legacy::Record;
 use crate::producer::{ids, packed};
 use crate::proxy::{Proxy, Verdict};
 
@@ -127,17 +128,20 @@ async fn b04_what_is_published_comes_back_in_chromadb() {
     deployment.drain();
     let records = deployment.read_by_python("words");
     assert_eq!(records.len(), 15);
-    for record in records {
-        let (name, number) = record.id.rsplit_once('-').unwrap();
-        let number: u16 = number.parse().unwrap();
-        let document = format!("document {number} in {name}");
-        assert_eq!(record.document.as_ref(), Some(&document));
-        assert_eq!(
-            record.embedding,
-            [f32::from(number), f32::from(number) + 1.0]
-        );
-        assert_eq!(record.metadata, None);
-    }
+    records.iter().for_each(assert_is_as_made);
+}
+
+/// As `directory` made it, with two dimensions.
+pub(super) fn assert_is_as_made(record: &Record) {
+    let (name, number) = record.id.rsplit_once('-').unwrap();
+    let number: u16 = number.parse().unwrap();
+    let document = format!("document {number} in {name}");
+    assert_eq!(record.document.as_ref(), Some(&document));
+    assert_eq!(
+        record.embedding,
+        [f32::from(number), f32::from(number) + 1.0]
+    );
+    assert_eq!(record.metadata, None);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -48,7 +48,8 @@ pub(super) async fn acquire(
     if let Acquired::Busy { owner, .. } = acquired {
         return Ok(Acquisition::Busy { owner });
     }
-    // A fence after the lock: gaps do no harm, and a later holder always has a greater one.
+    // A fence after the lock: gaps do no harm. Who lost the lock meanwhile may get one that is
+    // greater than the next holder's; the renewal before the swap stops it.
     let fence = match persist(ports, settings, || ports.leases.next_fence(collection)).await {
         Ok(fence) => fence,
         Err(error) => {

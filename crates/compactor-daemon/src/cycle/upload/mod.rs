@@ -122,7 +122,7 @@ impl Upload {
         let key = keys::file(&self.collection, &self.version, &path);
         if let Some(known) = self.before.untouched(dir, &path)
             && let Some(from) = &known.object
-            && let Some(copied) = objects::copy_file(context, from, &key, dir, known).await?
+            && let Some(copied) = objects::copy_file(context, from, &key, known).await?
         {
             return Ok(copied);
         }

@@ -55,29 +55,24 @@ pub(super) async fn send_file(
     Ok(known.stored_as(object))
 }
 
-/// Copies `from`, which is equal to the file `known`, to `key`. `None` if that cannot be done: then
-/// the file is to be sent.
+/// Copies `from`, which is equal to the file `known`, to `key`, which is of this version alone: no
+/// condition is needed, and a copy without one is a single request. `None` if that cannot be done:
+/// then the file is to be sent.
 pub(super) async fn copy_file(
     context: &Context,
     from: &ObjectInfo,
     key: &str,
-    dir: &Path,
     known: &KnownFile,
 ) -> Result<Option<KnownFile>, RunError> {
     let objects = context.ports.objects.as_ref();
-    let copied = persist(&context.ports, &context.settings, || async {
-        let copied = objects
-            .copy(&from.key, &from.etag, key, Condition::IfAbsent)
-            .await?;
-        refuse_conflict(key, &copied)?;
-        Ok(copied)
+    let copied = persist(&context.ports, &context.settings, || {
+        objects.copy(&from.key, &from.etag, key, Condition::Always)
     })
     .await;
-    let object = match copied {
-        Ok(PutOutcome::Written(_)) => stored(context, key, known.file.size).await?,
-        Ok(PutOutcome::PreconditionFailed) => is_ours(context, key, dir, known).await?,
-        Ok(_) | Err(_) => return Ok(None),
+    let Ok(PutOutcome::Written(_)) = copied else {
+        return Ok(None);
     };
+    let object = stored(context, key, known.file.size).await?;
     Ok(Some(known.clone().stored_as(object)))
 }
 
