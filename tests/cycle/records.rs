@@ -85,9 +85,9 @@ impl World {
             // The fake keeps no count; every receive ends in a recorded failure.
             Backend::Fakes { runs, .. } => {
                 let calls = runs.faults.calls();
-                let failures = calls.iter().filter(|call| {
-                    ["set_back", "fail"].contains(&call.operation) && call.target == run
-                });
+                let failures = calls
+                    .iter()
+                    .filter(|call| call.operation == "fail" && call.target == run);
                 failures.count()
             }
             Backend::Local(_) => {

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use compactor_core::ports::{
-    Completion, Created, Fault, PortError, PortResult, RunStore, WallTime,
+    Completion, Created, Failure, Fault, PortError, PortResult, RunStore, WallTime,
 };
 use compactor_core::{CollectionName, Fence, RunKey, RunPart, RunRecord, RunState, Version};
 
@@ -168,40 +168,26 @@ impl RunStore for DynamoRunStore {
             .await
     }
 
-    async fn set_back(
-        &self,
-        key: &RunKey,
-        collection: &CollectionName,
-        error: &str,
-        at: WallTime,
-    ) -> PortResult<()> {
-        let values = vec![
-            (STATE, text(RunState::Pending.as_str())),
-            ("error", text(error)),
-        ];
-        let defaults = vec![
-            ("started_at", null()),
-            ("finished_at", null()),
-            ("merged_vectors", number(0)),
-        ];
-        self.change("set run back", key, collection, at, (values, defaults))
-            .await
-    }
-
     async fn fail(
         &self,
         key: &RunKey,
         collection: &CollectionName,
-        error: &str,
-        at: WallTime,
+        failure: &Failure,
     ) -> PortResult<()> {
-        let values = vec![
-            (STATE, text(RunState::Failed.as_str())),
-            ("error", text(error)),
-            ("finished_at", time(at)),
+        let state = match failure.for_good {
+            true => RunState::Failed,
+            false => RunState::Pending,
+        };
+        let mut values = vec![
+            (STATE, text(state.as_str())),
+            ("error", text(&failure.error)),
         ];
-        let defaults = vec![("started_at", null()), ("merged_vectors", number(0))];
-        self.change("fail run", key, collection, at, (values, defaults))
+        let mut defaults = vec![("started_at", null()), ("merged_vectors", number(0))];
+        match failure.for_good {
+            true => values.push(("finished_at", time(failure.at))),
+            false => defaults.push(("finished_at", null())),
+        }
+        self.change("fail run", key, collection, failure.at, (values, defaults))
             .await
     }
 

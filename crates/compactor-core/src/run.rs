@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ports::{Completion, WallTime};
+use crate::ports::{Completion, Failure, WallTime};
 use crate::{CollectionName, Fence, RunKey, Version};
 
 /// What became of one collection's part of a run.
@@ -111,23 +111,18 @@ impl RunPart {
         self.fence = Some(completion.fence);
     }
 
-    /// The attempt failed, and another one follows. Nothing changes if the part is COMPLETED.
-    pub fn set_back(&mut self, error: &str) {
+    /// An attempt failed. Nothing changes if the part is COMPLETED.
+    pub fn fail(&mut self, failure: &Failure) {
         if self.state == RunState::Completed {
             return;
         }
-        self.state = RunState::Pending;
-        self.error = Some(error.to_owned());
-    }
-
-    /// The last attempt failed. Nothing changes if the part is COMPLETED.
-    pub fn fail(&mut self, error: &str, at: WallTime) {
-        if self.state == RunState::Completed {
-            return;
+        self.error = Some(failure.error.clone());
+        if failure.for_good {
+            self.state = RunState::Failed;
+            self.finished_at = Some(failure.at);
+        } else {
+            self.state = RunState::Pending;
         }
-        self.state = RunState::Failed;
-        self.error = Some(error.to_owned());
-        self.finished_at = Some(at);
     }
 
     /// The version that the completion names was overwritten: FAILED, with the reason. `false`,
@@ -188,14 +183,9 @@ impl RunRecord {
         self.change(collection, completion.at, |part| part.complete(completion));
     }
 
-    /// See [`RunPart::set_back`].
-    pub fn set_back(&mut self, collection: &CollectionName, error: &str, at: WallTime) {
-        self.change(collection, at, |part| part.set_back(error));
-    }
-
     /// See [`RunPart::fail`].
-    pub fn fail(&mut self, collection: &CollectionName, error: &str, at: WallTime) {
-        self.change(collection, at, |part| part.fail(error, at));
+    pub fn fail(&mut self, collection: &CollectionName, failure: &Failure) {
+        self.change(collection, failure.at, |part| part.fail(failure));
     }
 
     /// See [`RunPart::retract`]. A part that is missing is not made.
@@ -253,12 +243,20 @@ mod tests {
         (RunRecord::new(key, deltas, WallTime(1)), lines)
     }
 
+    fn failure(error: &str, at: i64) -> Failure {
+        Failure {
+            error: error.to_owned(),
+            at: WallTime(at),
+            for_good: true,
+        }
+    }
+
     #[test]
     fn a_run_goes_through_its_states() {
         let (mut record, lines) = record();
         record.start(&lines, "lines/delta/r1/", WallTime(2));
         assert_eq!(record.parts[&lines].state, RunState::Processing);
-        record.fail(&lines, "CC-X: broken", WallTime(3));
+        record.fail(&lines, &failure("CC-X: broken", 3));
         assert_eq!(record.parts[&lines].state, RunState::Failed);
         record.start(&lines, "lines/delta/r1/", WallTime(4));
         assert_eq!(record.parts[&lines].error.as_deref(), Some("CC-X: broken"));
@@ -285,7 +283,7 @@ mod tests {
         record.complete(&lines, &completion(5));
         let completed = record.clone();
         record.start(&lines, "elsewhere/", WallTime(6));
-        record.fail(&lines, "late", WallTime(7));
+        record.fail(&lines, &failure("late", 7));
         record.complete(
             &lines,
             &Completion {

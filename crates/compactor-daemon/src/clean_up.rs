@@ -10,7 +10,7 @@ use serde::Serialize;
 use tokio::task::JoinSet;
 
 use crate::cycle::Context;
-use crate::snapshot::read_pointer;
+use crate::snapshot::{read_pointer, versions};
 use crate::{Ports, RunError};
 
 /// What was deleted, or would be.
@@ -42,7 +42,7 @@ pub async fn clean_up(
     let Some(pointer) = read_pointer(objects, collection).await? else {
         return Ok(None);
     };
-    let found = versions(ports, collection).await?;
+    let found = versions(objects, collection).await?;
     let doomed = superseded(&found, &pointer.version, policy, ports.clock.wall());
     let mut done = CleanUp {
         collection: collection.clone(),
@@ -64,23 +64,6 @@ pub async fn clean_up(
     Ok(Some(done))
 }
 
-async fn versions(ports: &Ports, collection: &CollectionName) -> Result<Vec<Version>, RunError> {
-    let prefix = keys::timestamped_prefix(collection);
-    let (mut versions, mut after): (Vec<Version>, Option<String>) = (Vec::new(), None);
-    loop {
-        let page = ports
-            .objects
-            .list_folders(&prefix, after.as_deref())
-            .await?;
-        // What is no version is none of ours.
-        versions.extend(page.entries.iter().filter_map(|folder| folder.parse().ok()));
-        match page.next {
-            Some(next) => after = Some(next),
-            None => return Ok(versions),
-        }
-    }
-}
-
 /// Deletes the manifest last: while it is there, somebody who was interrupted finds the rest.
 async fn delete(
     ports: &Ports,
@@ -92,15 +75,7 @@ async fn delete(
         keys::version_prefix(collection, version),
         keys::manifest(collection, version),
     );
-    let (mut found, mut after) = (Vec::new(), None);
-    loop {
-        let page = ports.objects.list(&prefix, after.as_deref()).await?;
-        found.extend(page.entries);
-        match page.next {
-            Some(next) => after = Some(next),
-            None => break,
-        }
-    }
+    let mut found = ports.objects.list_all(&prefix).await?;
     found.sort_by_key(|info| info.key == manifest);
     if !dry_run {
         for info in &found {

@@ -17,6 +17,7 @@ use crate::inbox::Inbox;
 use crate::kept::KeptCopies;
 use crate::patience::PatientReads;
 use crate::polling::{Poll, Received};
+use crate::together::together;
 use crate::{Ports, RunError, Scratch, Settings, alarms, waiting};
 
 /// SQS hands out at most this many messages at a time.
@@ -398,19 +399,12 @@ impl Work {
                 }
             }
             // After the cycles: one that found its collection busy puts its runs back.
-            for run in self.inbox.take_all() {
-                let receipt = &run.delivery.receipt;
-                self.context.held.let_go(receipt);
-                if let Err(error) = self
-                    .context
-                    .ports
-                    .queue
-                    .release(receipt, Duration::ZERO)
-                    .await
-                {
-                    tracing::warn!(code = error.code(), %error, "cannot give a message back");
-                }
-            }
+            let (held, queue) = (&self.context.held, self.context.ports.queue.as_ref());
+            let left = self.inbox.take_all();
+            let calls = left
+                .iter()
+                .map(|run| held.give_back(queue, &run.delivery.receipt, Duration::ZERO));
+            together(calls.collect()).await;
         };
         tokio::select! {
             () = orderly => {}

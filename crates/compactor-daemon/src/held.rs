@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use compactor_core::ports::{Delivery, Held, Monotonic, Receipt};
+use compactor_core::ports::{Delivery, Held, Monotonic, Queue, Receipt};
 use tokio::task::JoinHandle;
 
 use crate::together::together;
@@ -30,6 +30,14 @@ impl HeldMessages {
 
     pub(crate) fn let_go(&self, receipt: &Receipt) {
         self.lock().remove(receipt);
+    }
+
+    /// Gives a message back, to be received again after `delay`.
+    pub(crate) async fn give_back(&self, queue: &dyn Queue, receipt: &Receipt, delay: Duration) {
+        self.let_go(receipt);
+        if let Err(error) = queue.release(receipt, delay).await {
+            tracing::warn!(code = error.code(), %error, "cannot give a message back; it returns when its visibility ends");
+        }
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use compactor_core::message::{CompactionMessage, Decoded, Refused, decode};
-use compactor_core::ports::{Delivery, Monotonic};
+use compactor_core::ports::{Delivery, Failure, Monotonic};
 use compactor_core::{CollectionName, RunKey};
 
 use crate::cycle::Context;
@@ -167,7 +167,12 @@ async fn refuse(
     if let Some((key, collection)) = about {
         let at = ports.clock.wall();
         // Once: the next message waits for it, and so does a stop.
-        let failed = ports.runs.fail(&key, &collection, &reason, at);
+        let failure = Failure {
+            error: reason.clone(),
+            at,
+            for_good: true,
+        };
+        let failed = ports.runs.fail(&key, &collection, &failure);
         if let Err(error) = failed.await {
             alarms::count(alarms::RUN_STATE);
             tracing::error!(run = %key.run_id, code = error.code(), %error, "cannot record the failure");

@@ -65,14 +65,9 @@ fn has_receives_left(run: &ReceivedRun, max_receives: u32) -> bool {
 async fn give_back(context: &Context, runs: &[ReceivedRun], at_most: Duration) {
     let ports = &context.ports;
     let calls = runs.iter().map(|run| {
-        let receipt = &run.delivery.receipt;
         let delay = at_most.mul_f64(0.5 + ports.ids.fraction() / 2.0);
-        async move {
-            context.held.let_go(receipt);
-            if let Err(error) = ports.queue.release(receipt, delay).await {
-                tracing::warn!(code = error.code(), %error, "cannot give a message back; it returns when its visibility ends");
-            }
-        }
+        let receipt = &run.delivery.receipt;
+        context.held.give_back(ports.queue.as_ref(), receipt, delay)
     });
     together(calls.collect()).await;
 }

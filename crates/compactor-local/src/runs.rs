@@ -4,7 +4,7 @@
 //! one transaction. The rules themselves are in [`RunRecord`].
 
 use async_trait::async_trait;
-use compactor_core::ports::{Completion, Created, PortResult, RunStore, WallTime};
+use compactor_core::ports::{Completion, Created, Failure, PortResult, RunStore, WallTime};
 use compactor_core::{CollectionName, Fence, RunKey, RunPart, RunRecord, RunState, Version};
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
@@ -95,31 +95,15 @@ impl RunStore for SqliteRunStore {
             .await
     }
 
-    async fn set_back(
-        &self,
-        key: &RunKey,
-        collection: &CollectionName,
-        error: &str,
-        at: WallTime,
-    ) -> PortResult<()> {
-        let error = error.to_owned();
-        let transition = move |record: &mut RunRecord, collection: &CollectionName| {
-            record.set_back(collection, &error, at);
-        };
-        self.change("set run back", key, collection, at, transition)
-            .await
-    }
-
     async fn fail(
         &self,
         key: &RunKey,
         collection: &CollectionName,
-        error: &str,
-        at: WallTime,
+        failure: &Failure,
     ) -> PortResult<()> {
-        let error = error.to_owned();
+        let (at, failure) = (failure.at, failure.clone());
         let transition = move |record: &mut RunRecord, collection: &CollectionName| {
-            record.fail(collection, &error, at);
+            record.fail(collection, &failure);
         };
         self.change("fail run", key, collection, at, transition)
             .await

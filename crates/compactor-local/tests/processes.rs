@@ -175,6 +175,7 @@ async fn a_killed_writer_leaves_a_whole_object_and_no_lock() {
     for round in 0..8 {
         let mut writer = spawn("rewrite", folder.path());
         while backend.objects.head("rewritten").await.unwrap().is_none() {
+            assert_eq!(writer.try_wait().unwrap(), None, "the writer ended");
             clock.sleep(Duration::from_millis(5)).await;
         }
         clock.sleep(Duration::from_millis(20 + 7 * round)).await;

@@ -95,21 +95,15 @@ impl Clean {
 
 /// Collections that have a pointer.
 async fn published(ports: &Ports) -> Result<Vec<CollectionName>, Failure> {
-    let (mut collections, mut after): (Vec<CollectionName>, Option<String>) = (Vec::new(), None);
-    loop {
-        let page = ports.objects.list_folders("", after.as_deref()).await?;
-        for folder in page.entries {
-            let Ok(name) = folder.parse::<CollectionName>() else {
-                continue;
-            };
-            let pointer = compactor_core::keys::pointer(&name);
-            if ports.objects.head(&pointer).await?.is_some() {
-                collections.push(name);
-            }
-        }
-        match page.next {
-            Some(next) => after = Some(next),
-            None => return Ok(collections),
+    let mut collections = Vec::new();
+    for folder in ports.objects.list_all_folders("").await? {
+        let Ok(name) = folder.parse::<CollectionName>() else {
+            continue;
+        };
+        let pointer = compactor_core::keys::pointer(&name);
+        if ports.objects.head(&pointer).await?.is_some() {
+            collections.push(name);
         }
     }
+    Ok(collections)
 }

@@ -6,7 +6,7 @@ use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use super::{collection, eventually};
-use crate::ports::{Clock, Completion, Created, RunStore, WallTime};
+use crate::ports::{Clock, Completion, Created, Failure, RunStore, WallTime};
 use crate::{Fence, RunKey, RunRecord, RunState};
 
 /// Checks an empty run store.
@@ -46,6 +46,14 @@ fn record(n: u128) -> RunRecord {
         )
     });
     RunRecord::new(key(n), deltas, at(0))
+}
+
+fn failure(error: &str, micros: i64, for_good: bool) -> Failure {
+    Failure {
+        error: error.to_owned(),
+        at: at(micros),
+        for_good,
+    }
 }
 
 fn completion(micros: i64) -> Completion {
@@ -97,22 +105,17 @@ async fn records_change_as_the_domain_says(store: &dyn RunStore) {
         .expect("start");
     expect(store, &model).await;
 
-    model.set_back(&lines, "CC-PORT-BUSY: later", at(1));
-    let set_back = store.set_back(&model.key, &lines, "CC-PORT-BUSY: later", at(1));
-    set_back.await.expect("set back");
+    let later = failure("CC-PORT-BUSY: later", 1, false);
+    model.fail(&lines, &later);
+    let failed = store.fail(&model.key, &lines, &later).await;
+    failed.expect("fail");
     expect(store, &model).await;
     assert_eq!(model.parts[&lines].state, RunState::Pending);
 
-    model.fail(&lines, "CC-STORE-SCHEMA: größe \"quoted\"", at(2));
-    store
-        .fail(
-            &model.key,
-            &lines,
-            "CC-STORE-SCHEMA: größe \"quoted\"",
-            at(2),
-        )
-        .await
-        .expect("fail");
+    let broken = failure("CC-STORE-SCHEMA: größe \"quoted\"", 2, true);
+    model.fail(&lines, &broken);
+    let failed = store.fail(&model.key, &lines, &broken).await;
+    failed.expect("fail");
     expect(store, &model).await;
     assert_eq!(model.parts[&lines].state, RunState::Failed);
 
@@ -146,12 +149,11 @@ async fn completed_is_final(store: &dyn RunStore) {
         .start(&model.key, &lines, "elsewhere/x/y/", at(2))
         .await
         .expect("start");
-    store
-        .fail(&model.key, &lines, "late", at(3))
-        .await
-        .expect("fail");
-    let set_back = store.set_back(&model.key, &lines, "late", at(3));
-    set_back.await.expect("set back");
+    for for_good in [true, false] {
+        let late = failure("late", 3, for_good);
+        let failed = store.fail(&model.key, &lines, &late).await;
+        failed.expect("fail");
+    }
     let again = Completion {
         merged_vectors: 0,
         ..completion(4)
@@ -196,10 +198,11 @@ async fn a_deleted_record_stays_deleted(store: &dyn RunStore) {
     let completion = completion(2);
     let completed = store.complete(&key, &lines, &completion);
     completed.await.expect("complete");
-    let failed = store.fail(&key, &lines, "CC-X: broken", at(3));
-    failed.await.expect("fail");
-    let set_back = store.set_back(&key, &lines, "CC-X: broken", at(4));
-    set_back.await.expect("set back");
+    for for_good in [true, false] {
+        let broken = failure("CC-X: broken", 3, for_good);
+        let failed = store.fail(&key, &lines, &broken).await;
+        failed.expect("fail");
+    }
     assert_eq!(store.get(&key).await.expect("get"), None);
 }
 
@@ -218,7 +221,7 @@ async fn a_missing_record_is_made(store: &dyn RunStore) {
         let key = plain(n);
         if fails {
             store
-                .fail(&key, &lines, "CC-X: broken", at(1))
+                .fail(&key, &lines, &failure("CC-X: broken", 1, true))
                 .await
                 .expect("fail");
         } else {

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 
 use super::{Faults, lock};
-use crate::ports::{Completion, Created, PortResult, RunStore, WallTime};
+use crate::ports::{Completion, Created, Failure, PortResult, RunStore, WallTime};
 use crate::{CollectionName, RunKey, RunRecord, Version};
 
 /// Run records in memory.
@@ -79,27 +79,14 @@ impl RunStore for FakeRunStore {
         })
     }
 
-    async fn set_back(
-        &self,
-        key: &RunKey,
-        collection: &CollectionName,
-        error: &str,
-        at: WallTime,
-    ) -> PortResult<()> {
-        self.change("set_back", key, at, |record| {
-            record.set_back(collection, error, at);
-        })
-    }
-
     async fn fail(
         &self,
         key: &RunKey,
         collection: &CollectionName,
-        error: &str,
-        at: WallTime,
+        failure: &Failure,
     ) -> PortResult<()> {
-        self.change("fail", key, at, |record| {
-            record.fail(collection, error, at);
+        self.change("fail", key, failure.at, |record| {
+            record.fail(collection, failure);
         })
     }
 

@@ -19,4 +19,4 @@ pub use object_store::{
     Attributes, Condition, ETag, Object, ObjectInfo, ObjectStore, Page, PutOutcome, Uploaded,
 };
 pub use queue::{Delivery, Depth, Held, Queue, Receipt};
-pub use run_store::{Completion, Created, RunStore};
+pub use run_store::{Completion, Created, Failure, RunStore};

@@ -143,6 +143,32 @@ pub trait ObjectStore: Send + Sync {
     /// The distinct next path segments below `prefix` (which ends in `/`), without the `/`.
     async fn list_folders(&self, prefix: &str, after: Option<&str>) -> PortResult<Page<String>>;
 
+    /// All pages of [`list`](Self::list).
+    async fn list_all(&self, prefix: &str) -> PortResult<Vec<ObjectInfo>> {
+        let (mut found, mut after) = (Vec::new(), None::<String>);
+        loop {
+            let page = self.list(prefix, after.as_deref()).await?;
+            found.extend(page.entries);
+            match page.next {
+                Some(next) => after = Some(next),
+                None => return Ok(found),
+            }
+        }
+    }
+
+    /// All pages of [`list_folders`](Self::list_folders).
+    async fn list_all_folders(&self, prefix: &str) -> PortResult<Vec<String>> {
+        let (mut found, mut after) = (Vec::new(), None::<String>);
+        loop {
+            let page = self.list_folders(prefix, after.as_deref()).await?;
+            found.extend(page.entries);
+            match page.next {
+                Some(next) => after = Some(next),
+                None => return Ok(found),
+            }
+        }
+    }
+
     /// Deletes a key. Deleting what does not exist succeeds.
     async fn delete(&self, key: &str) -> PortResult<()>;
 

@@ -27,6 +27,17 @@ pub struct Completion {
     pub at: WallTime,
 }
 
+/// An attempt that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// Code and text.
+    pub error: String,
+    /// When.
+    pub at: WallTime,
+    /// No attempt follows. Whoever waits for a run takes FAILED for the end.
+    pub for_good: bool,
+}
+
 /// Run records. Each call touches only the named collection's fields.
 #[async_trait]
 pub trait RunStore: Send + Sync {
@@ -54,25 +65,13 @@ pub trait RunStore: Send + Sync {
         completion: &Completion,
     ) -> PortResult<()>;
 
-    /// Marks the part PENDING again with the error's code and text: this attempt failed, and
-    /// another one follows. Whoever waits for the run takes FAILED for the end. A COMPLETED part
+    /// Marks the part FAILED for good, or else PENDING again, with the error. A COMPLETED part
     /// stays as it is.
-    async fn set_back(
-        &self,
-        key: &RunKey,
-        collection: &CollectionName,
-        error: &str,
-        at: WallTime,
-    ) -> PortResult<()>;
-
-    /// Marks the part FAILED with the error's code and text, for good. A COMPLETED part stays as
-    /// it is.
     async fn fail(
         &self,
         key: &RunKey,
         collection: &CollectionName,
-        error: &str,
-        at: WallTime,
+        failure: &Failure,
     ) -> PortResult<()>;
 
     /// Marks the part FAILED with the reason, if it is COMPLETED in exactly `version`, which was

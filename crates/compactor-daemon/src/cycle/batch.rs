@@ -7,7 +7,7 @@ use std::time::Duration;
 use chroma_store::Effects;
 use compactor_core::manifest::AppliedRun;
 use compactor_core::message::CompactionMessage;
-use compactor_core::ports::{Completion, Delivery};
+use compactor_core::ports::{Completion, Delivery, Failure};
 use compactor_core::{Class, CollectionName, Fence, Manifest, RunId, Version};
 
 use super::{Context, Outcome, Step};
@@ -307,16 +307,13 @@ impl<'c> Batch<'c> {
         let comes_back = !for_good && receives < ports.queue.max_receives();
         tracing::warn!(run = %run.run_id, error = %reason, comes_back, "the run failed");
         let now = ports.clock.wall();
-        let recorded = persist(ports, settings, || async {
-            match comes_back {
-                true => {
-                    ports
-                        .runs
-                        .set_back(run, &self.collection, &reason, now)
-                        .await
-                }
-                false => ports.runs.fail(run, &self.collection, &reason, now).await,
-            }
+        let failure = Failure {
+            error: reason.clone(),
+            at: now,
+            for_good: !comes_back,
+        };
+        let recorded = persist(ports, settings, || {
+            ports.runs.fail(run, &self.collection, &failure)
         });
         if let Err(error) = recorded.await {
             alarms::count(alarms::RUN_STATE);
@@ -395,16 +392,9 @@ impl<'c> Batch<'c> {
 
     async fn release(&self, entry: &Entry, delay: Duration) {
         for delivery in &entry.deliveries {
-            self.context.held.let_go(&delivery.receipt);
-            if let Err(error) = self
-                .context
-                .ports
-                .queue
-                .release(&delivery.receipt, delay)
-                .await
-            {
-                tracing::warn!(code = error.code(), %error, "cannot give a message back; it returns when its visibility ends");
-            }
+            let queue = self.context.ports.queue.as_ref();
+            let held = &self.context.held;
+            held.give_back(queue, &delivery.receipt, delay).await;
         }
     }
 

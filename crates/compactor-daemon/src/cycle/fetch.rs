@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use chroma_store::StoreError;
-use compactor_core::Manifest;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
@@ -44,10 +43,8 @@ pub(super) async fn deltas(
 pub(super) struct Base {
     /// Its files, and the objects that they are equal to.
     pub(super) files: KnownFiles,
-    /// Our manifest that came along in a version of a Python writer: what it was made from.
-    pub(super) ancestor: Option<Manifest>,
-    /// A manifest came along that cannot be used.
-    pub(super) is_of_unknown_origin: bool,
+    /// What a version of a Python writer was made from.
+    pub(super) ancestor: Ancestor,
 }
 
 /// Gets the published snapshot, if there is one, into the new folder `work`: the copy that was kept
@@ -75,14 +72,7 @@ pub(super) async fn base(
         Some(_) => Ancestor::None,
         None => snapshot::ancestor(&base.collection, work).await?,
     };
-    Ok(Base {
-        files,
-        is_of_unknown_origin: matches!(ancestor, Ancestor::Unusable),
-        ancestor: match ancestor {
-            Ancestor::Known(manifest) => Some(*manifest),
-            Ancestor::None | Ancestor::Unusable => None,
-        },
-    })
+    Ok(Base { files, ancestor })
 }
 
 /// The files of a copy that was kept and is still what was published; then it is at `work`.

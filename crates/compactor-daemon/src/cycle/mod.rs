@@ -26,7 +26,7 @@ use tracing::Instrument;
 use crate::held::HeldMessages;
 use crate::inbox::ReceivedRun;
 use crate::kept::KeptCopies;
-use crate::snapshot::KnownFiles;
+use crate::snapshot::{Ancestor, KnownFiles};
 use crate::{Ports, RunError, Scratch, Settings, alarms, snapshot};
 
 use batch::Batch;
@@ -212,11 +212,11 @@ async fn try_once(
         .await
         .inspect_err(|error| count_failure(alarms::SNAPSHOT_DOWNLOAD, error))?;
     let lineage = match &base {
-        Some(base) => base.manifest().or(fetched.ancestor.as_ref()),
+        Some(base) => base.manifest().or(fetched.ancestor.manifest()),
         None => None,
     };
     if let Some(base) = &base {
-        if fetched.is_of_unknown_origin {
+        if matches!(fetched.ancestor, Ancestor::Unusable) {
             tracing::warn!(
                 version = %base.version,
                 "the manifest that came along cannot be used: nobody knows what it was made from"

@@ -10,11 +10,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
-use compactor_core::{CollectionName, Manifest, RunId, RunState, Version, keys};
+use compactor_core::{CollectionName, Manifest, RunId, RunState, Version};
 
 use super::Context;
 use crate::patience::persist;
-use crate::snapshot::{read_manifest, read_pointer};
+use crate::snapshot::{read_manifest, read_pointer, versions};
 use crate::{Published, RunError, alarms};
 
 /// What is known of each collection.
@@ -102,7 +102,7 @@ pub(super) async fn report(
 /// As in `docs/errors.md`.
 const CODE: &str = "CC-OVERWRITTEN";
 
-/// Runs that versions newer than `lineage` contain and it does not. Some of those versions may
+/// Runs that versions newer than `lineage` contain. Some of those versions may
 /// never have been published. Each names the runs of its own lineage: what was published and
 /// deleted since is known from its followers.
 async fn newer_runs(
@@ -111,32 +111,20 @@ async fn newer_runs(
     lineage: Option<&Manifest>,
 ) -> Result<BTreeSet<RunId>, RunError> {
     let objects = context.ports.objects.as_ref();
-    let prefix = keys::timestamped_prefix(&base.collection);
-    let (mut candidates, mut after) = (BTreeSet::new(), None);
-    loop {
-        let page = objects.list_folders(&prefix, after.as_deref()).await?;
-        for folder in page.entries {
-            let Ok(version) = folder.parse::<Version>() else {
-                continue;
-            };
-            let is_newer = lineage.is_none_or(|known| version > known.version);
-            if !is_newer || version == base.version {
-                continue;
-            }
-            // What cannot be read was never published.
-            let Ok(Some(manifest)) = read_manifest(objects, &base.collection, &version).await
-            else {
-                continue;
-            };
-            let own = manifest.runs.into_iter().map(|run| run.run_id);
-            let is_lost = |run: &RunId| lineage.is_none_or(|known| !known.contains_run(run));
-            candidates.extend(manifest.applied_runs.into_iter().chain(own).filter(is_lost));
+    let mut candidates = BTreeSet::new();
+    for version in versions(objects, &base.collection).await? {
+        let is_newer = lineage.is_none_or(|known| version > known.version);
+        if !is_newer || version == base.version {
+            continue;
         }
-        match page.next {
-            Some(next) => after = Some(next),
-            None => return Ok(candidates),
-        }
+        // What cannot be read was never published.
+        let Ok(Some(manifest)) = read_manifest(objects, &base.collection, &version).await else {
+            continue;
+        };
+        let own = manifest.runs.into_iter().map(|run| run.run_id);
+        candidates.extend(manifest.applied_runs.into_iter().chain(own));
     }
+    Ok(candidates)
 }
 
 /// What became of suspects.

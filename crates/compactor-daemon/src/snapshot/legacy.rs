@@ -54,16 +54,8 @@ impl Legacy {
             return Ok(Some(Self::Archive));
         }
         let prefix = keys::version_prefix(collection, version);
-        let (mut files, mut after): (Vec<ObjectInfo>, Option<String>) = (Vec::new(), None);
-        loop {
-            let page = objects.list(&prefix, after.as_deref()).await?;
-            let of_content = |info: &ObjectInfo| info.key != hash && !info.key.ends_with('/');
-            files.extend(page.entries.into_iter().filter(of_content));
-            match page.next {
-                Some(next) => after = Some(next),
-                None => break,
-            }
-        }
+        let mut files = objects.list_all(&prefix).await?;
+        files.retain(|info| info.key != hash && !info.key.ends_with('/'));
         Ok((!files.is_empty()).then_some(Self::Files(files)))
     }
 
@@ -105,13 +97,24 @@ impl Legacy {
 }
 
 /// What a version without a manifest was made from.
+#[derive(Debug, Default)]
 pub(crate) enum Ancestor {
     /// None of ours.
+    #[default]
     None,
     /// The version of this manifest.
     Known(Box<Manifest>),
     /// One of ours, but its manifest is damaged or too new.
     Unusable,
+}
+
+impl Ancestor {
+    pub(crate) fn manifest(&self) -> Option<&Manifest> {
+        match self {
+            Self::Known(manifest) => Some(manifest),
+            Self::None | Self::Unusable => None,
+        }
+    }
 }
 
 /// Our manifest in the directory of a version without one: its writer started from ours, and took

@@ -146,3 +146,17 @@ pub(crate) async fn read_manifest(
         }),
     }
 }
+
+/// Every version of a collection that has an object, in no order.
+pub(crate) async fn versions(
+    objects: &dyn ObjectStore,
+    collection: &CollectionName,
+) -> Result<Vec<Version>, RunError> {
+    let prefix = keys::timestamped_prefix(collection);
+    let folders = objects.list_all_folders(&prefix).await?;
+    // What is no version is none of ours.
+    Ok(folders
+        .iter()
+        .filter_map(|folder| folder.parse().ok())
+        .collect())
+}

@@ -18,30 +18,12 @@ pub(super) async fn all(store: &Arc<dyn ObjectStore>) {
 }
 
 async fn keys(store: &dyn ObjectStore, prefix: &str) -> Vec<String> {
-    let (mut keys, mut after) = (Vec::new(), None);
-    loop {
-        let page = store.list(prefix, after.as_deref()).await.expect("list");
-        keys.extend(page.entries.into_iter().map(|info: ObjectInfo| info.key));
-        match page.next {
-            Some(next) => after = Some(next),
-            None => return keys,
-        }
-    }
+    let listed = store.list_all(prefix).await.expect("list");
+    listed.into_iter().map(|info| info.key).collect()
 }
 
 async fn folders(store: &dyn ObjectStore, prefix: &str) -> Vec<String> {
-    let (mut folders, mut after) = (Vec::new(), None);
-    loop {
-        let page = store
-            .list_folders(prefix, after.as_deref())
-            .await
-            .expect("list folders");
-        folders.extend(page.entries);
-        match page.next {
-            Some(next) => after = Some(next),
-            None => return folders,
-        }
-    }
+    store.list_all_folders(prefix).await.expect("list folders")
 }
 
 async fn a_prefix_is_a_string_not_a_folder(store: &dyn ObjectStore) {
