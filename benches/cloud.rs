@@ -27,9 +27,13 @@ mod deployment;
 #[path = "../tests/aws/emulator.rs"]
 #[expect(dead_code, reason = "the tests use the rest")]
 mod emulator;
+#[path = "../tests/cli/ended.rs"]
+mod ended;
 #[path = "../tests/aws/legacy.rs"]
 #[expect(dead_code, reason = "the tests use the rest")]
 mod legacy;
+#[path = "../tests/aws/patience.rs"]
+mod patience;
 #[path = "../tests/cli/place.rs"]
 #[expect(dead_code, reason = "the tests use the rest")]
 mod place;
@@ -77,7 +81,7 @@ async fn run() {
     let ours = begin(&archive).await;
     let theirs = begin(&archive).await;
 
-    let mut daemon = ours.spawn("run");
+    let daemon = ours.spawn("run");
     let mut next = BASE;
     let first = waiting(&ours, "warm", &mut next, 1).await;
     let cold = until_done(&ours, Instant::now(), &first).await;
@@ -113,7 +117,7 @@ async fn run() {
         );
         println!("          Python's seconds: {}", said["seconds"]);
     }
-    deployment::terminate(&mut daemon);
+    deployment::terminate(daemon);
 }
 
 /// Bucket, queue and table of their own, with the snapshot in the form of the Python system.

@@ -3,6 +3,7 @@
 use compactor_core::ports::Depth;
 
 use crate::deployment::Deployment;
+use crate::ended::ended;
 use crate::fixture::directory;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -50,8 +51,8 @@ async fn several_daemons_share_the_work() {
         deployment.say(&line).succeeds();
     }
     let daemons = [0, 1, 2].map(|_| deployment.spawn_drain());
-    for mut daemon in daemons {
-        assert!(daemon.wait().unwrap().success());
+    for daemon in daemons {
+        assert!(ended(daemon).status.success());
     }
     let parts = deployment.parts();
     assert_eq!(parts.len(), 2 * RUNS);
@@ -148,31 +149,14 @@ async fn the_own_queue_of_a_busy_collection_is_left_alone() {
     let deployment = Deployment::new().await;
     let other = crate::cloud::Cloud::new(3).await;
     with_own_queues(&deployment, &other);
-    let long = deployment
-        .cloud
-        .clock
-        .wall()
-        .plus(std::time::Duration::from_secs(600));
-    let lock = |lock: &'static str, expires: String| {
-        let cloud = &deployment.cloud;
-        async move {
-            let item = [
-                ("PK", lock),
-                ("SK", "LOCK"),
-                ("owner", "python"),
-                ("expires", &expires),
-            ];
-            cloud.put_item(&item).await;
-        }
-    };
-    let words = "LOCK#words#chroma-words-update";
-    lock(words, long.to_iso()).await;
+    let long = std::time::Duration::from_secs(600);
+    deployment.lock_words("update", long).await;
     directory(&deployment.place, "w", "words", 3, 2);
     directory(&deployment.place, "l", "lines", 2, 4);
     deployment
         .say("submit words=w lines=l --run-id r")
         .succeeds();
-    let mut daemon = deployment.spawn("run");
+    let daemon = deployment.spawn("run");
     deployment.until(|parts| parts.iter().any(|(_, _, state, _)| state == "COMPLETED"));
     // Longer than a receive waits.
     let later = deployment
@@ -183,12 +167,15 @@ async fn the_own_queue_of_a_busy_collection_is_left_alone() {
     while deployment.cloud.clock.wall() < later {
         assert_eq!(deployment.part("r", "words").0, "PENDING");
     }
-    crate::deployment::terminate(&mut daemon);
+    crate::deployment::terminate(daemon);
     let queue = deployment.cloud.backend().await.queue;
     let second = std::time::Duration::from_secs(1);
     let received = queue.receive(1, second, second).await.unwrap();
     assert_eq!(received[0].receive_count, 1, "nobody had it");
-    lock(words, "2020-01-01T00:00:00.000000+00:00".to_owned()).await;
+    // Over at once.
+    deployment
+        .lock_words("update", std::time::Duration::ZERO)
+        .await;
     assert_eq!(deployment.drain()["completed"], 1);
 }
 

@@ -5,18 +5,17 @@ use std::time::Duration;
 
 use compactor_aws::AwsBackend;
 use compactor_core::CollectionName;
-use compactor_core::ports::{Attributes, Clock};
-use compactor_local::SystemClock;
+use compactor_core::ports::Attributes;
 use serde_json::Value;
 
 use crate::cloud::Cloud;
 use crate::emulator::endpoint;
+use crate::ended::ended;
+use crate::patience::Patience;
 use crate::place::{Place, Said};
 
 /// Run, collection, state and error.
 pub(crate) type Part = (String, String, String, String);
-
-const PATIENCE: Duration = Duration::from_secs(120);
 
 /// One test's cloud, and a place to call the binary in.
 pub(crate) struct Deployment {
@@ -79,17 +78,36 @@ impl Deployment {
         command.spawn().unwrap()
     }
 
+    /// A Python writer takes one of the locks of the words, for so long.
+    pub(crate) async fn lock_words(&self, id: &str, term: Duration) {
+        let expires = self.cloud.clock.wall().plus(term).to_iso();
+        let lock = format!("LOCK#words#chroma-words-{id}");
+        let item = [
+            ("PK", lock.as_str()),
+            ("SK", "LOCK"),
+            ("owner", "python"),
+            ("expires", &expires),
+        ];
+        self.cloud.put_item(&item).await;
+    }
+
     /// Waits until the runs are as they should be.
     pub(crate) fn until(&self, done: impl Fn(&[Part]) -> bool) {
-        let clock = SystemClock::new();
-        let began = clock.monotonic();
-        loop {
-            let parts = self.parts();
-            if done(&parts) {
-                return;
-            }
-            let waited = clock.monotonic().0.saturating_sub(began.0);
-            assert!(waited < PATIENCE, "{parts:?}");
+        let patience = Patience::new();
+        let mut parts = self.parts();
+        while !done(&parts) {
+            patience.wait(&parts);
+            parts = self.parts();
+        }
+    }
+
+    /// Waits until so many messages are in other hands.
+    pub(crate) async fn until_in_flight(&self, messages: u64) {
+        let patience = Patience::new();
+        let mut depth = self.depth().await;
+        while depth.in_flight < messages {
+            patience.wait(&depth);
+            depth = self.depth().await;
         }
     }
 
@@ -177,7 +195,7 @@ pub(crate) fn kill(mut process: Child) {
 }
 
 /// Ends a daemon in order.
-pub(crate) fn terminate(daemon: &mut Child) {
-    signal(daemon, "TERM");
-    assert!(daemon.wait().unwrap().success());
+pub(crate) fn terminate(daemon: Child) {
+    signal(&daemon, "TERM");
+    assert!(ended(daemon).status.success());
 }

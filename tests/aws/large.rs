@@ -1,6 +1,7 @@
 //! Files of several parts: uploaded, downloaded and copied in parts, whole or not at all.
 
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use compactor_core::ports::{Attributes, Condition, ETag, ObjectStore, PutOutcome};
 
@@ -111,16 +112,15 @@ async fn a_download_that_fails_leaves_no_file() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_upload_that_is_given_up_leaves_nothing() {
     let (reached, at_part) = std::sync::mpsc::channel();
-    let reached = std::sync::Mutex::new(Some(reached));
+    let (go, goes) = std::sync::mpsc::channel::<()>();
+    let (reached, goes) = (Mutex::new(Some(reached)), Mutex::new(goes));
     let proxy = Proxy::new(move |head| {
         if head.line.contains("partNumber=1&")
             && let Some(reached) = reached.lock().unwrap().take()
         {
             reached.send(()).unwrap();
             // Until the test is over.
-            let _ = std::sync::mpsc::channel::<()>()
-                .1
-                .recv_timeout(std::time::Duration::from_secs(30));
+            let _ = goes.lock().unwrap().recv();
         }
         Verdict::Pass
     });
@@ -148,4 +148,5 @@ async fn an_upload_that_is_given_up_leaves_nothing() {
     assert_eq!(unfinished(&cloud).await, 1);
     objects.remove_abandoned().await.unwrap();
     assert_eq!(unfinished(&cloud).await, 0);
+    drop(go);
 }

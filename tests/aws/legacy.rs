@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 
 use crate::deployment::Deployment;
+use crate::ended;
 
 #[path = "../interop/python.rs"]
 mod python;
@@ -70,14 +71,14 @@ impl Deployment {
 
 /// Runs Python to its end.
 pub(crate) fn python_runs(deployment: &Deployment, line: &str) {
-    let output = deployment.python(line).output().unwrap();
+    let output = ended::run(&mut deployment.python(line));
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{line}: {stderr}");
 }
 
 /// What a command of it says, which is one line of JSON.
 pub(crate) fn said(command: &mut Command) -> Value {
-    let output = command.output().unwrap();
+    let output = ended::run(command);
     let stdout = String::from_utf8_lossy(&output.stdout);
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{command:?}\n{stdout}\n{stderr}");

@@ -11,8 +11,10 @@ use serde_json::Value;
 use crate::cloud::Cloud;
 use crate::deployment::Deployment;
 use crate::emulator::endpoint;
+use crate::ended::ended;
 use crate::fixture::directory;
 use crate::legacy::said;
+use crate::patience::Patience;
 use crate::producer::ids;
 use crate::proxy::{Proxy, Verdict};
 
@@ -50,8 +52,9 @@ impl<'d> Paused<'d> {
         let more = format!("--batch 1 --pause paused {more}");
         let mut command = deployment.legacy_cycle(endpoint, queue, &more);
         let process = command.stdout(Stdio::piped()).spawn().unwrap();
+        let patience = Patience::new();
         while !deployment.place.path("paused/ready").exists() {
-            std::thread::yield_now();
+            patience.wait(&"the Python compactor does not come to its pointer");
         }
         Self {
             deployment,
@@ -61,7 +64,7 @@ impl<'d> Paused<'d> {
 
     fn go(self) -> Value {
         self.deployment.place.write("paused/go", "");
-        let output = self.process.wait_with_output().unwrap();
+        let output = ended(self.process);
         let stdout = String::from_utf8(output.stdout).unwrap();
         serde_json::from_str(stdout.trim()).unwrap()
     }
@@ -94,7 +97,7 @@ async fn under_the_policy_no_update_is_lost() {
     submit(&deployment, "theirs");
     let paused = Paused::at(&deployment, &proxy.endpoint, OTHER_LOCK);
     submit(&deployment, "ours");
-    let mut daemon = deployment.spawn("run");
+    let daemon = deployment.spawn("run");
     deployment.until(|parts| {
         parts
             .iter()
@@ -103,7 +106,7 @@ async fn under_the_policy_no_update_is_lost() {
     let refused = paused.go();
     assert_eq!(refused["refused"], "AccessDenied", "{refused}");
     deployment.until(|parts| parts.iter().all(|part| part.2 == "COMPLETED"));
-    crate::deployment::terminate(&mut daemon);
+    crate::deployment::terminate(daemon);
     let all = ["first", "turn0", "turn1", "theirs", "ours"].map(|name| (name, 5));
     assert_eq!(deployment.published("words").await, ids(&all));
 }
@@ -118,12 +121,12 @@ async fn writers_with_a_common_lock_wait_for_each_other() {
         submit(&deployment, "theirs");
         let paused = Paused::at(&deployment, endpoint(), &format!("--lock-id {lock}"));
         submit(&deployment, "ours");
-        let mut daemon = deployment.spawn("run");
-        while deployment.depth().await.in_flight < 2 {}
+        let daemon = deployment.spawn("run");
+        deployment.until_in_flight(2).await;
         assert_eq!(deployment.part("ours", "words").0, "PENDING");
         assert_eq!(paused.go()["merged"], 5);
         deployment.until(|parts| parts.iter().all(|part| part.2 == "COMPLETED"));
-        crate::deployment::terminate(&mut daemon);
+        crate::deployment::terminate(daemon);
         let all = ["first", "theirs", "ours"].map(|name| (name, 5));
         assert_eq!(deployment.published("words").await, ids(&all), "{lock}");
     }
@@ -155,13 +158,13 @@ async fn without_the_policy_the_loss_is_found_and_can_be_mended() {
             &format!("{OTHER_LOCK} --layout {layout}"),
         );
         submit(&deployment, "ours");
-        let mut daemon = deployment.spawn("run");
+        let daemon = deployment.spawn("run");
         deployment.until(|parts| {
             parts
                 .iter()
                 .any(|part| part.0 == "ours" && part.2 == "COMPLETED")
         });
-        crate::deployment::terminate(&mut daemon);
+        crate::deployment::terminate(daemon);
         assert_eq!(paused.go()["merged"], 5);
         let lost = ["first", "theirs"].map(|name| (name, 5));
         let read: Vec<String> = deployment

@@ -18,6 +18,8 @@ mod daemon;
 mod deployment;
 mod doctor;
 mod emulator;
+#[path = "../cli/ended.rs"]
+mod ended;
 #[path = "../cli/fixture.rs"]
 #[expect(dead_code, reason = "the command line's tests use the rest")]
 mod fixture;
@@ -26,6 +28,7 @@ mod large;
 mod legacy;
 mod legacy_writer;
 mod many_runs;
+mod patience;
 #[path = "../cli/place.rs"]
 #[expect(dead_code, reason = "the command line's tests use the rest")]
 mod place;

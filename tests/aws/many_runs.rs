@@ -8,6 +8,7 @@ use compactor_core::ports::Depth;
 
 use crate::cloud::Cloud;
 use crate::deployment::Deployment;
+use crate::ended::ended;
 use crate::legacy::{Record, python_runs};
 
 const RUNS: usize = 200;
@@ -50,8 +51,8 @@ async fn every_good_record_arrives_and_every_bad_run_is_told_apart() {
     }
 
     let daemons = [0; 4].map(|_| deployment.spawn_drain());
-    for mut daemon in daemons {
-        assert!(daemon.wait().unwrap().success());
+    for daemon in daemons {
+        assert!(ended(daemon).status.success());
     }
 
     let (bad, good): (Vec<_>, Vec<_>) = deployment

@@ -14,6 +14,7 @@ mod configuration;
 mod daemon;
 mod directories;
 mod disk;
+mod ended;
 mod environment;
 mod fixture;
 mod merge;

@@ -1,7 +1,6 @@
 //! Where results go: a reader that stops reading is no failure, a full disk is one.
 
 use std::fs::File;
-use std::process::Stdio;
 
 use crate::fixture::words;
 use crate::place::{FAILURE, Place, Said};
@@ -27,7 +26,7 @@ fn a_reader_that_went_away_is_no_failure() {
     for line in LINES.into_iter().chain(["--help", "--version"]) {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
-        let said = Said::by(place.command(line.split_whitespace()).stdout(writer));
+        let said = Said::into(&mut place.command(line.split_whitespace()), writer);
         said.succeeds();
     }
 }
@@ -38,7 +37,7 @@ fn a_result_that_cannot_be_written_is_a_failure() {
     for line in LINES {
         let full = File::options().write(true).open("/dev/full").unwrap();
         let mut command = place.command(line.split_whitespace());
-        let said = Said::by(command.stdout(Stdio::from(full)));
+        let said = Said::into(&mut command, full);
         if line.ends_with("--json") {
             said.fails_in_json(FAILURE, "CC-IO")
                 .naming(&["No space left"]);

@@ -2,10 +2,12 @@
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
+
+use crate::ended;
 
 pub(crate) const FAILURE: i32 = 1;
 pub(crate) const USAGE: i32 = 2;
@@ -76,7 +78,13 @@ pub(crate) struct Said {
 
 impl Said {
     pub(crate) fn by(command: &mut Command) -> Self {
-        let output = command.output().unwrap();
+        let output = ended::run(command);
+        Self::from(format!("{command:?}"), output)
+    }
+
+    /// The same, with its standard output going somewhere else.
+    pub(crate) fn into(command: &mut Command, stdout: impl Into<Stdio>) -> Self {
+        let output = ended::run_into(command, stdout);
         Self::from(format!("{command:?}"), output)
     }
 

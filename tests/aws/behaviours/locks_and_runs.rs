@@ -11,6 +11,7 @@ use compactor_local::RandomIds;
 use uuid::Uuid;
 
 use crate::deployment::{Deployment, terminate};
+use crate::ended::ended;
 use crate::fixture::directory;
 use crate::proxy::{Proxy, Verdict};
 
@@ -67,7 +68,7 @@ async fn b14_a_live_lock_is_respected_and_an_expired_one_is_taken() {
         !early.is_empty() && early.iter().all(|state| state == "PENDING"),
         "{early:?}"
     );
-    assert!(daemon.wait_with_output().unwrap().status.success());
+    assert!(ended(daemon).status.success());
     assert_eq!(deployment.part("a", "words").0, "COMPLETED");
     assert!(from_now(&deployment, Duration::ZERO) > expires);
     assert_eq!(owner_of(&deployment, LOCKS[0]).await, None, "given back");
@@ -83,11 +84,11 @@ async fn b15_collections_do_not_block_each_other_and_both_lock_ids_count() {
         deployment
             .say("submit words=w lines=l --run-id r")
             .succeeds();
-        let mut daemon = deployment.spawn("run");
+        let daemon = deployment.spawn("run");
         deployment.until(|parts| parts.iter().any(|(_, _, state, _)| state == "COMPLETED"));
         assert_eq!(deployment.part("r", "lines").0, "COMPLETED");
         assert_eq!(deployment.part("r", "words").0, "PENDING", "{lock}");
-        terminate(&mut daemon);
+        terminate(daemon);
     }
 }
 
@@ -270,7 +271,7 @@ async fn b22_completed_is_said_only_after_the_pointer_moved() {
     deployment.at(crate::emulator::endpoint());
     assert_eq!(deployment.part("a", "words").0, "PROCESSING");
     go.send(()).unwrap();
-    assert!(daemon.wait_with_output().unwrap().status.success());
+    assert!(ended(daemon).status.success());
     assert_eq!(deployment.part("a", "words").0, "COMPLETED");
     let version = deployment.pointer("words").await.unwrap();
     let manifest = deployment.manifest("words", &version).await;

@@ -1,7 +1,7 @@
 //! 44 to 51: messages, their acknowledgement, and what is counted.
 
 use std::process::Stdio;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -11,7 +11,10 @@ use serde_json::{Value, json};
 use super::snapshots::assert_is_as_made;
 use crate::cloud::Cloud;
 use crate::deployment::{Deployment, signal, terminate};
+use crate::emulator::endpoint;
+use crate::ended::ended;
 use crate::fixture::directory;
+use crate::patience::Patience;
 use crate::producer::{ids, packed};
 use crate::proxy::{Proxy, Verdict};
 
@@ -42,7 +45,7 @@ async fn b44_only_what_failed_comes_back() {
         .await;
     directory(&deployment.place, "good", "words", 5, 2);
     deployment.say("submit words=good --run-id good").succeeds();
-    let mut daemon = deployment.spawn("run");
+    let daemon = deployment.spawn("run");
     deployment.until(|parts| {
         parts
             .iter()
@@ -50,7 +53,7 @@ async fn b44_only_what_failed_comes_back() {
     });
     deployment.upload_archive(&dir, "words/delta/late/").await;
     deployment.until(|parts| parts.iter().all(|(_, _, state, _)| state == "COMPLETED"));
-    terminate(&mut daemon);
+    terminate(daemon);
     assert_eq!(deployment.depth().await, Depth::default());
     let version = deployment.pointer("words").await.unwrap();
     let manifest = deployment.manifest("words", &version).await;
@@ -105,27 +108,30 @@ async fn b47_unknown_entities_are_acknowledged_without_a_version() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b48_a_busy_lock_means_no_work_and_the_message_comes_back() {
     let deployment = Deployment::on(Cloud::new(10).await);
-    let expires = deployment
-        .cloud
-        .clock
-        .wall()
-        .plus(Duration::from_secs(300))
-        .to_iso();
-    let item = [
-        ("PK", "LOCK#words#chroma-words-update"),
-        ("SK", "LOCK"),
-        ("owner", "python"),
-        ("expires", &expires),
-    ];
-    deployment.cloud.put_item(&item).await;
+    deployment
+        .lock_words("update", Duration::from_secs(300))
+        .await;
     directory(&deployment.place, "a", "words", 5, 2);
     deployment.say("submit words=a --run-id a").succeeds();
-    let mut daemon = deployment.spawn("run");
-    while deployment.depth().await.in_flight == 0 {}
+    // From some moment on the daemon receives nothing any more.
+    let shut = Arc::new(AtomicBool::new(false));
+    let gate = Arc::clone(&shut);
+    let proxy = Proxy::new(move |head| {
+        let receives = head.line.contains("AmazonSQS.ReceiveMessage");
+        match receives && gate.load(Ordering::SeqCst) {
+            true => Verdict::HangUp,
+            false => Verdict::Pass,
+        }
+    });
+    deployment.at(&proxy.endpoint);
+    let daemon = deployment.spawn("run");
+    deployment.until_in_flight(1).await;
     // In the daemon's hands now; given back, another hand gets it.
+    shut.store(true, Ordering::SeqCst);
     let queue = deployment.cloud.backend().await.queue;
-    let mut received = Vec::new();
+    let (mut received, patience) = (Vec::new(), Patience::new());
     while received.is_empty() {
+        patience.wait(&"the message is not given back");
         let wait = Duration::from_secs(1);
         received = queue
             .receive(1, wait, Duration::from_secs(30))
@@ -133,7 +139,8 @@ async fn b48_a_busy_lock_means_no_work_and_the_message_comes_back() {
             .unwrap();
     }
     assert!(received[0].receive_count > 1, "{received:?}");
-    terminate(&mut daemon);
+    terminate(daemon);
+    deployment.at(endpoint());
     assert_eq!(deployment.part("a", "words").0, "PENDING");
     assert!(
         deployment
@@ -205,9 +212,9 @@ fn killed_at(deployment: &Deployment, request: usize) -> bool {
     let mut command = deployment.command("run --drain");
     command.env("CHROMA_COMPACTOR_AWS__ENDPOINT", &proxy.endpoint);
     command.stdout(Stdio::null()).stderr(Stdio::null());
-    let mut daemon = command.spawn().unwrap();
+    let daemon = command.spawn().unwrap();
     *victim.lock().unwrap() = Some(daemon.id());
-    daemon.wait().unwrap().success()
+    ended(daemon).status.success()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -278,19 +285,9 @@ async fn b51_the_alarm_metrics_appear_when_provoked() {
     assert!(counted(&stderr, "CompactionDeltaMergeError") >= 1);
     assert_eq!(counted(&stderr, "CompactionSnapshotUploadError"), 0);
 
-    let expires = deployment
-        .cloud
-        .clock
-        .wall()
-        .plus(Duration::from_secs(4))
-        .to_iso();
-    let item = [
-        ("PK", "LOCK#words#chroma-words-compaction"),
-        ("SK", "LOCK"),
-        ("owner", "python"),
-        ("expires", &expires),
-    ];
-    deployment.cloud.put_item(&item).await;
+    deployment
+        .lock_words("compaction", Duration::from_secs(4))
+        .await;
     directory(&deployment.place, "a", "words", 5, 2);
     deployment.say("submit words=a --run-id a").succeeds();
     let stderr = drained(&deployment);
@@ -320,6 +317,6 @@ async fn b51_the_alarm_metrics_appear_when_provoked() {
             .any(|(id, _, state, _)| id == "b" && state == "FAILED")
     });
     signal(&daemon, "TERM");
-    let stderr = daemon.wait_with_output().unwrap().stderr;
+    let stderr = ended(daemon).stderr;
     assert!(counted(&stderr, "CompactionSnapshotUploadError") >= 1);
 }

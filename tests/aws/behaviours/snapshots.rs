@@ -5,6 +5,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use crate::deployment::{Deployment, Part, kill};
+use crate::ended::ended;
 use crate::fixture::directory;
 use crate::legacy::Record;
 use crate::producer::{ids, packed};
@@ -186,8 +187,8 @@ fn both_publish(deployments: &[Deployment; 2], names: [&str; 2]) -> usize {
         deployment.at(&proxy.endpoint);
     }
     let daemons = deployments.each_ref().map(Deployment::spawn_drain);
-    for mut daemon in daemons {
-        assert!(daemon.wait().unwrap().success());
+    for daemon in daemons {
+        assert!(ended(daemon).status.success());
     }
     for deployment in deployments {
         deployment.at(crate::emulator::endpoint());
@@ -297,14 +298,14 @@ async fn b09_a_truncated_archive_is_an_error_and_its_messages_come_back() {
         .put("words/snapshot/latest-pointer.txt", OLD)
         .await;
     submit(&deployment, "next");
-    let mut daemon = deployment.spawn("run");
+    let daemon = deployment.spawn("run");
     // Whoever waits for the run takes FAILED for the end.
     let is_set_back = |(_, _, state, error): &Part| state == "PENDING" && !error.is_empty();
     deployment.until(|parts| parts.iter().any(is_set_back));
     // Repaired while the daemon runs: the message is received again, and all is well.
     deployment.put(&key, archive).await;
     deployment.until(|parts| parts.iter().any(|(_, _, state, _)| state == "COMPLETED"));
-    crate::deployment::terminate(&mut daemon);
+    crate::deployment::terminate(daemon);
     assert_eq!(deployment.published("words").await.len(), 15);
 }
 
@@ -390,7 +391,7 @@ async fn b13_who_lost_its_lease_moves_no_pointer() {
     let published = deployment.pointer("words").await;
     go.send(()).unwrap();
     crate::deployment::signal(&zombie, "CONT");
-    let output = zombie.wait_with_output().unwrap();
+    let output = ended(zombie);
     assert!(output.status.success());
     assert_eq!(deployment.pointer("words").await, published);
     let puts = proxy

@@ -1,0 +1,45 @@
+//! Waiting for processes, but not for ever: one that hangs is killed, and its test fails.
+
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// Far longer than any of them takes.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// How the process ended, and what it said.
+#[track_caller]
+pub(crate) fn ended(child: Child) -> Output {
+    let pid = Pid::from_child(&child);
+    let (end, ends) = channel::<()>();
+    let watch = std::thread::spawn(move || {
+        let hangs = ends.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout);
+        if hangs {
+            kill_process(pid, Signal::KILL).unwrap();
+        }
+        hangs
+    });
+    let output = child.wait_with_output().unwrap();
+    drop(end);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(!watch.join().unwrap(), "it did not end: {stderr}");
+    output
+}
+
+/// Runs a command to its end, and keeps what it says.
+#[track_caller]
+pub(crate) fn run(command: &mut Command) -> Output {
+    run_into(command, Stdio::piped())
+}
+
+/// The same, with its standard output going somewhere else.
+#[track_caller]
+pub(crate) fn run_into(command: &mut Command, stdout: impl Into<Stdio>) -> Output {
+    command
+        .stdin(Stdio::null())
+        .stdout(stdout)
+        .stderr(Stdio::piped());
+    ended(command.spawn().unwrap())
+}
