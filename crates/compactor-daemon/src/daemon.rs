@@ -270,14 +270,16 @@ impl Work {
         let now = clock.monotonic();
         // What is due already waits for a worker, not for a time.
         let later = self.unfolded.values().filter(|until| **until > now);
+        // While messages are gathered nothing is begun, whoever's time has come.
+        let gathers = self.more;
         let resume = async {
             match self.paused.values().chain(later).min() {
-                Some(until) => {
+                Some(until) if !gathers => {
                     clock
                         .sleep(until.0.saturating_sub(clock.monotonic().0))
                         .await;
                 }
-                None => std::future::pending().await,
+                _ => std::future::pending().await,
             }
         };
         tokio::select! {
@@ -363,6 +365,7 @@ impl Work {
             .backoff
             .delay(self.failures, ports.ids.fraction());
         tokio::select! {
+            biased;
             () = self.context.stop.cancelled() => {}
             () = ports.clock.sleep(wait) => {}
         }
@@ -407,6 +410,7 @@ impl Work {
             together(calls.collect()).await;
         };
         tokio::select! {
+            biased;
             () = orderly => {}
             () = clock.sleep(bound) => {
                 tracing::warn!(?bound, "stopping without waiting any longer; unfinished messages come back by themselves");

@@ -1,6 +1,6 @@
 //! Messages in our hands: kept hidden from others until they are deleted or given back.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::{Ports, Settings};
 #[derive(Clone)]
 pub(crate) struct HeldMessages {
     /// With the moment of the receive.
-    receipts: Arc<Mutex<HashMap<Receipt, Monotonic>>>,
+    receipts: Arc<Mutex<BTreeMap<Receipt, Monotonic>>>,
 }
 
 impl HeldMessages {
@@ -86,7 +86,7 @@ impl HeldMessages {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Receipt, Monotonic>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Receipt, Monotonic>> {
         // A map of whole entries at every instant.
         self.receipts.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -194,6 +194,7 @@ impl Queue for FakeQueue {
             let wake = self.next_visible().map_or(end, |visible| visible.min(end));
             let nap = wake.0.saturating_sub(now.0);
             tokio::select! {
+                biased;
                 () = sent => {}
                 () = self.clock.sleep(nap) => {}
             }

@@ -8,7 +8,7 @@ use super::{Attributes, PortResult};
 use crate::CollectionName;
 
 /// Names one delivery of one message; a later delivery has another.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Receipt(pub String);
 
 /// A message handed out, hidden from others until its visibility ends.
