@@ -1,11 +1,18 @@
 //! Files of several parts: uploaded, downloaded and copied in parts, whole or not at all.
 
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use compactor_core::fakes::FakeClock;
 use compactor_core::ports::{Attributes, Condition, ETag, ObjectStore, PutOutcome};
+use compactor_core::retention::RetentionPolicy;
+use compactor_daemon::{Ports, clean_up};
+use compactor_local::RandomIds;
 
 use crate::cloud::{Cloud, config};
+use crate::deployment::Deployment;
+use crate::fixture::directory;
 use crate::proxy::{Proxy, Verdict};
 
 /// Three parts, the last of them short.
@@ -27,14 +34,17 @@ fn metadata() -> Attributes {
 
 /// Uploads that were begun and not ended.
 async fn unfinished(cloud: &Cloud) -> usize {
-    let config = aws_sdk_s3::config::Builder::from(&cloud.config)
-        .force_path_style(true)
-        .build();
-    let client = aws_sdk_s3::Client::from_conf(config);
-    let listed = client
+    let listed = s3(cloud)
         .list_multipart_uploads()
         .bucket(&cloud.options.bucket);
     listed.send().await.unwrap().uploads().len()
+}
+
+fn s3(cloud: &Cloud) -> aws_sdk_s3::Client {
+    let config = aws_sdk_s3::config::Builder::from(&cloud.config)
+        .force_path_style(true)
+        .build();
+    aws_sdk_s3::Client::from_conf(config)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -107,6 +117,52 @@ async fn a_download_that_fails_leaves_no_file() {
     let error = objects.download("a/large", &to, SIZE as u64).await;
     assert_eq!(error.unwrap_err().code(), "CC-PORT-INVALID");
     assert_eq!(std::fs::read(&to).unwrap(), b"mine");
+}
+
+/// What a killed process leaves: parts that nobody will ever complete.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn unfinished_uploads_of_others_are_ended_after_a_day() {
+    let deployment = Deployment::new().await;
+    directory(&deployment.place, "a", "words", 5, 2);
+    deployment.say("submit words=a").succeeds();
+    assert_eq!(deployment.drain()["published"], 1);
+    let cloud = &deployment.cloud;
+    let begin = async |key: &str| {
+        let request = s3(cloud).create_multipart_upload();
+        let begun = request.bucket(&cloud.options.bucket).key(key).send().await;
+        begun.unwrap();
+    };
+    begin("words/snapshot/timestamped/20261121_000212_517191_74bfc63c/chroma.sqlite3").await;
+    begin("elsewhere/chroma.sqlite3").await;
+    let backend = cloud.backend().await;
+    let words = "words".parse().unwrap();
+    let policy = RetentionPolicy {
+        versions: 4,
+        age: Duration::ZERO,
+    };
+    let later = Arc::new(FakeClock::manual());
+    let mut ports = Ports {
+        objects: backend.objects,
+        queue: backend.queue,
+        leases: backend.leases,
+        runs: backend.runs,
+        clock: cloud.clock.clone(),
+        ids: Arc::new(RandomIds),
+    };
+    let ended = clean_up(&ports, &words, policy, false).await.unwrap();
+    assert_eq!(ended.unwrap().uploads, 0, "somebody may be at it");
+    later.set_wall(cloud.clock.wall().plus(Duration::from_secs(25 * 60 * 60)));
+    ports.clock = later;
+    for dry_run in [true, false] {
+        assert_eq!(unfinished(cloud).await, 2);
+        let ended = clean_up(&ports, &words, policy, dry_run).await.unwrap();
+        assert_eq!(ended.unwrap().uploads, 1);
+    }
+    assert_eq!(
+        unfinished(cloud).await,
+        1,
+        "not below the collection's versions"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,7 +1,8 @@
-//! Deleting versions that nobody reads any more. What may go is decided by
+//! Deleting versions that nobody reads any more, and what never became one. What may go is decided by
 //! `compactor_core::retention`; this module only asks, looks again, and deletes.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use compactor_core::ports::Monotonic;
 use compactor_core::retention::{RetentionPolicy, superseded};
@@ -24,9 +25,15 @@ pub struct CleanUp {
     pub objects: u64,
     /// And bytes.
     pub bytes: u64,
+    /// Uploads that were begun and never finished.
+    pub uploads: u64,
 }
 
-/// Deletes the superseded versions of a collection, or only says which. `None` if nothing was
+/// No upload takes longer. What was begun earlier belongs to a process that is no more.
+const LONGEST_UPLOAD: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Deletes the superseded versions of a collection and ends uploads that were never finished, or
+/// only says which. `None` if nothing was
 /// published.
 ///
 /// # Errors
@@ -49,6 +56,7 @@ pub async fn clean_up(
         versions: Vec::new(),
         objects: 0,
         bytes: 0,
+        uploads: 0,
     };
     for version in doomed {
         // Somebody may have put the pointer on an old version by hand.
@@ -61,7 +69,27 @@ pub async fn clean_up(
         done.bytes += bytes;
         done.versions.push(version);
     }
+    done.uploads = end_uploads(ports, collection, dry_run).await?;
     Ok(Some(done))
+}
+
+/// Ends uploads that nobody is at any more.
+async fn end_uploads(
+    ports: &Ports,
+    collection: &CollectionName,
+    dry_run: bool,
+) -> Result<u64, RunError> {
+    let prefix = keys::timestamped_prefix(collection);
+    let mut uploads = ports.objects.unfinished(&prefix).await?;
+    let now = ports.clock.wall();
+    uploads.retain(|upload| upload.begun.plus(LONGEST_UPLOAD) <= now);
+    if !dry_run {
+        for upload in &uploads {
+            ports.objects.abort(upload).await?;
+            tracing::info!(%collection, key = upload.key, "ended an upload that was never finished");
+        }
+    }
+    Ok(uploads.len() as u64)
 }
 
 /// Deletes the manifest last: while it is there, somebody who was interrupted finds the rest.

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use compactor_core::Class;
 use compactor_core::ports::{
     Attributes, Clock, Condition, ETag, Ids, Object, ObjectInfo, ObjectStore, Page, PortResult,
-    PutOutcome, Uploaded,
+    PutOutcome, Unfinished, Uploaded,
 };
 use compactor_core::retry::Backoff;
 
@@ -134,6 +134,16 @@ impl ObjectStore for PatientReads {
         condition: Condition,
     ) -> PortResult<PutOutcome> {
         self.inner.copy(from, tag, to, condition).await
+    }
+
+    async fn unfinished(&self, prefix: &str) -> PortResult<Vec<Unfinished>> {
+        self.patience
+            .persist(|| self.inner.unfinished(prefix))
+            .await
+    }
+
+    async fn abort(&self, upload: &Unfinished) -> PortResult<()> {
+        self.inner.abort(upload).await
     }
 
     async fn remove_abandoned(&self) -> PortResult<()> {

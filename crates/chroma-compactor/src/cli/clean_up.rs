@@ -82,6 +82,13 @@ impl Clean {
                 one.objects,
                 ByteSize(one.bytes),
             ))?;
+            if one.uploads > 0 {
+                let word = if self.yes { "ended" } else { "would end" };
+                output::line(&format!(
+                    "  {word} {} uploads that were never finished",
+                    one.uploads
+                ))?;
+            }
             for version in &one.versions {
                 output::line(&format!("  {version}"))?;
             }

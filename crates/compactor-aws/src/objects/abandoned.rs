@@ -17,7 +17,7 @@ pub(super) struct UploadId {
 }
 
 impl UploadId {
-    async fn abort(&self, client: &Client) -> PortResult<()> {
+    pub(super) async fn abort(&self, client: &Client) -> PortResult<()> {
         let request = client.abort_multipart_upload().bucket(&self.bucket);
         let aborted = request.key(&self.key).upload_id(&self.id).send().await;
         match aborted {

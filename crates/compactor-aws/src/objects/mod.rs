@@ -4,6 +4,7 @@ mod abandoned;
 mod copy;
 mod download;
 mod parts;
+mod unfinished;
 mod upload;
 
 use std::ops::Range;
@@ -21,11 +22,11 @@ use aws_sdk_s3::types::{ChecksumAlgorithm, Object as Listed};
 use bytes::Bytes;
 use compactor_core::ports::{
     Attributes, Condition, ETag, Fault, Object, ObjectInfo, ObjectStore, Page, PortError,
-    PortResult, PutOutcome, Uploaded,
+    PortResult, PutOutcome, Unfinished, Uploaded,
 };
 use tokio::sync::Semaphore;
 
-use abandoned::Abandoned;
+use abandoned::{Abandoned, UploadId};
 
 use crate::fault::{Repeat, code, port_error, status};
 
@@ -175,6 +176,19 @@ impl ObjectStore for S3ObjectStore {
 
     async fn remove_abandoned(&self) -> PortResult<()> {
         self.abandoned.abort(&self.client).await
+    }
+
+    async fn unfinished(&self, prefix: &str) -> PortResult<Vec<Unfinished>> {
+        unfinished::list(&self.client, &self.bucket, prefix).await
+    }
+
+    async fn abort(&self, upload: &Unfinished) -> PortResult<()> {
+        let upload = UploadId {
+            bucket: self.bucket.clone(),
+            key: upload.key.clone(),
+            id: upload.id.clone(),
+        };
+        upload.abort(&self.client).await
     }
 
     async fn list(&self, prefix: &str, after: Option<&str>) -> PortResult<Page<ObjectInfo>> {

@@ -16,7 +16,8 @@ pub use error::{Fault, PortError, PortResult};
 pub use ids::Ids;
 pub use lease_store::{Acquired, LeaseStore};
 pub use object_store::{
-    Attributes, Condition, ETag, Object, ObjectInfo, ObjectStore, Page, PutOutcome, Uploaded,
+    Attributes, Condition, ETag, Object, ObjectInfo, ObjectStore, Page, PutOutcome, Unfinished,
+    Uploaded,
 };
 pub use queue::{Delivery, Depth, Held, Queue, Receipt};
 pub use run_store::{Completion, Created, Failure, RunStore};

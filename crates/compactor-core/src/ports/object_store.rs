@@ -8,7 +8,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::PortResult;
+use super::{PortResult, WallTime};
 
 /// String metadata kept beside an object (`x-amz-meta-*` on S3) or a message.
 pub type Attributes = BTreeMap<String, String>;
@@ -84,6 +84,17 @@ pub struct Page<T> {
     pub next: Option<String>,
 }
 
+/// An upload in parts that was begun and not finished. Its parts take up room until it is aborted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unfinished {
+    /// What it was to become.
+    pub key: String,
+    /// Its name at the store.
+    pub id: String,
+    /// When it was begun.
+    pub begun: WallTime,
+}
+
 /// Objects under `/`-separated keys.
 #[async_trait]
 pub trait ObjectStore: Send + Sync {
@@ -131,6 +142,19 @@ pub trait ObjectStore: Send + Sync {
         to: &str,
         condition: Condition,
     ) -> PortResult<PutOutcome>;
+
+    /// Uploads in parts below `prefix` that were begun and not finished, by whomever. Where there
+    /// are no such things, there are none.
+    async fn unfinished(&self, prefix: &str) -> PortResult<Vec<Unfinished>> {
+        let _ = prefix;
+        Ok(Vec::new())
+    }
+
+    /// Ends an upload that was begun, as if it never had been. Who is at it still gets an error.
+    async fn abort(&self, upload: &Unfinished) -> PortResult<()> {
+        let _ = upload;
+        Ok(())
+    }
 
     /// Removes what uploads and copies left that were given up half-way.
     async fn remove_abandoned(&self) -> PortResult<()> {
