@@ -59,6 +59,61 @@ const CASES: &[Case] = &[
             "DROP TABLE maintenance_log; CREATE VIEW maintenance_log AS SELECT 1",
         );
     }),
+    ("a view that never ends", "CS-UNKNOWN-SCHEMA", |dir| {
+        sql(
+            dir,
+            "DROP TABLE embeddings_queue;
+             CREATE VIEW embeddings_queue AS
+             WITH RECURSIVE n(seq_id) AS (SELECT 1 UNION ALL SELECT seq_id + 1 FROM n)
+             SELECT seq_id, 1 AS operation, '' AS topic, '' AS id, NULL AS vector FROM n",
+        );
+    }),
+    ("a virtual table", "CS-UNKNOWN-SCHEMA", |dir| {
+        sql(
+            dir,
+            "DROP TABLE segments;
+             CREATE VIRTUAL TABLE segments USING fts5(id, type, scope, collection)",
+        );
+    }),
+    ("a computed column", "CS-UNKNOWN-SCHEMA", |dir| {
+        sql(
+            dir,
+            "ALTER TABLE embeddings_queue ADD COLUMN more AS (hex(zeroblob(100000000)))",
+        );
+    }),
+    ("an index on an expression", "CS-UNKNOWN-SCHEMA", |dir| {
+        sql(
+            dir,
+            "CREATE INDEX i ON embeddings_queue (hex(zeroblob(seq_id)))",
+        );
+    }),
+    ("a table that is another's", "CS-DAMAGED", |dir| {
+        sql(
+            dir,
+            "PRAGMA writable_schema = ON;
+             UPDATE sqlite_master SET rootpage = (SELECT rootpage FROM sqlite_master
+             WHERE name = 'segments') WHERE name = 'embeddings_queue'",
+        );
+    }),
+    ("a schema that is no SQL", "CS-DAMAGED", |dir| {
+        sql(
+            dir,
+            "PRAGMA writable_schema = ON;
+             UPDATE sqlite_master SET sql = 'CREATE TABLE (' WHERE name = 'segments'",
+        );
+    }),
+    ("a huge vector", "CS-VECTOR-LENGTH", |dir| {
+        sql(
+            dir,
+            "UPDATE embeddings_queue SET vector = zeroblob(40000000) WHERE seq_id = 2",
+        );
+    }),
+    ("texts where numbers should be", "CS-QUEUE-ROW", |dir| {
+        sql(
+            dir,
+            "UPDATE embeddings_queue SET operation = 'upsert', metadata = x'00' WHERE seq_id = 2",
+        );
+    }),
     ("a short vector", "CS-VECTOR-LENGTH", |dir| {
         sql(
             dir,

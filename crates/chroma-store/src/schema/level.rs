@@ -137,17 +137,32 @@ pub(crate) fn detect(connection: &Connection, path: &Path) -> StoreResult<Schema
         })
 }
 
-/// Chroma has no triggers and no views; a foreign one would run on our writes.
+/// What computes or runs something: triggers, views, virtual tables but the one of the full text,
+/// computed columns, indexes on expressions.
+const CODE: &str = "
+    SELECT name FROM sqlite_schema WHERE type IN ('trigger', 'view')
+    UNION ALL
+    SELECT name FROM pragma_table_list
+    WHERE schema = 'main' AND type = 'virtual' AND name <> 'embedding_fulltext_search'
+    UNION ALL
+    SELECT s.name || '.' || c.name FROM sqlite_schema s, pragma_table_xinfo(s.name) c
+    WHERE s.type = 'table' AND c.hidden IN (2, 3)
+    UNION ALL
+    SELECT s.name FROM sqlite_schema s, pragma_index_xinfo(s.name) c
+    WHERE s.type = 'index' AND c.cid = -2
+    LIMIT 3";
+
+/// Chroma has none of that; a foreign one would run on our reads and writes.
 fn refuse_code_in_schema(connection: &Connection, path: &Path) -> StoreResult<()> {
     let names: Vec<String> = connection
-        .prepare("SELECT name FROM sqlite_schema WHERE type IN ('trigger', 'view') LIMIT 3")
+        .prepare(CODE)
         .and_then(|mut statement| statement.query_map([], |row| row.get(0))?.collect())
         .map_err(StoreError::sqlite(path, "read the schema"))?;
     if names.is_empty() {
         return Ok(());
     }
     let detail = format!(
-        "it has triggers or views, which Chroma never makes: {}",
+        "it has triggers, views or computed values, which Chroma never makes: {}",
         names.join(", ")
     );
     Err(StoreError::UnknownSchema {
