@@ -1,0 +1,169 @@
+//! The publish protocol, model-checked: every order of steps, crashes and lost answers within the
+//! bounds below, with the decisions taken by the functions that production calls.
+//!
+//! One collection. Workers fold runs and publish by moving the pointer; a checker tries every
+//! interleaving breadth first and evaluates the promises of `promises.rs` in every state.
+//!
+//! # What is the real code
+//!
+//! `swap::decide`, `Attempt::read_back` and `PutResult::of` decide every swap, `Version::mint`
+//! makes every id, `Manifest::extend_lineage`, `contains_run` and `validate` work on real
+//! manifests, `HeldLease::may_swap` allows a swap, `retention::superseded` names what is deleted,
+//! and run records change by `RunPart::complete` only. Who calls them when is written anew here:
+//! the daemon is not part of this crate.
+//!
+//! # What is modelled
+//!
+//! | in production | here |
+//! |---|---|
+//! | receive, take the lock | `Step::Begin`, with any runs |
+//! | next fence | `Step::TakeFence`: others may take the lock in between |
+//! | resolve, settle what is applied, fetch, merge, send files | `Step::Resolve` |
+//! | write the manifest, renew for the swap | `Step::Complete` |
+//! | one put of the pointer | `Step::Put`, with each `Fate` |
+//! | one read-back | `Step::ReadBack`, with each `Sight` |
+//! | record the batch | `Step::Record` |
+//! | acknowledge the batch, release the lock | `Step::Acknowledge` |
+//! | killed between any two of them | `Step::Crash`, any number of times |
+//! | clean-up | `Clean`: plan, look again, delete files, delete the manifest; killed in between |
+//! | a writer without conditions | `Legacy`: reads, and later puts unconditionally |
+//!
+//! Steps are joined where only their worker can tell them apart: a crash between them leaves what a
+//! crash before the first or after the last leaves.
+//!
+//! * Every message may be delivered at any time to anybody, again and again, even after it was
+//!   deleted. So visibility needs no steps, and giving a message back changes nothing.
+//! * A lease may expire at any time: the lock can always be taken. What a former holder notices is
+//!   that it cannot renew. Being told "busy" is only a delay and therefore no step.
+//! * Answers may be lost any number of times, whether or not the put was applied. A put that nobody
+//!   waits for any more may be applied at any later time.
+//! * Giving up (on a stop, on a lost lease, at the end of the time for a swap) ends where a crash
+//!   ends, and is a crash here.
+//! * Tags are made from the content, as on S3: a pointer written back would have its old tag.
+//! * The second worker's clock stands still in 1970, so its ids are one microsecond after their
+//!   parents and not in the order in which they are made.
+//!
+//! # What is not
+//!
+//! Contents: a version is the list of its runs. A crash between two records of one batch, or
+//! between two of its messages. One run of a batch failing for its delta. Run states but COMPLETED.
+//! A pointer or a bucket removed by hand. Records, messages and locks that answer with errors: the
+//! worker crashes instead. The two reads of a read-back are one step. That COMPLETED is taken back
+//! when a version was overwritten is decided in the daemon; here is shown only that the overwritten
+//! version is still there to be found.
+//!
+//! # Bounds
+//!
+//! A lease is one cycle of one worker, so the number of leases bounds everything else: cycles,
+//! crashes that matter, versions. Up to one rebase per cycle.
+//!
+//! | test | workers | runs | leases | puts under way | besides | states |
+//! |---|---|---|---|---|---|---|
+//! | `two_workers_keep_every_promise` | 2 | 2 | 3 | 1 | | 1,909,980 |
+//! | `three_workers_keep_every_promise` | 3 | 1 | 3 | 1 | | 347,851 |
+//! | `one_run_survives_four_cycles` | 2 | 1 | 4 | 1 | | 450,965 |
+//! | `clean_up_deletes_only_what_is_superseded` | 2 | 2 | 2 | 1 | clean-up | 176,721 |
+//! | `a_rollback_is_a_new_version` | 2 | 1 | 3 | 1 | one rollback | 156,704 |
+//! | `what_a_legacy_writer_overwrites_can_be_found` | 2 | 2 | 2 | 0 | one legacy write | 337,379 |
+//! | `without_the_lease_only_the_order_of_fences_is_lost` | 2 | 2 | 2 | 1 | no lease | 126,189 |
+//!
+//! No violation within these bounds is no proof beyond them. States are told apart by a hash of 64
+//! bits. Each test prints how many it visited (`--nocapture`).
+//!
+//! The tests in `mistakes.rs` take one guard away each, and must find the promise that it kept.
+
+mod legacy;
+mod mistakes;
+mod promises;
+mod protocol;
+mod publish;
+mod recovery;
+mod snapshots;
+mod sweep;
+mod worker;
+mod world;
+
+use stateright::{Checker, Model};
+
+use promises::{ACKNOWLEDGED, COMPLETED, CONTINUES, FENCES, GROWS, ONCE, RECORDED, WHOLE};
+use protocol::{Mistake, Protocol};
+
+/// As many as there are cores to rely on.
+const THREADS: usize = 2;
+
+/// Visits every state and says how many there were.
+fn check(protocol: Protocol) -> usize {
+    let checker = protocol.checker().threads(THREADS).spawn_bfs().join();
+    checker.assert_properties();
+    checker.unique_state_count()
+}
+
+#[test]
+fn two_workers_keep_every_promise() {
+    let states = check(Protocol::bounded(2, 2, 3));
+    println!("{states} states");
+}
+
+#[test]
+fn three_workers_keep_every_promise() {
+    let states = check(Protocol::bounded(3, 1, 3));
+    println!("{states} states");
+}
+
+#[test]
+fn one_run_survives_four_cycles() {
+    let states = check(Protocol::bounded(2, 1, 4));
+    println!("{states} states");
+}
+
+#[test]
+fn clean_up_deletes_only_what_is_superseded() {
+    let states = check(Protocol {
+        retention: true,
+        ..Protocol::bounded(2, 2, 2)
+    });
+    println!("{states} states");
+}
+
+#[test]
+fn a_rollback_is_a_new_version() {
+    let states = check(Protocol {
+        rollbacks: 1,
+        ..Protocol::bounded(2, 1, 3)
+    });
+    println!("{states} states");
+}
+
+#[test]
+fn what_a_legacy_writer_overwrites_can_be_found() {
+    let states = check(Protocol {
+        legacy: true,
+        delayed: 0,
+        ..Protocol::bounded(2, 2, 2)
+    });
+    println!("{states} states");
+}
+
+/// The lease saves work; it is the conditional put that keeps the promises.
+#[test]
+fn without_the_lease_only_the_order_of_fences_is_lost() {
+    let protocol = Protocol {
+        mistake: Some(Mistake::SwapWithoutLease),
+        ..Protocol::bounded(2, 2, 2)
+    };
+    let checker = protocol.checker().threads(THREADS).spawn_bfs().join();
+    let kept = [
+        WHOLE,
+        ACKNOWLEDGED,
+        COMPLETED,
+        GROWS,
+        CONTINUES,
+        RECORDED,
+        ONCE,
+    ];
+    for promise in kept {
+        checker.assert_no_discovery(promise);
+    }
+    checker.assert_any_discovery(FENCES);
+    println!("{} states", checker.unique_state_count());
+}

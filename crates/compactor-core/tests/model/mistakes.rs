@@ -1,0 +1,63 @@
+//! Protocols that are known to be wrong, by one guard each: the checker must find what breaks. A
+//! promise that no mistake can break would be no promise.
+
+use std::collections::BTreeSet;
+
+use stateright::{Checker, HasDiscoveries, Model};
+
+use super::THREADS;
+use super::promises::{COMPLETED, GROWS, ONCE, SUPERSEDED, WHOLE};
+use super::protocol::{Mistake, Protocol};
+
+/// Searches until `broken` is found broken.
+fn finds(mistake: Mistake, broken: &'static str) {
+    let protocol = Protocol {
+        retention: mistake == Mistake::CollectUnreferenced,
+        mistake: Some(mistake),
+        ..Protocol::bounded(2, 2, 2)
+    };
+    let checker = protocol
+        .checker()
+        .threads(THREADS)
+        .finish_when(HasDiscoveries::AnyOf(BTreeSet::from([broken])))
+        .spawn_bfs()
+        .join();
+    checker.assert_any_discovery(broken);
+}
+
+#[test]
+fn an_unconditional_put_loses_what_was_completed() {
+    finds(Mistake::PutUnconditionally, COMPLETED);
+}
+
+/// A refusal may be the answer to a repetition of a put that was applied.
+#[test]
+fn deleting_a_refused_upload_deletes_what_is_published() {
+    finds(Mistake::DeleteOnRefusal, WHOLE);
+}
+
+#[test]
+fn no_answer_taken_for_yes_completes_what_is_not_published() {
+    finds(Mistake::SilenceIsSuccess, COMPLETED);
+}
+
+#[test]
+fn a_run_not_looked_for_in_the_lineage_is_merged_twice() {
+    finds(Mistake::ForgetLineage, ONCE);
+}
+
+#[test]
+fn ids_from_the_clock_alone_go_back() {
+    finds(Mistake::MintFromClock, GROWS);
+}
+
+/// What nobody refers to yet is about to be named.
+#[test]
+fn collecting_the_unreferenced_deletes_what_is_newer() {
+    finds(Mistake::CollectUnreferenced, SUPERSEDED);
+}
+
+#[test]
+fn collecting_the_unreferenced_deletes_what_gets_published() {
+    finds(Mistake::CollectUnreferenced, WHOLE);
+}
