@@ -1,28 +1,6 @@
-//! Any bytes as index files: a sound index or an error.
 #![no_main]
 
-use std::cell::RefCell;
+#[path = "../checks/index_files.rs"]
+mod checks;
 
-use chroma_store::Space;
-use chroma_store::fuzzing::{read_index_files, write_index_files};
-use libfuzzer_sys::fuzz_target;
-
-thread_local! {
-    /// In memory where there is such a place: five files per input.
-    static FOLDER: RefCell<tempfile::TempDir> = RefCell::new(
-        tempfile::tempdir_in("/dev/shm")
-            .or_else(|_| tempfile::tempdir())
-            .expect("a folder for the files"),
-    );
-}
-
-fuzz_target!(|input: &[u8]| {
-    FOLDER.with_borrow(|folder| {
-        let (dir, again) = (folder.path(), folder.path().join("again"));
-        write_index_files(dir, input).expect("the files can be written");
-        for space in [Space::L2, Space::Cosine] {
-            let _ = read_index_files(dir, &again, space);
-            let _ = std::fs::remove_dir_all(&again);
-        }
-    });
-});
+libfuzzer_sys::fuzz_target!(|input: &[u8]| checks::check(input));

@@ -65,6 +65,14 @@ pub fn read_index_files(dir: &Path, again: &Path, space: Space) -> StoreResult<(
     Ok(())
 }
 
+/// Reads `input` as a pickle of id maps.
+///
+/// # Errors
+/// It is none.
+pub fn read_id_maps(input: &[u8]) -> Result<(), String> {
+    index::read_id_maps(input)
+}
+
 fn check(index: &MemoryIndex, vectors: usize) {
     assert_eq!(index.elements.len(), vectors);
     let graph = &index.graph;

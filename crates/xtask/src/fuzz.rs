@@ -2,19 +2,36 @@
 
 use crate::command::{TaskError, root, run_with};
 
-const TARGET: &str = "index_files";
+const TARGETS: [&str; 6] = [
+    "archives",
+    "index_files",
+    "manifests",
+    "messages",
+    "pickles",
+    "pointers",
+];
 
-pub(crate) fn run(minutes: u64) -> Result<(), TaskError> {
-    let corpus = root().join("target/fuzz-corpus").join(TARGET);
+/// So long each; all targets if none is named.
+pub(crate) fn run(target: Option<&str>, minutes: u64) -> Result<(), TaskError> {
+    match target {
+        Some(target) => run_one(target, minutes),
+        None => TARGETS
+            .into_iter()
+            .try_for_each(|target| run_one(target, minutes)),
+    }
+}
+
+fn run_one(target: &str, minutes: u64) -> Result<(), TaskError> {
+    let corpus = root().join("target/fuzz-corpus").join(target);
     fs_err::create_dir_all(&corpus)?;
-    let seeds = root().join("fuzz/seeds").join(TARGET);
+    let seeds = root().join("fuzz/seeds").join(target);
     let time = format!("-max_total_time={}", minutes * 60);
     run_with(
         "cargo",
         [
             "fuzz".as_ref(),
             "run".as_ref(),
-            TARGET.as_ref(),
+            target.as_ref(),
             corpus.as_os_str(),
             seeds.as_os_str(),
             "--".as_ref(),

@@ -36,9 +36,11 @@ enum Task {
         #[arg(value_enum, default_value_t = bench::Subject::Merge)]
         subject: bench::Subject,
     },
-    /// Feed bytes to the parser of index files for some minutes. Needs cargo-fuzz.
+    /// Feed bytes to what reads other people's bytes. Needs cargo-fuzz.
     Fuzz {
-        /// How long.
+        /// Only this target of `fuzz/fuzz_targets`.
+        target: Option<String>,
+        /// How long each.
         #[arg(long, default_value_t = 10)]
         minutes: u64,
     },
@@ -51,7 +53,7 @@ fn main() -> ExitCode {
         Task::DeployLint => deploy::lint(),
         Task::Localstack => localstack::test(),
         Task::Bench { subject } => bench::run(subject),
-        Task::Fuzz { minutes } => fuzz::run(minutes),
+        Task::Fuzz { target, minutes } => fuzz::run(target.as_deref(), minutes),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

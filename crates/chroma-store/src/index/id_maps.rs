@@ -36,11 +36,14 @@ impl IdMaps {
             return Ok(None);
         }
         let bytes = read_bounded(path, MAX_BYTES)?;
-        pickle_scan::check(&bytes)
-            .map_err(|error| bad(path, format!("not a pickle of id maps: {error}")))?;
-        let maps: Self = serde_pickle::from_slice(&bytes, DeOptions::new())
+        let maps = Self::parse(&bytes)
             .map_err(|error| bad(path, format!("not a pickle of id maps: {error}")))?;
         Ok((!maps.id_to_label.is_empty()).then_some(maps))
+    }
+
+    pub(super) fn parse(bytes: &[u8]) -> Result<Self, String> {
+        pickle_scan::check(bytes)?;
+        serde_pickle::from_slice(bytes, DeOptions::new()).map_err(|error| error.to_string())
     }
 
     /// Every id with its label.

@@ -52,6 +52,16 @@ pub(crate) fn segment_dir(dir: &Path, collection: &Collection) -> PathBuf {
     dir.join(collection.vector_segment.to_string())
 }
 
+/// For the fuzz target: reads a pickle of id maps in every way that there is.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn read_id_maps(bytes: &[u8]) -> Result<(), String> {
+    let maps = IdMaps::parse(bytes)?;
+    if maps.check().is_none() {
+        assert!(maps.iter().all(|(id, label)| maps.label(id) == Some(label)));
+    }
+    Ok(())
+}
+
 pub(crate) fn bad(path: &Path, detail: impl Into<String>) -> StoreError {
     StoreError::IndexFile {
         path: path.to_path_buf(),

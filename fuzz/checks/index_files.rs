@@ -1,0 +1,27 @@
+//! Any bytes as index files: a sound index or an error.
+
+use std::cell::RefCell;
+
+use chroma_store::Space;
+use chroma_store::fuzzing::{read_index_files, write_index_files};
+
+thread_local! {
+    /// In memory where there is such a place: five files per input.
+    static FOLDER: RefCell<tempfile::TempDir> = RefCell::new(
+        tempfile::tempdir_in("/dev/shm")
+            .or_else(|_| tempfile::tempdir())
+            .expect("a folder for the files"),
+    );
+}
+
+/// Four lengths and five files, as `write_index_files` says.
+pub fn check(input: &[u8]) {
+    FOLDER.with_borrow(|folder| {
+        let (dir, again) = (folder.path(), folder.path().join("again"));
+        write_index_files(dir, input).expect("the files can be written");
+        for space in [Space::L2, Space::Cosine] {
+            let _ = read_index_files(dir, &again, space);
+            let _ = std::fs::remove_dir_all(&again);
+        }
+    });
+}
