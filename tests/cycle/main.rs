@@ -52,6 +52,7 @@ mod only_bad;
 mod overwritten;
 mod port_faults;
 mod same_content;
+mod simulation;
 mod stopping;
 mod successor;
 mod swap_faults;

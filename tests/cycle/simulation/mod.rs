@@ -1,0 +1,117 @@
+//! The real daemon in a world of its own: several machines, one thread, time that jumps.
+//!
+//! A seed says everything: who announces what and when, which calls are slow, fail, take effect
+//! unheard or long after they were given up, and which machine is killed, stopped, paused or has
+//! its clock set. After five minutes of that the weather turns calm and one machine works off what
+//! is left. At every move of a pointer, every deletion and every completed record the promises of
+//! `promises.rs` are checked; in the end the content must be that of all good deltas.
+//!
+//! The same seed gives the same diary. Time stands still while anybody works, blocking work is done
+//! one after the other, and no call shares its chances with another (`weather.rs`).
+//!
+//! `SIMULATION_SEED=7` runs one seed and prints its diary; `SIMULATION_SEEDS=5000` as many.
+
+mod figures;
+mod machine;
+mod mistake;
+mod plan;
+mod promises;
+mod remote;
+mod run;
+mod stage;
+mod time;
+mod weather;
+
+use figures::Figures;
+use mistake::Mistake;
+use run::{Outcome, simulate};
+
+/// How many seeds are tried if nobody says.
+const SEEDS: u64 = 500;
+/// Tests that share them, so that all cores have something to do.
+const SHARES: u64 = 4;
+
+fn number(variable: &str) -> Option<u64> {
+    let text = std::env::var(variable).ok()?;
+    let number = text.parse();
+    Some(number.unwrap_or_else(|_| panic!("{variable}={text} is no number")))
+}
+
+fn share(of: u64) -> Figures {
+    let mut figures = Figures::default();
+    if number("SIMULATION_SEED").is_some() {
+        return figures;
+    }
+    let seeds = number("SIMULATION_SEEDS").unwrap_or(SEEDS);
+    for seed in (of..seeds).step_by(SHARES as usize) {
+        let outcome = simulate(seed, None);
+        assert_kept(seed, &outcome);
+        figures.add(&outcome.figures);
+    }
+    figures
+}
+
+fn assert_kept(seed: u64, outcome: &Outcome) {
+    assert!(
+        outcome.broken.is_empty(),
+        "seed {seed}: {:#?}\nAgain, with its diary: \
+         SIMULATION_SEED={seed} cargo test --workspace --all-features --test cycle \
+         simulation::one_seed -- --nocapture",
+        outcome.broken
+    );
+}
+
+#[test]
+fn seeds_first_share() {
+    println!("{:?}", share(0));
+}
+
+#[test]
+fn seeds_second_share() {
+    println!("{:?}", share(1));
+}
+
+#[test]
+fn seeds_third_share() {
+    println!("{:?}", share(2));
+}
+
+#[test]
+fn seeds_fourth_share() {
+    println!("{:?}", share(3));
+}
+
+/// Nothing unless a seed is asked for.
+#[test]
+fn one_seed() {
+    let Some(seed) = number("SIMULATION_SEED") else {
+        return;
+    };
+    let outcome = simulate(seed, None);
+    for line in &outcome.diary {
+        println!("{line}");
+    }
+    println!("{:?}", outcome.figures);
+    assert_kept(seed, &outcome);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_diary() {
+    for seed in 0..20 {
+        let (first, second) = (simulate(seed, None), simulate(seed, None));
+        for (at, (one, other)) in first.diary.iter().zip(&second.diary).enumerate() {
+            assert_eq!(one, other, "seed {seed}, line {at}");
+        }
+        assert_eq!(first.diary.len(), second.diary.len(), "seed {seed}");
+    }
+}
+
+/// A simulation that finds nothing proves something only if it would find it.
+#[test]
+fn what_is_known_to_be_wrong_is_found() {
+    for mistake in Mistake::ALL {
+        let found = (0..100).find(|seed| !simulate(*seed, Some(mistake)).broken.is_empty());
+        assert!(found.is_some(), "{mistake:?}");
+        println!("{mistake:?}: seed {found:?}");
+    }
+}

@@ -1,0 +1,136 @@
+//! What must hold whenever something changes that others see. Broken promises are written down,
+//! not panicked about: the daemon would take a panic for its own.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use compactor_core::fakes::FakeObjectStore;
+use compactor_core::manifest::Layout;
+use compactor_core::{CollectionName, Manifest, RunKey, Version, keys};
+use sha2::{Digest, Sha256};
+
+use super::plan::COLLECTIONS;
+use crate::world::name;
+
+pub(crate) struct Promises {
+    objects: Arc<FakeObjectStore>,
+    newest: Mutex<BTreeMap<CollectionName, Manifest>>,
+    broken: Mutex<Vec<String>>,
+}
+
+impl Promises {
+    pub(crate) fn new(objects: Arc<FakeObjectStore>) -> Self {
+        Self {
+            objects,
+            newest: Mutex::default(),
+            broken: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn broken(&self) -> Vec<String> {
+        self.broken.lock().unwrap().clone()
+    }
+
+    pub(crate) fn is_broken(&self, how: String) {
+        self.broken.lock().unwrap().push(how);
+    }
+
+    fn hold(&self, what: &str, check: Result<(), String>) {
+        if let Err(how) = check {
+            self.is_broken(format!("{what}: {how}"));
+        }
+    }
+
+    /// After every object that was written.
+    pub(crate) fn written(&self, key: &str) {
+        for collection in COLLECTIONS.map(name) {
+            if key == keys::pointer(&collection) {
+                self.hold(key, self.is_whole(&collection));
+                self.hold(key, self.continues(&collection));
+            }
+        }
+    }
+
+    /// After every object that was deleted.
+    pub(crate) fn deleted(&self, key: &str) {
+        for collection in COLLECTIONS.map(name) {
+            let Ok(Some(version)) = self.published(&collection) else {
+                continue;
+            };
+            if key.starts_with(&keys::version_prefix(&collection, &version)) {
+                self.is_broken(format!("{key} was deleted, and is published"));
+            }
+        }
+    }
+
+    /// After every record that says COMPLETED.
+    pub(crate) fn completed(&self, run: &RunKey, collection: &CollectionName) {
+        let newest = self.newest.lock().unwrap();
+        let is_there = newest
+            .get(collection)
+            .is_some_and(|manifest| manifest.contains_run(&run.run_id));
+        if !is_there {
+            self.is_broken(format!("{} is completed and not published", run.run_id));
+        }
+    }
+
+    fn published(&self, collection: &CollectionName) -> Result<Option<Version>, String> {
+        let Some(pointer) = self.objects.body(&keys::pointer(collection)) else {
+            return Ok(None);
+        };
+        let text = String::from_utf8_lossy(&pointer);
+        let version = text.trim().parse();
+        version
+            .map(Some)
+            .map_err(|error| format!("the pointer says {text:?}: {error}"))
+    }
+
+    fn manifest(&self, collection: &CollectionName) -> Result<Manifest, String> {
+        let version = self.published(collection)?.ok_or("nothing is published")?;
+        let json = self.objects.body(&keys::manifest(collection, &version));
+        let json = json.ok_or_else(|| format!("{version} has no manifest"))?;
+        Manifest::parse(&json).map_err(|error| format!("{version}: {error}"))
+    }
+
+    /// Invariant I1.
+    fn is_whole(&self, collection: &CollectionName) -> Result<(), String> {
+        let manifest = self.manifest(collection)?;
+        let version = &manifest.version;
+        if manifest.layout == Layout::Archive {
+            let key = keys::snapshot_archive(collection, version);
+            return match self.objects.body(&key) {
+                Some(_) => Ok(()),
+                None => Err(format!("{key} is missing")),
+            };
+        }
+        for file in &manifest.files {
+            let key = keys::file(collection, version, &file.path);
+            let body = self.objects.body(&key);
+            let body = body.ok_or_else(|| format!("{key} is missing"))?;
+            let sha256 = hex::encode(Sha256::digest(&body));
+            if (body.len() as u64, &sha256) != (file.size, &file.sha256) {
+                return Err(format!("{key} is not what its manifest says"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Invariants I2 and I3: versions grow, and so do their runs.
+    fn continues(&self, collection: &CollectionName) -> Result<(), String> {
+        let manifest = self.manifest(collection)?;
+        let mut newest = self.newest.lock().unwrap();
+        let before = newest.insert(collection.clone(), manifest.clone());
+        let Some(before) = before else {
+            return Ok(());
+        };
+        if manifest.version < before.version {
+            return Err(format!("{} after {}", manifest.version, before.version));
+        }
+        let lost = before.applied_runs.iter();
+        let lost: Vec<_> = lost.filter(|run| !manifest.contains_run(run)).collect();
+        match lost.is_empty() {
+            true => Ok(()),
+            false => Err(format!("{} has lost {lost:?}", manifest.version)),
+        }
+    }
+}
