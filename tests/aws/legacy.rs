@@ -10,7 +10,7 @@ use crate::deployment::Deployment;
 use crate::ended;
 
 #[path = "../interop/python.rs"]
-mod python;
+pub(crate) mod python;
 
 /// One record as a Python reader has it.
 #[derive(Debug, PartialEq, serde::Deserialize)]

@@ -3,6 +3,7 @@
 
 mod bench;
 mod command;
+mod crash;
 mod deploy;
 mod fuzz;
 mod localstack;
@@ -36,6 +37,12 @@ enum Task {
         #[arg(value_enum, default_value_t = bench::Subject::Merge)]
         subject: bench::Subject,
     },
+    /// Kill the daemon again and again at random moments, over the local backend and the emulator.
+    Crash {
+        /// How often, over both.
+        #[arg(long, default_value_t = 200)]
+        kills: u64,
+    },
     /// Feed bytes to what reads other people's bytes. Needs cargo-fuzz.
     Fuzz {
         /// Only this target of `fuzz/fuzz_targets`.
@@ -53,6 +60,7 @@ fn main() -> ExitCode {
         Task::DeployLint => deploy::lint(),
         Task::Localstack => localstack::test(),
         Task::Bench { subject } => bench::run(subject),
+        Task::Crash { kills } => crash::run(kills),
         Task::Fuzz { target, minutes } => fuzz::run(target.as_deref(), minutes),
     };
     match outcome {

@@ -41,6 +41,14 @@ def parser() -> argparse.ArgumentParser:
     read.add_argument("--collection", required=True)
     read.add_argument("--out", type=Path, required=True)
 
+    watch = commands.add_parser("watch", help="read until standard input ends; fail on a loss")
+    watch.add_argument("--root", type=Path, help="a folder with the objects, instead of a bucket")
+    watch.add_argument("--endpoint")
+    watch.add_argument("--bucket")
+    watch.add_argument("--collection", required=True)
+    watch.add_argument("--runs", type=Path, required=True)
+    watch.add_argument("--out", type=Path, required=True)
+
     entities = commands.add_parser("entities", help="parse every lock and run item strictly")
     entities.add_argument("--endpoint", required=True)
     entities.add_argument("--table", required=True)
@@ -54,6 +62,8 @@ def main() -> int:
         from .cycle import cycle as run
     elif arguments.command == "read":
         from .reader import read as run
+    elif arguments.command == "watch":
+        from .watch import watch as run
     else:
         from .entities import entities as run
     return run(arguments)

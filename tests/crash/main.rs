@@ -1,0 +1,68 @@
+//! The real binary, killed again and again at random moments, over the local backend and over AWS
+//! (the emulator), while producers go on and a Python reader reads what is published.
+//!
+//! The reader takes what every old reader takes, the pointer and then the files, opens it with real
+//! chromadb, and must find whole runs and never fewer than before. In the end the content must be
+//! that of a deployment where nothing was killed.
+//!
+//! `CRASH_KILLS` says how often, over both; `cargo xtask crash --kills 200` sets it. `CRASH_SEED`
+//! repeats the same moments, as far as a machine ever repeats itself.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests"
+)]
+#![allow(clippy::print_stdout, reason = "the figures are the result")]
+
+#[path = "../aws/cloud.rs"]
+#[expect(dead_code, reason = "the tests of AWS use the rest")]
+mod cloud;
+#[path = "../aws/deployment.rs"]
+#[expect(dead_code, reason = "the tests of AWS use the rest")]
+mod deployment;
+#[path = "../aws/emulator.rs"]
+#[expect(dead_code, reason = "the tests of AWS use the rest")]
+mod emulator;
+#[path = "../cli/ended.rs"]
+mod ended;
+#[path = "../cli/fixture.rs"]
+#[expect(dead_code, reason = "the tests of the command line use the rest")]
+mod fixture;
+#[path = "../aws/legacy.rs"]
+#[expect(dead_code, reason = "the tests of AWS use the rest")]
+mod legacy;
+#[path = "../aws/patience.rs"]
+mod patience;
+#[path = "../cli/place.rs"]
+#[expect(dead_code, reason = "the tests of the command line use the rest")]
+mod place;
+#[path = "../aws/producer.rs"]
+#[expect(dead_code, reason = "the tests of AWS use the rest")]
+mod producer;
+
+mod ordeal;
+mod reader;
+mod stand;
+
+use fastrand::Rng;
+use stand::Stand;
+
+/// If nobody says.
+const KILLS: u64 = 24;
+
+fn main() {
+    let number = |name: &str| {
+        std::env::var(name)
+            .ok()
+            .map(|text| text.parse::<u64>().unwrap())
+    };
+    let kills = number("CRASH_KILLS").unwrap_or(KILLS);
+    let seed = number("CRASH_SEED").unwrap_or_else(|| fastrand::u64(..));
+    println!("CRASH_SEED={seed}");
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let mut rng = Rng::with_seed(seed);
+    ordeal::endure(&Stand::local(), kills / 2, &mut rng);
+    let cloud = runtime.block_on(Stand::cloud());
+    ordeal::endure(&cloud, kills - kills / 2, &mut rng);
+}

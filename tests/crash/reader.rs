@@ -1,0 +1,72 @@
+//! A Python reader that reads all the time.
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+
+use crate::ended::ended;
+use crate::legacy::python;
+use crate::stand::Stand;
+
+/// Reads until it is asked for its findings.
+pub(crate) struct Reader<'s> {
+    stand: &'s Stand,
+    process: Child,
+}
+
+/// What a reader found.
+pub(crate) struct Findings {
+    /// How often it read.
+    pub(crate) reads: u64,
+    /// How many different versions.
+    pub(crate) versions: u64,
+    /// The records of the last read.
+    pub(crate) records: Value,
+}
+
+impl<'s> Reader<'s> {
+    pub(crate) fn new(stand: &'s Stand, collection: &str) -> Self {
+        let package = std::env::var_os("CARGO_MANIFEST_DIR").unwrap();
+        let line = format!(
+            "-m legacy watch {} --collection {collection} --runs runs --out records.json",
+            stand.source()
+        );
+        let mut command = Command::new(python::interpreter("1.5.9"));
+        command
+            .args(line.split_whitespace())
+            .current_dir(stand.place().path(""))
+            .env("PYTHONPATH", Path::new(&package).join("../../tests/aws"))
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .env("AWS_ACCESS_KEY_ID", "test")
+            .env("AWS_SECRET_ACCESS_KEY", "test")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let process = command.spawn().unwrap();
+        Self { stand, process }
+    }
+
+    /// Fails at once if it found something wrong already.
+    pub(crate) fn is_content(&mut self) -> bool {
+        self.process.try_wait().unwrap().is_none()
+    }
+
+    /// Reads once more.
+    pub(crate) fn findings(mut self) -> Findings {
+        drop(self.process.stdin.take());
+        let output = ended(self.process);
+        let (stdout, stderr) = (
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr),
+        );
+        assert!(output.status.success(), "{stdout}\n{stderr}");
+        let said: Value = serde_json::from_str(stdout.trim()).unwrap();
+        let records = std::fs::read(self.stand.place().path("records.json")).unwrap();
+        Findings {
+            reads: said["reads"].as_u64().unwrap(),
+            versions: said["versions"].as_u64().unwrap(),
+            records: serde_json::from_slice(&records).unwrap(),
+        }
+    }
+}
