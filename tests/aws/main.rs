@@ -34,5 +34,6 @@ mod patience;
 mod place;
 mod producer;
 mod proxy;
+mod storms;
 mod stub;
 mod table;

@@ -12,22 +12,30 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// Patience that began when this was made.
 pub(crate) struct Patience {
     clock: SystemClock,
-    began: Monotonic,
+    until: Monotonic,
 }
 
 impl Patience {
     pub(crate) fn new() -> Self {
+        Self::of(PATIENCE)
+    }
+
+    /// For so long.
+    pub(crate) fn of(time: Duration) -> Self {
         let clock = SystemClock::new();
-        let began = clock.monotonic();
-        Self { clock, began }
+        let until = Monotonic(clock.monotonic().0 + time);
+        Self { clock, until }
+    }
+
+    pub(crate) fn is_left(&self) -> bool {
+        self.clock.monotonic() < self.until
     }
 
     /// Waits a moment; fails the test, which is told what there was instead, when patience has run
     /// out.
     #[track_caller]
     pub(crate) fn wait(&self, instead: &dyn Debug) {
-        let waited = self.clock.monotonic().0.saturating_sub(self.began.0);
-        assert!(waited < PATIENCE, "{instead:?}");
+        assert!(self.is_left(), "{instead:?}");
         std::thread::yield_now();
     }
 }

@@ -4,6 +4,7 @@
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use crate::emulator::endpoint;
 
@@ -13,8 +14,14 @@ pub(crate) enum Verdict {
     Pass,
     /// Answer with this status and code, as S3 does.
     Refuse(u16, &'static str),
-    /// Close the connection.
+    /// Close the connection; a reset if the request has a body.
     HangUp,
+    /// Let it through, but only after this time.
+    After(Duration),
+    /// Let it through, and close the connection in the middle of the answer.
+    HalfAnswer,
+    /// Let it through, and change a byte in the middle of the answer's body.
+    WrongByte,
 }
 
 /// The head of a request.
@@ -96,8 +103,10 @@ fn pass(mut client: TcpStream, rule: &Rule, notes: &Mutex<Vec<String>>) -> std::
         head.line = format!("{} {target}", head.line);
     }
     notes.lock().unwrap().push(head.line.clone());
-    match rule(&head) {
-        Verdict::Pass => {}
+    let verdict = rule(&head);
+    match verdict {
+        Verdict::Pass | Verdict::HalfAnswer | Verdict::WrongByte => {}
+        Verdict::After(time) => wait(time),
         Verdict::HangUp => return Ok(()),
         Verdict::Refuse(status, code) => {
             let body = format!("<Error><Code>{code}</Code><Message>by a test</Message></Error>");
@@ -126,6 +135,36 @@ fn pass(mut client: TcpStream, rule: &Rule, notes: &Mutex<Vec<String>>) -> std::
     server.write_all(&bytes[end + 4..])?;
     let (mut body, mut upstream) = (client.try_clone()?, server.try_clone()?);
     std::thread::spawn(move || std::io::copy(&mut body, &mut upstream));
-    std::io::copy(&mut server, &mut client)?;
+    match verdict {
+        Verdict::HalfAnswer | Verdict::WrongByte => {
+            let mut answer = Vec::new();
+            server.read_to_end(&mut answer)?;
+            client.write_all(spoilt(&mut answer, &verdict))?;
+        }
+        _ => {
+            std::io::copy(&mut server, &mut client)?;
+        }
+    }
     client.shutdown(Shutdown::Both)
+}
+
+fn spoilt<'a>(answer: &'a mut [u8], verdict: &Verdict) -> &'a [u8] {
+    let head = answer.windows(4).position(|four| four == b"\r\n\r\n");
+    let body = head.map_or(answer.len(), |at| at + 4);
+    let middle = body + (answer.len() - body) / 2;
+    if matches!(verdict, Verdict::HalfAnswer) {
+        return &answer[..middle];
+    }
+    if let Some(byte) = answer.get_mut(middle) {
+        *byte ^= 1;
+    }
+    answer
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a slow line is slow in real time"
+)]
+fn wait(time: Duration) {
+    std::thread::sleep(time);
 }
