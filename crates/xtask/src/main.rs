@@ -8,6 +8,7 @@ mod deploy;
 mod fuzz;
 mod localstack;
 mod python;
+mod soak;
 mod test;
 
 use std::process::ExitCode;
@@ -43,6 +44,12 @@ enum Task {
         #[arg(long, default_value_t = 200)]
         kills: u64,
     },
+    /// Keep one daemon under a mixed load, and show what it takes of the machine.
+    Soak {
+        /// How long.
+        #[arg(long, default_value_t = 60)]
+        minutes: u64,
+    },
     /// Feed bytes to what reads other people's bytes. Needs cargo-fuzz.
     Fuzz {
         /// Only this target of `fuzz/fuzz_targets`.
@@ -61,6 +68,7 @@ fn main() -> ExitCode {
         Task::Localstack => localstack::test(),
         Task::Bench { subject } => bench::run(subject),
         Task::Crash { kills } => crash::run(kills),
+        Task::Soak { minutes } => soak::run(minutes),
         Task::Fuzz { target, minutes } => fuzz::run(target.as_deref(), minutes),
     };
     match outcome {

@@ -1,4 +1,4 @@
-//! Counters as lines of CloudWatch's embedded metric format, on standard error among the logs: what
+//! Counters, and how many tasks there are, as lines of CloudWatch's embedded metric format, on standard error among the logs: what
 //! collects the logs of a container finds them there.
 
 use std::io::Write;
@@ -7,8 +7,13 @@ use std::time::Duration;
 use compactor_daemon::Ports;
 use metrics_cloudwatch_embedded::{Builder, Collector};
 
+use tokio::runtime::Handle;
+
 use crate::failure::Failure;
 use crate::settings::RawSettings;
+
+/// How much the daemon has under way: it goes up and down, and must not grow.
+const TASKS: &str = "CompactionTasks";
 
 /// Where the counters are.
 #[derive(Clone, Copy)]
@@ -38,6 +43,8 @@ impl Emf {
     pub(super) async fn keep_writing(self, ports: Ports) {
         loop {
             ports.clock.sleep(self.every).await;
+            let tasks = Handle::current().metrics().num_alive_tasks();
+            metrics::gauge!(TASKS).set(u32::try_from(tasks).unwrap_or(u32::MAX));
             self.write();
         }
     }
