@@ -76,13 +76,13 @@ async fn run(time: Duration) {
     let deployment = Deployment::on(Cloud::new(20).await);
     deployment.change(
         "[queue]",
-        "[retention]\nversions = 2\nage = \"10s\"\nevery = \"20s\"\n\
+        "[retention]\nversions = 2\nage = \"2m\"\nevery = \"20s\"\n\
          [metrics]\nemf = true\nevery = \"5s\"\n[queue]",
     );
     let log = deployment.place.path("log");
     let mut command = deployment.command("run");
     command.stderr(File::create(&log).unwrap());
-    let daemon = command
+    let mut daemon = command
         .stdout(File::create("/dev/null").unwrap())
         .spawn()
         .unwrap();
@@ -91,6 +91,10 @@ async fn run(time: Duration) {
     println!("minute  memory KiB  descriptors  threads  tasks  scratch bytes  bucket bytes  runs");
     while began.elapsed() < time {
         announced += announce(&deployment, announced, &mut rng).await;
+        if let Some(status) = daemon.try_wait().unwrap() {
+            let text = std::fs::read_to_string(&log).unwrap();
+            panic!("{status}: {text}");
+        }
         std::thread::sleep(PAUSE.mul_f64(2.0 * rng.f64()));
         // A tenth is for getting warm.
         let minute = began.elapsed().as_secs() / 60;

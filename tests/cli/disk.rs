@@ -10,13 +10,13 @@ use crate::fixture::{directory, words};
 use crate::place::{FAILURE, Place, Said};
 
 /// A small file system; unmounted when dropped.
-struct Mounted(PathBuf);
+pub(crate) struct Mounted(PathBuf);
 
 impl Mounted {
     /// Mounts one at `name`, if the tests may do that; says so if they may not.
-    fn at(place: &Place, name: &str, size: &str) -> Option<Self> {
+    pub(crate) fn at(place: &Place, name: &str, size: &str) -> Option<Self> {
         let target = place.path(name);
-        std::fs::create_dir(&target).unwrap();
+        std::fs::create_dir_all(&target).unwrap();
         let options = format!("size={size}");
         let mut mount = Command::new("mount");
         mount

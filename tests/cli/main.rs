@@ -17,6 +17,7 @@ mod disk;
 mod ended;
 mod environment;
 mod fixture;
+mod limits;
 mod merge;
 mod output;
 mod place;

@@ -11,7 +11,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::clean_up::Cleaner;
-use crate::cycle::{self, Context, Finished, NoHooks, StepHooks};
+use crate::cycle::{self, Context, Finished, Kept, NoHooks, StepHooks};
 use crate::held::HeldMessages;
 use crate::inbox::Inbox;
 use crate::kept::KeptCopies;
@@ -163,7 +163,13 @@ impl Work {
             match self.next().await? {
                 Event::Stop => return Ok(()),
                 Event::Resume => {}
-                Event::Cycle(collection, outcome) => self.settle(&collection, outcome).await?,
+                Event::Cycle(collection, outcome) => {
+                    let trouble = self.settle(&collection, outcome).await?;
+                    if let (Mode::Drain, Some(trouble)) = (mode, trouble) {
+                        // Somebody waits for the end, and it is not in sight.
+                        return Err(trouble);
+                    }
+                }
                 Event::Received(Ok(Received { deliveries, since })) => {
                     self.more = self.gathers(!deliveries.is_empty());
                     if mode == Mode::Forever || !deliveries.is_empty() {
@@ -297,23 +303,25 @@ impl Work {
         }
     }
 
+    /// What keeps runs in our hands, if something does.
     async fn settle(
         &mut self,
         collection: &CollectionName,
         finished: Result<Finished, RunError>,
-    ) -> Result<(), RunError> {
+    ) -> Result<Option<RunError>, RunError> {
         self.busy.remove(collection);
-        let Finished { outcome, busy } = finished?;
+        let Finished {
+            outcome,
+            busy,
+            kept,
+        } = finished?;
         if busy.is_empty() {
             self.locked_out.remove(collection);
         } else {
             if self.locked_out.insert(collection.clone()) {
                 alarms::count(alarms::LOCKED_OUT);
             }
-            let ports = &self.context.ports;
-            let pause = BUSY_PAUSE.mul_f64(0.5 + ports.ids.fraction() / 2.0);
-            let until = Monotonic(ports.clock.monotonic().0.saturating_add(pause));
-            self.paused.insert(collection.clone(), until);
+            self.pause(collection, BUSY_PAUSE);
             self.inbox.put_back(collection, busy);
             let waiting = self.inbox.take(collection, usize::MAX);
             let locked = self.locked_out.iter().filter(|other| *other != collection);
@@ -339,7 +347,27 @@ impl Work {
         self.summary.completed += outcome.completed;
         self.summary.failed += outcome.failed;
         self.summary.published += outcome.published;
-        Ok(())
+        let Some(Kept { runs, trouble }) = kept else {
+            return Ok(None);
+        };
+        tracing::error!(
+            %collection,
+            runs = runs.len(),
+            code = trouble.code(),
+            error = %trouble.describe(),
+            "no run is to blame: they are kept until it is over"
+        );
+        self.pause(collection, self.context.settings.backoff.max);
+        self.inbox.put_back(collection, runs);
+        Ok(Some(trouble))
+    }
+
+    /// Begins nothing for the collection for this time, or somewhat less.
+    fn pause(&mut self, collection: &CollectionName, time: Duration) {
+        let ports = &self.context.ports;
+        let time = time.mul_f64(0.5 + ports.ids.fraction() / 2.0);
+        let until = Monotonic(ports.clock.monotonic().0.saturating_add(time));
+        self.paused.insert(collection.clone(), until);
     }
 
     /// A queue that cannot be read: wait and try again, but a drain, which somebody waits for,

@@ -22,9 +22,13 @@ mod stage;
 mod time;
 mod weather;
 
+use std::time::Duration;
+
 use figures::Figures;
 use mistake::Mistake;
-use run::{Outcome, simulate};
+use plan::Plan;
+use run::{Outcome, play, simulate};
+use weather::Climate;
 
 /// How many seeds are tried if nobody says.
 const SEEDS: u64 = 500;
@@ -103,6 +107,21 @@ fn the_same_seed_gives_the_same_diary() {
             assert_eq!(one, other, "seed {seed}, line {at}");
         }
         assert_eq!(first.diary.len(), second.diary.len(), "seed {seed}");
+    }
+}
+
+/// Services that are away for long, and a queue that hands each message out four times only.
+#[test]
+fn an_outage_buries_no_run() {
+    for seed in 0..20 {
+        let mut plan = Plan::of(seed);
+        plan.climate = Climate { fail: 0, slow: 0 };
+        plan.max_receives = 4;
+        plan.outage = Duration::from_secs(20)..Duration::from_secs(260);
+        plan.machines.truncate(1);
+        plan.machines[0].clear();
+        let outcome = play(seed, &plan, None);
+        assert!(outcome.broken.is_empty(), "{:#?}", outcome.broken);
     }
 }
 

@@ -1,5 +1,6 @@
 //! What happens in a seed, apart from the weather.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use compactor_core::manifest::Layout;
@@ -9,6 +10,8 @@ use super::weather::Climate;
 
 /// How long it is rough.
 pub(crate) const ROUGH: Duration = Duration::from_secs(300);
+/// A message must outlive every kill and every pause of a seed.
+const MAX_RECEIVES: u32 = 1000;
 /// How many different deltas there are per collection.
 pub(crate) const DELTAS: usize = 12;
 pub(crate) const COLLECTIONS: [&str; 2] = ["lines", "words"];
@@ -40,6 +43,10 @@ pub(crate) enum Event {
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
     pub(crate) climate: Climate,
+    /// When everything is refused.
+    pub(crate) outage: Range<Duration>,
+    /// How often a message may be received.
+    pub(crate) max_receives: u32,
     pub(crate) layout: Layout,
     pub(crate) workers: usize,
     pub(crate) arrivals: Vec<Arrival>,
@@ -57,8 +64,12 @@ impl Plan {
         };
         let workers = rng.usize(1..=2);
         let machines = (0..rng.usize(1..=3)).map(|_| events(&mut rng)).collect();
+        let outage = seconds(&mut rng, ROUGH.as_secs());
+        let outage = outage..outage + seconds(&mut rng, 100);
         Self {
             climate,
+            outage,
+            max_receives: MAX_RECEIVES,
             layout,
             workers,
             arrivals: arrivals(&mut rng),

@@ -22,9 +22,6 @@ use super::weather::Weather;
 use crate::deltas::{Delta, content_of};
 use crate::world::{Kind, World, name};
 
-/// A message must outlive every kill and every pause of a seed.
-const MAX_RECEIVES: u32 = 1000;
-
 /// What came of a seed.
 pub(crate) struct Outcome {
     /// Promises that were not kept.
@@ -36,8 +33,12 @@ pub(crate) struct Outcome {
 
 /// Plays a seed.
 pub(crate) fn simulate(seed: u64, mistake: Option<Mistake>) -> Outcome {
-    let plan = Plan::of(seed);
-    let mut world = World::new(Kind::Fakes).with(|settings| change(settings, &plan));
+    play(seed, &Plan::of(seed), mistake)
+}
+
+/// Plays a plan; the weather is that of the seed.
+pub(crate) fn play(seed: u64, plan: &Plan, mistake: Option<Mistake>) -> Outcome {
+    let mut world = World::new(Kind::Fakes).with(|settings| change(settings, plan));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .start_paused(true)
@@ -48,12 +49,12 @@ pub(crate) fn simulate(seed: u64, mistake: Option<Mistake>) -> Outcome {
         .build()
         .unwrap();
     let services = runtime.block_on(async {
-        let services = Arc::new(services(seed, &plan, mistake));
+        let services = Arc::new(services(seed, plan, mistake));
         let stage = Stage {
             settings: world.settings.clone(),
             folder: world.folder("machines"),
             services: Arc::clone(&services),
-            plan: &plan,
+            plan,
         };
         stage.play().await;
         services
@@ -63,7 +64,7 @@ pub(crate) fn simulate(seed: u64, mistake: Option<Mistake>) -> Outcome {
     world.ports.runs = services.runs.clone();
     // What is broken already cannot always be read.
     if services.promises.broken().is_empty() {
-        look(&world, &plan, &services);
+        look(&world, plan, &services);
     }
     Outcome {
         broken: services.promises.broken(),
@@ -91,11 +92,11 @@ fn services(seed: u64, plan: &Plan, mistake: Option<Mistake>) -> Services {
     Services {
         promises: Promises::new(Arc::clone(&objects)),
         objects,
-        queue: Arc::new(FakeQueue::new(clock.clone(), ids, MAX_RECEIVES)),
+        queue: Arc::new(FakeQueue::new(clock.clone(), ids, plan.max_receives)),
         leases: Arc::new(FakeLeaseStore::new(clock)),
         runs: Arc::new(FakeRunStore::new()),
         time,
-        weather: Weather::new(seed, plan.climate),
+        weather: Weather::new(seed, plan.climate, plan.outage.clone()),
         mistake,
         diary: Default::default(),
         figures: Default::default(),
@@ -114,14 +115,15 @@ fn change(settings: &mut Settings, plan: &Plan) {
     settings.layout = plan.layout;
     settings.visibility = seconds(60);
     settings.poll_wait = seconds(10);
-    settings.lease = LeaseTerm::new(seconds(60), seconds(20), seconds(5), seconds(10)).unwrap();
+    settings.lease = LeaseTerm::new(seconds(15), seconds(4), seconds(2), seconds(5)).unwrap();
     settings.backoff = Backoff {
         first: Duration::from_millis(200),
         max: seconds(10),
     };
     settings.retention = RetentionPolicy {
         versions: 2,
-        age: Duration::ZERO,
+        // Ten times the lease, the least that the configuration allows.
+        age: seconds(150),
     };
     settings.clean_up_every = seconds(30);
 }

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -55,15 +56,17 @@ impl Climate {
 pub(crate) struct Weather {
     seed: u64,
     climate: Climate,
+    outage: Range<Duration>,
     calm: AtomicBool,
     calls: Mutex<HashMap<u64, u64>>,
 }
 
 impl Weather {
-    pub(crate) fn new(seed: u64, climate: Climate) -> Self {
+    pub(crate) fn new(seed: u64, climate: Climate, outage: Range<Duration>) -> Self {
         Self {
             seed,
             climate,
+            outage,
             calm: AtomicBool::new(false),
             calls: Mutex::default(),
         }
@@ -74,8 +77,15 @@ impl Weather {
         self.calm.store(true, Ordering::Relaxed);
     }
 
-    /// What is to become of this call; `changes` whether it is to change something.
-    pub(crate) fn forecast(&self, who: &str, what: &str, about: &str, changes: bool) -> Forecast {
+    /// What is to become of this call at this time; `changes` whether it is to change something.
+    pub(crate) fn forecast(
+        &self,
+        now: Duration,
+        who: &str,
+        what: &str,
+        about: &str,
+        changes: bool,
+    ) -> Forecast {
         let mut rng = self.chances(who, what, about);
         let quick = |rng: &mut Rng| Duration::from_millis(rng.u64(1..40));
         let mut forecast = Forecast {
@@ -86,7 +96,14 @@ impl Weather {
         if self.calm.load(Ordering::Relaxed) {
             return forecast;
         }
-        if rng.u32(0..1000) < self.climate.slow {
+        if self.outage.contains(&now) {
+            forecast.fate = Fate::Refused(Fault::Transient);
+            return forecast;
+        }
+        // Where it matters most: what was true when the pointer was read is not any more.
+        let is_put = what == "put" && about.ends_with("/latest-pointer.txt");
+        let weight = if is_put { 5 } else { 1 };
+        if rng.u32(0..1000) < self.climate.slow * weight {
             // Past visibility and lease sometimes.
             let long = Duration::from_millis(rng.u64(1000..90_000));
             match rng.bool() {
@@ -94,7 +111,7 @@ impl Weather {
                 false => forecast.after = long,
             }
         }
-        if rng.u32(0..1000) < self.climate.fail {
+        if rng.u32(0..1000) < self.climate.fail * weight {
             forecast.fate = bad(&mut rng, changes);
         }
         forecast

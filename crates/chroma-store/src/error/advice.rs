@@ -1,5 +1,10 @@
 //! What each error is called and what to do about it: code, kind, next step.
 
+use std::io::{self, ErrorKind};
+
+use rusqlite::ErrorCode;
+use rustix::io::Errno;
+
 use super::{Kind, StoreError};
 use crate::DATABASE_NAME;
 
@@ -48,6 +53,24 @@ impl StoreError {
                 Kind::SelfCheck
             }
             _ => Kind::BadInput,
+        }
+    }
+
+    /// Whether this machine lacks something: space, descriptors, memory, a disk that can be written.
+    /// It says nothing about the directory.
+    pub fn is_shortage(&self) -> bool {
+        match self {
+            Self::Io(error) => is_short(error),
+            Self::Sqlite { source, .. } => matches!(
+                source.sqlite_error_code(),
+                Some(
+                    ErrorCode::DiskFull
+                        | ErrorCode::SystemIoFailure
+                        | ErrorCode::CannotOpen
+                        | ErrorCode::OutOfMemory
+                )
+            ),
+            _ => false,
         }
     }
 
@@ -119,6 +142,51 @@ impl StoreError {
             Self::Sqlite { .. } | Self::Io(_) => {
                 "check free space, permissions and open-file limits of the named path"
             }
+        }
+    }
+}
+
+/// By its kind where there is one. What ran out of descriptors has none, and `fs_err` puts a name
+/// in place of the number: only the text has it still.
+fn is_short(error: &io::Error) -> bool {
+    let has_kind = matches!(
+        error.kind(),
+        ErrorKind::StorageFull
+            | ErrorKind::QuotaExceeded
+            | ErrorKind::ReadOnlyFilesystem
+            | ErrorKind::OutOfMemory
+    );
+    let text = error.to_string();
+    let numbers = [Errno::MFILE, Errno::NFILE, Errno::IO];
+    has_kind
+        || numbers
+            .iter()
+            .any(|number| text.ends_with(&format!("(os error {})", number.raw_os_error())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shortage_is_told_from_a_wrong_directory() {
+        let io = |number: Errno| {
+            let error = io::Error::from_raw_os_error(number.raw_os_error());
+            // As `fs_err` does it.
+            let named = format!("failed to open file `a`: {error}");
+            StoreError::from(io::Error::new(error.kind(), named))
+        };
+        for number in [
+            Errno::NOSPC,
+            Errno::DQUOT,
+            Errno::ROFS,
+            Errno::MFILE,
+            Errno::NOMEM,
+        ] {
+            assert!(io(number).is_shortage(), "{number:?}");
+        }
+        for number in [Errno::NOENT, Errno::NAMETOOLONG, Errno::ACCESS] {
+            assert!(!io(number).is_shortage(), "{number:?}");
         }
     }
 }

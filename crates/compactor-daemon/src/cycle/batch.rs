@@ -8,9 +8,10 @@ use chroma_store::Effects;
 use compactor_core::manifest::AppliedRun;
 use compactor_core::message::CompactionMessage;
 use compactor_core::ports::{Completion, Delivery, Failure};
-use compactor_core::{Class, CollectionName, Fence, Manifest, RunId, Version};
+use compactor_core::{CollectionName, Fence, Manifest, RunId, Version};
 
-use super::{Context, Outcome, Step};
+use super::verdict::{self, Failed, Verdict};
+use super::{Context, Finished, Kept, Outcome, Step};
 use crate::inbox::ReceivedRun;
 use crate::patience::persist;
 use crate::snapshot::read_manifest;
@@ -31,6 +32,9 @@ pub(super) struct Batch<'c> {
     collection: CollectionName,
     entries: Vec<Entry>,
     outcome: Outcome,
+    /// Runs that stay in our hands, and why.
+    kept: Vec<ReceivedRun>,
+    trouble: Option<RunError>,
 }
 
 impl<'c> Batch<'c> {
@@ -64,6 +68,8 @@ impl<'c> Batch<'c> {
             collection,
             entries,
             outcome: Outcome::default(),
+            kept: Vec::new(),
+            trouble: None,
         }
     }
 
@@ -71,8 +77,14 @@ impl<'c> Batch<'c> {
         &self.collection
     }
 
-    pub(super) fn outcome(&self) -> Outcome {
-        self.outcome
+    /// What became of it, when everything is settled.
+    pub(super) fn finish(self) -> Finished {
+        let runs = self.kept;
+        Finished {
+            outcome: self.outcome,
+            busy: Vec::new(),
+            kept: self.trouble.map(|trouble| Kept { runs, trouble }),
+        }
     }
 
     /// Whether there is nothing left to do for any run. Without runs there is: to fold.
@@ -190,7 +202,7 @@ impl<'c> Batch<'c> {
         for (at, outcome) in fetched {
             match outcome {
                 Ok(dir) => self.entries[at].delta = Some(dir),
-                Err(error) => self.fail_for_its_delta(at, &error).await,
+                Err(error) => self.fail_for_its_delta(at, error).await,
             }
         }
     }
@@ -199,16 +211,22 @@ impl<'c> Batch<'c> {
         for (at, outcome) in merged {
             match outcome {
                 Ok(effects) => self.entries[at].effects = Some(effects),
-                Err(error) => self.fail_for_its_delta(at, &error).await,
+                Err(error) => self.fail_for_its_delta(at, error).await,
             }
         }
     }
 
-    async fn fail_for_its_delta(&mut self, at: usize, error: &RunError) {
+    async fn fail_for_its_delta(&mut self, at: usize, error: RunError) {
         alarms::count(alarms::DELTA_MERGE);
-        // The delta will be what it is; a store that refuses to hand it out may change its mind.
-        let for_good = error.class() == Class::DeadLetter && !matches!(error, RunError::Port(_));
-        self.fail(at, error, for_good).await;
+        self.fail(at, Failed::Delta, &error).await;
+        self.blame(error);
+    }
+
+    /// Remembers why runs were kept, if they were.
+    fn blame(&mut self, error: RunError) {
+        if !self.kept.is_empty() {
+            self.trouble.get_or_insert(error);
+        }
     }
 
     /// Records and acknowledges every open run: the pointer names a version that contains them.
@@ -274,13 +292,14 @@ impl<'c> Batch<'c> {
     }
 
     /// Fails every open run with an error that is not any single run's.
-    pub(super) async fn fail_open(&mut self, error: &RunError) {
+    pub(super) async fn fail_open(&mut self, error: RunError) {
         tracing::error!(code = error.code(), error = %error.describe(), "the cycle failed");
         for at in 0..self.entries.len() {
             if !self.entries[at].settled {
-                self.fail(at, error, false).await;
+                self.fail(at, Failed::Cycle, &error).await;
             }
         }
+        self.blame(error);
     }
 
     /// Neither records nor acknowledges anything; visibility brings the messages back.
@@ -291,9 +310,8 @@ impl<'c> Batch<'c> {
         }
     }
 
-    /// Back to the queue, as PENDING; or, `for_good` or after the last receive, FAILED and to the
-    /// dead-letter queue.
-    async fn fail(&mut self, at: usize, error: &RunError, for_good: bool) {
+    /// Back to the queue or kept, as PENDING; or FAILED and to the dead-letter queue.
+    async fn fail(&mut self, at: usize, failed: Failed, error: &RunError) {
         let (ports, settings) = (&self.context.ports, &self.context.settings);
         let reason = error.describe();
         let entry = &self.entries[at];
@@ -304,13 +322,13 @@ impl<'c> Batch<'c> {
             .map(|delivery| delivery.receive_count)
             .max();
         let receives = receives.unwrap_or(1);
-        let comes_back = !for_good && receives < ports.queue.max_receives();
-        tracing::warn!(run = %run.run_id, error = %reason, comes_back, "the run failed");
+        let verdict = verdict::decide(failed, error, receives, ports.queue.max_receives());
+        tracing::warn!(run = %run.run_id, error = %reason, ?verdict, "the run failed");
         let now = ports.clock.wall();
         let failure = Failure {
             error: reason.clone(),
             at: now,
-            for_good: !comes_back,
+            for_good: verdict == Verdict::DeadLetter,
         };
         let recorded = persist(ports, settings, || {
             ports.runs.fail(run, &self.collection, &failure)
@@ -320,22 +338,42 @@ impl<'c> Batch<'c> {
             tracing::error!(run = %run.run_id, code = error.code(), %error, "cannot record the failure");
         }
         self.outcome.failed += 1;
-        if comes_back {
-            let delay = settings
-                .backoff
-                .delay(receives.saturating_sub(1), ports.ids.fraction());
-            self.release(&self.entries[at], delay).await;
-            self.entries[at].settled = true;
-            return;
+        match verdict {
+            Verdict::GiveBack => {
+                let fraction = ports.ids.fraction();
+                let delay = settings.backoff.delay(receives.saturating_sub(1), fraction);
+                self.release(&self.entries[at], delay).await;
+            }
+            Verdict::Keep => self.keep(at),
+            Verdict::DeadLetter => self.dead_letter(at, &reason).await,
         }
-        for delivery in entry.deliveries.clone() {
-            if let Err(error) = ports.queue.dead_letter(&delivery, &reason).await {
+        self.entries[at].settled = true;
+    }
+
+    fn keep(&mut self, at: usize) {
+        let Entry {
+            message,
+            deliveries,
+            ..
+        } = &self.entries[at];
+        let since = self.context.ports.clock.monotonic();
+        let runs = deliveries.iter().map(|delivery| ReceivedRun {
+            message: message.clone(),
+            delivery: delivery.clone(),
+            since,
+        });
+        self.kept.extend(runs);
+    }
+
+    async fn dead_letter(&self, at: usize, reason: &str) {
+        for delivery in &self.entries[at].deliveries {
+            let queue = &self.context.ports.queue;
+            if let Err(error) = queue.dead_letter(delivery, reason).await {
                 // Its visibility ends, and the queue's own rule moves it.
                 tracing::error!(code = error.code(), %error, "cannot dead-letter a message");
             }
             self.context.held.let_go(&delivery.receipt);
         }
-        self.entries[at].settled = true;
     }
 
     async fn complete_one(&mut self, at: usize, completion: &Completion) -> Result<(), RunError> {

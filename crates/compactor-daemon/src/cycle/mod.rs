@@ -13,6 +13,7 @@ mod overwritten;
 mod step;
 mod swap;
 mod upload;
+mod verdict;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -70,6 +71,14 @@ pub(crate) struct Finished {
     pub(crate) outcome: Outcome,
     /// The runs, untouched, when another worker holds the collection.
     pub(crate) busy: Vec<ReceivedRun>,
+    /// Runs that failed for something that is not their fault, and stay in our hands.
+    pub(crate) kept: Option<Kept>,
+}
+
+/// Runs that wait for the end of some trouble.
+pub(crate) struct Kept {
+    pub(crate) runs: Vec<ReceivedRun>,
+    pub(crate) trouble: RunError,
 }
 
 /// Folds the runs of one collection and publishes them. Without runs, folds what waits in the log
@@ -99,6 +108,7 @@ async fn take(
         return Ok(Finished {
             outcome: Outcome::default(),
             busy: runs,
+            kept: None,
         });
     }
     let mut batch = Batch::new(context, collection.clone(), runs);
@@ -109,12 +119,9 @@ async fn take(
             batch.give_back(Duration::ZERO).await;
             return Err(error);
         }
-        Err(error) => batch.fail_open(&error).await,
+        Err(error) => batch.fail_open(error).await,
     }
-    Ok(Finished {
-        outcome: batch.outcome(),
-        busy: Vec::new(),
-    })
+    Ok(batch.finish())
 }
 
 async fn publish(context: &Context, batch: &mut Batch<'_>, lease: Lease) -> Result<(), RunError> {
@@ -138,7 +145,7 @@ async fn publish(context: &Context, batch: &mut Batch<'_>, lease: Lease) -> Resu
         // Whether the pointer moved is not known: the messages come back when their time is over,
         // and whoever gets them finds out from the manifest.
         Err(error @ RunError::SwapUnknown { .. }) => batch.leave(&error),
-        Err(error) => batch.fail_open(&error).await,
+        Err(error) => batch.fail_open(error).await,
     }
     lease.release(context).await;
     remove_abandoned(context).await;

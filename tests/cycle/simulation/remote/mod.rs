@@ -100,8 +100,10 @@ impl Remote {
         request: impl Future<Output = PortResult<T>>,
     ) -> (Fate, PortResult<T>) {
         let weather = &self.services.weather;
-        let forecast = weather.forecast(&self.machine.name, operation, about, changes);
-        self.pass(forecast.before).await;
+        let (now, name) = (self.services.time.elapsed(), &self.machine.name);
+        let forecast = weather.forecast(now, name, operation, about, changes);
+        // On its way already: whoever is paused or killed meanwhile cannot call it back.
+        self.services.time.sleep(forecast.before).await;
         let failed = |fault| Err(PortError::new(operation, about, fault, "by the weather"));
         let answer = match forecast.fate {
             Fate::Good => request.await,
@@ -124,7 +126,6 @@ impl Remote {
             Ok(_) => "ok".to_owned(),
             Err(error) => format!("{:?}", forecast.fate) + " " + error.code(),
         };
-        let name = &self.machine.name;
         self.services
             .note(&format!("{name} {operation} {about}: {said}"));
         self.pass(forecast.after).await;
