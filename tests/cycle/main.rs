@@ -30,6 +30,7 @@ mod wire;
 
 mod bad_runs;
 mod batching;
+mod clean_up;
 mod collections;
 mod competition;
 mod crash;

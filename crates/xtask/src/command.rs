@@ -25,6 +25,15 @@ pub(crate) enum TaskError {
     NoPython,
     #[error("{program} does not answer; its log is {log}", log = log.display())]
     Silent { program: &'static str, log: PathBuf },
+    #[error("no test notices that these are missing: {0}")]
+    Unnoticed(String),
+    #[error("{file} does not have `{code}` once: the list of guards is out of date")]
+    NoGuard {
+        file: &'static str,
+        code: &'static str,
+    },
+    #[error("without \"{0}\" it does not build")]
+    NotBuilt(&'static str),
     #[error(transparent)]
     Io(#[from] std::io::Error),
 }

@@ -6,6 +6,7 @@ mod command;
 mod crash;
 mod deploy;
 mod fuzz;
+mod guards;
 mod localstack;
 mod python;
 mod soak;
@@ -44,6 +45,11 @@ enum Task {
         #[arg(long, default_value_t = 200)]
         kills: u64,
     },
+    /// Take guards away, one at a time, in a copy: tests must notice.
+    Guards {
+        /// Only those of this invariant, such as `I3`.
+        invariant: Option<String>,
+    },
     /// Keep one daemon under a mixed load, and show what it takes of the machine.
     Soak {
         /// How long.
@@ -68,6 +74,7 @@ fn main() -> ExitCode {
         Task::Localstack => localstack::test(),
         Task::Bench { subject } => bench::run(subject),
         Task::Crash { kills } => crash::run(kills),
+        Task::Guards { invariant } => guards::run(invariant.as_deref()),
         Task::Soak { minutes } => soak::run(minutes),
         Task::Fuzz { target, minutes } => fuzz::run(target.as_deref(), minutes),
     };

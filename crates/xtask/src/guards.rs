@@ -1,0 +1,101 @@
+//! Taking guards away, one at a time, in a copy of the tree: the tests that are named for each must
+//! fail. A guard whose absence no test notices is none. `docs/reliability.md` has the table.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::command::{TaskError, root};
+
+mod list;
+
+use list::{GUARDS, Guard};
+
+/// Tries all guards, or those of one invariant (`I3`).
+pub(crate) fn run(invariant: Option<&str>) -> Result<(), TaskError> {
+    let tree = root().join("target/guards");
+    copy_tree(&tree)?;
+    let mut unnoticed = Vec::new();
+    let guards = GUARDS
+        .iter()
+        .filter(|guard| invariant.is_none_or(|wanted| guard.invariant == wanted));
+    for guard in guards {
+        let noticed = try_without(guard, &tree)?;
+        let verdict = if noticed { "noticed" } else { "NOT NOTICED" };
+        eprintln!("{} {}: {verdict}", guard.invariant, guard.what);
+        if !noticed {
+            unnoticed.push(guard.what);
+        }
+    }
+    match unnoticed.is_empty() {
+        true => Ok(()),
+        false => Err(TaskError::Unnoticed(unnoticed.join("; "))),
+    }
+}
+
+/// What git knows of, as it is now.
+fn copy_tree(to: &Path) -> Result<(), TaskError> {
+    let mut git = Command::new("git");
+    git.args(["ls-files", "-z"]).current_dir(root());
+    let listed = git.output()?.stdout;
+    let names = listed
+        .split(|byte| *byte == 0)
+        .filter(|name| !name.is_empty());
+    for name in names {
+        let name = PathBuf::from(String::from_utf8_lossy(name).into_owned());
+        let (from, to) = (root().join(&name), to.join(&name));
+        if let Some(folder) = to.parent() {
+            fs_err::create_dir_all(folder)?;
+        }
+        // What did not change keeps its time, and is not built again.
+        let body = fs_err::read(from)?;
+        if fs_err::read(&to).ok().as_ref() != Some(&body) {
+            fs_err::write(to, body)?;
+        }
+    }
+    Ok(())
+}
+
+fn try_without(guard: &Guard, tree: &Path) -> Result<bool, TaskError> {
+    let path = tree.join(guard.file);
+    let sound = fs_err::read_to_string(&path)?;
+    if sound.matches(guard.code).count() != 1 {
+        return Err(TaskError::NoGuard {
+            file: guard.file,
+            code: guard.code,
+        });
+    }
+    fs_err::write(&path, sound.replace(guard.code, guard.without))?;
+    let outcome = test(guard, tree);
+    fs_err::write(&path, sound)?;
+    outcome
+}
+
+/// Whether a test failed. Code that cannot be built proves nothing.
+fn test(guard: &Guard, tree: &Path) -> Result<bool, TaskError> {
+    let mut build = cargo(guard, tree);
+    build.arg("--no-run");
+    if !build.status()?.success() {
+        return Err(TaskError::NotBuilt(guard.what));
+    }
+    let mut test = cargo(guard, tree);
+    test.arg("--").arg("--quiet").args(guard.only);
+    Ok(!test.status()?.success())
+}
+
+fn cargo(guard: &Guard, tree: &Path) -> Command {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command
+        .args([
+            "test",
+            "--quiet",
+            "--workspace",
+            "--all-features",
+            "--locked",
+        ])
+        .args(guard.targets)
+        .current_dir(tree)
+        // What is taken away may leave something unused.
+        .env("RUSTFLAGS", "--cap-lints allow");
+    command
+}

@@ -1,0 +1,157 @@
+//! The guards: where they are, what is left without them, and which tests must notice.
+
+/// One guard.
+pub(super) struct Guard {
+    /// The invariant that it keeps.
+    pub(super) invariant: &'static str,
+    /// What it does.
+    pub(super) what: &'static str,
+    /// Where it is.
+    pub(super) file: &'static str,
+    /// Its code, which is there once.
+    pub(super) code: &'static str,
+    /// What is put in its place.
+    pub(super) without: &'static str,
+    /// The test targets that must notice.
+    pub(super) targets: &'static [&'static str],
+    /// Only tests whose names contain one of these; all if there is none.
+    pub(super) only: &'static [&'static str],
+}
+
+pub(super) const GUARDS: &[Guard] = &[
+    Guard {
+        invariant: "I1",
+        what: "what was uploaded is compared with the file",
+        file: "crates/compactor-daemon/src/cycle/upload/objects.rs",
+        code: "if sent.sha256.as_ref() != Some(&known.file.sha256) {",
+        without: "if false {",
+        targets: &["--test", "cycle"],
+        only: &["sabotage", "wire", "kept", "unchanged"],
+    },
+    Guard {
+        invariant: "I1",
+        what: "what is downloaded is compared with its manifest",
+        file: "crates/compactor-daemon/src/snapshot/download.rs",
+        code: "if known.file.sha256 == entry.sha256 {",
+        without: "if true {",
+        targets: &["--test", "cycle"],
+        only: &["damaged_base", "sabotage", "archive"],
+    },
+    Guard {
+        invariant: "I2",
+        what: "the pointer is put on the condition that nobody moved it",
+        file: "crates/compactor-daemon/src/cycle/swap.rs",
+        code: "Some(etag) => Condition::IfMatch(etag.clone()),",
+        without: "Some(_) => Condition::Always,",
+        targets: &["--test", "cycle"],
+        only: &["competition", "swap_faults", "simulation"],
+    },
+    Guard {
+        invariant: "I2",
+        what: "a put that went unanswered is read back",
+        file: "crates/compactor-core/src/swap.rs",
+        code: "(PutResult::Unknown, None) => Decision::RetrySame,",
+        without: "(PutResult::Unknown, None) => Decision::Committed,",
+        targets: &["--lib", "--test", "model"],
+        only: &["swap", "keep_every_promise"],
+    },
+    Guard {
+        invariant: "I2",
+        what: "what could not be recorded is not acknowledged",
+        file: "crates/compactor-daemon/src/cycle/batch.rs",
+        code: "it comes back\");\n                self.forget(at);",
+        without: "it comes back\");",
+        targets: &["--test", "cycle"],
+        only: &["records", "port_faults", "cut_off", "swap_faults"],
+    },
+    Guard {
+        invariant: "I3",
+        what: "an id is greater than its parent's",
+        file: "crates/compactor-core/src/version.rs",
+        code: "time = time.max(WallTime(parent.time().0.saturating_add(1)));",
+        without: "let _ = parent;",
+        targets: &["--lib", "--test", "model"],
+        only: &["version", "two_workers", "one_run_survives"],
+    },
+    Guard {
+        invariant: "I4",
+        what: "a run in the lineage is not merged again",
+        file: "crates/compactor-daemon/src/cycle/batch.rs",
+        code: "if entry.settled || !manifest.contains_run(&entry.message.key.run_id) {",
+        without: "if true {",
+        targets: &["--test", "cycle"],
+        only: &["crash", "duplicates", "cut_off"],
+    },
+    Guard {
+        invariant: "I4",
+        what: "what is nobody's fault buries no run",
+        file: "crates/compactor-daemon/src/cycle/verdict.rs",
+        code: "true if receives.saturating_mul(2) > max_receives => Verdict::Keep,",
+        without: "true if receives >= max_receives => Verdict::DeadLetter,",
+        targets: &["--test", "cycle"],
+        only: &["outage"],
+    },
+    Guard {
+        invariant: "I5",
+        what: "a directory with an open descriptor is not closed",
+        file: "crates/chroma-store/src/handle/proof.rs",
+        code: "match own_descriptor(dir)? {",
+        without: "match own_descriptor(Path::new(\"/nowhere\"))? {",
+        targets: &["--test", "store"],
+        only: &["closing"],
+    },
+    Guard {
+        invariant: "I6",
+        what: "only what is older than the pointer is superseded",
+        file: "crates/compactor-core/src/retention.rs",
+        code: "let mut until_pointer: Vec<&Version> = versions.iter().filter(|v| *v <= pointer).collect();",
+        without: "let mut until_pointer: Vec<&Version> = versions.iter().collect();",
+        targets: &["--lib", "--test", "model"],
+        only: &["retention", "clean_up"],
+    },
+    Guard {
+        invariant: "I6",
+        what: "the pointer is read again before each deletion",
+        file: "crates/compactor-daemon/src/clean_up.rs",
+        code: "if now.is_none_or(|now| now.version <= version) {",
+        without: "if now.is_none() {",
+        targets: &["--test", "cycle"],
+        only: &["clean_up"],
+    },
+    Guard {
+        invariant: "I7",
+        what: "rows after a merge are counted",
+        file: "crates/chroma-store/src/merge/mod.rs",
+        code: "if after != expected {",
+        without: "if false {",
+        targets: &["--lib", "--test", "store"],
+        only: &["conserve", "model", "semantics", "killed"],
+    },
+    Guard {
+        invariant: "I8",
+        what: "an archive has so many entries at most",
+        file: "crates/chroma-store/src/archive/unpack.rs",
+        code: "if entries > limits.entries {",
+        without: "if false {",
+        targets: &["--test", "store"],
+        only: &["archive"],
+    },
+    Guard {
+        invariant: "I8",
+        what: "messages are held only as long as there is room",
+        file: "crates/compactor-daemon/src/daemon.rs",
+        code: "if self.receiving.is_some() || room == 0 {",
+        without: "if self.receiving.is_some() {",
+        targets: &["--test", "cycle"],
+        only: &["batching", "crowded", "messages"],
+    },
+    Guard {
+        invariant: "I9",
+        what: "what was reported first stays",
+        file: "crates/compactor-core/src/run.rs",
+        code: "    pub fn complete(&mut self, completion: &Completion) {\n        if self.state == RunState::Completed {",
+        without: "    pub fn complete(&mut self, completion: &Completion) {\n        if false {",
+        targets: &["--lib", "--test", "contract"],
+        only: &["run", "contract"],
+    },
+];

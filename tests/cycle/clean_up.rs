@@ -1,0 +1,112 @@
+//! Deleting superseded versions: nothing that a reader could be using, nothing that the pointer
+//! names, whatever happens meanwhile.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use compactor_core::keys;
+use compactor_core::retention::RetentionPolicy;
+use compactor_daemon::{CleanUp, clean_up, download, resolve};
+
+use crate::deltas::Delta;
+use crate::world::{Backend, Kind, World, name};
+
+const AGE: Duration = Duration::from_secs(12 * 60 * 60);
+
+/// Publishes so many versions, oldest first.
+fn publish(world: &World, versions: usize) -> Vec<String> {
+    let publish = |number: usize| {
+        let delta = Delta::of("lines", &format!("d{number}"), 2);
+        world.submit(&format!("run-{number}"), &[&delta]);
+        world.drain();
+        world.snapshot("lines").unwrap().version()
+    };
+    (0..versions).map(publish).collect()
+}
+
+fn clean(world: &World, versions: usize, age: Duration) -> CleanUp {
+    let (policy, lines) = (RetentionPolicy { versions, age }, name("lines"));
+    let done = clean_up(&world.ports, &lines, policy, false);
+    world.wait(done).unwrap().unwrap()
+}
+
+fn deleted(done: &CleanUp) -> Vec<String> {
+    done.versions.iter().map(ToString::to_string).collect()
+}
+
+both!(a_slow_reader_finds_all_that_it_resolved, in real time);
+fn a_slow_reader_finds_all_that_it_resolved(world: World) {
+    let mut versions = publish(&world, 1);
+    // The pointer is read; the files are still to come.
+    let resolved = world.wait(resolve(world.objects(), &name("lines")));
+    let resolved = resolved.unwrap().unwrap();
+    for _ in 0..3 {
+        let delta = Delta::of("lines", &format!("more{}", versions.len()), 1);
+        world.submit(&format!("more-{}", versions.len()), &[&delta]);
+        world.drain();
+        versions.push(world.snapshot("lines").unwrap().version());
+    }
+    world.advance(AGE - Duration::from_secs(60));
+    assert_eq!(deleted(&clean(&world, 1, AGE)), [""; 0], "within its age");
+    let folder = tempfile::tempdir().unwrap();
+    let limits = &world.settings.limits;
+    let downloading = download(&world.ports.objects, &resolved, folder.path(), limits);
+    world.wait(downloading).unwrap();
+    world.advance(Duration::from_secs(120));
+    assert_eq!(deleted(&clean(&world, 1, AGE)), versions[..3]);
+    world.content("lines");
+}
+
+both!(so_many_versions_stay_whatever_their_age);
+fn so_many_versions_stay_whatever_their_age(world: World) {
+    let versions = publish(&world, 4);
+    world.advance(AGE * 2);
+    assert_eq!(deleted(&clean(&world, 3, AGE)), versions[..1]);
+    assert_eq!(deleted(&clean(&world, 1, AGE)), versions[1..3]);
+    assert_eq!(deleted(&clean(&world, 0, Duration::ZERO)), [""; 0]);
+    world.content("lines");
+}
+
+// An upload that never was named goes with the versions around it, but not before.
+both!(what_was_never_published_goes_when_it_is_superseded);
+fn what_was_never_published_goes_when_it_is_superseded(world: World) {
+    let versions = publish(&world, 2);
+    let orphan = "20200101_000000_000000_00000000";
+    let newer = "20990101_000000_000000_00000000";
+    for version in [orphan, newer] {
+        let key = format!("lines/snapshot/timestamped/{version}/chroma.sqlite3");
+        world.put(&key, b"half".to_vec());
+    }
+    world.advance(AGE * 2);
+    let done = clean(&world, 1, AGE);
+    assert_eq!(deleted(&done), [orphan, &versions[0]]);
+    // Its time may come yet.
+    let prefix = format!("lines/snapshot/timestamped/{newer}/");
+    assert_eq!(world.keys(&prefix).len(), 1);
+}
+
+/// Somebody puts the pointer on an old version by hand, between the look and the deletion.
+#[test]
+fn the_pointer_is_looked_at_again_before_each_deletion() {
+    let world = World::new(Kind::Fakes);
+    let versions = publish(&world, 5);
+    let Backend::Fakes { objects, .. } = &world.backend else {
+        unreachable!("asked for fakes");
+    };
+    let (store, back) = (Arc::clone(objects), versions[1].clone());
+    let pointer = keys::pointer(&name("lines"));
+    objects.faults.when(move |call| {
+        if call.operation == "list_folders" {
+            store.insert(&pointer, back.clone());
+        }
+        None
+    });
+    let done = clean(&world, 1, Duration::ZERO);
+    assert_eq!(
+        deleted(&done),
+        versions[..1],
+        "what is older than the pointer is now"
+    );
+    objects.faults.clear();
+    assert_eq!(world.snapshot("lines").unwrap().version(), versions[1]);
+}
