@@ -57,3 +57,4 @@ mod simulation;
 mod stopping;
 mod successor;
 mod swap_faults;
+mod unrecorded;

@@ -36,6 +36,24 @@ const CASES: &[Case] = &[
     ("a progress that is no number", "CS-DAMAGED", |dir| {
         sql(dir, "UPDATE max_seq_id SET seq_id = 'x'");
     }),
+    // Of the new records, which have the same time, only the last one stays.
+    ("rows that push each other out", "CS-NOT-CONSERVED", |dir| {
+        sql(
+            dir,
+            "PRAGMA legacy_alter_table = ON;
+             ALTER TABLE embeddings RENAME TO old;
+             CREATE TABLE embeddings (
+                 id INTEGER PRIMARY KEY,
+                 segment_id TEXT NOT NULL,
+                 embedding_id TEXT NOT NULL,
+                 seq_id INTEGER NOT NULL,
+                 created_at TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP UNIQUE ON CONFLICT REPLACE,
+                 UNIQUE (segment_id, embedding_id)
+             );
+             INSERT INTO embeddings SELECT id, segment_id, embedding_id, seq_id, id FROM old;
+             DROP TABLE old",
+        );
+    }),
     ("a link", "CS-NOT-REGULAR", |dir| {
         std::os::unix::fs::symlink("/dev/null", dir.join("link")).unwrap();
     }),
@@ -46,7 +64,8 @@ fn each_case_has_its_code_and_touches_nothing() {
     for (what, code, spoil) in CASES {
         let root = tempfile::tempdir().unwrap();
         let base = Recipe::default().make(root.path(), "base");
-        let delta = Recipe::of(vec![record("new", 4, 9)]).make(root.path(), "delta");
+        let records = vec![record("new", 4, 9), record("newer", 4, 10)];
+        let delta = Recipe::of(records).make(root.path(), "delta");
         spoil(&base);
         let (before, names) = (bytes_of(&base), names_in(root.path()));
         let (status, output, errors) = compactor(&[

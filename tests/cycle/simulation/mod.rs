@@ -110,7 +110,7 @@ fn the_same_seed_gives_the_same_diary() {
     }
 }
 
-/// Services that are away for long, and a queue that hands each message out four times only.
+/// A bucket that is away for long, and a queue that hands each message out four times only.
 #[test]
 fn an_outage_buries_no_run() {
     for seed in 0..20 {

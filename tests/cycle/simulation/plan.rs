@@ -43,7 +43,7 @@ pub(crate) enum Event {
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
     pub(crate) climate: Climate,
-    /// When everything is refused.
+    /// When the bucket is away.
     pub(crate) outage: Range<Duration>,
     /// How often a message may be received.
     pub(crate) max_receives: u32,

@@ -13,6 +13,20 @@ use std::time::Duration;
 use compactor_core::ports::Fault;
 use fastrand::Rng;
 
+/// What does not work while the bucket is away. Messages go on coming.
+const OF_THE_BUCKET: [&str; 10] = [
+    "get",
+    "get_range",
+    "head",
+    "download",
+    "put",
+    "upload",
+    "copy",
+    "list",
+    "list_folders",
+    "delete",
+];
+
 /// How a call ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fate {
@@ -96,7 +110,7 @@ impl Weather {
         if self.calm.load(Ordering::Relaxed) {
             return forecast;
         }
-        if self.outage.contains(&now) {
+        if self.outage.contains(&now) && OF_THE_BUCKET.contains(&what) {
             forecast.fate = Fate::Refused(Fault::Transient);
             return forecast;
         }

@@ -62,7 +62,7 @@ pub(super) const GUARDS: &[Guard] = &[
         code: "it comes back\");\n                self.forget(at);",
         without: "it comes back\");",
         targets: &["--test", "cycle"],
-        only: &["records", "port_faults", "cut_off", "swap_faults"],
+        only: &["unrecorded"],
     },
     Guard {
         invariant: "I3",
@@ -125,7 +125,7 @@ pub(super) const GUARDS: &[Guard] = &[
         code: "if after != expected {",
         without: "if false {",
         targets: &["--lib", "--test", "store"],
-        only: &["conserve", "model", "semantics", "killed"],
+        only: &["bad_base"],
     },
     Guard {
         invariant: "I8",
