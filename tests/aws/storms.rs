@@ -9,7 +9,8 @@ use std::time::Duration;
 use fastrand::Rng;
 
 use crate::cloud::Cloud;
-use crate::deployment::{Deployment, terminate};
+use crate::deployment::{Deployment, signal};
+use crate::ended::ended;
 use crate::fixture::directory;
 use crate::patience::Patience;
 use crate::producer::ids;
@@ -32,8 +33,12 @@ fn reads_object(head: &Head) -> bool {
 
 /// Spoils so many of a thousand requests.
 fn bad_line(seed: u64, per_thousand: u32, spoilt: Arc<AtomicU64>) -> Proxy {
-    let rng = Mutex::new(Rng::with_seed(seed));
+    let (rng, requests) = (Mutex::new(Rng::with_seed(seed)), AtomicU64::new(0));
     Proxy::new(move |head| {
+        // Who cannot even open the queue ends, as it should.
+        if requests.fetch_add(1, Ordering::Relaxed) < 30 {
+            return Verdict::Pass;
+        }
         let mut rng = rng.lock().unwrap();
         if rng.u32(0..1000) >= per_thousand {
             return Verdict::Pass;
@@ -78,7 +83,10 @@ async fn endures(proxy: Proxy, runs: usize) {
     while deployment.parts().iter().any(|part| part.2 != "COMPLETED") && patience.is_left() {
         deployment.published("words").await;
     }
-    daemons.into_iter().for_each(terminate);
+    for daemon in daemons {
+        signal(&daemon, "TERM");
+        ended(daemon);
+    }
     deployment.drain();
     let parts = deployment.parts();
     assert!(parts.iter().all(|part| part.2 == "COMPLETED"), "{parts:?}");

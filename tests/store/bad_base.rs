@@ -36,7 +36,7 @@ const CASES: &[Case] = &[
     ("a progress that is no number", "CS-DAMAGED", |dir| {
         sql(dir, "UPDATE max_seq_id SET seq_id = 'x'");
     }),
-    // Of the new records, which have the same time, only the last one stays.
+    // Of the new records, which get the same time, only the last one stays.
     ("rows that push each other out", "CS-NOT-CONSERVED", |dir| {
         sql(
             dir,
@@ -47,7 +47,7 @@ const CASES: &[Case] = &[
                  segment_id TEXT NOT NULL,
                  embedding_id TEXT NOT NULL,
                  seq_id INTEGER NOT NULL,
-                 created_at TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP UNIQUE ON CONFLICT REPLACE,
+                 created_at TIMESTAMP NOT NULL DEFAULT 0 UNIQUE ON CONFLICT REPLACE,
                  UNIQUE (segment_id, embedding_id)
              );
              INSERT INTO embeddings SELECT id, segment_id, embedding_id, seq_id, id FROM old;

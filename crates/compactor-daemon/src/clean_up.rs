@@ -69,7 +69,13 @@ pub async fn clean_up(
         done.bytes += bytes;
         done.versions.push(version);
     }
-    done.uploads = end_uploads(ports, collection, dry_run).await?;
+    match end_uploads(ports, collection, dry_run).await {
+        Ok(uploads) => done.uploads = uploads,
+        // Not everybody may list them, and not every store has them.
+        Err(error) => {
+            tracing::warn!(%collection, code = error.code(), %error, "cannot look for unfinished uploads");
+        }
+    }
     Ok(Some(done))
 }
 

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clean_up::Cleaner;
 use crate::cycle::{self, Context, Finished, Kept, NoHooks, StepHooks};
 use crate::held::HeldMessages;
-use crate::inbox::Inbox;
+use crate::inbox::{Inbox, ReceivedRun};
 use crate::kept::KeptCopies;
 use crate::patience::PatientReads;
 use crate::polling::{Poll, Received};
@@ -118,6 +118,8 @@ impl Daemon {
             more: false,
             gathered: 0,
             failures: 0,
+            set_aside: Vec::new(),
+            trouble: None,
             summary: Summary::default(),
         };
         let outcome = work.serve(mode).await;
@@ -150,6 +152,9 @@ struct Work {
     gathered: u32,
     /// Receives that failed in a row.
     failures: u32,
+    /// Runs that a drain does not wait for, and why it does not.
+    set_aside: Vec<ReceivedRun>,
+    trouble: Option<RunError>,
     summary: Summary,
 }
 
@@ -166,8 +171,11 @@ impl Work {
                 Event::Cycle(collection, outcome) => {
                     let trouble = self.settle(&collection, outcome).await?;
                     if let (Mode::Drain, Some(trouble)) = (mode, trouble) {
-                        // Somebody waits for the end, and it is not in sight.
-                        return Err(trouble);
+                        // Somebody waits for the end, and it is not in sight. The other
+                        // collections are none the worse for it.
+                        let kept = self.inbox.take(&collection, usize::MAX);
+                        self.set_aside.extend(kept);
+                        self.trouble.get_or_insert(trouble);
                     }
                 }
                 Event::Received(Ok(Received { deliveries, since })) => {
@@ -181,7 +189,7 @@ impl Work {
                     }
                     if mode == Mode::Drain && idle {
                         match self.queue_is_empty().await {
-                            Ok(true) => return Ok(()),
+                            Ok(true) => return self.trouble.take().map_or(Ok(()), Err),
                             Ok(false) => self.failures = 0,
                             Err(error) => self.endure(error, mode).await?,
                         }
@@ -407,7 +415,7 @@ impl Work {
             in_flight,
             ..
         } = self.context.ports.queue.depth().await?;
-        Ok(visible == 0 && delayed == 0 && in_flight == 0)
+        Ok(visible == 0 && delayed == 0 && in_flight <= self.set_aside.len() as u64)
     }
 
     /// Gives back what waits, lets cycles end, and returns within the configured time.
@@ -431,7 +439,8 @@ impl Work {
             }
             // After the cycles: one that found its collection busy puts its runs back.
             let (held, queue) = (&self.context.held, self.context.ports.queue.as_ref());
-            let left = self.inbox.take_all();
+            let mut left = self.inbox.take_all();
+            left.append(&mut self.set_aside);
             let calls = left
                 .iter()
                 .map(|run| held.give_back(queue, &run.delivery.receipt, Duration::ZERO));

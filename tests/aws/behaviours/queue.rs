@@ -314,9 +314,10 @@ async fn b51_the_alarm_metrics_appear_when_provoked() {
     deployment.until(|parts| {
         parts
             .iter()
-            .any(|(id, _, state, _)| id == "b" && state == "FAILED")
+            .any(|(id, _, state, error)| id == "b" && state == "PENDING" && !error.is_empty())
     });
     signal(&daemon, "TERM");
     let stderr = ended(daemon).stderr;
     assert!(counted(&stderr, "CompactionSnapshotUploadError") >= 1);
+    assert_eq!(deployment.part("b", "words").0, "PENDING", "not its fault");
 }

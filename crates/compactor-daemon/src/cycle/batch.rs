@@ -286,6 +286,10 @@ impl<'c> Batch<'c> {
         let open = self.entries.iter().filter(|entry| !entry.settled);
         let calls = open.map(|entry| self.release(entry, delay));
         together(calls.collect()).await;
+        let (queue, held) = (self.context.ports.queue.as_ref(), &self.context.held);
+        for run in std::mem::take(&mut self.kept) {
+            held.give_back(queue, &run.delivery.receipt, delay).await;
+        }
         for entry in &mut self.entries {
             entry.settled = true;
         }
