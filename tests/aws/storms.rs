@@ -99,9 +99,9 @@ async fn endures(proxy: Proxy, runs: usize) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bad_line_loses_nothing() {
     let spoilt = Arc::new(AtomicU64::new(0));
-    endures(bad_line(1, 60, Arc::clone(&spoilt)), 12).await;
+    endures(bad_line(1, 150, Arc::clone(&spoilt)), 12).await;
     let spoilt = spoilt.load(Ordering::Relaxed);
-    assert!(spoilt >= 5, "only {spoilt} requests were spoilt");
+    assert!(spoilt >= 2, "only {spoilt} requests were spoilt");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -109,7 +109,7 @@ async fn a_line_that_is_hardly_there_loses_nothing() {
     let spoilt = Arc::new(AtomicU64::new(0));
     endures(bad_line(2, 400, Arc::clone(&spoilt)), 6).await;
     let spoilt = spoilt.load(Ordering::Relaxed);
-    assert!(spoilt >= 20, "only {spoilt} requests were spoilt");
+    assert!(spoilt >= 5, "only {spoilt} requests were spoilt");
 }
 
 /// Everything is refused for some seconds, then nothing, and again.
