@@ -57,4 +57,5 @@ mod simulation;
 mod stopping;
 mod successor;
 mod swap_faults;
+mod trouble;
 mod unrecorded;

@@ -415,7 +415,8 @@ impl Work {
             in_flight,
             ..
         } = self.context.ports.queue.depth().await?;
-        Ok(visible == 0 && delayed == 0 && in_flight <= self.set_aside.len() as u64)
+        // Who is in trouble does not wait for others that may be in the same.
+        Ok(visible == 0 && delayed == 0 && (in_flight == 0 || self.trouble.is_some()))
     }
 
     /// Gives back what waits, lets cycles end, and returns within the configured time.

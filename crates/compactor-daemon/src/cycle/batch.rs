@@ -80,10 +80,12 @@ impl<'c> Batch<'c> {
     /// What became of it, when everything is settled.
     pub(super) fn finish(self) -> Finished {
         let runs = self.kept;
+        // Those that were kept may have been given back since.
+        let trouble = self.trouble.filter(|_| !runs.is_empty());
         Finished {
             outcome: self.outcome,
             busy: Vec::new(),
-            kept: self.trouble.map(|trouble| Kept { runs, trouble }),
+            kept: trouble.map(|trouble| Kept { runs, trouble }),
         }
     }
 

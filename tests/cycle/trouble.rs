@@ -1,0 +1,35 @@
+//! A drain while one collection is in trouble: the others are drained, and it ends with the error.
+
+use compactor_core::RunState;
+use compactor_core::fakes::Inject;
+use compactor_core::ports::Fault;
+use compactor_daemon::cycle::NoHooks;
+
+use crate::deltas::Delta;
+use crate::world::{Backend, Kind, World};
+
+#[test]
+fn a_drain_does_the_rest_and_ends_with_the_error() {
+    let world = World::new(Kind::Fakes);
+    let (lines, words) = (Delta::of("lines", "a", 2), Delta::of("words", "b", 3));
+    world.submit("run-a", &[&lines]);
+    world.submit("run-b", &[&words]);
+    let Backend::Fakes { objects, .. } = &world.backend else {
+        unreachable!("asked for fakes");
+    };
+    objects.faults.when(|call| {
+        let is_away = call.target.starts_with("lines/snapshot/");
+        is_away.then_some(Inject::FailBefore(Fault::Transient))
+    });
+    let error = world.drain_with(std::sync::Arc::new(NoHooks)).unwrap_err();
+    assert_eq!(error.code(), "CC-PORT-TRANSIENT");
+    assert_eq!(world.state("run-b", "words"), RunState::Completed);
+    assert_eq!(world.content("words"), words.content());
+    assert_eq!(world.state("run-a", "lines"), RunState::Pending);
+    let depth = world.depth();
+    assert_eq!((depth.visible, depth.in_flight, depth.dead), (1, 0, 0));
+    // And when it is over:
+    objects.faults.clear();
+    assert_eq!(world.drain().completed, 1);
+    assert_eq!(world.content("lines"), lines.content());
+}
