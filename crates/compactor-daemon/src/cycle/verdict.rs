@@ -4,6 +4,7 @@ use compactor_core::Class;
 use compactor_core::ports::Fault;
 
 use crate::RunError;
+use crate::waiting::has_receives_left;
 
 /// What failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,12 +34,18 @@ pub(super) fn decide(
     receives: u32,
     max_receives: u32,
 ) -> Verdict {
+    if failed == Failed::Delta && is_for_good(error) {
+        return Verdict::DeadLetter;
+    }
     let is_nobodys = is_shortage(error) || failed == Failed::Cycle && is_outage(error);
-    match is_nobodys {
-        _ if failed == Failed::Delta && is_for_good(error) => Verdict::DeadLetter,
-        true if receives.saturating_mul(2) > max_receives => Verdict::Keep,
-        false if receives >= max_receives => Verdict::DeadLetter,
-        _ => Verdict::GiveBack,
+    let (has_some_left, instead) = match is_nobodys {
+        true => (has_receives_left(receives, max_receives), Verdict::Keep),
+        false => (receives < max_receives, Verdict::DeadLetter),
+    };
+    if has_some_left {
+        Verdict::GiveBack
+    } else {
+        instead
     }
 }
 
