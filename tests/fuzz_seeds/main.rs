@@ -22,7 +22,10 @@ mod pickles;
 #[path = "../../fuzz/checks/pointers.rs"]
 mod pointers;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use chroma_store::Space;
+use chroma_store::fuzzing::{read_index_files, write_index_files};
 
 /// How many changes of a seed are tried, at most.
 const CHANGES: usize = 1500;
@@ -57,12 +60,35 @@ fn pointers_of_any_bytes() {
     try_all("pointers", pointers::check);
 }
 
-fn try_all(target: &str, check: fn(&[u8])) {
+/// A fuzzer that starts from what is refused at once gets nowhere.
+#[test]
+fn seeds_of_index_files_are_sound() {
+    for (path, seed) in seeds("index_files") {
+        let space = match path.to_str().unwrap().ends_with("cosine") {
+            true => Space::Cosine,
+            false => Space::L2,
+        };
+        let dir = tempfile::tempdir().unwrap();
+        write_index_files(dir.path(), &seed).unwrap();
+        read_index_files(dir.path(), &dir.path().join("again"), space)
+            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    }
+}
+
+fn seeds(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
     let package = std::env::var_os("CARGO_MANIFEST_DIR").unwrap();
-    let seeds = Path::new(&package).join("../../fuzz/seeds").join(target);
-    let mut count = 0;
-    for entry in std::fs::read_dir(seeds).unwrap() {
-        let seed = std::fs::read(entry.unwrap().path()).unwrap();
+    let folder = Path::new(&package).join("../../fuzz/seeds").join(target);
+    let paths = std::fs::read_dir(folder).unwrap();
+    let paths = paths.map(|entry| entry.unwrap().path());
+    let seeds: Vec<_> = paths
+        .map(|path| (path.clone(), std::fs::read(path).unwrap()))
+        .collect();
+    assert!(!seeds.is_empty(), "there are no seeds for {target}");
+    seeds
+}
+
+fn try_all(target: &str, check: fn(&[u8])) {
+    for (_, seed) in seeds(target) {
         check(&seed);
         for at in (0..seed.len()).step_by((seed.len() / CHANGES).max(1)) {
             let mut changed = seed.clone();
@@ -70,7 +96,5 @@ fn try_all(target: &str, check: fn(&[u8])) {
             check(&changed);
             check(&seed[..at]);
         }
-        count += 1;
     }
-    assert!(count > 0, "there are no seeds for {target}");
 }
