@@ -62,8 +62,8 @@ impl Cloud {
     pub(crate) async fn keys(&self) -> Vec<String> {
         use compactor_core::ports::ObjectStore;
         let objects = self.backend().await.objects;
-        let page = objects.list("", None).await.unwrap();
-        page.entries.into_iter().map(|info| info.key).collect()
+        let listed = objects.list_all("").await.unwrap();
+        listed.into_iter().map(|info| info.key).collect()
     }
 
     /// An item of the table, strongly consistent.

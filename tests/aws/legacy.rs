@@ -8,9 +8,10 @@ use serde_json::Value;
 
 use crate::deployment::Deployment;
 use crate::ended;
+use crate::place::Place;
 
 #[path = "../interop/python.rs"]
-pub(crate) mod python;
+mod python;
 
 /// One record as a Python reader has it.
 #[derive(Debug, PartialEq, serde::Deserialize)]
@@ -29,17 +30,7 @@ impl Deployment {
 
     /// Python with chromadb and these words.
     fn python(&self, line: &str) -> Command {
-        let package = std::env::var_os("CARGO_MANIFEST_DIR").unwrap();
-        let mut command = Command::new(python::interpreter("1.5.9"));
-        command
-            .args(line.split_whitespace())
-            .current_dir(self.place.path(""))
-            .env("PYTHONPATH", Path::new(&package).join("../../tests/aws"))
-            .env("PYTHONDONTWRITEBYTECODE", "1")
-            .env("AWS_ACCESS_KEY_ID", "test")
-            .env("AWS_SECRET_ACCESS_KEY", "test")
-            .stdin(Stdio::null());
-        command
+        python_in(&self.place, line)
     }
 
     /// A cycle of the Python compactor; `queue` is the one that it listens to.
@@ -67,6 +58,21 @@ impl Deployment {
         let line = format!("entities --table {}", self.cloud.options.table);
         said(&mut self.legacy_at(crate::emulator::endpoint(), &line))
     }
+}
+
+/// Python with chromadb and these words.
+pub(crate) fn python_in(place: &Place, line: &str) -> Command {
+    let package = std::env::var_os("CARGO_MANIFEST_DIR").unwrap();
+    let mut command = Command::new(python::interpreter("1.5.9"));
+    command
+        .args(line.split_whitespace())
+        .current_dir(place.path(""))
+        .env("PYTHONPATH", Path::new(&package).join("../../tests/aws"))
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env("AWS_ACCESS_KEY_ID", "test")
+        .env("AWS_SECRET_ACCESS_KEY", "test")
+        .stdin(Stdio::null());
+    command
 }
 
 /// Runs Python to its end.

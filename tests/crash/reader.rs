@@ -1,12 +1,11 @@
 //! A Python reader that reads all the time.
 
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 
 use serde_json::Value;
 
 use crate::ended::ended;
-use crate::legacy::python;
+use crate::legacy::python_in;
 use crate::stand::Stand;
 
 /// Reads until it is asked for its findings.
@@ -27,19 +26,12 @@ pub(crate) struct Findings {
 
 impl<'s> Reader<'s> {
     pub(crate) fn new(stand: &'s Stand, collection: &str) -> Self {
-        let package = std::env::var_os("CARGO_MANIFEST_DIR").unwrap();
         let line = format!(
             "-m legacy watch {} --collection {collection} --runs runs --out records.json",
             stand.source()
         );
-        let mut command = Command::new(python::interpreter("1.5.9"));
+        let mut command = python_in(stand.place(), &line);
         command
-            .args(line.split_whitespace())
-            .current_dir(stand.place().path(""))
-            .env("PYTHONPATH", Path::new(&package).join("../../tests/aws"))
-            .env("PYTHONDONTWRITEBYTECODE", "1")
-            .env("AWS_ACCESS_KEY_ID", "test")
-            .env("AWS_SECRET_ACCESS_KEY", "test")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());

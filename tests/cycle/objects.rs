@@ -14,16 +14,8 @@ impl World {
 
     /// All keys below a prefix.
     pub(crate) fn keys(&self, prefix: &str) -> Vec<String> {
-        let objects = self.ports.objects.as_ref();
-        let (mut found, mut after) = (Vec::new(), None::<String>);
-        loop {
-            let page = self.wait(objects.list(prefix, after.as_deref())).unwrap();
-            found.extend(page.entries.into_iter().map(|info| info.key));
-            match page.next {
-                Some(next) => after = Some(next),
-                None => return found,
-            }
-        }
+        let listed = self.wait(self.ports.objects.list_all(prefix)).unwrap();
+        listed.into_iter().map(|info| info.key).collect()
     }
 
     pub(crate) fn body(&self, key: &str) -> Option<Vec<u8>> {
