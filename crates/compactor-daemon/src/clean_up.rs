@@ -1,5 +1,5 @@
-//! Deleting versions that nobody reads any more, and what never became one. What may go is decided by
-//! `compactor_core::retention`; this module only asks, looks again, and deletes.
+//! Deleting versions that nobody reads any more, and what never became one. Which versions may go is
+//! decided by `compactor_core::retention`; this module only asks, looks again, and deletes.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -33,8 +33,7 @@ pub struct CleanUp {
 const LONGEST_UPLOAD: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Deletes the superseded versions of a collection and ends uploads that were never finished, or
-/// only says which. `None` if nothing was
-/// published.
+/// only says which. `None` if nothing was published.
 ///
 /// # Errors
 /// The store cannot be read, an object not be deleted, or the pointer not be understood. What was

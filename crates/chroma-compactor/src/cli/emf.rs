@@ -1,12 +1,11 @@
-//! Counters, and how many tasks there are, as lines of CloudWatch's embedded metric format, on standard error among the logs: what
-//! collects the logs of a container finds them there.
+//! Counters, and how many tasks there are, as lines of CloudWatch's embedded metric format, on
+//! standard error among the logs: what collects the logs of a container finds them there.
 
 use std::io::Write;
 use std::time::Duration;
 
 use compactor_daemon::Ports;
 use metrics_cloudwatch_embedded::{Builder, Collector};
-
 use tokio::runtime::Handle;
 
 use crate::failure::Failure;

@@ -102,9 +102,9 @@ pub(super) async fn report(
 /// As in `docs/errors.md`.
 const CODE: &str = "CC-OVERWRITTEN";
 
-/// Runs that versions newer than `lineage` contain. Some of those versions may
-/// never have been published. Each names the runs of its own lineage: what was published and
-/// deleted since is known from its followers.
+/// Runs that versions newer than `lineage` contain. Some of those versions may never have been
+/// published. Each names the runs of its own lineage: what was published and deleted since is known
+/// from its followers.
 async fn newer_runs(
     context: &Context,
     base: &Published,
