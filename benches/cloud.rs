@@ -32,6 +32,8 @@ mod ended;
 #[path = "../tests/aws/legacy.rs"]
 #[expect(dead_code, reason = "the tests use the rest")]
 mod legacy;
+#[path = "../tests/cli/logs.rs"]
+mod logs;
 #[path = "../tests/aws/patience.rs"]
 mod patience;
 #[path = "../tests/cli/place.rs"]

@@ -25,6 +25,8 @@ mod deployment;
 mod emulator;
 #[path = "../tests/cli/ended.rs"]
 mod ended;
+#[path = "../tests/cli/logs.rs"]
+mod logs;
 #[path = "../tests/aws/patience.rs"]
 mod patience;
 #[path = "../tests/cli/place.rs"]

@@ -31,6 +31,9 @@ fn announcement(run: &str, prefix: &str) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bad_run_fails_alone_and_tells_why() {
     let deployment = Deployment::new().await;
+    deployment
+        .place
+        .expects(&["CC-MESSAGE-JSON", "CC-DELTA-MISSING", "CS-DIMENSION"]);
     directory(&deployment.place, "good", "words", 10, 2);
     directory(&deployment.place, "wide", "words", 10, 3);
     deployment.say("submit words=good --run-id good").succeeds();

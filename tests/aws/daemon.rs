@@ -97,6 +97,7 @@ async fn a_queue_that_does_not_exist_is_named() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn missing_credentials_are_said_to_be_missing() {
     let deployment = Deployment::new().await;
+    deployment.place.expects(&["config file overridden"]);
     let mut command = deployment
         .place
         .command(["run", "--drain", "--config", "aws.toml"]);
@@ -117,6 +118,7 @@ async fn missing_credentials_are_said_to_be_missing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_fifo_queue_will_do() {
     let deployment = Deployment::on(crate::cloud::Cloud::with_fifo(3).await);
+    deployment.place.expects(&["CC-MESSAGE-JSON"]);
     for number in 0..5 {
         let name = format!("w{number}");
         directory(&deployment.place, &name, "words", 3, 2);
@@ -182,6 +184,7 @@ async fn the_own_queue_of_a_busy_collection_is_left_alone() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_collection_may_have_its_own_queue() {
     let deployment = Deployment::new().await;
+    deployment.place.expects(&["CC-COLLECTION-UNKNOWN"]);
     let other = crate::cloud::Cloud::new(3).await;
     with_own_queues(&deployment, &other);
     for number in 0..3 {

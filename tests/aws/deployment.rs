@@ -74,7 +74,7 @@ impl Deployment {
     /// A command in the background.
     pub(crate) fn spawn(&self, line: &str) -> Child {
         let mut command = self.command(line);
-        command.stdout(Stdio::null()).stderr(Stdio::null());
+        command.stdout(Stdio::null());
         command.spawn().unwrap()
     }
 

@@ -19,6 +19,7 @@ fn verdict<'f>(findings: &'f Value, check: &str) -> (&'f str, &'f str) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sound_deployment_has_only_the_policy_to_mend() {
     let deployment = Deployment::new().await;
+    deployment.place.expects(&["CC-MESSAGE-JSON"]);
     let findings = deployment.say("doctor --json").json();
     for check in [
         "working space",

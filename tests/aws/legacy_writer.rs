@@ -136,6 +136,7 @@ async fn writers_with_a_common_lock_wait_for_each_other() {
 async fn without_the_policy_the_loss_is_found_and_can_be_mended() {
     for layout in ["files", "archive"] {
         let deployment = Deployment::on(Cloud::new(20).await);
+        deployment.place.expects(&["CC-OVERWRITTEN"]);
         deployment.change(
             "[queue]",
             &format!("[snapshot]\nlayout = \"{layout}\"\n[queue]"),

@@ -27,6 +27,8 @@ mod items;
 mod large;
 mod legacy;
 mod legacy_writer;
+#[path = "../cli/logs.rs"]
+mod logs;
 mod many_runs;
 mod patience;
 #[path = "../cli/place.rs"]

@@ -17,6 +17,12 @@ const COLLECTIONS: [&str; 3] = ["lines", "pages", "words"];
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_good_record_arrives_and_every_bad_run_is_told_apart() {
     let deployment = Deployment::on(Cloud::new(3).await);
+    deployment.place.expects(&[
+        "CC-MESSAGE-JSON",
+        "CC-DELTA-MISSING",
+        "CS-ARCHIVE-DAMAGED",
+        "CS-DIMENSION",
+    ]);
     let out = deployment.place.path("many");
     python_runs(&deployment, &format!("-m many --out many --runs {RUNS}"));
     let file = |name: &str| std::fs::read(out.join(name)).unwrap();

@@ -16,6 +16,19 @@ use crate::patience::Patience;
 use crate::producer::ids;
 use crate::proxy::{Head, Proxy, Verdict};
 
+/// What daemons may say at WARN or ERROR on such a line.
+const EXPECTED: &[&str] = &[
+    "CC-PORT-",
+    "CC-POINTER",
+    "CC-MANIFEST",
+    "CC-SNAPSHOT-FILE",
+    "CC-UPLOAD-DIFFERS",
+    "CC-SWAP-UNKNOWN",
+    "CC-LEASE-LOST",
+    "a message cannot be held any longer",
+    "stopping without waiting any longer",
+];
+
 /// Longer than the attempt at a call to queue or table may take.
 const HANG: Duration = Duration::from_secs(7);
 
@@ -60,6 +73,7 @@ fn bad_line(seed: u64, per_thousand: u32, spoilt: Arc<AtomicU64>) -> Proxy {
 /// off on a good line.
 async fn endures(proxy: Proxy, runs: usize) {
     let deployment = Deployment::on(Cloud::new(1000).await);
+    deployment.place.expects(EXPECTED);
     let mut expected = Vec::new();
     for number in 0..runs {
         let name = format!("r{number:02}");
@@ -76,7 +90,7 @@ async fn endures(proxy: Proxy, runs: usize) {
     let daemons = [0, 1].map(|_| {
         let mut command = deployment.command("run");
         command.env("CHROMA_COMPACTOR_AWS__ENDPOINT", &proxy.endpoint);
-        command.stdout(Stdio::null()).stderr(Stdio::null());
+        command.stdout(Stdio::null());
         command.spawn().unwrap()
     });
     let patience = Patience::of(Duration::from_secs(40));

@@ -1,7 +1,7 @@
 //! The daemon as a process: started, stopped in order, killed, and started again.
 
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A daemon that runs until it is told to stop.
 struct Daemon {
+    command: Command,
     child: Child,
     lines: Receiver<String>,
     log: String,
@@ -22,13 +23,12 @@ struct Daemon {
 
 impl Daemon {
     fn start(place: &Place, line: &str) -> Self {
-        let mut child = place
-            .command(line.split_whitespace())
+        let mut command = place.command(line.split_whitespace());
+        command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let (sender, lines) = channel();
         std::thread::spawn(move || {
@@ -39,6 +39,7 @@ impl Daemon {
             }
         });
         let mut daemon = Self {
+            command,
             child,
             lines,
             log: String::new(),
@@ -82,7 +83,7 @@ impl Daemon {
             stdout,
             stderr,
         };
-        Said::from("run".to_owned(), output)
+        Said::from(&self.command, output)
     }
 }
 

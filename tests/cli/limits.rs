@@ -35,7 +35,8 @@ fn state(place: &Place) -> String {
 
 /// A drain in want: it is through, or says what it lacks and keeps the run.
 #[track_caller]
-fn assert_nothing_is_buried(place: &Place, said: Said, lacks: &[&str]) -> bool {
+fn assert_nothing_is_buried(place: &Place, said: Said, lacks: &[&'static str]) -> bool {
+    place.expects(lacks);
     if said.exit == Some(0) {
         assert_eq!(state(place), "COMPLETED", "{said}");
         return true;

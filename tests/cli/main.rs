@@ -18,6 +18,7 @@ mod ended;
 mod environment;
 mod fixture;
 mod limits;
+mod logs;
 mod merge;
 mod output;
 mod place;

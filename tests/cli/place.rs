@@ -8,6 +8,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::ended;
+use crate::logs::Logs;
 
 pub(crate) const FAILURE: i32 = 1;
 pub(crate) const USAGE: i32 = 2;
@@ -15,17 +16,31 @@ pub(crate) const CONFIGURATION: i32 = 78;
 
 /// A folder of one test, the current directory of its commands.
 pub(crate) struct Place {
-    folder: TempDir,
+    outer: TempDir,
+    folder: PathBuf,
+    logs: Logs,
 }
 
 impl Place {
     pub(crate) fn new() -> Self {
-        let folder = tempfile::Builder::new().prefix("cli-").tempdir().unwrap();
-        Self { folder }
+        let outer = tempfile::Builder::new().prefix("cli-").tempdir().unwrap();
+        let folder = outer.path().join("work");
+        std::fs::create_dir(&folder).unwrap();
+        let logs = Logs::new(outer.path());
+        Self {
+            outer,
+            folder,
+            logs,
+        }
+    }
+
+    /// From now on such things are said at WARN or ERROR.
+    pub(crate) fn expects(&self, parts: &[&'static str]) {
+        self.logs.expect(parts);
     }
 
     pub(crate) fn path(&self, name: impl AsRef<Path>) -> PathBuf {
-        self.folder.path().join(name)
+        self.folder.join(name)
     }
 
     pub(crate) fn write(&self, name: &str, text: &str) {
@@ -42,13 +57,17 @@ impl Place {
         names
     }
 
-    /// A command in this place, untouched by the environment of the tests.
+    /// A command in this place, untouched by the environment of the tests. What it says on standard
+    /// error goes to the logs, unless somebody asks for it.
     pub(crate) fn command<S: AsRef<OsStr>>(
         &self,
         arguments: impl IntoIterator<Item = S>,
     ) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_chroma-compactor"));
-        command.args(arguments).current_dir(self.folder.path());
+        command
+            .args(arguments)
+            .current_dir(&self.folder)
+            .stderr(self.logs.file());
         for (name, _) in std::env::vars_os() {
             let text = name.to_string_lossy();
             if text.starts_with("CHROMA_COMPACTOR") || text == "RUST_LOG" {
@@ -68,6 +87,17 @@ impl Place {
     }
 }
 
+impl Drop for Place {
+    /// What was said that nobody expects fails the test.
+    fn drop(&mut self) {
+        let unexpected = self.logs.unexpected();
+        if !std::thread::panicking() {
+            let outer = self.outer.path().display();
+            assert!(unexpected.is_empty(), "in {outer}: {unexpected:#?}");
+        }
+    }
+}
+
 /// What a command said and how it ended.
 pub(crate) struct Said {
     pub(crate) exit: Option<i32>,
@@ -79,22 +109,24 @@ pub(crate) struct Said {
 impl Said {
     pub(crate) fn by(command: &mut Command) -> Self {
         let output = ended::run(command);
-        Self::from(format!("{command:?}"), output)
+        Self::from(command, output)
     }
 
     /// The same, with its standard output going somewhere else.
     pub(crate) fn into(command: &mut Command, stdout: impl Into<Stdio>) -> Self {
         let output = ended::run_into(command, stdout);
-        Self::from(format!("{command:?}"), output)
+        Self::from(command, output)
     }
 
-    pub(crate) fn from(command: String, output: Output) -> Self {
+    pub(crate) fn from(command: &Command, output: Output) -> Self {
         let said = Self {
             exit: output.status.code(),
             stdout: String::from_utf8(output.stdout).unwrap(),
             stderr: String::from_utf8(output.stderr).unwrap(),
-            command,
+            command: format!("{command:?}"),
         };
+        let folder = command.get_current_dir().unwrap();
+        Logs::keep(folder, &said.stderr);
         assert!(!said.stderr.contains("panicked"), "{said}");
         // Bars are drawn with carriage returns, escapes and, for the spinner, Braille.
         let drawn = |letter: char| letter.is_control() && letter != '\n' && letter != '\t';

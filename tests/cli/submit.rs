@@ -129,6 +129,7 @@ fn a_run_is_submitted_folded_and_listed() {
 #[test]
 fn a_run_that_cannot_be_folded_is_listed_with_its_error() {
     let place = Place::new();
+    place.expects(&["CS-DIMENSION"]);
     words(&place, "base");
     directory(&place, "wide", "words", 3, 5);
     place.write(

@@ -32,6 +32,8 @@ mod fixture;
 #[path = "../aws/legacy.rs"]
 #[expect(dead_code, reason = "the tests of AWS use the rest")]
 mod legacy;
+#[path = "../cli/logs.rs"]
+mod logs;
 #[path = "../aws/patience.rs"]
 mod patience;
 #[path = "../cli/place.rs"]

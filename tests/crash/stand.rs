@@ -66,7 +66,7 @@ impl Stand {
     /// A daemon, nobody listening.
     pub(crate) fn daemon(&self) -> Child {
         let mut command = self.command("run");
-        command.stdout(Stdio::null()).stderr(Stdio::null());
+        command.stdout(Stdio::null());
         command.spawn().unwrap()
     }
 

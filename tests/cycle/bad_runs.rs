@@ -129,6 +129,7 @@ fn all_kinds_at_once_among_good_runs_local() {
 
 both!(a_bad_run_is_completed_once_its_delta_is_there);
 fn a_bad_run_is_completed_once_its_delta_is_there(world: World) {
+    world.expects(&["CC-DELTA-MISSING"]);
     let delta = Delta::of("lines", "late", 2);
     world.announce("run-late", "lines");
     let store = delta.write(&world, &world.folder("late"));
@@ -155,6 +156,7 @@ fn a_bad_run_is_completed_once_its_delta_is_there(world: World) {
 
 both!(a_packed_delta_over_the_limit_is_too_large);
 fn a_packed_delta_over_the_limit_is_too_large(world: World) {
+    world.expects(&["CC-TOO-LARGE"]);
     let world = world.with(|settings| settings.limits.archive_bytes = 1000);
     world.submit("run-a", &[&Delta::of("lines", "a", 3)]);
     world.drain();
@@ -164,6 +166,7 @@ fn a_packed_delta_over_the_limit_is_too_large(world: World) {
 
 both!(a_loose_delta_over_the_limit_is_too_large);
 fn a_loose_delta_over_the_limit_is_too_large(world: World) {
+    world.expects(&["CC-TOO-LARGE"]);
     let world = world.with(|settings| settings.limits.unpacked.bytes = 1000);
     let prefix = world.prefix("run-a", "lines");
     world.upload_loose(&prefix, &sabotage::good(&world, "run-a"));

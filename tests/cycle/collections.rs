@@ -52,6 +52,7 @@ fn a_run_may_have_one_collection_or_three(world: World) {
 
 both!(one_collection_s_failure_is_not_another_s);
 fn one_collection_s_failure_is_not_another_s(world: World) {
+    world.expects(&["CC-DELTA-MISSING"]);
     let lines = Delta::of("lines", "l", 2);
     world.submit("run-a", &[&lines, &Delta::of("words", "w", 2)]);
     world.delete(&format!("{}delta.tar.gz", world.prefix("run-a", "words")));

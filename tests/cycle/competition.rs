@@ -173,6 +173,7 @@ fn of_two_runs_only_the_one_that_is_missing_is_folded_again(world: World) {
 
 both!(a_cycle_that_is_overtaken_too_often_gives_up_and_comes_back, in real time);
 fn a_cycle_that_is_overtaken_too_often_gives_up_and_comes_back(world: World) {
+    world.expects(&["CC-OVERTAKEN"]);
     let world = world.with(|settings| settings.rebases = 1);
     let ours = Delta::of("lines", "ours", 2);
     world.submit("run-ours", &[&ours]);

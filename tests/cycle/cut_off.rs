@@ -32,6 +32,7 @@ fn sweep(takes_effect: bool) {
     let mut number = 0;
     loop {
         let (world, deltas) = waiting();
+        world.expects(&["CC-PORT-DENIED"]);
         let diary = numbered(&world, move |at, counted| match at.cmp(&number) {
             Ordering::Greater => Some(Inject::FailBefore(Fault::Denied)),
             Ordering::Equal if counted && takes_effect => Some(Inject::FailAfter(Fault::Denied)),

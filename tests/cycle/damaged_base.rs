@@ -136,6 +136,7 @@ fn one_cycle(world: &World) {
 
 fn damage_and_repair(world: &World, damage: &Damage) {
     let (base, next) = (Delta::of("lines", "base", 3), Delta::of("lines", "next", 2));
+    world.expects(&[damage.code]);
     world.submit("run-base", &[&base]);
     world.drain();
     let published = world.snapshot("lines").unwrap().manifest;

@@ -27,6 +27,7 @@ fn cut(folder: &Path, name: &str) -> usize {
 
 both!(a_damaged_graph_is_built_anew_before_it_is_published);
 fn a_damaged_graph_is_built_anew_before_it_is_published(world: World) {
+    world.expects(&["index files are built anew"]);
     let many = Delta::of("lines", "many", 1001);
     world.submit("run-a", &[&many]);
     let scratch = world.scratch();

@@ -99,6 +99,7 @@ both!(a_bad_delta_before_it_leaves_no_half_made_directory);
 fn a_bad_delta_before_it_leaves_no_half_made_directory(world: World) {
     let world = limited_to_one_receive(&world);
     let good = Delta::of("lines", "a", 2);
+    world.expects(&["CS-DAMAGED"]);
     // Read only when the new directory exists already: a number column that holds text.
     sql(
         &world,
@@ -128,6 +129,7 @@ fn limited_to_one_receive(world: &World) -> World {
 }
 
 fn bad_by_sql(world: &World, delta: &Delta, statement: &str) {
+    world.expects(&["CS-NOT-FINITE"]);
     let store = delta.write(world, &world.folder("bad"));
     let database = rusqlite::Connection::open(store.dir().join("chroma.sqlite3")).unwrap();
     database.execute_batch(statement).unwrap();

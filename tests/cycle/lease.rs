@@ -92,6 +92,7 @@ fn a_lease_that_stays_busy_makes_no_dead_letter() {
 
 both!(who_lost_it_publishes_nothing, in real time);
 fn who_lost_it_publishes_nothing(world: World) {
+    world.expects(&["CC-LEASE-LOST"]);
     let (base, delta) = (Delta::of("lines", "base", 3), Delta::of("lines", "a", 2));
     world.submit("run-base", &[&base]);
     world.drain();

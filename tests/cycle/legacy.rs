@@ -106,7 +106,8 @@ fn one_cycle(world: &World) {
     world.run_until(&stop, hooks).unwrap();
 }
 
-fn refused(world: &World, damage: &str, code: &str) {
+fn refused(world: &World, damage: &str, code: &'static str) {
+    world.expects(&[code]);
     let next = Delta::of("lines", "next", 2);
     let before = world.image("lines/snapshot/");
     world.submit("run-next", &[&next]);

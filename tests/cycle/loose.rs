@@ -58,6 +58,7 @@ fn a_prefix_does_not_take_in_its_siblings(world: World) {
 
 both!(a_prefix_that_is_only_the_beginning_of_another_is_missing);
 fn a_prefix_that_is_only_the_beginning_of_another_is_missing(world: World) {
+    world.expects(&["CC-DELTA-MISSING"]);
     let store = Delta::of("lines", "l", 2).write(&world, &world.folder("abcd"));
     world.upload_loose("lines/delta/abcd/", &store);
     world.announce_at("abc", "lines", "lines/delta/abc");
@@ -85,6 +86,7 @@ fn the_empty_object_that_stands_for_a_folder_is_no_file() {
 fn a_key_that_leads_elsewhere_is_refused() {
     for evil in ["../escape", "a/../../escape", "/escape", "a//b"] {
         let world = World::new(Kind::Fakes);
+        world.expects(&["CC-OBJECT-NAME"]);
         let store = Delta::of("lines", "l", 2).write(&world, &world.folder("loose"));
         world.upload_loose("lines/delta/run-l/", &store);
         world.put(&format!("lines/delta/run-l/{evil}"), "x");

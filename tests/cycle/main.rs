@@ -21,6 +21,7 @@ mod deltas;
 mod hooks;
 #[path = "../store/index_files.rs"]
 mod index_files;
+mod logs;
 mod objects;
 mod process;
 mod records;

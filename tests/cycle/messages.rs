@@ -16,6 +16,7 @@ fn attributes(pairs: &[(&str, &str)]) -> Attributes {
 
 both!(what_cannot_be_understood_is_a_dead_letter_at_once);
 fn what_cannot_be_understood_is_a_dead_letter_at_once(world: World) {
+    world.expects(&["CC-MESSAGE-"]);
     let run = r#"{"entity_type": "COMPACTION_RUN", "event_name": "INSERT", "entity_data":
         {"run_id": "r1", "lines_delta_prefix": "lines/delta/r1/", "delta_s3_prefix":
         "lines/delta/r1/"}}"#;
@@ -63,6 +64,7 @@ fn what_cannot_be_understood_is_a_dead_letter_at_once(world: World) {
 // Whoever waits for the run must not wait for ever.
 both!(a_run_that_is_announced_wrongly_is_failed);
 fn a_run_that_is_announced_wrongly_is_failed(world: World) {
+    world.expects(&["CC-MESSAGE-PREFIX"]);
     let body = r#"{"entity_type": "COMPACTION_RUN", "entity_data":
         {"run_id": "r1", "lines_delta_prefix": "lines/delta/../../etc/"}}"#;
     world.send_raw(body, &attributes(&[("collection", "lines")]));
@@ -105,6 +107,7 @@ fn what_is_not_about_a_run_is_acknowledged_without_a_version(world: World) {
 
 both!(bad_messages_do_not_keep_good_ones_waiting);
 fn bad_messages_do_not_keep_good_ones_waiting(world: World) {
+    world.expects(&["CC-MESSAGE-JSON"]);
     let delta = Delta::of("lines", "a", 2);
     world.send_raw("?", &Attributes::new());
     world.submit("run-a", &[&delta]);

@@ -97,6 +97,7 @@ const ODD: [(&str, &str); 20] = [
 fn beside_a_good_run(kind: Kind, with_base: bool) {
     for (name, statement) in ODD {
         let world = World::with_max_receives(kind, 1);
+        world.expects(&[name]);
         if with_base {
             world.submit("run-base", &[&Delta::of("lines", "base", 3)]);
             world.drain();

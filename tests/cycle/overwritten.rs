@@ -40,6 +40,7 @@ fn publish(world: &World, run: &str, delta: &Delta) -> String {
 
 both!(lost_runs_are_named_and_can_be_announced_again);
 fn lost_runs_are_named_and_can_be_announced_again(world: World) {
+    world.expects(&["CC-OVERWRITTEN"]);
     let [base, lost, theirs, next] =
         ["base", "lost", "theirs", "next"].map(|prefix| Delta::of("lines", prefix, 3));
     let first = publish(&world, "run-base", &base);
@@ -73,6 +74,7 @@ fn lost_runs_are_named_and_can_be_announced_again(world: World) {
 // Python writers keep four versions and delete the others.
 both!(lost_runs_of_versions_that_are_gone_are_named_too);
 fn lost_runs_of_versions_that_are_gone_are_named_too(world: World) {
+    world.expects(&["CC-OVERWRITTEN"]);
     let [base, one, two, theirs, next] =
         ["base", "one", "two", "theirs", "next"].map(|prefix| Delta::of("lines", prefix, 2));
     let first = publish(&world, "run-base", &base);
@@ -119,6 +121,7 @@ fn a_writer_that_started_from_the_newest_version_lost_nothing(world: World) {
 
 both!(a_writer_that_started_from_none_of_ours_lost_all);
 fn a_writer_that_started_from_none_of_ours_lost_all(world: World) {
+    world.expects(&["CC-OVERWRITTEN"]);
     let [ours, theirs, next] =
         ["ours", "theirs", "next"].map(|prefix| Delta::of("lines", prefix, 3));
     publish(&world, "run-ours", &ours);

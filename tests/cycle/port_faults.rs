@@ -63,10 +63,14 @@ pub(crate) fn numbered(
     diary
 }
 
+/// In every line that the faults are the reason of.
+const INJECTED: &str = "injected by the test";
+
 fn sweep(inject: Inject) {
     let mut number = 0;
     loop {
         let (world, deltas) = waiting();
+        world.expects(&[INJECTED]);
         let diary = numbered(&world, move |at, counted| {
             (counted && at == number).then_some(inject)
         });
@@ -128,6 +132,7 @@ fn calls_that_are_repeated_anyway_fail_once() {
             Inject::FailAfter(Fault::OutcomeUnknown),
         ] {
             let (world, deltas) = waiting();
+            world.expects(&[INJECTED]);
             for faults in all_faults(&world) {
                 faults.next(operation, inject);
             }

@@ -9,6 +9,7 @@ use compactor_daemon::cycle::{NoHooks, StepHooks};
 use compactor_daemon::{Daemon, Mode, RunError, Scratch, Summary};
 use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
+use tracing::dispatcher;
 
 use crate::world::{Kind, World};
 
@@ -46,11 +47,12 @@ impl World {
         let daemon = Daemon::new(self.ports.clone(), self.settings.clone(), scratch, stop)
             .with_hooks(hooks)
             .run(mode);
-        runtime.block_on(async {
+        let patient = async {
             tokio::time::timeout(PATIENCE, daemon)
                 .await
                 .expect("the daemon did not end")
-        })
+        };
+        dispatcher::with_default(&self.logs.dispatch(), || runtime.block_on(patient))
     }
 
     /// The folder with working copies.
@@ -64,7 +66,12 @@ impl World {
             Kind::Fakes => Builder::new_current_thread(),
             Kind::FakesInRealTime | Kind::Local => Builder::new_multi_thread(),
         };
-        builder.worker_threads(2).enable_all().build().unwrap()
+        builder
+            .worker_threads(2)
+            .on_thread_start(self.logs.on_thread_start())
+            .enable_all()
+            .build()
+            .unwrap()
     }
 }
 

@@ -18,6 +18,7 @@ pub(crate) struct Bad {
 
 impl Bad {
     pub(crate) fn submit(&self, world: &World) {
+        world.expects(&[self.code]);
         (self.announce)(world, self.name);
     }
 }

@@ -11,6 +11,7 @@ use crate::world::{Backend, Kind, World};
 #[test]
 fn a_drain_does_the_rest_and_ends_with_the_error() {
     let world = World::new(Kind::Fakes);
+    world.expects(&["CC-PORT-TRANSIENT"]);
     let (lines, words) = (Delta::of("lines", "a", 2), Delta::of("words", "b", 3));
     world.submit("run-a", &[&lines]);
     world.submit("run-b", &[&words]);

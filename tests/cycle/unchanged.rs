@@ -88,6 +88,7 @@ fn an_object_that_changed_since_is_not_copied(world: World) {
 
 both!(other_bytes_than_those_that_were_verified_are_not_published);
 fn other_bytes_than_those_that_were_verified_are_not_published(mut world: World) {
+    world.expects(&["CC-UPLOAD-DIFFERS"]);
     world.spoil_uploads(1);
     let delta = Delta::of("lines", "a", 2);
     world.submit("run-a", &[&delta]);

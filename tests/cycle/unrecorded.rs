@@ -13,6 +13,7 @@ use crate::world::{Backend, Kind, World};
 #[test]
 fn what_is_not_recorded_is_not_acknowledged() {
     let world = World::new(Kind::Fakes);
+    world.expects(&["cannot record a completed run"]);
     let delta = Delta::of("lines", "a", 2);
     world.submit("run-a", &[&delta]);
     let Backend::Fakes { runs, .. } = &world.backend else {

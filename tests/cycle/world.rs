@@ -20,6 +20,7 @@ use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::clock::AheadClock;
+use crate::logs::Logs;
 
 /// After how many receives a message is given up, unless a test says otherwise.
 pub(crate) const MAX_RECEIVES: u32 = 3;
@@ -80,6 +81,7 @@ pub(crate) struct World {
     pub(crate) settings: Settings,
     pub(crate) backend: Backend,
     pub(crate) dir: TempDir,
+    pub(crate) logs: Logs,
     time: Time,
     /// Taken only when the world ends.
     runtime: Option<Runtime>,
@@ -128,6 +130,7 @@ impl World {
             settings: settings(),
             backend,
             dir,
+            logs: Logs::default(),
             time,
             runtime: Builder::new_current_thread().enable_all().build().ok(),
         }
@@ -137,6 +140,11 @@ impl World {
     pub(crate) fn with(mut self, change: impl FnOnce(&mut Settings)) -> Self {
         change(&mut self.settings);
         self
+    }
+
+    /// From now on daemons say such things at WARN or ERROR.
+    pub(crate) fn expects(&self, parts: &[&'static str]) {
+        self.logs.expect(parts);
     }
 
     /// Waits for one call of a port.
@@ -170,10 +178,16 @@ impl World {
 }
 
 impl Drop for World {
+    /// What was said that nobody expects fails the test.
+    ///
     /// A world may end inside a daemon's runtime, where no other may be waited for.
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
+        }
+        let unexpected = self.logs.take_unexpected();
+        if !std::thread::panicking() {
+            assert!(unexpected.is_empty(), "not expected: {unexpected:#?}");
         }
     }
 }

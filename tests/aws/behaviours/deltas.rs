@@ -71,7 +71,8 @@ async fn b26_several_deltas_are_merged_at_once_each_with_its_result() {
 }
 
 /// The run `bad` fails with `code`, and the run `good` beside it is merged and published.
-async fn only_the_other_is_merged(deployment: &Deployment, code: &str) {
+async fn only_the_other_is_merged(deployment: &Deployment, code: &'static str) {
+    deployment.place.expects(&[code]);
     directory(&deployment.place, "good", "words", 5, 2);
     deployment.say("submit words=good --run-id good").succeeds();
     deployment
@@ -182,6 +183,7 @@ async fn b32_large_deltas_are_merged_whole() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b33_another_dimension_fails_that_delta_only() {
     let deployment = Deployment::new().await;
+    deployment.place.expects(&["CS-DIMENSION"]);
     directory(&deployment.place, "base", "words", 5, 2);
     directory(&deployment.place, "more", "words", 5, 2);
     directory(&deployment.place, "wide", "words", 5, 3);

@@ -132,6 +132,7 @@ async fn b17_a_late_heartbeat_overwrites_nobodys_lock() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b18_python_parses_our_items() {
     let deployment = Deployment::new().await;
+    deployment.place.expects(&["CS-DIMENSION"]);
     directory(&deployment.place, "a", "words", 5, 2);
     directory(&deployment.place, "b", "lines", 5, 2);
     let line = format!("submit words=a lines=b --run-id {RUN}");
@@ -230,6 +231,7 @@ async fn b20_a_completed_run_tells_how_many_vectors_and_when() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b21_a_delta_broken_for_good_ends_failed_and_in_the_dead_letter_queue() {
     let deployment = Deployment::new().await;
+    deployment.place.expects(&["CS-ARCHIVE-DAMAGED"]);
     deployment
         .put("words/delta/r/delta.tar.gz", "no archive")
         .await;

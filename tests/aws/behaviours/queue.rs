@@ -15,6 +15,7 @@ use crate::emulator::endpoint;
 use crate::ended::ended;
 use crate::fixture::directory;
 use crate::patience::Patience;
+use crate::place::Said;
 use crate::producer::{ids, packed};
 use crate::proxy::{Proxy, Verdict};
 
@@ -38,6 +39,7 @@ async fn other_entity(deployment: &Deployment, entity: &str, event: &str) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b44_only_what_failed_comes_back() {
     let deployment = Deployment::new().await;
+    deployment.place.expects(&["CC-DELTA-MISSING"]);
     // What could not be read may be readable next time.
     let dir = directory(&deployment.place, "late", "words", 5, 2);
     deployment
@@ -82,6 +84,7 @@ async fn b45_a_removal_suppresses_nothing_else() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b46_what_cannot_be_parsed_goes_to_the_dead_letter_queue() {
     let deployment = Deployment::new().await;
+    deployment.place.expects(&["CC-MESSAGE-JSON"]);
     deployment.send("no json", &[("collection", "words")]).await;
     deployment.send("{\"entity_type\":", &[]).await;
     deployment.drain();
@@ -108,6 +111,7 @@ async fn b47_unknown_entities_are_acknowledged_without_a_version() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b48_a_busy_lock_means_no_work_and_the_message_comes_back() {
     let deployment = Deployment::on(Cloud::new(10).await);
+    deployment.place.expects(&["cannot receive messages"]);
     deployment
         .lock_words("update", Duration::from_secs(300))
         .await;
@@ -211,7 +215,7 @@ fn killed_at(deployment: &Deployment, request: usize) -> bool {
     });
     let mut command = deployment.command("run --drain");
     command.env("CHROMA_COMPACTOR_AWS__ENDPOINT", &proxy.endpoint);
-    command.stdout(Stdio::null()).stderr(Stdio::null());
+    command.stdout(Stdio::null());
     let daemon = command.spawn().unwrap();
     *victim.lock().unwrap() = Some(daemon.id());
     ended(daemon).status.success()
@@ -251,9 +255,8 @@ async fn b50_a_thousand_messages_are_one_cycle_per_collection() {
 }
 
 /// The counters that were written, summed up.
-fn counted(stderr: &[u8], name: &str) -> u64 {
-    let text = String::from_utf8_lossy(stderr);
-    let lines = text
+fn counted(stderr: &str, name: &str) -> u64 {
+    let lines = stderr
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let documents = lines.filter(|line| line["_aws"]["CloudWatchMetrics"].is_array());
@@ -270,13 +273,10 @@ fn counted(stderr: &[u8], name: &str) -> u64 {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b51_the_alarm_metrics_appear_when_provoked() {
     let deployment = Deployment::new().await;
+    deployment.place.expects(&["CC-DELTA-MISSING", "CC-PORT-"]);
     let drained = |deployment: &Deployment| {
         let mut command = deployment.command("run --drain");
-        command
-            .env("ENABLE_METRICS", "true")
-            .output()
-            .unwrap()
-            .stderr
+        Said::by(command.env("ENABLE_METRICS", "true")).stderr
     };
     deployment
         .announce("missing", &[("words", "words/delta/missing/")])
@@ -304,20 +304,20 @@ async fn b51_the_alarm_metrics_appear_when_provoked() {
     directory(&deployment.place, "b", "words", 5, 2);
     deployment.say("submit words=b --run-id b").succeeds();
     let mut command = deployment.command("run");
-    let daemon = command
+    command
         .env("ENABLE_METRICS", "true")
         .env("CHROMA_COMPACTOR_AWS__ENDPOINT", &proxy.endpoint)
         .env("CHROMA_COMPACTOR_METRICS__EVERY", "1s")
         .stdout(Stdio::null())
         .stderr(Stdio::piped());
-    let daemon = daemon.spawn().unwrap();
+    let daemon = command.spawn().unwrap();
     deployment.until(|parts| {
         parts
             .iter()
             .any(|(id, _, state, error)| id == "b" && state == "PENDING" && !error.is_empty())
     });
     signal(&daemon, "TERM");
-    let stderr = ended(daemon).stderr;
-    assert!(counted(&stderr, "CompactionSnapshotUploadError") >= 1);
+    let said = Said::from(&command, ended(daemon));
+    assert!(counted(&said.stderr, "CompactionSnapshotUploadError") >= 1);
     assert_eq!(deployment.part("b", "words").0, "PENDING", "not its fault");
 }

@@ -30,7 +30,8 @@ fn submit(deployment: &Deployment, name: &str) {
 }
 
 /// One attempt at the run `next` fails with `code`, and the pointer stays.
-async fn is_refused(deployment: &Deployment, code: &str) {
+async fn is_refused(deployment: &Deployment, code: &'static str) {
+    deployment.place.expects(&[code]);
     let before = deployment.pointer("words").await;
     submit(deployment, "next");
     deployment.drain();
@@ -286,6 +287,7 @@ async fn b08_wrong_content_under_a_valid_pointer_is_refused() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b09_a_truncated_archive_is_an_error_and_its_messages_come_back() {
     let deployment = Deployment::new().await;
+    deployment.place.expects(&["CC-SNAPSHOT-FILE"]);
     let dir = directory(&deployment.place, "base", "words", 10, 2);
     let (archive, prefix) = (packed(&dir), format!("words/snapshot/timestamped/{OLD}/"));
     let hash = format!("md5:{}", md5_of(&archive));
@@ -362,6 +364,7 @@ async fn b12_two_writers_from_the_same_base_lose_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b13_who_lost_its_lease_moves_no_pointer() {
     let deployment = with_base().await;
+    deployment.place.expects(&["CC-LEASE-LOST"]);
     let (reached, at_manifest) = mpsc::channel();
     let (go, goes) = mpsc::channel::<()>();
     let (reached, goes) = (Mutex::new(Some(reached)), Mutex::new(goes));

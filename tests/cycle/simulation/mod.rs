@@ -20,6 +20,7 @@ mod remote;
 mod run;
 mod stage;
 mod time;
+mod watch;
 mod weather;
 
 use std::time::Duration;

@@ -10,6 +10,7 @@ use compactor_core::retention::RetentionPolicy;
 use compactor_core::retry::Backoff;
 use compactor_core::{RunState, keys};
 use compactor_daemon::Settings;
+use tracing::dispatcher;
 
 use super::figures::Figures;
 use super::mistake::Mistake;
@@ -18,9 +19,19 @@ use super::promises::Promises;
 use super::remote::Services;
 use super::stage::Stage;
 use super::time::TrueTime;
+use super::watch::watched;
 use super::weather::Weather;
 use crate::deltas::{Delta, content_of};
 use crate::world::{Kind, World, name};
+
+/// What daemons may say at WARN or ERROR in such weather.
+const EXPECTED: &[&str] = &[
+    "by the weather",
+    "CS-ARCHIVE-DAMAGED",
+    "CC-SWAP-UNKNOWN",
+    "CC-LEASE-LOST",
+    "stopping without waiting any longer",
+];
 
 /// What came of a seed.
 pub(crate) struct Outcome {
@@ -39,6 +50,7 @@ pub(crate) fn simulate(seed: u64, mistake: Option<Mistake>) -> Outcome {
 /// Plays a plan; the weather is that of the seed.
 pub(crate) fn play(seed: u64, plan: &Plan, mistake: Option<Mistake>) -> Outcome {
     let mut world = World::new(Kind::Fakes).with(|settings| change(settings, plan));
+    world.expects(EXPECTED);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .start_paused(true)
@@ -46,9 +58,10 @@ pub(crate) fn play(seed: u64, plan: &Plan, mistake: Option<Mistake>) -> Outcome 
         // ends would race.
         .max_blocking_threads(1)
         .global_queue_interval(u32::MAX)
+        .on_thread_start(world.logs.on_thread_start())
         .build()
         .unwrap();
-    let services = runtime.block_on(async {
+    let played = async {
         let services = Arc::new(services(seed, plan, mistake));
         let stage = Stage {
             settings: world.settings.clone(),
@@ -58,8 +71,14 @@ pub(crate) fn play(seed: u64, plan: &Plan, mistake: Option<Mistake>) -> Outcome 
         };
         stage.play().await;
         services
+    };
+    let services = watched(seed, || {
+        dispatcher::with_default(&world.logs.dispatch(), || runtime.block_on(played))
     });
     drop(runtime);
+    for line in world.logs.take_unexpected() {
+        services.promises.is_broken(format!("said: {line}"));
+    }
     world.ports.objects = services.objects.clone();
     world.ports.runs = services.runs.clone();
     // What is broken already cannot always be read.

@@ -1,0 +1,85 @@
+//! What the binary says at WARN and ERROR. A line that its test does not expect fails the test.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+/// The name of the file, beside the folder in which the binary works.
+const NAME: &str = "said.log";
+
+/// All lines of one place.
+pub(crate) struct Logs {
+    path: PathBuf,
+    expected: Mutex<Vec<&'static str>>,
+}
+
+impl Logs {
+    /// Those of what works in a folder below `outer`.
+    pub(crate) fn new(outer: &Path) -> Self {
+        Self {
+            path: outer.join(NAME),
+            expected: Mutex::default(),
+        }
+    }
+
+    /// Where lines go, each in one piece, whoever else writes.
+    pub(crate) fn file(&self) -> File {
+        opened(&self.path)
+    }
+
+    /// Keeps what was said by a process that works in `folder`.
+    pub(crate) fn keep(folder: &Path, text: &str) {
+        let mut file = opened(&folder.parent().unwrap().join(NAME));
+        file.write_all(text.as_bytes()).unwrap();
+    }
+
+    /// Lines with one of these `parts` are no failure.
+    pub(crate) fn expect(&self, parts: &[&'static str]) {
+        self.expected.lock().unwrap().extend(parts);
+    }
+
+    /// Lines that nobody expects.
+    pub(crate) fn unexpected(&self) -> Vec<String> {
+        let text = std::fs::read(&self.path).unwrap_or_default();
+        let expected = self.expected.lock().unwrap();
+        String::from_utf8_lossy(&text)
+            .lines()
+            .filter(|line| is_serious(line))
+            .filter(|line| !expected.iter().any(|part| line.contains(part)))
+            .map(str::to_owned)
+            .collect()
+    }
+}
+
+fn opened(path: &Path) -> File {
+    let mut options = File::options();
+    options.create(true).append(true).open(path).unwrap()
+}
+
+/// Whether it is a line of the log, as text or as JSON, that somebody should look at.
+fn is_serious(line: &str) -> bool {
+    let mut words = line.split_whitespace();
+    let starts_with_time = words.next().is_some_and(|word| word.ends_with('Z'));
+    let level = words.next().unwrap_or_default();
+    starts_with_time && ["WARN", "ERROR"].contains(&level)
+        || line.contains(r#""level":"WARN""#)
+        || line.contains(r#""level":"ERROR""#)
+}
+
+/// A test that means nothing else must not find its lines swallowed.
+#[test]
+fn what_is_not_expected_is_told() {
+    let outer = tempfile::tempdir().unwrap();
+    let logs = Logs::new(outer.path());
+    logs.expect(&["a good reason"]);
+    let lines = [
+        "2026-01-01T00:00:00.000000Z  INFO daemon: all is well",
+        "2026-01-01T00:00:00.000000Z  WARN daemon: it failed for a good reason",
+        "2026-01-01T00:00:00.000000Z ERROR daemon: it failed",
+        r#"{"timestamp":"2026-01-01T00:00:00.000000Z","level":"ERROR","fields":{}}"#,
+        "an ERROR that somebody quotes",
+    ];
+    Logs::keep(&outer.path().join("work"), &lines.join("\n"));
+    assert_eq!(logs.unexpected(), [lines[2], lines[3]]);
+}

@@ -1,0 +1,28 @@
+//! The only real time in a simulation: who waits for nothing and does nothing lets no other time
+//! pass, and would never end.
+
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
+
+/// A thousand times as long as a seed takes.
+const PATIENCE: Duration = Duration::from_secs(200);
+
+#[expect(clippy::print_stderr, reason = "its last words")]
+fn give_up(seed: u64) -> ! {
+    eprintln!("seed {seed} of the simulation hangs");
+    std::process::abort();
+}
+
+/// Does the work of a seed. If it hangs so does its thread: all that is left is to say so and end.
+pub(crate) fn watched<T>(seed: u64, work: impl FnOnce() -> T) -> T {
+    let (end, ends) = channel::<()>();
+    let watch = std::thread::spawn(move || {
+        if ends.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+            give_up(seed);
+        }
+    });
+    let result = work();
+    drop(end);
+    watch.join().unwrap();
+    result
+}
