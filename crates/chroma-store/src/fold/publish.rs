@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, ErrorCode, params};
 use uuid::Uuid;
 
 use crate::collection::write_progress;
@@ -27,13 +27,41 @@ pub(super) fn publish(
     }
     // No ids, no files: chromadb takes an empty index for one that was never written.
     if !index.elements.is_empty() {
-        index::write(&dir.join(new.to_string()), index, level, seq)?;
+        let folder = dir.join(new.to_string());
+        meanwhile(
+            || index::write(&folder, index, level, seq),
+            || flush(connection, path),
+        )?;
         fs_err::File::open(dir)?.sync_all()?;
     }
     rename_segment(connection, old, new)
         .map_err(StoreError::sqlite(path, "name the new index files"))?;
     write_progress(connection, level, &new.to_string(), seq)
         .map_err(StoreError::sqlite(path, "write max_seq_id"))
+}
+
+/// Does `other` on this thread while `work` is done.
+fn meanwhile(
+    work: impl FnOnce() -> StoreResult<()> + Send,
+    other: impl FnOnce() -> StoreResult<()>,
+) -> StoreResult<()> {
+    std::thread::scope(|scope| {
+        let work = scope.spawn(work);
+        let other = other();
+        // It does not panic; if it did, so did this.
+        let work = work.join();
+        work.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        other
+    })
+}
+
+/// Begins to write what the transaction has changed, so that the commit waits for little more.
+fn flush(connection: &Connection, path: &Path) -> StoreResult<()> {
+    match connection.cache_flush() {
+        // Somebody reads: the commit waits for them.
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => Ok(()),
+        flushed => flushed.map_err(StoreError::sqlite(path, "write the changes")),
+    }
 }
 
 fn rename_segment(connection: &Connection, old: Uuid, new: Uuid) -> rusqlite::Result<()> {
