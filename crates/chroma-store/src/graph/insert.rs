@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::distance::{Between, Origin};
 use super::links::Links;
-use super::search::{Candidate, Scratch, descend, nearest};
+use super::search::{Candidate, Scratch, descend, for_each_ahead, nearest};
 use super::select::select;
 
 /// Where searches enter.
@@ -136,13 +136,11 @@ impl<B: Between> Inserter<'_, B> {
             return;
         }
         let from = self.between.origin(owner);
-        let mut candidates: Vec<Candidate> = self
-            .links
-            .of(owner, level)
-            .filter(|other| *other != element)
-            .map(|other| Candidate::new(from.to(other), other))
-            .collect();
-        *distances += candidates.len() as u64;
+        let others = self.links.of(owner, level);
+        let others: Vec<u32> = others.filter(|other| *other != element).collect();
+        *distances += others.len() as u64;
+        let mut candidates = Vec::with_capacity(others.len() + 1);
+        for_each_ahead(from, &others, |candidate| candidates.push(candidate));
         candidates.push(Candidate::new(distance, element));
         candidates.sort_unstable();
         let most = self.links.max_at(level);

@@ -6,6 +6,9 @@ use std::collections::BinaryHeap;
 use super::distance::Origin;
 use super::links::Links;
 
+/// Elements whose vectors are asked for before their turn.
+const AHEAD: usize = 2;
+
 /// An element at a distance; ordered by distance, then by element, so that ties are decided the
 /// same way everywhere. Whole numbers, because heaps compare them faster than floats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -133,31 +136,42 @@ pub(super) fn nearest<F: Origin>(
             }
         }
         scratch.distances += neighbours.len() as u64;
-        if let Some(first) = neighbours.first() {
-            from.prefetch(*first);
-        }
-        for (at, element) in neighbours.iter().enumerate() {
-            if let Some(next) = neighbours.get(at + 1) {
-                from.prefetch(*next);
-            }
-            let found = Candidate::new(from.to(*element), *element);
+        for_each_ahead(from, &neighbours, |found| {
             let full = scratch.best.len() >= width;
             if full && scratch.best.peek().is_some_and(|worst| found > *worst) {
-                continue;
+                return;
             }
             scratch.open.push(Reverse(found));
-            if wanted(*element) {
+            if wanted(found.element()) {
                 scratch.best.push(found);
                 if scratch.best.len() > width {
                     scratch.best.pop();
                 }
             }
-        }
+        });
     }
     scratch.neighbours = neighbours;
     let mut best: Vec<Candidate> = scratch.best.drain().collect();
     best.sort_unstable();
     best
+}
+
+/// Hands every element with its distance to `visit`, while the next ones come from memory.
+#[inline]
+pub(super) fn for_each_ahead<F: Origin>(
+    from: F,
+    elements: &[u32],
+    mut visit: impl FnMut(Candidate),
+) {
+    for element in elements.iter().take(AHEAD) {
+        from.prefetch(*element);
+    }
+    for (at, element) in elements.iter().enumerate() {
+        if let Some(next) = elements.get(at + AHEAD) {
+            from.prefetch(*next);
+        }
+        visit(Candidate::new(from.to(*element), *element));
+    }
 }
 
 #[cfg(test)]
