@@ -46,7 +46,7 @@ fn meanwhile(
     other: impl FnOnce() -> StoreResult<()>,
 ) -> StoreResult<()> {
     std::thread::scope(|scope| {
-        let work = scope.spawn(work);
+        let work = std::thread::Builder::new().spawn_scoped(scope, work)?;
         let other = other();
         // It does not panic; if it did, so did this.
         let work = work.join();
@@ -55,10 +55,11 @@ fn meanwhile(
     })
 }
 
-/// Begins to write what the transaction has changed, so that the commit waits for little more.
+/// Begins to write what the transaction has changed, so that the commit waits for little more. From
+/// here on nobody else can read the database, and a crash leaves a journal to roll back.
 fn flush(connection: &Connection, path: &Path) -> StoreResult<()> {
     match connection.cache_flush() {
-        // Somebody reads: the commit waits for them.
+        // Somebody reads: the commit waits for them, once more as long.
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => Ok(()),
         flushed => flushed.map_err(StoreError::sqlite(path, "write the changes")),
     }

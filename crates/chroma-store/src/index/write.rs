@@ -6,6 +6,7 @@ use std::io::{BufWriter, ErrorKind, IoSlice, Write};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::mpsc::{self, Sender};
+use std::thread;
 
 use super::header::Header;
 use super::id_maps::write_id_maps;
@@ -31,8 +32,8 @@ pub(crate) fn write(
     let header = Header::of(graph).ok_or_else(|| bad(&dir.join(HEADER), "too large a graph"))?;
     fs_err::create_dir(dir)?;
     // Each of the small files waits for the disk as long as the large one does.
-    let (large, small) = std::thread::scope(|scope| {
-        let small = scope.spawn(|| {
+    let (large, small) = thread::scope(|scope| -> StoreResult<_> {
+        let small = thread::Builder::new().spawn_scoped(scope, || {
             file(dir, HEADER, |out| out.write_all(&header.to_bytes()))?;
             file(dir, LENGTH, |out| {
                 let mut norms = (0..graph.len()).map(|element| graph.norm(element).to_le_bytes());
@@ -40,9 +41,9 @@ pub(crate) fn write(
             })?;
             file(dir, LINKS, |out| write_upper(out, graph, &header))?;
             file(dir, ID_MAPS, |out| write_id_maps(out, index, level, seq))
-        });
-        (write_level_0(dir, graph, &header), small.join())
-    });
+        })?;
+        Ok((write_level_0(dir, graph, &header), small.join()))
+    })?;
     large?;
     // It does not panic; if it did, so did this.
     small.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
@@ -67,9 +68,10 @@ fn file(
 /// `data_level0.bin`: the disk begins with what is there while the rest is made.
 fn write_level_0(dir: &Path, graph: &Graph, header: &Header) -> StoreResult<()> {
     let file = fs_err::File::create_new(dir.join(LEVEL0))?;
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         let (written, told) = mpsc::channel();
-        scope.spawn(|| told.into_iter().for_each(|part| begin_to_disk(&file, part)));
+        let begin = || told.into_iter().for_each(|part| begin_to_disk(&file, part));
+        thread::Builder::new().spawn_scoped(scope, begin)?;
         write_records(&file, graph, header, &written)
     })?;
     file.sync_all()?;
