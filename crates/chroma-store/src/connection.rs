@@ -239,7 +239,7 @@ fn percent_encode(path: &Path) -> String {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
-    /// Whoever builds without the settings of this tree gets a slower program, not a wrong one.
+    /// As this tree's own builds are set; without it a merge is right, and a tenth slower.
     #[test]
     fn what_undoes_a_delta_stays_in_memory_up_to_a_bound() {
         let database = rusqlite::Connection::open_in_memory().unwrap();

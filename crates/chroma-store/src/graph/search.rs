@@ -6,7 +6,7 @@ use std::collections::BinaryHeap;
 use super::distance::Origin;
 use super::links::Links;
 
-/// Elements whose vectors are asked for before their turn.
+/// How many elements' vectors are asked for before their turn; more were no faster.
 const AHEAD: usize = 2;
 
 /// An element at a distance; ordered by distance, then by element, so that ties are decided the
