@@ -76,6 +76,9 @@ fn main() {
 
 async fn run(time: Duration) {
     let deployment = Deployment::on(Cloud::new(20).await);
+    deployment
+        .place
+        .expects(&["CC-DELTA-MISSING", "CC-MESSAGE-JSON"]);
     deployment.change(
         "[queue]",
         "[retention]\nversions = 2\nage = \"2m\"\nevery = \"20s\"\n\

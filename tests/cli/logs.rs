@@ -32,6 +32,9 @@ impl Logs {
     pub(crate) fn keep(folder: &Path, text: &str) {
         let mut file = opened(&folder.parent().unwrap().join(NAME));
         file.write_all(text.as_bytes()).unwrap();
+        if !text.is_empty() && !text.ends_with('\n') {
+            file.write_all(b"\n").unwrap();
+        }
     }
 
     /// Lines with one of these `parts` are no failure.
@@ -57,7 +60,7 @@ fn opened(path: &Path) -> File {
     options.create(true).append(true).open(path).unwrap()
 }
 
-/// Whether it is a line of the log, as text or as JSON, that somebody should look at.
+/// Whether it is a line that somebody should look at: of the log, as text or as JSON, or of a panic.
 fn is_serious(line: &str) -> bool {
     let mut words = line.split_whitespace();
     let starts_with_time = words.next().is_some_and(|word| word.ends_with('Z'));
@@ -65,6 +68,7 @@ fn is_serious(line: &str) -> bool {
     starts_with_time && ["WARN", "ERROR"].contains(&level)
         || line.contains(r#""level":"WARN""#)
         || line.contains(r#""level":"ERROR""#)
+        || line.contains("panicked at")
 }
 
 /// A test that means nothing else must not find its lines swallowed.
@@ -79,7 +83,11 @@ fn what_is_not_expected_is_told() {
         "2026-01-01T00:00:00.000000Z ERROR daemon: it failed",
         r#"{"timestamp":"2026-01-01T00:00:00.000000Z","level":"ERROR","fields":{}}"#,
         "an ERROR that somebody quotes",
+        "thread 'main' panicked at main.rs:1:1:",
     ];
-    Logs::keep(&outer.path().join("work"), &lines.join("\n"));
-    assert_eq!(logs.unexpected(), [lines[2], lines[3]]);
+    // Whole lines, whether the last one has its end or not.
+    for line in lines {
+        Logs::keep(&outer.path().join("work"), line);
+    }
+    assert_eq!(logs.unexpected(), [lines[2], lines[3], lines[5]]);
 }

@@ -14,24 +14,21 @@ pub(crate) const FAILURE: i32 = 1;
 pub(crate) const USAGE: i32 = 2;
 pub(crate) const CONFIGURATION: i32 = 78;
 
+const FOLDER: &str = "work";
+
 /// A folder of one test, the current directory of its commands.
 pub(crate) struct Place {
+    /// The folder, and the logs beside it.
     outer: TempDir,
-    folder: PathBuf,
     logs: Logs,
 }
 
 impl Place {
     pub(crate) fn new() -> Self {
         let outer = tempfile::Builder::new().prefix("cli-").tempdir().unwrap();
-        let folder = outer.path().join("work");
-        std::fs::create_dir(&folder).unwrap();
+        std::fs::create_dir(outer.path().join(FOLDER)).unwrap();
         let logs = Logs::new(outer.path());
-        Self {
-            outer,
-            folder,
-            logs,
-        }
+        Self { outer, logs }
     }
 
     /// From now on such things are said at WARN or ERROR.
@@ -40,7 +37,7 @@ impl Place {
     }
 
     pub(crate) fn path(&self, name: impl AsRef<Path>) -> PathBuf {
-        self.folder.join(name)
+        self.outer.path().join(FOLDER).join(name)
     }
 
     pub(crate) fn write(&self, name: &str, text: &str) {
@@ -66,7 +63,7 @@ impl Place {
         let mut command = Command::new(env!("CARGO_BIN_EXE_chroma-compactor"));
         command
             .args(arguments)
-            .current_dir(&self.folder)
+            .current_dir(self.path(""))
             .stderr(self.logs.file());
         for (name, _) in std::env::vars_os() {
             let text = name.to_string_lossy();
@@ -92,8 +89,7 @@ impl Drop for Place {
     fn drop(&mut self) {
         let unexpected = self.logs.unexpected();
         if !std::thread::panicking() {
-            let outer = self.outer.path().display();
-            assert!(unexpected.is_empty(), "in {outer}: {unexpected:#?}");
+            assert!(unexpected.is_empty(), "not expected: {unexpected:#?}");
         }
     }
 }

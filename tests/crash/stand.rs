@@ -12,6 +12,9 @@ const SHORT: &str = "[queue]\nvisibility = \"1s\"\nmax_receives = 1000\n\
      [lease]\nterm = \"1s\"\nrenew_every = \"200ms\"\nskew_margin = \"50ms\"\n\
      swap_budget = \"300ms\"\n";
 
+/// Where leases are that short, a slow disk is enough to lose one.
+const EXPECTED: &[&str] = &["CC-LEASE-LOST"];
+
 pub(crate) enum Stand {
     Local(Place),
     Cloud(Box<Deployment>),
@@ -22,6 +25,7 @@ impl Stand {
         let place = Place::new();
         let settings = format!("[storage]\nbackend = \"local\"\npath = \"data\"\n{SHORT}");
         place.write("local.toml", &settings);
+        place.expects(EXPECTED);
         Self::Local(place)
     }
 
@@ -32,6 +36,7 @@ impl Stand {
              [lease]\nterm = \"10s\"\nrenew_every = \"3s\"\nskew_margin = \"1s\"\n",
             &SHORT.replace("max_receives = 1000\n", ""),
         );
+        deployment.place.expects(EXPECTED);
         Self::Cloud(Box::new(deployment))
     }
 

@@ -58,11 +58,12 @@ fn share(of: u64) -> Figures {
 
 fn assert_kept(seed: u64, outcome: &Outcome) {
     assert!(
-        outcome.broken.is_empty(),
-        "seed {seed}: {:#?}\nAgain, with its diary: \
+        outcome.broken.is_empty() && outcome.said.is_empty(),
+        "seed {seed}: {:#?}, said: {:#?}\nAgain, with its diary: \
          SIMULATION_SEED={seed} cargo test --workspace --all-features --test cycle \
          simulation::one_seed -- --nocapture",
-        outcome.broken
+        outcome.broken,
+        outcome.said
     );
 }
 
@@ -123,6 +124,7 @@ fn an_outage_buries_no_run() {
         plan.machines[0].clear();
         let outcome = play(seed, &plan, None);
         assert!(outcome.broken.is_empty(), "{:#?}", outcome.broken);
+        assert!(outcome.said.is_empty(), "{:#?}", outcome.said);
     }
 }
 

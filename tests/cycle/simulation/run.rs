@@ -37,6 +37,8 @@ const EXPECTED: &[&str] = &[
 pub(crate) struct Outcome {
     /// Promises that were not kept.
     pub(crate) broken: Vec<String>,
+    /// What daemons said at WARN or ERROR that does not belong to the weather.
+    pub(crate) said: Vec<String>,
     /// Every call and every event, with its time in seconds.
     pub(crate) diary: Vec<String>,
     pub(crate) figures: Figures,
@@ -76,9 +78,6 @@ pub(crate) fn play(seed: u64, plan: &Plan, mistake: Option<Mistake>) -> Outcome 
         dispatcher::with_default(&world.logs.dispatch(), || runtime.block_on(played))
     });
     drop(runtime);
-    for line in world.logs.take_unexpected() {
-        services.promises.is_broken(format!("said: {line}"));
-    }
     world.ports.objects = services.objects.clone();
     world.ports.runs = services.runs.clone();
     // What is broken already cannot always be read.
@@ -87,6 +86,7 @@ pub(crate) fn play(seed: u64, plan: &Plan, mistake: Option<Mistake>) -> Outcome 
     }
     Outcome {
         broken: services.promises.broken(),
+        said: world.logs.take_unexpected(),
         diary: services.diary.lock().unwrap().clone(),
         figures: Figures {
             seeds: 1,
