@@ -1,12 +1,28 @@
-//! A drain while one collection is in trouble: the others are drained, and it ends with the error.
+//! A drain while one collection is in trouble: the others are drained, and it ends with the error,
+//! without waiting for what other workers hold.
+
+use std::sync::Arc;
+use std::time::Duration;
 
 use compactor_core::RunState;
-use compactor_core::fakes::Inject;
+use compactor_core::fakes::{FakeObjectStore, Inject};
 use compactor_core::ports::Fault;
 use compactor_daemon::cycle::NoHooks;
 
 use crate::deltas::Delta;
 use crate::world::{Backend, Kind, World};
+
+/// From now on no snapshot of lines can be reached.
+fn lines_are_away(world: &World) -> &FakeObjectStore {
+    let Backend::Fakes { objects, .. } = &world.backend else {
+        unreachable!("asked for fakes");
+    };
+    objects.faults.when(|call| {
+        let is_away = call.target.starts_with("lines/snapshot/");
+        is_away.then_some(Inject::FailBefore(Fault::Transient))
+    });
+    objects
+}
 
 #[test]
 fn a_drain_does_the_rest_and_ends_with_the_error() {
@@ -15,14 +31,8 @@ fn a_drain_does_the_rest_and_ends_with_the_error() {
     let (lines, words) = (Delta::of("lines", "a", 2), Delta::of("words", "b", 3));
     world.submit("run-a", &[&lines]);
     world.submit("run-b", &[&words]);
-    let Backend::Fakes { objects, .. } = &world.backend else {
-        unreachable!("asked for fakes");
-    };
-    objects.faults.when(|call| {
-        let is_away = call.target.starts_with("lines/snapshot/");
-        is_away.then_some(Inject::FailBefore(Fault::Transient))
-    });
-    let error = world.drain_with(std::sync::Arc::new(NoHooks)).unwrap_err();
+    let objects = lines_are_away(&world);
+    let error = world.drain_with(Arc::new(NoHooks)).unwrap_err();
     assert_eq!(error.code(), "CC-PORT-TRANSIENT");
     assert_eq!(world.state("run-b", "words"), RunState::Completed);
     assert_eq!(world.content("words"), words.content());
@@ -33,4 +43,23 @@ fn a_drain_does_the_rest_and_ends_with_the_error() {
     objects.faults.clear();
     assert_eq!(world.drain().completed, 1);
     assert_eq!(world.content("lines"), lines.content());
+}
+
+#[test]
+fn a_drain_in_trouble_does_not_wait_for_others() {
+    // Who waits on an automatic clock has the others' messages at once.
+    let world = World::new(Kind::FakesInRealTime);
+    world.expects(&["CC-PORT-TRANSIENT"]);
+    let (lines, words) = (Delta::of("lines", "a", 2), Delta::of("words", "b", 3));
+    world.submit("run-theirs", &[&words]);
+    let hidden = Duration::from_secs(20);
+    let received = world.ports.queue.receive(1, Duration::ZERO, hidden);
+    assert_eq!(world.wait(received).unwrap().len(), 1);
+    world.submit("run-ours", &[&lines]);
+    lines_are_away(&world);
+    let error = world.drain_with(Arc::new(NoHooks)).unwrap_err();
+    assert_eq!(error.code(), "CC-PORT-TRANSIENT");
+    assert_eq!(world.state("run-theirs", "words"), RunState::Pending);
+    let depth = world.depth();
+    assert_eq!((depth.visible, depth.in_flight, depth.dead), (1, 1, 0));
 }
