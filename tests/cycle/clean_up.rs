@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use compactor_core::keys;
 use compactor_core::retention::RetentionPolicy;
+use compactor_daemon::cycle::Step;
 use compactor_daemon::{CleanUp, clean_up, download, resolve};
 
 use crate::deltas::Delta;
+use crate::hooks::Script;
 use crate::world::{Backend, Kind, World, name};
 
 const AGE: Duration = Duration::from_secs(12 * 60 * 60);
@@ -54,6 +56,67 @@ fn a_slow_reader_finds_all_that_it_resolved(world: World) {
     world.wait(downloading).unwrap();
     world.advance(Duration::from_secs(120));
     assert_eq!(deleted(&clean(&world, 1, AGE)), versions[..3]);
+    world.content("lines");
+}
+
+// Uploads that nobody published lie between the version that was resolved and the next one, and are
+// older than any reader takes: they are no reason to delete what a reader resolved a moment ago.
+#[test]
+fn what_was_never_published_does_not_age_what_was() {
+    let world = World::with_max_receives(Kind::FakesInRealTime, 5);
+    let versions = publish(&world, 1);
+    let resolved = world.wait(resolve(world.objects(), &name("lines")));
+    let resolved = resolved.unwrap().unwrap();
+    // For a night, whoever uploads is killed before the pointer moves.
+    world.submit("run-night", &[&Delta::of("lines", "night", 1)]);
+    for _ in 0..3 {
+        let killed = world
+            .drain_with(Script::kill_at(Step::Uploaded))
+            .unwrap_err();
+        assert_eq!(killed.code(), "CC-KILLED");
+        world.let_everything_expire();
+    }
+    world.advance(AGE);
+    assert!(world.uploads("lines").len() > 3, "nothing was left behind");
+    world.drain();
+    let newest = world.snapshot("lines").unwrap().version();
+    assert_eq!(
+        deleted(&clean(&world, 1, AGE)),
+        [""; 0],
+        "it was superseded a moment ago"
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let downloading = download(
+        &world.ports.objects,
+        &resolved,
+        folder.path(),
+        &world.settings.limits,
+    );
+    world.wait(downloading).unwrap();
+    // They do not count as versions either.
+    world.advance(AGE);
+    assert_eq!(deleted(&clean(&world, 2, AGE)), [""; 0]);
+    let gone = deleted(&clean(&world, 1, AGE));
+    assert_eq!(gone[0], versions[0]);
+    assert_eq!(world.uploads("lines"), [newest]);
+}
+
+/// What every older version says of its parent is enough to delete what is older still, while the
+/// pointer moves all the time.
+#[test]
+fn a_pointer_that_never_rests_does_not_keep_everything() {
+    let world = World::new(Kind::FakesInRealTime);
+    let mut versions = Vec::new();
+    for number in 0..8 {
+        let delta = Delta::of("lines", &format!("d{number}"), 1);
+        world.submit(&format!("run-{number}"), &[&delta]);
+        world.drain();
+        versions.push(world.snapshot("lines").unwrap().version());
+        world.advance(AGE / 4);
+    }
+    // The newest was published 3 hours ago, the fifth 12: it was made from the fourth, which the
+    // pointer named by then, and no older one.
+    assert_eq!(deleted(&clean(&world, 2, AGE)), versions[..3]);
     world.content("lines");
 }
 

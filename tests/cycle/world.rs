@@ -205,7 +205,7 @@ pub(crate) fn key(run: &str) -> RunKey {
 }
 
 fn fakes(clock: Arc<dyn Clock>, ids: Arc<dyn Ids>, max_receives: u32) -> (Backend, Ports) {
-    let objects = Arc::new(FakeObjectStore::new());
+    let objects = Arc::new(FakeObjectStore::new(clock.clone()));
     let queue = Arc::new(FakeQueue::new(clock.clone(), ids.clone(), max_receives));
     let leases = Arc::new(FakeLeaseStore::new(clock.clone()));
     let runs = Arc::new(FakeRunStore::new());
@@ -247,7 +247,7 @@ fn local(
 }
 
 /// Short waits between attempts; leases and visibility so long that only a test ends them.
-fn settings() -> Settings {
+pub(crate) fn settings() -> Settings {
     let seconds = Duration::from_secs;
     let lease = LeaseTerm::new(seconds(300), seconds(15), seconds(2), seconds(10));
     Settings {

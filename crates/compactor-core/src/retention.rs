@@ -1,9 +1,10 @@
 //! Which versions of a collection may be deleted.
 //!
 //! Only what is older than the version that the pointer names, and that no reader can be using any
-//! more: it was superseded longer ago than any reader takes. What is newer than the pointer is left
-//! alone, whoever made it: it may be about to be named, and once it cannot be any more, the pointer
-//! is past it.
+//! more: the pointer moved past it longer ago than any reader takes. When the pointer moved is told
+//! by the store's dates, not by ids: an upload may have taken long, have waited, or never have been
+//! published at all. What is newer than the pointer is left alone, whoever made it: it may be about
+//! to be named, and once it cannot be any more, the pointer is past it.
 
 use std::time::Duration;
 
@@ -13,35 +14,58 @@ use crate::ports::WallTime;
 /// What is kept although it is superseded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetentionPolicy {
-    /// How many versions, the published one among them; at least that one is.
+    /// How many published versions, the one that the pointer names among them; at least that one
+    /// is.
     pub versions: usize,
-    /// For how long a version is kept after another one followed it.
+    /// For how long a version is kept after the pointer moved past it.
     pub age: Duration,
 }
 
-/// The versions to delete, oldest first. `versions` are all that have objects, `pointer` is the one
-/// that is published.
+impl RetentionPolicy {
+    /// Whether what happened at that time is as long ago as readers may take.
+    pub fn is_past(&self, time: WallTime, now: WallTime) -> bool {
+        time.plus(self.age) <= now
+    }
+}
+
+/// A version that the pointer names, or did once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Publication {
+    /// Which one.
+    pub version: Version,
+    /// When the pointer had named it, at the latest; none if nobody knows. For the version that it
+    /// names, when the pointer was written. For another, when a version was complete that was made
+    /// from it: who makes one has read the pointer first.
+    pub by: Option<WallTime>,
+}
+
+/// The versions to delete, oldest first. `versions` are all that have objects. `published` are
+/// publications, newest first, beginning with the one that the pointer names; below the newest
+/// `policy.versions` there may be gaps.
 ///
-/// A version is followed by the next one that is not newer than the pointer; the time in that one's
-/// id tells when.
+/// What is older than a version that was named at some time was not named any more at that time, for
+/// versions only grow.
 pub fn superseded(
     versions: &[Version],
-    pointer: &Version,
+    published: &[Publication],
     policy: RetentionPolicy,
     now: WallTime,
 ) -> Vec<Version> {
-    let mut until_pointer: Vec<&Version> = versions.iter().filter(|v| *v <= pointer).collect();
-    until_pointer.sort();
-    if until_pointer.last() != Some(&pointer) {
-        until_pointer.push(pointer);
-    }
-    until_pointer.dedup();
-    let candidates = until_pointer.len().saturating_sub(policy.versions.max(1));
-    let pairs = until_pointer.windows(2).take(candidates);
-    pairs
-        .filter(|pair| pair[1].time().plus(policy.age) <= now)
-        .map(|pair| pair[0].clone())
-        .collect()
+    let is_settled = |publication: &&Publication| {
+        let by = publication.by;
+        by.is_some_and(|by| policy.is_past(by, now))
+    };
+    let last_kept = published.get(policy.versions.max(1) - 1);
+    let settled = published.iter().find(is_settled);
+    let (Some(last_kept), Some(settled)) = (last_kept, settled) else {
+        return Vec::new();
+    };
+    let first_kept = (&last_kept.version).min(&settled.version);
+    let older = versions.iter().filter(|version| *version < first_kept);
+    let mut doomed: Vec<Version> = older.cloned().collect();
+    doomed.sort();
+    doomed.dedup();
+    doomed
 }
 
 #[cfg(test)]
@@ -66,12 +90,21 @@ mod tests {
         }
     }
 
+    /// Newest first; each with the second of its id and the one by which it was published.
+    fn published(times: &[(i64, i64)]) -> Vec<Publication> {
+        let publication = |(id, by): &(i64, i64)| Publication {
+            version: version(*id),
+            by: Some(at(*by)),
+        };
+        times.iter().map(publication).collect()
+    }
+
     #[test]
     fn the_oldest_go_beyond_count_and_age() {
         let versions: Vec<Version> = (0..6).map(|n| version(n * 10)).collect();
-        let doomed = |pointer: usize, policy, now| {
-            superseded(&versions, &versions[pointer], policy, at(now))
-        };
+        let all = published(&[(50, 59), (40, 49), (30, 39), (20, 29), (10, 19), (0, 9)]);
+        let doomed =
+            |newest: usize, policy, now| superseded(&versions, &all[5 - newest..], policy, at(now));
         assert_eq!(doomed(5, kept(4, 0), 1000), versions[..2]);
         assert_eq!(
             doomed(5, kept(0, 0), 1000),
@@ -83,42 +116,74 @@ mod tests {
             versions[..2],
             "nor what is newer"
         );
-        // The second one followed at 10, the third at 20.
-        assert_eq!(doomed(5, kept(1, 100), 110), versions[..1]);
+        // The second one was published by 19, the third by 29.
+        assert_eq!(doomed(5, kept(1, 100), 118), []);
         assert_eq!(doomed(5, kept(1, 100), 119), versions[..1]);
-        assert_eq!(doomed(5, kept(1, 100), 120), versions[..2]);
+        assert_eq!(doomed(5, kept(1, 100), 128), versions[..1]);
+        assert_eq!(doomed(5, kept(1, 100), 129), versions[..2]);
         assert_eq!(doomed(0, kept(1, 0), 1000), []);
-        assert_eq!(superseded(&[], &version(1), kept(1, 0), at(1000)), []);
+        assert_eq!(superseded(&versions, &[], kept(1, 0), at(1000)), []);
+    }
+
+    #[test]
+    fn what_was_never_published_does_not_age_what_was() {
+        // Three uploads that nobody published lie between the last two versions.
+        let versions = [0, 10, 20, 30, 99].map(version);
+        let doomed = |by, now| superseded(&versions, &published(&[(99, by)]), kept(1, 50), at(now));
+        assert_eq!(doomed(100, 149), []);
+        assert_eq!(doomed(100, 150), versions[..4]);
+        // Its id was minted, and long after that it was published.
+        assert_eq!(doomed(500, 549), []);
+    }
+
+    #[test]
+    fn who_does_not_know_when_deletes_nothing() {
+        let mut all = published(&[(20, 20), (10, 10)]);
+        for publication in &mut all {
+            publication.by = None;
+        }
+        let versions = [0, 10, 20].map(version);
+        assert_eq!(superseded(&versions, &all, kept(1, 0), at(1000)), []);
     }
 
     proptest! {
+        /// Ids grow and are published in their order; some versions never are; ids say little about
+        /// when.
         #[test]
         fn nothing_that_a_reader_could_be_using_goes(
-            mut seconds in proptest::collection::vec(0_i64..1000, 1..20),
-            pointer in 0_usize..20,
+            steps in proptest::collection::vec((1_i64..50, 0_i64..90, any::<bool>()), 1..20),
+            gaps in any::<u32>(),
             count in 0_usize..6,
             age in 0_u64..500,
             now in 0_i64..2000,
         ) {
-            let pointer = version(seconds[pointer % seconds.len()]);
-            seconds.dedup();
-            let versions: Vec<Version> = seconds.iter().map(|second| version(*second)).collect();
-            let doomed = superseded(&versions, &pointer, kept(count, age), at(now));
-            for gone in &doomed {
-                prop_assert!(*gone < pointer);
-                let next = versions.iter().filter(|other| *other > gone).min().unwrap();
-                prop_assert!(next.time().plus(Duration::from_secs(age)) <= at(now));
+            let (mut id, mut time) = (0, 0);
+            let (mut versions, mut history) = (Vec::new(), Vec::new());
+            for (step, wait, is_published) in steps {
+                (id, time) = (id + step, time + wait);
+                versions.push(version(id));
+                if is_published {
+                    history.push((id, time));
+                }
             }
-            let mut left: Vec<&Version> = versions
-                .iter()
-                .filter(|version| **version <= pointer && !doomed.contains(version))
-                .collect();
-            left.sort();
-            left.dedup();
-            let mut before: Vec<&Version> = versions.iter().filter(|v| **v <= pointer).collect();
-            before.sort();
-            before.dedup();
-            prop_assert!(left.len() >= count.max(1).min(before.len()));
+            // What is known, newest first; of the older ones perhaps not all.
+            let mut known = history.clone();
+            known.reverse();
+            let keep = |(place, _): &(usize, &(i64, i64))| {
+                *place < count.max(1) || gaps & (1 << place) == 0
+            };
+            let known: Vec<_> = known.iter().enumerate().filter(keep).map(|(_, one)| *one).collect();
+            let policy = kept(count, age);
+            let doomed = superseded(&versions, &published(&known), policy, at(now));
+            for (place, (id, _)) in history.iter().enumerate() {
+                if doomed.contains(&version(*id)) {
+                    prop_assert!(history.len() - place > count.max(1));
+                    let (_, moved) = history[place + 1];
+                    prop_assert!(policy.is_past(at(moved), at(now)));
+                }
+            }
+            let newest = history.last().map(|(id, _)| version(*id));
+            prop_assert!(doomed.iter().all(|gone| Some(gone) < newest.as_ref()));
         }
     }
 }

@@ -10,7 +10,11 @@ use compactor_core::fakes::{
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_fake_object_store_keeps_the_contract() {
     let scratch = tempfile::tempdir().unwrap();
-    contract::object_store(Arc::new(FakeObjectStore::new()), scratch.path()).await;
+    contract::object_store(
+        Arc::new(FakeObjectStore::new(Arc::new(FakeClock::auto()))),
+        scratch.path(),
+    )
+    .await;
 }
 
 fn queue(clock: &Arc<FakeClock>) -> Arc<FakeQueue> {

@@ -1,7 +1,9 @@
 //! The fakes fail when they are told to, before or after a call takes effect.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
-use compactor_core::fakes::{FakeObjectStore, Inject};
+use compactor_core::fakes::{FakeClock, FakeObjectStore, Inject};
 use compactor_core::ports::{Attributes, Condition, Fault, ObjectStore, PortResult, PutOutcome};
 
 async fn put(store: &FakeObjectStore, body: &'static str) -> PortResult<PutOutcome> {
@@ -17,7 +19,7 @@ async fn put(store: &FakeObjectStore, body: &'static str) -> PortResult<PutOutco
 
 #[tokio::test]
 async fn a_failure_before_has_no_effect() {
-    let store = FakeObjectStore::new();
+    let store = FakeObjectStore::new(Arc::new(FakeClock::auto()));
     store
         .faults
         .next("put", Inject::FailBefore(Fault::Throttled));
@@ -31,7 +33,7 @@ async fn a_failure_before_has_no_effect() {
 
 #[tokio::test]
 async fn a_failure_after_loses_only_the_answer() {
-    let store = FakeObjectStore::new();
+    let store = FakeObjectStore::new(Arc::new(FakeClock::auto()));
     store
         .faults
         .next("put", Inject::FailAfter(Fault::OutcomeUnknown));
@@ -48,7 +50,7 @@ async fn a_failure_after_loses_only_the_answer() {
 
 #[tokio::test]
 async fn rules_see_every_call_and_the_diary_keeps_it() {
-    let store = FakeObjectStore::new();
+    let store = FakeObjectStore::new(Arc::new(FakeClock::auto()));
     let mut left = 2;
     store.faults.when(move |call| {
         let hit = call.operation == "put" && call.target == "k" && left > 0;

@@ -11,7 +11,7 @@ use serde::Serialize;
 use tokio::task::JoinSet;
 
 use crate::cycle::Context;
-use crate::snapshot::{read_pointer, versions};
+use crate::snapshot::{history, read_pointer, versions};
 use crate::{Ports, RunError};
 
 /// What was deleted, or would be.
@@ -49,7 +49,9 @@ pub async fn clean_up(
         return Ok(None);
     };
     let found = versions(objects, collection).await?;
-    let doomed = superseded(&found, &pointer.version, policy, ports.clock.wall());
+    let now = ports.clock.wall();
+    let published = history(objects, collection, pointer, &found, policy, now).await?;
+    let doomed = superseded(&found, &published, policy, now);
     let mut done = CleanUp {
         collection: collection.clone(),
         versions: Vec::new(),

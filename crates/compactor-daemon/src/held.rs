@@ -109,7 +109,7 @@ mod tests {
         let queue = FakeQueue::new(clock.clone(), ids.clone(), 3).holding_at_most(LONGEST);
         let queue = Arc::new(queue);
         let ports = Ports {
-            objects: Arc::new(FakeObjectStore::new()),
+            objects: Arc::new(FakeObjectStore::new(clock.clone())),
             queue: queue.clone(),
             leases: Arc::new(FakeLeaseStore::new(clock.clone())),
             runs: Arc::new(FakeRunStore::new()),

@@ -235,7 +235,7 @@ proptest! {
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let (local, flat) = (store(folder.path()), FakeObjectStore::new());
+        let (local, flat) = (store(folder.path()), FakeObjectStore::new(Arc::new(FakeClock::auto())));
         runtime.block_on(async {
             for key in &keys {
                 // Keys that a tree cannot hold are not in the other store either.

@@ -16,6 +16,29 @@ pub(crate) struct Figures {
 }
 
 impl Figures {
+    /// A share of the seeds that play nothing would be kept without effort.
+    pub(crate) fn assert_eventful(&self) {
+        let each = [
+            ("runs", self.runs, 10),
+            ("versions", self.versions, 5),
+            ("refused calls", self.bad_calls, 20),
+            ("kills", self.kills, 1),
+            ("deleted objects", self.deleted, 1),
+        ];
+        for (what, count, least) in each {
+            assert!(count >= least * self.seeds, "{what}: {self:?}");
+        }
+        let some = [
+            ("late puts", self.late_puts),
+            ("stops", self.stops),
+            ("pauses", self.pauses),
+            ("clocks", self.clocks_set),
+        ];
+        for (what, count) in some {
+            assert!(4 * count >= self.seeds, "{what}: {self:?}");
+        }
+    }
+
     pub(crate) fn add(&mut self, other: &Self) {
         self.seeds += other.seeds;
         self.runs += other.runs;

@@ -4,25 +4,33 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use chroma_store::unpack;
 use compactor_core::fakes::FakeObjectStore;
 use compactor_core::manifest::Layout;
 use compactor_core::{CollectionName, Manifest, RunKey, Version, keys};
 use sha2::{Digest, Sha256};
+use tempfile::TempDir;
 
 use super::plan::COLLECTIONS;
-use crate::world::name;
+use super::readers::Readers;
+use super::time::TrueTime;
+use crate::world::{name, settings};
 
 pub(crate) struct Promises {
     objects: Arc<FakeObjectStore>,
     newest: Mutex<BTreeMap<CollectionName, Manifest>>,
+    readers: Mutex<Readers>,
+    time: Arc<TrueTime>,
     broken: Mutex<Vec<String>>,
 }
 
 impl Promises {
-    pub(crate) fn new(objects: Arc<FakeObjectStore>) -> Self {
+    pub(crate) fn new(objects: Arc<FakeObjectStore>, time: Arc<TrueTime>) -> Self {
         Self {
             objects,
             newest: Mutex::default(),
+            readers: Mutex::default(),
+            time,
             broken: Mutex::default(),
         }
     }
@@ -47,20 +55,28 @@ impl Promises {
             if key == keys::pointer(&collection) {
                 self.hold(key, self.is_whole(&collection));
                 self.hold(key, self.continues(&collection));
+                if let Ok(Some(version)) = self.published(&collection) {
+                    let now = self.time.elapsed();
+                    self.readers
+                        .lock()
+                        .unwrap()
+                        .published(&collection, version, now);
+                }
             }
         }
     }
 
     /// After every object that was deleted.
     pub(crate) fn deleted(&self, key: &str) {
-        for collection in COLLECTIONS.map(name) {
-            let Ok(Some(version)) = self.published(&collection) else {
-                continue;
-            };
-            if key.starts_with(&keys::version_prefix(&collection, &version)) {
-                self.is_broken(format!("{key} was deleted, and is published"));
-            }
+        let now = self.time.elapsed();
+        if let Err(how) = self.readers.lock().unwrap().deleted(key, now) {
+            self.is_broken(how);
         }
+    }
+
+    /// Somebody set the clock of a machine, this many seconds ahead of the true time.
+    pub(crate) fn clock_set(&self, seconds: i64) {
+        self.readers.lock().unwrap().clock_set(seconds);
     }
 
     /// After every record that says COMPLETED.
@@ -96,16 +112,22 @@ impl Promises {
     fn is_whole(&self, collection: &CollectionName) -> Result<(), String> {
         let manifest = self.manifest(collection)?;
         let version = &manifest.version;
-        if manifest.layout == Layout::Archive {
-            let key = keys::snapshot_archive(collection, version);
-            return match self.objects.body(&key) {
-                Some(_) => Ok(()),
-                None => Err(format!("{key} is missing")),
-            };
-        }
+        let archive = match manifest.layout {
+            Layout::Files => None,
+            Layout::Archive => Some(self.unpacked(&keys::snapshot_archive(collection, version))?),
+        };
         for file in &manifest.files {
-            let key = keys::file(collection, version, &file.path);
-            let body = self.objects.body(&key);
+            let (key, body) = match &archive {
+                None => {
+                    let key = keys::file(collection, version, &file.path);
+                    let body = self.objects.body(&key).map(Vec::from);
+                    (key, body)
+                }
+                Some(folder) => {
+                    let path = folder.path().join(&file.path);
+                    (path.display().to_string(), std::fs::read(path).ok())
+                }
+            };
             let body = body.ok_or_else(|| format!("{key} is missing"))?;
             let sha256 = hex::encode(Sha256::digest(&body));
             if (body.len() as u64, &sha256) != (file.size, &file.sha256) {
@@ -113,6 +135,16 @@ impl Promises {
             }
         }
         Ok(())
+    }
+
+    fn unpacked(&self, key: &str) -> Result<TempDir, String> {
+        let packed = self.objects.body(key);
+        let packed = packed.ok_or_else(|| format!("{key} is missing"))?;
+        let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+        let size = packed.len() as u64;
+        let unpacking = unpack(&packed[..], size, folder.path(), settings().limits.unpacked);
+        let unpacked = unpacking.map_err(|error| format!("{key}: {error}"));
+        unpacked.map(|_| folder)
     }
 
     /// Invariants I2 and I3: versions grow, and so do their runs.

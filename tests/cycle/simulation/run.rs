@@ -100,7 +100,7 @@ fn services(seed: u64, plan: &Plan, mistake: Option<Mistake>) -> Services {
     let time = Arc::new(TrueTime::new());
     let clock: Arc<dyn Clock> = time.clone();
     let ids: Arc<dyn Ids> = Arc::new(SeededIds::new(seed));
-    let objects = Arc::new(FakeObjectStore::new());
+    let objects = Arc::new(FakeObjectStore::new(clock.clone()));
     for arrival in &plan.arrivals {
         let body = arrival
             .delta
@@ -109,7 +109,7 @@ fn services(seed: u64, plan: &Plan, mistake: Option<Mistake>) -> Services {
         objects.insert(&keys::delta_archive(&prefix), body.to_vec());
     }
     Services {
-        promises: Promises::new(Arc::clone(&objects)),
+        promises: Promises::new(Arc::clone(&objects), Arc::clone(&time)),
         objects,
         queue: Arc::new(FakeQueue::new(clock.clone(), ids, plan.max_receives)),
         leases: Arc::new(FakeLeaseStore::new(clock)),
@@ -128,6 +128,11 @@ pub(crate) fn prefix(arrival: &Arrival) -> String {
     keys::delta_prefix(&name(arrival.collection), &run)
 }
 
+/// How many versions are kept, the published one among them.
+pub(crate) const VERSIONS: usize = 2;
+/// And for how long: ten times the lease, the least that the configuration allows.
+pub(crate) const AGE: Duration = Duration::from_secs(150);
+
 fn change(settings: &mut Settings, plan: &Plan) {
     let seconds = Duration::from_secs;
     settings.workers = plan.workers;
@@ -140,9 +145,8 @@ fn change(settings: &mut Settings, plan: &Plan) {
         max: seconds(10),
     };
     settings.retention = RetentionPolicy {
-        versions: 2,
-        // Ten times the lease, the least that the configuration allows.
-        age: seconds(150),
+        versions: VERSIONS,
+        age: AGE,
     };
     settings.clean_up_every = seconds(30);
 }

@@ -92,7 +92,10 @@ impl Stage<'_> {
                     self.services.time.sleep(*rest).await;
                     process.machine.resume();
                 }
-                Event::SetClock(seconds) => ahead.store(seconds * 1_000_000, Ordering::Relaxed),
+                Event::SetClock(seconds) => {
+                    self.services.promises.clock_set(*seconds);
+                    ahead.store(seconds * 1_000_000, Ordering::Relaxed);
+                }
             }
         }
         self.until(ROUGH).await;

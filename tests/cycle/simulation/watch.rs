@@ -10,7 +10,11 @@ const PATIENCE: Duration = Duration::from_secs(200);
 
 fn give_up(seed: u64) -> ! {
     // Not by a macro: the test harness would swallow it.
-    let _ = writeln!(std::io::stderr(), "seed {seed} of the simulation hangs");
+    let _ = writeln!(
+        std::io::stderr(),
+        "seed {seed} of the simulation hangs\nAgain: SIMULATION_SEED={seed} cargo test \
+         --workspace --all-features --test cycle simulation -- --nocapture"
+    );
     std::process::abort();
 }
 

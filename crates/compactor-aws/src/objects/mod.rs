@@ -17,12 +17,12 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::primitives::{ByteStream, DateTime};
 use aws_sdk_s3::types::{ChecksumAlgorithm, Object as Listed};
 use bytes::Bytes;
 use compactor_core::ports::{
     Attributes, Condition, ETag, Fault, Object, ObjectInfo, ObjectStore, Page, PortError,
-    PortResult, PutOutcome, Unfinished, Uploaded,
+    PortResult, PutOutcome, Unfinished, Uploaded, WallTime,
 };
 use tokio::sync::Semaphore;
 
@@ -71,6 +71,7 @@ impl ObjectStore for S3ObjectStore {
         }
         let info = info(key, size, answer.e_tag());
         let metadata = answer.metadata().cloned().unwrap_or_default();
+        let modified = answer.last_modified().and_then(wall_time);
         let body = answer.body.collect().await;
         let body = body
             .map_err(|error| cut_short(GET, key, error))?
@@ -83,6 +84,7 @@ impl ObjectStore for S3ObjectStore {
             info,
             body,
             metadata: metadata.into_iter().collect(),
+            modified,
         }))
     }
 
@@ -313,6 +315,11 @@ fn info(key: &str, size: u64, tag: Option<&str>) -> ObjectInfo {
 fn listed(object: &Listed) -> Option<ObjectInfo> {
     let size = size_of(object.size());
     Some(info(object.key()?, size, object.e_tag()))
+}
+
+fn wall_time(time: &DateTime) -> Option<WallTime> {
+    let microseconds = time.as_nanos() / 1000;
+    Some(WallTime(i64::try_from(microseconds).ok()?))
 }
 
 fn etag(tag: Option<&str>) -> ETag {

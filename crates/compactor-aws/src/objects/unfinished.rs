@@ -2,8 +2,9 @@
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::types::MultipartUpload;
-use compactor_core::ports::{PortResult, Unfinished, WallTime};
+use compactor_core::ports::{PortResult, Unfinished};
 
+use super::wall_time;
 use crate::fault::{Repeat, port_error};
 
 /// All of them below `prefix`.
@@ -34,10 +35,9 @@ pub(super) async fn list(
 }
 
 fn listed(upload: &MultipartUpload) -> Option<Unfinished> {
-    let begun = upload.initiated()?.as_nanos() / 1000;
     Some(Unfinished {
         key: upload.key()?.to_owned(),
         id: upload.upload_id()?.to_owned(),
-        begun: WallTime(i64::try_from(begun).ok()?),
+        begun: wall_time(upload.initiated()?)?,
     })
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Bound, Range};
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -12,18 +12,18 @@ use sha2::Sha256;
 
 use super::{Faults, lock};
 use crate::ports::{
-    Attributes, Condition, ETag, Fault, Object, ObjectInfo, ObjectStore, Page, PortError,
-    PortResult, PutOutcome, Uploaded,
+    Attributes, Clock, Condition, ETag, Fault, Object, ObjectInfo, ObjectStore, Page, PortError,
+    PortResult, PutOutcome, Uploaded, WallTime,
 };
 
 const PAGE: usize = 1_000;
 
 /// Objects in memory. Tags are MD5s of the content, as on S3: the same content has the same tag, so
 /// code that writes an old content back is found out.
-#[derive(Debug, Default)]
 pub struct FakeObjectStore {
     /// Failing on demand, and the diary.
     pub faults: Faults,
+    clock: Arc<dyn Clock>,
     objects: Mutex<BTreeMap<String, Stored>>,
 }
 
@@ -32,15 +32,17 @@ struct Stored {
     body: Bytes,
     metadata: Attributes,
     etag: ETag,
+    modified: WallTime,
 }
 
 impl Stored {
-    fn new(body: Bytes, metadata: Attributes) -> Self {
+    fn new(body: Bytes, metadata: Attributes, modified: WallTime) -> Self {
         let etag = ETag(format!("\"{}\"", hex::encode(Md5::digest(&body))));
         Self {
             body,
             metadata,
             etag,
+            modified,
         }
     }
 
@@ -65,9 +67,13 @@ impl Stored {
 }
 
 impl FakeObjectStore {
-    /// An empty store.
-    pub fn new() -> Self {
-        Self::default()
+    /// An empty store, which dates what is written by this clock.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self {
+            faults: Faults::default(),
+            clock,
+            objects: Mutex::default(),
+        }
     }
 
     /// Every key, in order. For assertions; not a call of the port.
@@ -84,8 +90,12 @@ impl FakeObjectStore {
 
     /// Puts an object there, past faults and conditions.
     pub fn insert(&self, key: &str, body: impl Into<Bytes>) {
-        let stored = Stored::new(body.into(), Attributes::new());
+        let stored = self.dated(body.into(), Attributes::new());
         lock(&self.objects).insert(key.to_owned(), stored);
+    }
+
+    fn dated(&self, body: Bytes, metadata: Attributes) -> Stored {
+        Stored::new(body, metadata, self.clock.wall())
     }
 
     fn write(&self, key: &str, stored: Stored, condition: &Condition) -> PutOutcome {
@@ -139,6 +149,7 @@ impl ObjectStore for FakeObjectStore {
             info,
             body: stored.body,
             metadata: stored.metadata,
+            modified: Some(stored.modified),
         }))
     }
 
@@ -188,7 +199,7 @@ impl ObjectStore for FakeObjectStore {
         if pending.conflict && condition != Condition::Always {
             return Ok(PutOutcome::Conflict);
         }
-        let outcome = self.write(key, Stored::new(body, metadata.clone()), &condition);
+        let outcome = self.write(key, self.dated(body, metadata.clone()), &condition);
         pending.end(outcome)
     }
 
@@ -208,7 +219,7 @@ impl ObjectStore for FakeObjectStore {
         }
         let body = std::fs::read(from).map_err(|error| file_error("upload", from, error))?;
         let sha256 = Some(hex::encode(Sha256::digest(&body)));
-        let outcome = self.write(key, Stored::new(body.into(), metadata.clone()), &condition);
+        let outcome = self.write(key, self.dated(body.into(), metadata.clone()), &condition);
         pending.end(Uploaded { outcome, sha256 })
     }
 
@@ -224,7 +235,9 @@ impl ObjectStore for FakeObjectStore {
             return Ok(PutOutcome::Conflict);
         }
         let outcome = match self.find(from) {
-            Some(stored) if stored.etag == *tag => self.write(to, stored, &condition),
+            Some(stored) if stored.etag == *tag => {
+                self.write(to, self.dated(stored.body, stored.metadata), &condition)
+            }
             _ => PutOutcome::Absent,
         };
         pending.end(outcome)

@@ -73,6 +73,8 @@ pub struct Object {
     pub body: Bytes,
     /// User metadata.
     pub metadata: Attributes,
+    /// When it was written, by the store's clock; none where the store does not tell.
+    pub modified: Option<WallTime>,
 }
 
 /// One page of a listing, in ascending byte order of keys.

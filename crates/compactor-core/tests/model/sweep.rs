@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use compactor_core::Version;
 use compactor_core::ports::WallTime;
-use compactor_core::retention::{RetentionPolicy, superseded};
+use compactor_core::retention::{Publication, RetentionPolicy, superseded};
 
 use super::protocol::{Mistake, Protocol};
 use super::snapshots::Objects;
@@ -88,7 +88,11 @@ fn plan(protocol: &Protocol, world: &World) -> Vec<usize> {
     if protocol.has(Mistake::CollectUnreferenced) {
         versions.retain(|version| version != pointer);
     } else {
-        versions = superseded(&versions, pointer, HARSHEST, WallTime(i64::MAX));
+        let published = [Publication {
+            version: pointer.clone(),
+            by: Some(WallTime(0)),
+        }];
+        versions = superseded(&versions, &published, HARSHEST, WallTime(i64::MAX));
     }
     versions
         .iter()

@@ -1,17 +1,19 @@
 //! Reading what is published: the pointer, the manifest, the files.
 
 mod download;
+mod history;
 mod known;
 mod legacy;
 
 use compactor_core::manifest::ManifestError;
-use compactor_core::ports::{ETag, Fault, ObjectStore};
+use compactor_core::ports::{ETag, Fault, ObjectStore, WallTime};
 use compactor_core::{CollectionName, Manifest, Version, keys};
 
 use crate::RunError;
 
 pub use download::download;
 pub(crate) use download::fetch;
+pub(crate) use history::history;
 pub(crate) use known::{KnownFile, KnownFiles};
 pub use legacy::Legacy;
 pub(crate) use legacy::{Ancestor, ancestor};
@@ -61,6 +63,8 @@ pub(crate) struct Pointer {
     pub(crate) etag: ETag,
     /// Whether a version with a manifest was named.
     pub(crate) is_ours: bool,
+    /// When it was written, by the store's clock.
+    pub(crate) modified: Option<WallTime>,
 }
 
 /// Reads pointer and manifest; `None` when nothing was published yet.
@@ -78,6 +82,7 @@ pub async fn resolve(
         version,
         etag,
         is_ours,
+        ..
     } = pointer;
     let content = match read_manifest(objects, collection, &version).await? {
         Some(manifest) => Some(Content::Manifest(Box::new(manifest))),
@@ -120,6 +125,7 @@ pub(crate) async fn read_pointer(
         version,
         etag: object.info.etag,
         is_ours: object.metadata.contains_key(NONCE),
+        modified: object.modified,
     }))
 }
 
@@ -128,6 +134,16 @@ pub(crate) async fn read_manifest(
     collection: &CollectionName,
     version: &Version,
 ) -> Result<Option<Manifest>, RunError> {
+    let dated = read_dated_manifest(objects, collection, version).await?;
+    Ok(dated.map(|(manifest, _)| manifest))
+}
+
+/// With when it was written, by the store's clock.
+async fn read_dated_manifest(
+    objects: &dyn ObjectStore,
+    collection: &CollectionName,
+    version: &Version,
+) -> Result<Option<(Manifest, Option<WallTime>)>, RunError> {
     let Some(object) = objects
         .get(&keys::manifest(collection, version), MANIFEST_BYTES)
         .await?
@@ -137,7 +153,7 @@ pub(crate) async fn read_manifest(
     let manifest = Manifest::parse(&object.body)
         .and_then(|manifest| manifest.validate(collection, version).map(|()| manifest));
     match manifest {
-        Ok(manifest) => Ok(Some(manifest)),
+        Ok(manifest) => Ok(Some((manifest, object.modified))),
         // A Python writer that started from that version took its manifest along.
         Err(ManifestError::Version { .. }) => Ok(None),
         Err(source) => Err(RunError::Manifest {

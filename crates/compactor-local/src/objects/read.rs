@@ -4,9 +4,12 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::Path;
+use std::time::Duration;
 
 use bytes::Bytes;
-use compactor_core::ports::{Attributes, ETag, Fault, Object, ObjectInfo, PortError, PortResult};
+use compactor_core::ports::{
+    Attributes, ETag, Fault, Object, ObjectInfo, PortError, PortResult, WallTime,
+};
 
 use super::layout::Layout;
 use super::{sidecar, tag};
@@ -16,6 +19,7 @@ use crate::fault::{io_error, local_file_error};
 pub(super) struct Body {
     pub(super) file: File,
     pub(super) info: ObjectInfo,
+    modified: Duration,
 }
 
 impl Body {
@@ -31,7 +35,11 @@ impl Body {
                     size: metadata.len(),
                     etag,
                 };
-                Ok(Some(Self { file, info }))
+                Ok(Some(Self {
+                    file,
+                    info,
+                    modified: tag::modified(&metadata),
+                }))
             }
             Err(error) if is_absence(&error) => {
                 layout.check_root(operation, key)?;
@@ -108,6 +116,7 @@ pub(super) fn object(layout: &Layout, key: &str, limit: u64) -> PortResult<Optio
         info: body.info,
         body: content.into(),
         metadata,
+        modified: i64::try_from(body.modified.as_micros()).ok().map(WallTime),
     }))
 }
 

@@ -120,7 +120,6 @@ impl Remote {
         self.services.count(|figures| {
             figures.calls += 1;
             figures.bad_calls += u64::from(forecast.fate != Fate::Good);
-            figures.late_puts += u64::from(matches!(forecast.fate, Fate::Late(_)));
         });
         let said = match &answer {
             Ok(_) => "ok".to_owned(),

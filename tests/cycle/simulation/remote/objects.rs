@@ -37,6 +37,7 @@ impl Remote {
         let (key, metadata) = (key.to_owned(), metadata.clone());
         tokio::spawn(async move {
             services.time.sleep(after).await;
+            services.count(|figures| figures.late_puts += 1);
             let put = services.objects.put(&key, body, condition, &metadata);
             let outcome = put.await;
             services.note(&format!("a late put of {key}: {outcome:?}"));

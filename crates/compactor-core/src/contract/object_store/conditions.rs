@@ -100,6 +100,7 @@ async fn a_copy_is_the_same_object(store: &dyn ObjectStore) {
         .await
         .expect("get")
         .expect("it was copied");
+    assert!(copy.modified.is_some(), "the store dates what it keeps");
     assert_eq!(
         (copy.body, copy.metadata, copy.info.etag),
         (body, metadata, etag)
