@@ -47,7 +47,7 @@ impl Version {
     /// Makes an id that is greater than `parent`, from the clock if the clock allows it, else one
     /// microsecond after the parent.
     pub fn mint(now: WallTime, random: Uuid, parent: Option<&Version>) -> Version {
-        let mut time = now.civil();
+        let mut time = now.max(WallTime(0)).civil();
         if time.year() > LAST_YEAR {
             time = DateTime::constant(LAST_YEAR, 12, 31, 0, 0, 0, 0);
         }

@@ -14,6 +14,9 @@ use thiserror::Error;
 use crate::Class;
 use crate::ports::WallTime;
 
+/// The first time of which the form can tell, in microseconds.
+const YEAR_ZERO: i64 = -62_167_219_200_000_000;
+
 /// A text that is not a time.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{text:?} is not a time such as 2026-11-21T00:11:47.918955+00:00")]
@@ -55,8 +58,9 @@ impl WallTime {
     pub fn parse_iso(text: &str) -> Result<Self, TimeError> {
         let aware = text.parse::<Timestamp>().ok();
         let naive = || text.parse::<DateTime>().ok().and_then(utc);
-        match aware.or_else(naive) {
-            Some(timestamp) => Ok(Self(timestamp.as_microsecond())),
+        let timestamp = aware.or_else(naive).map(Timestamp::as_microsecond);
+        match timestamp.filter(|time| *time >= YEAR_ZERO) {
+            Some(time) => Ok(Self(time)),
             None => Err(TimeError {
                 text: text.chars().take(64).collect(),
             }),
@@ -72,7 +76,8 @@ impl WallTime {
 
     /// Date and time of day in UTC; times no calendar has become the nearest that one has.
     pub(crate) fn civil(self) -> DateTime {
-        let timestamp = Timestamp::from_microsecond(self.0.max(0)).unwrap_or(Timestamp::MAX);
+        let timestamp =
+            Timestamp::from_microsecond(self.0.max(YEAR_ZERO)).unwrap_or(Timestamp::MAX);
         TimeZone::UTC.to_datetime(timestamp)
     }
 
@@ -123,7 +128,12 @@ mod tests {
         }
         let east = WallTime::parse_iso("2026-11-21T02:11:47+02:00").unwrap();
         assert_eq!(east, expected);
-        for bad in ["", "yesterday", "2026-02-30T00:00:00+00:00"] {
+        for bad in [
+            "",
+            "yesterday",
+            "2026-02-30T00:00:00+00:00",
+            "-000001-12-31T00:00:00Z",
+        ] {
             assert_eq!(
                 WallTime::parse_iso(bad).unwrap_err().code(),
                 "CC-TIME-INVALID"
@@ -133,22 +143,25 @@ mod tests {
 
     #[test]
     fn no_time_makes_it_panic() {
-        assert_eq!(WallTime(i64::MIN).to_iso(), WallTime(0).to_iso());
+        assert_eq!(
+            WallTime(i64::MIN).to_iso(),
+            "0000-01-01T00:00:00.000000+00:00"
+        );
         assert!(WallTime(i64::MAX).to_iso().starts_with("9999-12-"));
         assert_eq!(WallTime(i64::MAX).plus(Duration::MAX), WallTime(i64::MAX));
     }
 
     proptest! {
         #[test]
-        fn text_and_back(micros in 0i64..253_000_000_000_000_000) {
+        fn text_and_back(micros in YEAR_ZERO..253_000_000_000_000_000) {
             let time = WallTime(micros);
             prop_assert_eq!(WallTime::parse_iso(&time.to_iso()).unwrap(), time);
         }
 
         #[test]
         fn texts_sort_as_times(
-            a in 0i64..253_000_000_000_000_000,
-            b in 0i64..253_000_000_000_000_000,
+            a in YEAR_ZERO..253_000_000_000_000_000,
+            b in YEAR_ZERO..253_000_000_000_000_000,
         ) {
             prop_assert_eq!(a.cmp(&b), WallTime(a).to_iso().cmp(&WallTime(b).to_iso()));
         }
