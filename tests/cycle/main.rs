@@ -44,6 +44,7 @@ mod figures;
 mod first_delta;
 mod first_use;
 mod folding;
+mod in_flight;
 mod kept;
 mod lease;
 mod legacy;

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use chroma_store::{StoreError, unpack};
+use compactor_core::Class;
 use compactor_core::keys::{self, DeltaLocation};
 use compactor_core::ports::ObjectStore;
 
@@ -37,21 +38,48 @@ pub(crate) async fn fetch(
     }
 }
 
+/// What is wrong with an archive is held against its run for good, so it must be true of the one in
+/// the bucket: a byte may have changed on the way.
 async fn fetch_archive(
     objects: &dyn ObjectStore,
     location: &DeltaLocation,
     to: &Path,
     limits: &Limits,
 ) -> Result<(), RunError> {
-    let key = keys::delta_archive(&location.prefix);
     let packed = to.with_extension("tar.gz");
+    match unpack_from(objects, location, &packed, to, limits).await {
+        Err(error @ RunError::Store(_)) if error.class() == Class::DeadLetter => {
+            let delta = &location.prefix;
+            tracing::info!(delta, code = error.code(), %error, "fetching it once more");
+            start_again(&packed, to).await.map_err(StoreError::from)?;
+            unpack_from(objects, location, &packed, to, limits).await
+        }
+        fetched => fetched,
+    }
+}
+
+async fn start_again(packed: &Path, to: &Path) -> std::io::Result<()> {
+    tokio::fs::remove_file(packed).await?;
+    tokio::fs::remove_dir_all(to).await?;
+    tokio::fs::create_dir(to).await
+}
+
+/// Downloads the archive to `packed`, which is removed again, and unpacks it.
+async fn unpack_from(
+    objects: &dyn ObjectStore,
+    location: &DeltaLocation,
+    packed: &Path,
+    to: &Path,
+    limits: &Limits,
+) -> Result<(), RunError> {
+    let key = keys::delta_archive(&location.prefix);
     let info = objects
-        .download(&key, &packed, limits.archive_bytes)
+        .download(&key, packed, limits.archive_bytes)
         .await?
         .ok_or_else(|| RunError::DeltaMissing {
             prefix: location.prefix.clone(),
         })?;
-    let (to, unpacked) = (to.to_path_buf(), limits.unpacked);
+    let (packed, to, unpacked) = (packed.to_path_buf(), to.to_path_buf(), limits.unpacked);
     tokio::task::spawn_blocking(move || {
         let archive = fs_err::File::open(&packed)?;
         unpack(archive, info.size, &to, unpacked)?;
