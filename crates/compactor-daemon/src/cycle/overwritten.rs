@@ -117,9 +117,11 @@ async fn newer_runs(
         if !is_newer || version == base.version {
             continue;
         }
-        // What cannot be read was never published.
-        let Ok(Some(manifest)) = read_manifest(objects, &base.collection, &version).await else {
-            continue;
+        let manifest = match read_manifest(objects, &base.collection, &version).await {
+            Ok(Some(manifest)) => manifest,
+            // What is damaged or unfinished was never published.
+            Ok(None) | Err(RunError::Manifest { .. }) => continue,
+            Err(error) => return Err(error),
         };
         let own = manifest.runs.into_iter().map(|run| run.run_id);
         candidates.extend(manifest.applied_runs.into_iter().chain(own));
