@@ -7,6 +7,10 @@ use compactor_core::ports::{Fault, PortError};
 use compactor_core::{Class, VersionError};
 use thiserror::Error;
 
+/// Characters of an error that records keep. A DynamoDB item holds 400 KB at most, and a record has
+/// an error per collection.
+const LONGEST_TEXT: usize = 2000;
+
 /// Why a run was not published.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -231,7 +235,8 @@ impl RunError {
         }
     }
 
-    /// Code and text, as run records and dead letters carry them.
+    /// Code and text, as run records and dead letters carry them: cut where it quotes too much of
+    /// what somebody else wrote.
     pub fn describe(&self) -> String {
         let mut text = format!("{}: {self}", self.code());
         let mut source = std::error::Error::source(self);
@@ -243,6 +248,10 @@ impl RunError {
             }
             source = cause.source();
         }
+        if let Some((cut, _)) = text.char_indices().nth(LONGEST_TEXT) {
+            text.truncate(cut);
+            text.push('…');
+        }
         text
     }
 }
@@ -252,5 +261,25 @@ impl From<tokio::task::JoinError> for RunError {
         Self::Task {
             detail: error.to_string(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_somebody_else_wrote_does_not_fill_a_record() {
+        let short = RunError::DeltaMissing {
+            prefix: "words/delta/a/".to_owned(),
+        };
+        let text = "CC-DELTA-MISSING: no delta under words/delta/a/";
+        assert_eq!(short.describe(), text);
+        let long = RunError::DeltaMissing {
+            prefix: "ä".repeat(1 << 20),
+        };
+        let text = long.describe();
+        assert_eq!(text.chars().count(), LONGEST_TEXT + 1);
+        assert!(text.starts_with("CC-DELTA-MISSING") && text.ends_with("ä…"));
     }
 }
