@@ -1,5 +1,7 @@
-//! The inputs that fuzzing starts from, findings of the past among them, and cuttings and flips of
-//! them, run without the fuzzer.
+//! The inputs that fuzzing starts from, and cuttings and flips of them, run without the fuzzer.
+//!
+//! A finding of the past is named `found-` and what was wrong with it; the others were written by
+//! hand or by chromadb.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
