@@ -1,10 +1,11 @@
 //! A base that is not sound is refused by name before anything is made of it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use crate::directory::{Recipe, bytes_of, compactor, names_in, record, sql};
+use chroma_store::{OpenOptions, Store};
 
-type Case = (&'static str, &'static str, fn(&Path));
+use crate::crafted::{Case, HUGE, SCHEMAS, refuse, text};
+use crate::directory::{Recipe, compactor, record, sql};
 
 const CASES: &[Case] = &[
     (
@@ -54,6 +55,17 @@ const CASES: &[Case] = &[
              DROP TABLE old",
         );
     }),
+    (
+        "a huge document, not that of the full text",
+        "CS-INCONSISTENT",
+        |dir| {
+            sql(
+                dir,
+                "UPDATE embedding_metadata SET string_value = hex(zeroblob(10000000))
+                 WHERE id = 2 AND key = 'chroma:document'",
+            );
+        },
+    ),
     ("a link", "CS-NOT-REGULAR", |dir| {
         std::os::unix::fs::symlink("/dev/null", dir.join("link")).unwrap();
     }),
@@ -61,33 +73,39 @@ const CASES: &[Case] = &[
 
 #[test]
 fn each_case_has_its_code_and_touches_nothing() {
-    for (what, code, spoil) in CASES {
+    for (what, code, spoil) in CASES.iter().chain(HUGE) {
         let root = tempfile::tempdir().unwrap();
-        let base = Recipe::default().make(root.path(), "base");
-        let records = vec![record("new", 4, 9), record("newer", 4, 10)];
-        let delta = Recipe::of(records).make(root.path(), "delta");
+        let (base, delta) = sound(root.path());
         spoil(&base);
-        let (before, names) = (bytes_of(&base), names_in(root.path()));
-        let (status, output, errors) = compactor(&[
-            "store",
-            "merge",
-            "--json",
-            "--base",
-            base.to_str().unwrap(),
-            "--delta",
-            delta.to_str().unwrap(),
-            "--out",
-            root.path().join("out").to_str().unwrap(),
-        ]);
-        assert_eq!(status, 1, "{what}: {output}{errors}");
-        assert!(errors.contains(code), "{what}: {errors}");
-        assert!(bytes_of(&base) == before, "{what}: the base was touched");
-        assert_eq!(
-            names_in(root.path()),
-            names,
-            "{what}: something was left behind"
-        );
+        refuse(what, root.path(), &base, &delta, code);
     }
+}
+
+/// The merge would run it, or read what it makes up.
+#[test]
+fn code_in_a_base_is_refused_and_no_delta_blamed() {
+    for (what, code, spoil) in SCHEMAS {
+        let root = tempfile::tempdir().unwrap();
+        let (base, delta) = sound(root.path());
+        spoil(&base);
+        let error = refuse(what, root.path(), &base, &delta, code);
+        let message = error["message"].as_str().unwrap();
+        assert!(message.contains(text(&base)), "{what}: {message}");
+        assert!(!message.contains(text(&delta)), "{what}: {message}");
+        // Nor does it need a verification before.
+        if *code == "CS-UNKNOWN-SCHEMA" {
+            let refused = Store::open(&base, OpenOptions::default()).unwrap_err();
+            assert_eq!(refused.code(), *code, "{what}: {refused}");
+        }
+    }
+}
+
+/// A base, and a delta that fits it.
+fn sound(root: &Path) -> (PathBuf, PathBuf) {
+    let base = Recipe::default().make(root, "base");
+    let records = vec![record("new", 4, 9), record("newer", 4, 10)];
+    let delta = Recipe::of(records).make(root, "delta");
+    (base, delta)
 }
 
 #[test]

@@ -7,10 +7,15 @@ use std::path::Path;
 
 use chroma_store::{Array, MetadataValue, Operation, SchemaLevel, Space};
 
-use crate::directory::{Recipe, WORDS, bytes_of, compactor, names_in, record, sql};
+use crate::crafted::{Case, HUGE, HUGE_METADATA, SCHEMAS, refuse, text};
+use crate::directory::{Recipe, bytes_of, compactor, record, sql};
 
-/// A case: the expected code, and how the sound delta is spoilt.
-type Case = (&'static str, &'static str, fn(&Path));
+/// The log has lost its beginning: the delta is read record by record, with their metadata.
+const PURGED: &str = "
+    UPDATE embeddings_queue SET seq_id = seq_id + 100;
+    UPDATE max_seq_id SET seq_id = seq_id + 100;
+    INSERT INTO max_seq_id (segment_id, seq_id)
+    SELECT id, 0 FROM segments WHERE scope = 'VECTOR'";
 
 const CASES: &[Case] = &[
     ("hot journal", "CS-HOT-JOURNAL", |dir| {
@@ -46,67 +51,6 @@ const CASES: &[Case] = &[
     }),
     ("no migrations", "CS-UNKNOWN-SCHEMA", |dir| {
         sql(dir, "DROP TABLE migrations");
-    }),
-    ("a trigger", "CS-UNKNOWN-SCHEMA", |dir| {
-        sql(
-            dir,
-            "CREATE TRIGGER t AFTER INSERT ON embeddings BEGIN SELECT 1; END",
-        );
-    }),
-    ("a view in place of a table", "CS-UNKNOWN-SCHEMA", |dir| {
-        sql(
-            dir,
-            "DROP TABLE maintenance_log; CREATE VIEW maintenance_log AS SELECT 1",
-        );
-    }),
-    ("a view that never ends", "CS-UNKNOWN-SCHEMA", |dir| {
-        sql(
-            dir,
-            "DROP TABLE embeddings_queue;
-             CREATE VIEW embeddings_queue AS
-             WITH RECURSIVE n(seq_id) AS (SELECT 1 UNION ALL SELECT seq_id + 1 FROM n)
-             SELECT seq_id, 1 AS operation, '' AS topic, '' AS id, NULL AS vector FROM n",
-        );
-    }),
-    ("a virtual table", "CS-UNKNOWN-SCHEMA", |dir| {
-        sql(
-            dir,
-            "DROP TABLE segments;
-             CREATE VIRTUAL TABLE segments USING fts5(id, type, scope, collection)",
-        );
-    }),
-    ("a computed column", "CS-UNKNOWN-SCHEMA", |dir| {
-        sql(
-            dir,
-            "ALTER TABLE embeddings_queue ADD COLUMN more AS (hex(zeroblob(100000000)))",
-        );
-    }),
-    ("an index on an expression", "CS-UNKNOWN-SCHEMA", |dir| {
-        sql(
-            dir,
-            "CREATE INDEX i ON embeddings_queue (hex(zeroblob(seq_id)))",
-        );
-    }),
-    ("a table that is another's", "CS-DAMAGED", |dir| {
-        sql(
-            dir,
-            "PRAGMA writable_schema = ON;
-             UPDATE sqlite_master SET rootpage = (SELECT rootpage FROM sqlite_master
-             WHERE name = 'segments') WHERE name = 'embeddings_queue'",
-        );
-    }),
-    ("a schema that is no SQL", "CS-DAMAGED", |dir| {
-        sql(
-            dir,
-            "PRAGMA writable_schema = ON;
-             UPDATE sqlite_master SET sql = 'CREATE TABLE (' WHERE name = 'segments'",
-        );
-    }),
-    ("a huge vector", "CS-VECTOR-LENGTH", |dir| {
-        sql(
-            dir,
-            "UPDATE embeddings_queue SET vector = zeroblob(40000000) WHERE seq_id = 2",
-        );
     }),
     ("texts where numbers should be", "CS-QUEUE-ROW", |dir| {
         sql(
@@ -208,20 +152,59 @@ const CASES: &[Case] = &[
 
 #[test]
 fn each_case_has_its_code_and_touches_nothing() {
-    for (what, code, spoil) in CASES {
+    for (what, code, spoil) in CASES.iter().chain(SCHEMAS).chain(HUGE) {
         let root = tempfile::tempdir().unwrap();
         let base = Recipe::default().make(root.path(), "base");
-        let delta = Recipe::of(vec![
-            record("id1", 4, 11),
-            record("new1", 4, 12),
-            record("new2", 4, 13),
-            record("new3", 4, 14),
-            record("new4", 4, 15),
-        ])
-        .make(root.path(), "delta");
+        let delta = delta().make(root.path(), "delta");
         spoil(&delta);
         refuse(what, root.path(), &base, &delta, code);
     }
+}
+
+#[test]
+fn huge_metadata_of_a_delta_without_its_whole_log_has_its_code() {
+    for (what, code, spoil) in HUGE_METADATA {
+        let root = tempfile::tempdir().unwrap();
+        let base = Recipe::default().make(root.path(), "base");
+        let delta = delta().make(root.path(), "delta");
+        sql(&delta, PURGED);
+        spoil(&delta);
+        refuse(what, root.path(), &base, &delta, code);
+    }
+}
+
+/// Else the test above would show nothing.
+#[test]
+fn a_delta_without_its_whole_log_is_sound() {
+    let root = tempfile::tempdir().unwrap();
+    let base = Recipe::default().make(root.path(), "base");
+    let delta = delta().make(root.path(), "delta");
+    sql(&delta, PURGED);
+    let out = root.path().join("out");
+    let (status, output, errors) = compactor(&[
+        "store",
+        "merge",
+        "--base",
+        text(&base),
+        "--delta",
+        text(&delta),
+        "--out",
+        text(&out),
+        "--json",
+    ]);
+    assert_eq!(status, 0, "{output}{errors}");
+    assert!(output.contains(r#""state""#), "{output}");
+}
+
+/// One record that the base has, and new ones.
+fn delta() -> Recipe {
+    Recipe::of(vec![
+        record("id1", 4, 11),
+        record("new1", 4, 12),
+        record("new2", 4, 13),
+        record("new3", 4, 14),
+        record("new4", 4, 15),
+    ])
 }
 
 #[test]
@@ -292,41 +275,6 @@ fn a_good_delta_beside_a_bad_one_is_not_merged_offline() {
     assert!(errors.contains("CS-DIMENSION"), "{errors}");
     assert!(!out.exists());
     assert_eq!(bytes_of(&base), before);
-}
-
-fn refuse(what: &str, root: &Path, base: &Path, delta: &Path, code: &str) {
-    let (before, names) = (bytes_of(base), names_in(root));
-    let out = root.join("out");
-    let (status, output, errors) = compactor(&[
-        "store",
-        "merge",
-        "--base",
-        text(base),
-        "--delta",
-        text(delta),
-        "--out",
-        text(&out),
-        "--collection",
-        WORDS,
-        "--json",
-    ]);
-    assert_eq!(status, 1, "{what}: {output}{errors}");
-    let error: serde_json::Value = serde_json::from_str(&errors)
-        .unwrap_or_else(|_| panic!("{what}: not one JSON object: {errors}"));
-    assert_eq!(error["error"]["code"], code, "{what}: {error}");
-    assert!(
-        error["error"]["help"]
-            .as_str()
-            .is_some_and(|help| !help.is_empty()),
-        "{what}"
-    );
-    assert_eq!(output, "", "{what}");
-    assert!(bytes_of(base) == before, "{what}: the base was touched");
-    assert_eq!(names_in(root), names, "{what}: something was left behind");
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
 }
 
 fn add_file(dir: &Path, name: &str) {

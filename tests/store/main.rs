@@ -13,6 +13,7 @@ mod bad_delta;
 mod bad_index;
 mod closing;
 mod content;
+mod crafted;
 mod directory;
 mod fold;
 mod fold_safety;
