@@ -1,12 +1,14 @@
 //! A proxy between the binary and the emulator: it notes what passes, and a rule may hold a request
-//! back, refuse it, or hang up.
+//! back, refuse it, hang up, or spoil it or its answer.
+
+mod wire;
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::emulator::endpoint;
+use wire::Request;
 
 /// What a rule says of a request. Rules run on the request's own thread and may wait.
 pub(crate) enum Verdict {
@@ -18,8 +20,12 @@ pub(crate) enum Verdict {
     HangUp,
     /// Let it through, but only after this time.
     After(Duration),
+    /// Send half of the body on, of which the whole length was said, and close both connections.
+    HalfRequest,
     /// Let it through, and close the connection in the middle of the answer.
     HalfAnswer,
+    /// Let it through, and say nothing for this time in the middle of the answer. Then close.
+    Stall(Duration),
     /// Let it through, and change a byte in the middle of the answer's body.
     WrongByte,
 }
@@ -32,6 +38,17 @@ pub(crate) struct Head {
 }
 
 impl Head {
+    fn new(first: &str, headers: &str) -> Self {
+        let mut head = Self {
+            line: first.trim_end_matches(" HTTP/1.1").to_owned(),
+            headers: headers.to_owned(),
+        };
+        if let Some(target) = head.value("x-amz-target") {
+            head.line = format!("{} {target}", head.line);
+        }
+        head
+    }
+
     /// Whether a header is there.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.value(name).is_some()
@@ -43,6 +60,17 @@ impl Head {
         found.next().map(|(_, value)| value.trim())
     }
 
+    /// How long the body is said to be.
+    pub(crate) fn body_bytes(&self) -> usize {
+        let length = self.value("content-length");
+        length.and_then(|text| text.parse().ok()).unwrap_or(0)
+    }
+
+    /// Whether S3 is asked, and neither queue nor table.
+    pub(crate) fn is_of_s3(&self) -> bool {
+        !self.line.contains("DynamoDB_") && !self.line.contains("AmazonSQS")
+    }
+
     /// Whether this is the put of a pointer.
     pub(crate) fn puts_pointer(&self) -> bool {
         self.line.starts_with("PUT ") && self.line.contains("/latest-pointer.txt")
@@ -51,114 +79,99 @@ impl Head {
 
 type Rule = dyn Fn(&Head) -> Verdict + Send + Sync;
 
+/// What passed, in order.
+#[derive(Default)]
+struct Notes {
+    requests: Mutex<Vec<String>>,
+    /// Of the services, with the requests' lines.
+    answers: Mutex<Vec<(String, u16)>>,
+}
+
+impl Notes {
+    fn asked(&self, head: &Head) {
+        self.requests.lock().unwrap().push(head.line.clone());
+    }
+
+    /// `answer` may be its beginning.
+    fn answered(&self, head: &Head, answer: &[u8]) {
+        if let Some(status) = wire::status(answer) {
+            let note = (head.line.clone(), status);
+            self.answers.lock().unwrap().push(note);
+        }
+    }
+}
+
 /// A running proxy.
 pub(crate) struct Proxy {
     pub(crate) endpoint: String,
-    seen: Arc<Mutex<Vec<String>>>,
+    notes: Arc<Notes>,
 }
 
 impl Proxy {
     pub(crate) fn new(rule: impl Fn(&Head) -> Verdict + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
-        let seen = Arc::new(Mutex::new(Vec::new()));
-        let (rule, notes): (Arc<Rule>, _) = (Arc::new(rule), Arc::clone(&seen));
+        let notes = Arc::new(Notes::default());
+        let (rule, noted): (Arc<Rule>, _) = (Arc::new(rule), Arc::clone(&notes));
         std::thread::spawn(move || {
             for client in listener.incoming().flatten() {
-                let (rule, notes) = (Arc::clone(&rule), Arc::clone(&notes));
+                let (rule, notes) = (Arc::clone(&rule), Arc::clone(&noted));
                 // Broken connections are the business of those at their ends.
                 std::thread::spawn(move || pass(client, &*rule, &notes));
             }
         });
-        Self { endpoint, seen }
+        Self { endpoint, notes }
     }
 
     /// The requests so far, in order.
     pub(crate) fn seen(&self) -> Vec<String> {
-        self.seen.lock().unwrap().clone()
+        self.notes.requests.lock().unwrap().clone()
+    }
+
+    /// What the services answered so far, in order: the request and the status.
+    pub(crate) fn answers(&self) -> Vec<(String, u16)> {
+        self.notes.answers.lock().unwrap().clone()
     }
 }
 
 /// One request per connection.
-fn pass(mut client: TcpStream, rule: &Rule, notes: &Mutex<Vec<String>>) -> std::io::Result<()> {
-    let mut bytes = Vec::new();
-    let end = loop {
-        let mut chunk = [0; 4096];
-        let read = client.read(&mut chunk)?;
-        if read == 0 {
-            return Ok(());
-        }
-        bytes.extend_from_slice(&chunk[..read]);
-        if let Some(at) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
-            break at;
-        }
+fn pass(mut client: TcpStream, rule: &Rule, notes: &Notes) -> std::io::Result<()> {
+    let Some(request) = Request::read(&mut client)? else {
+        return Ok(());
     };
-    let text = String::from_utf8_lossy(&bytes[..end]).into_owned();
-    let (first, headers) = text.split_once("\r\n").unwrap_or((&text, ""));
-    let mut head = Head {
-        line: first.trim_end_matches(" HTTP/1.1").to_owned(),
-        headers: headers.to_owned(),
-    };
-    if let Some(target) = head.value("x-amz-target") {
-        head.line = format!("{} {target}", head.line);
-    }
-    notes.lock().unwrap().push(head.line.clone());
-    let verdict = rule(&head);
+    let head = &request.head;
+    notes.asked(head);
+    let verdict = rule(head);
     match verdict {
-        Verdict::Pass | Verdict::HalfAnswer | Verdict::WrongByte => {}
-        Verdict::After(time) => wait(time),
         Verdict::HangUp => return Ok(()),
-        Verdict::Refuse(status, code) => {
-            let body = format!("<Error><Code>{code}</Code><Message>by a test</Message></Error>");
-            let answer = format!(
-                "HTTP/1.1 {status} Answer\r\nContent-Type: application/xml\r\n\
-                 Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
-                body.len()
-            );
-            client.write_all(answer.as_bytes())?;
-            // What is still coming is read, so that the answer is not lost to a reset.
-            client.shutdown(Shutdown::Write)?;
-            std::io::copy(&mut client, &mut std::io::sink())?;
-            return Ok(());
-        }
+        Verdict::Refuse(status, code) => return wire::refuse(client, status, code),
+        Verdict::After(time) => wait(time),
+        _ => {}
     }
-    let kept = headers
-        .lines()
-        .filter(|line| !line.to_lowercase().starts_with("connection:"));
-    let kept: Vec<&str> = kept.collect();
-    let mut server = TcpStream::connect(endpoint().trim_start_matches("http://"))?;
-    let request = format!(
-        "{first}\r\n{}\r\nConnection: close\r\n\r\n",
-        kept.join("\r\n")
-    );
-    server.write_all(request.as_bytes())?;
-    server.write_all(&bytes[end + 4..])?;
-    let (mut body, mut upstream) = (client.try_clone()?, server.try_clone()?);
-    std::thread::spawn(move || std::io::copy(&mut body, &mut upstream));
+    let mut server = request.send_head()?;
+    if let Verdict::HalfRequest = verdict {
+        // Both connections end with this function.
+        return request.send_half(&mut client, &mut server);
+    }
+    request.send_body(&client, &server)?;
     match verdict {
-        Verdict::HalfAnswer | Verdict::WrongByte => {
+        Verdict::HalfAnswer | Verdict::Stall(_) | Verdict::WrongByte => {
             let mut answer = Vec::new();
             server.read_to_end(&mut answer)?;
-            client.write_all(spoilt(&mut answer, &verdict))?;
+            notes.answered(head, &answer);
+            client.write_all(wire::spoilt(&mut answer, &verdict))?;
         }
         _ => {
+            let start = wire::start(&mut server)?;
+            notes.answered(head, &start);
+            client.write_all(&start)?;
             std::io::copy(&mut server, &mut client)?;
         }
     }
+    if let Verdict::Stall(time) = verdict {
+        wait(time);
+    }
     client.shutdown(Shutdown::Both)
-}
-
-fn spoilt<'a>(answer: &'a mut [u8], verdict: &Verdict) -> &'a [u8] {
-    let head = answer.windows(4).position(|four| four == b"\r\n\r\n");
-    let body = head.map_or(answer.len(), |at| at + 4);
-    let middle = body + (answer.len() - body) / 2;
-    if matches!(verdict, Verdict::HalfAnswer) {
-        return &answer[..middle];
-    }
-    if let Some(byte) = answer.get_mut(middle) {
-        *byte ^= 1;
-    }
-    answer
 }
 
 #[expect(

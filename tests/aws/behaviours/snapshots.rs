@@ -1,5 +1,7 @@
 //! 1 to 13: snapshots and the pointer.
 
+mod zombies;
+
 use std::sync::mpsc;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
@@ -359,53 +361,4 @@ async fn b12_two_writers_from_the_same_base_lose_nothing() {
     }
     let names = ["a1", "a2", "a3", "a4", "b1", "b2", "b3", "b4"].map(|name| (name, 5));
     assert_eq!(deployments[0].published("words").await, ids(&names));
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn b13_who_lost_its_lease_moves_no_pointer() {
-    let deployment = with_base().await;
-    deployment.place.expects(&["CC-LEASE-LOST"]);
-    let (reached, at_manifest) = mpsc::channel();
-    let (go, goes) = mpsc::channel::<()>();
-    let (reached, goes) = (Mutex::new(Some(reached)), Mutex::new(goes));
-    let proxy = Proxy::new(move |head| {
-        if head.line.starts_with("PUT ")
-            && head.line.contains("manifest.json")
-            && let Some(reached) = reached.lock().unwrap().take()
-        {
-            reached.send(()).unwrap();
-            // Until the other one is done.
-            goes.lock()
-                .unwrap()
-                .recv_timeout(Duration::from_secs(60))
-                .unwrap();
-        }
-        Verdict::Pass
-    });
-    let proxy = Arc::new(proxy);
-    submit(&deployment, "next");
-    deployment.at(&proxy.endpoint);
-    let zombie = deployment.spawn_drain();
-    at_manifest.recv_timeout(Duration::from_secs(60)).unwrap();
-    // Stopped past its lease and the message's visibility.
-    crate::deployment::signal(&zombie, "STOP");
-    deployment.at(crate::emulator::endpoint());
-    assert_eq!(deployment.drain()["completed"], 1);
-    let published = deployment.pointer("words").await;
-    go.send(()).unwrap();
-    crate::deployment::signal(&zombie, "CONT");
-    let output = ended(zombie);
-    assert!(output.status.success());
-    assert_eq!(deployment.pointer("words").await, published);
-    let puts = proxy
-        .seen()
-        .into_iter()
-        .filter(|line| line.contains("latest-pointer.txt"));
-    assert_eq!(
-        puts.filter(|line| line.starts_with("PUT ")).count(),
-        0,
-        "it did not even try"
-    );
-    let both = ids(&[("base", 10), ("next", 5)]);
-    assert_eq!(deployment.published("words").await, both);
 }

@@ -1,0 +1,138 @@
+//! 13: writers that were stopped beyond their lease and go on afterwards.
+
+use std::sync::Mutex;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::time::Duration;
+
+use super::{submit, with_base};
+use crate::deployment::{Deployment, signal};
+use crate::ended::ended;
+use crate::patience::Patience;
+use crate::producer::ids;
+use crate::proxy::{Head, Proxy, Verdict};
+
+/// A proxy that holds the first such request: it tells when that came, and waits until it may go on.
+fn holding(is_held: fn(&Head) -> bool) -> (Proxy, Receiver<()>, Sender<()>) {
+    let (reached, at_request) = mpsc::channel();
+    let (go, goes) = mpsc::channel::<()>();
+    let (reached, goes) = (Mutex::new(Some(reached)), Mutex::new(goes));
+    let proxy = Proxy::new(move |head| {
+        if is_held(head)
+            && let Some(reached) = reached.lock().unwrap().take()
+        {
+            reached.send(()).unwrap();
+            // Until the other one is done.
+            goes.lock()
+                .unwrap()
+                .recv_timeout(Duration::from_secs(60))
+                .unwrap();
+        }
+        Verdict::Pass
+    });
+    (proxy, at_request, go)
+}
+
+fn puts_manifest(head: &Head) -> bool {
+    head.line.starts_with("PUT ") && head.line.contains("manifest.json")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn b13_who_lost_its_lease_moves_no_pointer() {
+    let deployment = with_base().await;
+    deployment.place.expects(&["CC-LEASE-LOST"]);
+    let (proxy, at_manifest, go) = holding(puts_manifest);
+    submit(&deployment, "next");
+    deployment.at(&proxy.endpoint);
+    let zombie = deployment.spawn_drain();
+    at_manifest.recv_timeout(Duration::from_secs(60)).unwrap();
+    // Stopped past its lease and the message's visibility.
+    signal(&zombie, "STOP");
+    deployment.at(crate::emulator::endpoint());
+    assert_eq!(deployment.drain()["completed"], 1);
+    let published = deployment.pointer("words").await;
+    go.send(()).unwrap();
+    signal(&zombie, "CONT");
+    let output = ended(zombie);
+    assert!(output.status.success());
+    assert_eq!(deployment.pointer("words").await, published);
+    let puts = proxy
+        .seen()
+        .into_iter()
+        .filter(|line| line.contains("latest-pointer.txt"));
+    assert_eq!(
+        puts.filter(|line| line.starts_with("PUT ")).count(),
+        0,
+        "it did not even try"
+    );
+    let both = ids(&[("base", 10), ("next", 5)]);
+    assert_eq!(deployment.published("words").await, both);
+}
+
+/// What the services answered to puts of the pointer.
+fn answers_to_pointer_puts(proxy: &Proxy) -> Vec<u16> {
+    let answers = proxy.answers().into_iter();
+    let of_puts = answers
+        .filter(|(line, _)| line.starts_with("PUT ") && line.contains("/latest-pointer.txt"));
+    of_puts.map(|(_, status)| status).collect()
+}
+
+/// The version whose manifest was put.
+fn version_put(proxy: &Proxy) -> String {
+    let seen = proxy.seen().into_iter();
+    let mut versions = seen.filter_map(|line| {
+        let (_, key) = line.strip_prefix("PUT ")?.split_once("/timestamped/")?;
+        let (version, name) = key.split_once('/')?;
+        name.starts_with("manifest.json")
+            .then(|| version.to_owned())
+    });
+    versions.next().unwrap()
+}
+
+/// The published version and those that it was made from, newest first.
+async fn lineage(deployment: &Deployment) -> Vec<String> {
+    let mut versions = Vec::new();
+    let mut next = deployment.pointer("words").await;
+    while let Some(version) = next {
+        let manifest = deployment.manifest("words", &version).await;
+        next = manifest["parent"]["version"].as_str().map(str::to_owned);
+        versions.push(version);
+    }
+    versions
+}
+
+/// Stopped later, when its put has left it: only the put's condition can refuse that.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn b13_a_put_that_outlived_its_lease_is_refused() {
+    let deployment = with_base().await;
+    let (proxy, at_pointer, go) = holding(Head::puts_pointer);
+    submit(&deployment, "next");
+    deployment.at(&proxy.endpoint);
+    let zombie = deployment.spawn_drain();
+    at_pointer.recv_timeout(Duration::from_secs(60)).unwrap();
+    signal(&zombie, "STOP");
+    deployment.at(crate::emulator::endpoint());
+    submit(&deployment, "other");
+    assert_eq!(deployment.drain()["completed"], 2);
+    let published = deployment.pointer("words").await;
+    // The put arrives while its sender still sleeps.
+    go.send(()).unwrap();
+    let patience = Patience::new();
+    while answers_to_pointer_puts(&proxy).is_empty() {
+        patience.wait(&"the put is not answered");
+    }
+    assert_eq!(answers_to_pointer_puts(&proxy), [412]);
+    assert_eq!(deployment.pointer("words").await, published);
+    signal(&zombie, "CONT");
+    assert!(ended(zombie).status.success());
+    assert_eq!(answers_to_pointer_puts(&proxy), [412], "once was enough");
+    assert_eq!(deployment.pointer("words").await, published);
+    for run in ["next", "other"] {
+        assert_eq!(deployment.part(run, "words").0, "COMPLETED", "{run}");
+    }
+    let refused = version_put(&proxy);
+    assert!(deployment.versions("words").await.contains(&refused));
+    let lineage = lineage(&deployment).await;
+    assert!(!lineage.contains(&refused), "{refused} in {lineage:?}");
+    let all = ids(&[("base", 10), ("next", 5), ("other", 5)]);
+    assert_eq!(deployment.published("words").await, all);
+}

@@ -1,0 +1,159 @@
+//! Faults of a line, dealt in turns: which request one strikes is chance, that each kind strikes is
+//! not.
+
+use std::time::Duration;
+
+use fastrand::Rng;
+
+use crate::proxy::{Head, Verdict};
+
+/// Longer than the attempt at a call to queue or table may take.
+const HANG: Duration = Duration::from_secs(7);
+/// Longer than the SDK bears with an object that comes no further. For an answer that does not even
+/// begin it waits a minute, which is too long for a test.
+const SILENCE: Duration = Duration::from_secs(10);
+/// Each costs a cycle six seconds.
+const MOST_SILENCES: u64 = 2;
+
+/// A kind of fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// A wrong byte in an object that is read; the key has this part. There are digests that tell.
+    WrongByte(&'static str),
+    /// An object that is sent arrives in half.
+    HalfUpload,
+    /// An object that is read stops coming.
+    Silence,
+    /// No answer of queue or table, while it can still be used.
+    Hang,
+    Delay,
+    Reset,
+    HalfAnswer,
+    TooManyRequests,
+    SlowDown,
+}
+
+/// Those that can strike few requests come first: they have the choice.
+const KINDS: [Fault; 12] = [
+    Fault::WrongByte("/delta.tar.gz"),
+    Fault::WrongByte("/chroma.sqlite3"),
+    Fault::WrongByte("/manifest.json"),
+    Fault::WrongByte("/latest-pointer.txt"),
+    Fault::HalfUpload,
+    Fault::Silence,
+    Fault::Hang,
+    Fault::Delay,
+    Fault::Reset,
+    Fault::HalfAnswer,
+    Fault::TooManyRequests,
+    Fault::SlowDown,
+];
+
+impl Fault {
+    fn is_rare(self) -> bool {
+        matches!(self, Self::WrongByte(_) | Self::HalfUpload | Self::Silence)
+    }
+
+    fn fits(self, head: &Head) -> bool {
+        match self {
+            // Who cannot even open the queue ends, as it should.
+            _ if head.line.contains("AmazonSQS.GetQueue") => false,
+            Self::WrongByte(part) => reads(head, part),
+            Self::HalfUpload => head.line.starts_with("PUT ") && head.body_bytes() > 1,
+            Self::Silence => reads(head, "/"),
+            // A long poll may take longer.
+            Self::Hang => !head.is_of_s3() && !head.line.contains("AmazonSQS.ReceiveMessage"),
+            _ => true,
+        }
+    }
+
+    fn verdict(self, rng: &mut Rng) -> Verdict {
+        match self {
+            Self::WrongByte(_) => Verdict::WrongByte,
+            Self::HalfUpload => Verdict::HalfRequest,
+            Self::Silence => Verdict::Stall(SILENCE),
+            Self::Hang => Verdict::After(HANG),
+            Self::Delay => Verdict::After(Duration::from_millis(rng.u64(100..1500))),
+            Self::Reset => Verdict::HangUp,
+            Self::HalfAnswer => Verdict::HalfAnswer,
+            Self::TooManyRequests => Verdict::Refuse(429, "TooManyRequests"),
+            Self::SlowDown => Verdict::Refuse(503, "SlowDown"),
+        }
+    }
+}
+
+/// Whether an object is read whose key has this part.
+fn reads(head: &Head, part: &str) -> bool {
+    let line = &head.line;
+    line.starts_with("GET ") && line.contains(part) && !line.contains("list-type")
+}
+
+/// A kind, and when it strikes next.
+struct Turn {
+    fault: Fault,
+    /// After so many requests that it could strike.
+    wait: u64,
+    struck: u64,
+}
+
+impl Turn {
+    fn can_strike(&self, head: &Head) -> bool {
+        let is_over = self.fault == Fault::Silence && self.struck >= MOST_SILENCES;
+        !is_over && self.fault.fits(head)
+    }
+}
+
+/// Deals faults over requests.
+pub(super) struct Dealer {
+    rng: Rng,
+    every: u64,
+    turns: Vec<Turn>,
+}
+
+impl Dealer {
+    /// Each kind strikes about one of `every` so many requests that it can strike; of those that can
+    /// strike few, the first, and later twice as many.
+    pub(super) fn new(seed: u64, every: u64) -> Self {
+        let mut rng = Rng::with_seed(seed);
+        let turns = KINDS.map(|fault| Turn {
+            fault,
+            wait: match fault.is_rare() {
+                true => 0,
+                false => rng.u64(0..every / 2),
+            },
+            struck: 0,
+        });
+        Self {
+            rng,
+            every,
+            turns: turns.into(),
+        }
+    }
+
+    pub(super) fn deal(&mut self, head: &Head) -> Verdict {
+        let Self { rng, every, turns } = self;
+        let mut dealt = None;
+        for turn in turns.iter_mut().filter(|turn| turn.can_strike(head)) {
+            if turn.wait > 0 {
+                turn.wait -= 1;
+            } else if dealt.is_none() {
+                let every = if turn.fault.is_rare() {
+                    *every / 2
+                } else {
+                    *every
+                };
+                turn.wait = rng.u64(every / 2..=every * 3 / 2);
+                turn.struck += 1;
+                dealt = Some(turn.fault);
+            }
+            // Whose turn it is as well strikes the next one.
+        }
+        dealt.map_or(Verdict::Pass, |fault| fault.verdict(rng))
+    }
+
+    /// How often each kind struck.
+    pub(super) fn struck(&self) -> Vec<(Fault, u64)> {
+        let turns = self.turns.iter();
+        turns.map(|turn| (turn.fault, turn.struck)).collect()
+    }
+}
