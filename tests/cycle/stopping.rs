@@ -1,13 +1,35 @@
 //! A daemon that is asked to stop gives back what it has not published, at once and untouched;
-//! what it has published it records and acknowledges first.
+//! what it has published it records and acknowledges first. If that does not work out, it ends in
+//! the configured time all the same.
 
-use compactor_core::RunState;
-use compactor_daemon::cycle::Step;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use compactor_core::ports::{
+    Attributes, Clock, Delivery, Depth, Held, Monotonic, PortResult, Queue, Receipt,
+};
+use compactor_core::{CollectionName, RunState};
+use compactor_daemon::cycle::{Step, StepHooks};
+use compactor_daemon::{Daemon, Mode, RunError, Scratch};
+use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
+use tracing::dispatcher;
 
 use crate::deltas::{Delta, content_of};
 use crate::hooks::Script;
-use crate::world::World;
+use crate::world::{Kind, World};
+
+/// How long stopping may take where something is stuck.
+const BOUND: Duration = Duration::from_secs(1);
+
+/// How much longer it may take on a busy machine.
+const ALLOWANCE: Duration = Duration::from_secs(3);
+
+/// A daemon that never ends is a failed test, not one that hangs.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 const BEFORE_THE_UPLOAD_ENDS: [Step; 7] = [
     Step::Received,
@@ -173,4 +195,185 @@ fn what_is_received_while_stopping_is_given_back() {
     let depth = world.depth();
     assert_eq!((depth.visible, depth.in_flight), (1, 0), "at once");
     assert_eq!(world.drain().completed, 1);
+}
+
+fn in_a_hurry(kind: Kind) -> World {
+    let world = World::new(kind).with(|settings| settings.shutdown = BOUND);
+    world.expects(&["stopping without waiting any longer"]);
+    world
+}
+
+/// The threads of a process that the test ends.
+fn threads(world: &World) -> Runtime {
+    Builder::new_multi_thread()
+        .worker_threads(2)
+        .on_thread_start(world.logs.on_thread_start())
+        .enable_all()
+        .build()
+        .unwrap()
+}
+
+/// Asks the daemon to stop at a step, and does something there. Other steps go on meanwhile.
+struct StopAt<F> {
+    at: Step,
+    stop: CancellationToken,
+    clock: Arc<dyn Clock>,
+    asked: OnceLock<Monotonic>,
+    then: F,
+}
+
+impl<F: Fn() -> Result<(), RunError> + Send + Sync> StepHooks for StopAt<F> {
+    fn reached(&self, step: Step, _: &CollectionName) -> Result<(), RunError> {
+        if step != self.at || self.asked.set(self.clock.monotonic()).is_err() {
+            return Ok(());
+        }
+        self.stop.cancel();
+        (self.then)()
+    }
+}
+
+/// Runs a daemon that is asked to stop at `at`, and does `then` there. Gives the time from the
+/// request to its end.
+fn time_to_stop(
+    world: &World,
+    threads: &Runtime,
+    at: Step,
+    then: impl Fn() -> Result<(), RunError> + Send + Sync + 'static,
+) -> Duration {
+    let (stop, clock) = (CancellationToken::new(), Arc::clone(&world.ports.clock));
+    let hooks = Arc::new(StopAt {
+        at,
+        stop: stop.clone(),
+        clock: Arc::clone(&clock),
+        asked: OnceLock::new(),
+        then,
+    });
+    let scratch = Scratch::claim(&world.scratch()).unwrap();
+    let daemon = Daemon::new(world.ports.clone(), world.settings.clone(), scratch, stop)
+        .with_hooks(hooks.clone())
+        .run(Mode::Forever);
+    let patient = async {
+        tokio::time::timeout(PATIENCE, daemon)
+            .await
+            .expect("the daemon did not end")
+    };
+    dispatcher::with_default(&world.logs.dispatch(), || threads.block_on(patient)).unwrap();
+    clock.monotonic().0 - hooks.asked.get().unwrap().0
+}
+
+/// It was left alone in time; and if it was stuck, not before.
+fn assert_in_time(took: Duration, is_stuck: bool, step: Step) {
+    assert!(took < BOUND + ALLOWANCE, "{step:?}: {took:?}");
+    assert!(took >= BOUND || !is_stuck, "{step:?}: {took:?}");
+}
+
+both!(a_step_that_does_not_go_on_is_left_alone, in real time);
+fn a_step_that_does_not_go_on_is_left_alone(world: World) {
+    let kind = world.kind;
+    for step in Step::ALL {
+        let world = in_a_hurry(kind);
+        let deltas = waiting(&world);
+        let threads = threads(&world);
+        // Gone before the threads, which are waited for.
+        let (gate, opened) = channel::<()>();
+        let opened = Mutex::new(opened);
+        let took = time_to_stop(&world, &threads, step, move || {
+            // Nobody sends. It ends after the daemon, as its process would have ended it.
+            assert!(opened.lock().unwrap().recv().is_err());
+            Err(RunError::Killed { step: step.name() })
+        });
+        drop(gate);
+        drop(threads);
+        // Work on directories has threads of its own, which nobody waits for.
+        let is_apart = matches!(step, Step::Merged | Step::Closed | Step::Verified);
+        assert_in_time(took, !is_apart, step);
+        world.let_everything_expire();
+        world.drain();
+        assert_done(&world, &deltas, step);
+    }
+}
+
+both!(a_queue_that_does_not_answer_is_left_alone, in real time);
+fn a_queue_that_does_not_answer_is_left_alone(world: World) {
+    let kind = world.kind;
+    for step in Step::ALL {
+        let mut world = in_a_hurry(kind);
+        let deltas = waiting(&world);
+        let is_mute = Arc::new(AtomicBool::new(false));
+        world.ports.queue = Arc::new(MuteQueue {
+            queue: Arc::clone(&world.ports.queue),
+            is_mute: Arc::clone(&is_mute),
+        });
+        let (threads, mute) = (threads(&world), Arc::clone(&is_mute));
+        let took = time_to_stop(&world, &threads, step, move || {
+            mute.store(true, Ordering::SeqCst);
+            Ok(())
+        });
+        drop(threads);
+        // Then nothing is left to give back or to delete.
+        let is_over = matches!(step, Step::Acknowledged | Step::Released);
+        assert_in_time(took, !is_over, step);
+        is_mute.store(false, Ordering::SeqCst);
+        world.let_everything_expire();
+        world.drain();
+        assert_done(&world, &deltas, step);
+    }
+}
+
+/// A queue that may stop answering.
+struct MuteQueue {
+    queue: Arc<dyn Queue>,
+    is_mute: Arc<AtomicBool>,
+}
+
+impl MuteQueue {
+    async fn ask<T: Send>(
+        &self,
+        call: impl Future<Output = PortResult<T>> + Send,
+    ) -> PortResult<T> {
+        if self.is_mute.load(Ordering::SeqCst) {
+            return std::future::pending().await;
+        }
+        call.await
+    }
+}
+
+#[async_trait]
+impl Queue for MuteQueue {
+    async fn send(&self, body: &str, attributes: &Attributes) -> PortResult<String> {
+        self.ask(self.queue.send(body, attributes)).await
+    }
+
+    async fn receive(
+        &self,
+        max: usize,
+        wait: Duration,
+        visibility: Duration,
+    ) -> PortResult<Vec<Delivery>> {
+        self.ask(self.queue.receive(max, wait, visibility)).await
+    }
+
+    async fn extend(&self, receipt: &Receipt, visibility: Duration) -> PortResult<Held> {
+        self.ask(self.queue.extend(receipt, visibility)).await
+    }
+
+    async fn release(&self, receipt: &Receipt, delay: Duration) -> PortResult<Held> {
+        self.ask(self.queue.release(receipt, delay)).await
+    }
+
+    async fn delete(&self, receipt: &Receipt) -> PortResult<Held> {
+        self.ask(self.queue.delete(receipt)).await
+    }
+
+    async fn dead_letter(&self, delivery: &Delivery, reason: &str) -> PortResult<Held> {
+        self.ask(self.queue.dead_letter(delivery, reason)).await
+    }
+
+    async fn depth(&self) -> PortResult<Depth> {
+        self.ask(self.queue.depth()).await
+    }
+
+    fn max_receives(&self) -> u32 {
+        self.queue.max_receives()
+    }
 }
