@@ -31,6 +31,7 @@ const EXPECTED: &[&str] = &[
     "CS-ARCHIVE-DAMAGED",
     "a message cannot be held any longer",
     "stopping without waiting any longer",
+    "messages could not be given back in time",
 ];
 
 /// A line on which each kind of fault strikes one of `every` so many requests.

@@ -17,7 +17,6 @@ use crate::inbox::{Inbox, ReceivedRun};
 use crate::kept::KeptCopies;
 use crate::patience::PatientReads;
 use crate::polling::{Poll, Received};
-use crate::together::together;
 use crate::{Ports, RunError, Scratch, Settings, alarms, waiting};
 
 /// SQS hands out at most this many messages at a time.
@@ -26,6 +25,8 @@ const RECEIVE_MAX: usize = 10;
 const GATHERING: u32 = 100;
 /// The longest wait for a message while a queue is drained.
 const DRAIN_WAIT: Duration = Duration::from_secs(1);
+/// Which part of the time for stopping is left for giving back.
+const GIVING_BACK: u32 = 10;
 /// After what time a fold that did not come about is tried again.
 const FOLD_PAUSE: Duration = Duration::from_secs(60);
 /// How often a collection is asked for again that another worker holds.
@@ -79,7 +80,7 @@ impl Daemon {
             ports,
             settings: Arc::new(settings),
             scratch: Arc::new(scratch),
-            held: HeldMessages::new(),
+            held: HeldMessages::new(&stop),
             kept: Arc::new(KeptCopies::default()),
             checked: Arc::default(),
             hooks: Arc::new(NoHooks),
@@ -419,40 +420,75 @@ impl Work {
         Ok(visible == 0 && delayed == 0 && (in_flight == 0 || self.trouble.is_some()))
     }
 
-    /// Gives back what waits, lets cycles end, and returns within the configured time.
+    /// Lets cycles end, gives back what waits, and returns within the configured time.
     async fn wind_down(&mut self) {
         self.context.stop.cancel();
         let clock = Arc::clone(&self.context.ports.clock);
         let bound = self.context.settings.shutdown;
-        let orderly = async {
-            if let Some(receiving) = self.receiving.take()
-                && let Ok(Ok(late)) = receiving.await
-            {
-                for delivery in late.deliveries {
-                    self.inbox.accept(&self.context, delivery, late.since).await;
-                }
-            }
-            while let Some(finished) = self.cycles.join_next().await {
-                if let Ok((collection, outcome)) = finished {
-                    // Hooks that kill have nothing left to kill here.
-                    let _ = self.settle(&collection, outcome).await;
-                }
-            }
-            // After the cycles: one that found its collection busy puts its runs back.
-            let (held, queue) = (&self.context.held, self.context.ports.queue.as_ref());
-            let mut left = self.inbox.take_all();
-            left.append(&mut self.set_aside);
-            let calls = left
-                .iter()
-                .map(|run| held.give_back(queue, &run.delivery.receipt, Duration::ZERO));
-            together(calls.collect()).await;
-        };
+        let last = bound / GIVING_BACK;
         tokio::select! {
             biased;
-            () = orderly => {}
-            () = clock.sleep(bound) => {
+            () = self.end_work() => {}
+            () = clock.sleep(bound.saturating_sub(last)) => {
                 tracing::warn!(?bound, "stopping without waiting any longer; unfinished messages come back by themselves");
             }
         }
+        // Last: nothing is received any more, and a cycle that found its collection busy has put
+        // its runs back.
+        tokio::select! {
+            biased;
+            () = self.give_back_all() => {}
+            () = clock.sleep(last) => {
+                tracing::warn!("messages could not be given back in time; they come back by themselves");
+            }
+        }
     }
+
+    /// Until neither a cycle nor a receive is under way.
+    async fn end_work(&mut self) {
+        loop {
+            tokio::select! {
+                biased;
+                Some(finished) = self.cycles.join_next() => {
+                    if let Ok((collection, outcome)) = finished {
+                        // Hooks that kill have nothing left to kill here.
+                        let _ = self.settle(&collection, outcome).await;
+                    }
+                }
+                Some(late) = last_receive(&mut self.receiving) => {
+                    for delivery in late.deliveries {
+                        self.inbox.accept(&self.context, delivery, late.since).await;
+                    }
+                }
+                else => return,
+            }
+        }
+    }
+
+    async fn give_back_all(&mut self) {
+        let (held, queue) = (&self.context.held, self.context.ports.queue.as_ref());
+        let mut left = self.inbox.take_all();
+        left.append(&mut self.set_aside);
+        for run in left {
+            held.give_back(queue, &run.delivery.receipt, Duration::ZERO)
+                .await;
+        }
+        held.give_back_owed(queue).await;
+    }
+}
+
+/// What the receive under way brings; `None` at once if there is none.
+async fn last_receive(
+    receiving: &mut Option<JoinHandle<PortResult<Received>>>,
+) -> Option<Received> {
+    let received = receiving.as_mut()?.await;
+    *receiving = None;
+    Some(match received {
+        Ok(Ok(received)) => received,
+        // It brought nothing that anybody would have to give back.
+        Ok(Err(_)) | Err(_) => Received {
+            deliveries: Vec::new(),
+            since: Monotonic(Duration::ZERO),
+        },
+    })
 }

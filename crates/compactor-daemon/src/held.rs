@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use compactor_core::ports::{Delivery, Held, Monotonic, Queue, Receipt};
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use crate::together::together;
 use crate::{Ports, Settings};
@@ -15,13 +16,25 @@ use crate::{Ports, Settings};
 pub(crate) struct HeldMessages {
     /// With the moment of the receive.
     receipts: Arc<Mutex<BTreeMap<Receipt, Monotonic>>>,
+    /// Given back when nothing is received any more.
+    owed: Arc<Mutex<Vec<(Receipt, Duration)>>>,
+    ending: CancellationToken,
 }
 
 impl HeldMessages {
-    pub(crate) fn new() -> Self {
+    /// `stop` tells that the daemon stops.
+    pub(crate) fn new(stop: &CancellationToken) -> Self {
         Self {
             receipts: Arc::default(),
+            owed: Arc::default(),
+            ending: stop.child_token(),
         }
+    }
+
+    /// From now on messages are not given back at once but by [`Self::give_back_owed`]: a receive
+    /// under way would get them again, and that counts.
+    pub(crate) fn end(&self) {
+        self.ending.cancel();
     }
 
     pub(crate) fn hold(&self, delivery: &Delivery, since: Monotonic) {
@@ -34,6 +47,23 @@ impl HeldMessages {
 
     /// Gives a message back, to be received again after `delay`.
     pub(crate) async fn give_back(&self, queue: &dyn Queue, receipt: &Receipt, delay: Duration) {
+        if self.ending.is_cancelled() {
+            let mut owed = self.owed.lock().unwrap_or_else(PoisonError::into_inner);
+            return owed.push((receipt.clone(), delay));
+        }
+        self.release(queue, receipt, delay).await;
+    }
+
+    /// Gives back what was to be since the end began.
+    pub(crate) async fn give_back_owed(&self, queue: &dyn Queue) {
+        let owed = std::mem::take(&mut *self.owed.lock().unwrap_or_else(PoisonError::into_inner));
+        let calls = owed
+            .iter()
+            .map(|(receipt, delay)| self.release(queue, receipt, *delay));
+        together(calls.collect()).await;
+    }
+
+    async fn release(&self, queue: &dyn Queue, receipt: &Receipt, delay: Duration) {
         self.let_go(receipt);
         if let Err(error) = queue.release(receipt, delay).await {
             tracing::warn!(code = error.code(), %error, "cannot give a message back; it returns when its visibility ends");
@@ -119,7 +149,7 @@ mod tests {
         let (visibility, short) = (LONGEST + Duration::from_secs(60), Duration::from_secs(60));
         queue.send("a", &Attributes::new()).await.unwrap();
         let received = queue.receive(1, Duration::ZERO, visibility).await.unwrap();
-        let held = HeldMessages::new();
+        let held = HeldMessages::new(&CancellationToken::new());
         held.hold(&received[0], clock.monotonic());
         clock.advance(LONGEST - Duration::from_secs(10));
         held.extend_all(&ports, short).await;

@@ -31,6 +31,7 @@ const EXPECTED: &[&str] = &[
     "CC-SWAP-UNKNOWN",
     "CC-LEASE-LOST",
     "stopping without waiting any longer",
+    "messages could not be given back in time",
 ];
 
 /// What came of a seed.

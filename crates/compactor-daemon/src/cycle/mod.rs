@@ -116,6 +116,7 @@ async fn take(
         Ok(Acquisition::Held(lease)) => publish(context, &mut batch, lease).await?,
         Ok(Acquisition::Busy { .. }) => {}
         Err(error) if error.class() == Class::Stop => {
+            context.held.end();
             batch.give_back(Duration::ZERO).await;
             return Err(error);
         }
@@ -137,6 +138,7 @@ async fn publish(context: &Context, batch: &mut Batch<'_>, lease: Lease) -> Resu
             batch.give_back(context.settings.backoff.first).await;
         }
         Err(error) if error.class() == Class::Stop => {
+            context.held.end();
             batch.give_back(Duration::ZERO).await;
             lease.release(context).await;
             remove_abandoned(context).await;
