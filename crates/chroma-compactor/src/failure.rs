@@ -186,6 +186,6 @@ impl From<OpenError> for Failure {
 
 impl From<RunError> for Failure {
     fn from(error: RunError) -> Self {
-        Self::new(error.code(), error.to_string(), EXIT_FAILURE).with_help(error.help())
+        Self::new(error.code(), error.with_causes(), EXIT_FAILURE).with_help(error.help())
     }
 }

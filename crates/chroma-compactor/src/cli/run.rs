@@ -85,6 +85,8 @@ pub(super) fn start_logging(settings: &RawSettings) -> Result<(), Failure> {
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(output::stderr_is_terminal())
+        // Where the log cannot be written there is nobody to tell, and telling would panic.
+        .log_internal_errors(false)
         .with_writer(std::io::stderr);
     match settings.log.format {
         LogFormat::Text => logs.init(),

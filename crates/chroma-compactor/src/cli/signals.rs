@@ -37,8 +37,9 @@ pub(super) fn cancel_on_signal(stop: CancellationToken) -> Result<(), Failure> {
     let mut signals = StopSignals::listen()?;
     tokio::spawn(async move {
         signals.next().await;
-        tracing::info!("stopping; once more to stop at once");
+        // First: whoever closed the log must still be able to stop us.
         stop.cancel();
+        tracing::info!("stopping; once more to stop at once");
         signals.next().await;
         std::process::exit(EXIT_INTERRUPTED);
     });
