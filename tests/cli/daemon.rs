@@ -14,7 +14,7 @@ use crate::place::{Place, Said};
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A daemon that runs until it is told to stop.
-struct Daemon {
+pub(crate) struct Daemon {
     command: Command,
     child: Child,
     lines: Receiver<String>,
@@ -22,7 +22,7 @@ struct Daemon {
 }
 
 impl Daemon {
-    fn start(place: &Place, line: &str) -> Self {
+    pub(crate) fn start(place: &Place, line: &str) -> Self {
         let mut command = place.command(line.split_whitespace());
         command
             .stdin(Stdio::null())
@@ -50,7 +50,7 @@ impl Daemon {
 
     /// Reads the log until a line has `text` in it.
     #[track_caller]
-    fn wait_for(&mut self, text: &str) {
+    pub(crate) fn wait_for(&mut self, text: &str) {
         loop {
             let Ok(line) = self.lines.recv_timeout(PATIENCE) else {
                 panic!("no {text:?} in the log:\n{}", self.log);
@@ -64,7 +64,7 @@ impl Daemon {
     }
 
     /// Sends the signal and waits for the end.
-    fn end(mut self, signal: Signal) -> Said {
+    pub(crate) fn end(mut self, signal: Signal) -> Said {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
         loop {
             match self.lines.recv_timeout(PATIENCE) {

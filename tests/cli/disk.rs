@@ -47,8 +47,21 @@ impl Mounted {
     }
 
     fn make_read_only(&self) {
+        self.remount("ro");
+    }
+
+    /// Makes room for so much more than is there now.
+    pub(crate) fn leave(&self, kibibytes: u64) {
+        let stat = rustix::fs::statvfs(&self.0).unwrap();
+        let used = (stat.f_blocks - stat.f_bfree) * stat.f_frsize;
+        self.remount(&format!("size={}k", used.div_ceil(1 << 10) + kibibytes));
+    }
+
+    fn remount(&self, options: &str) {
         let mut mount = Command::new("mount");
-        mount.args(["-o", "remount,ro"]).arg(&self.0);
+        mount
+            .args(["-o", &format!("remount,{options}")])
+            .arg(&self.0);
         assert!(mount.status().unwrap().success());
     }
 }
@@ -144,6 +157,36 @@ fn a_read_only_disk() {
         .say("store merge --base ro/dir --delta ro/dir --out out")
         .succeeds();
     place.say("submit words=ro/dir --data data").succeeds();
+}
+
+/// Everything else can be written.
+#[test]
+fn read_only_working_space() {
+    let place = Place::new();
+    words(&place, "dir");
+    place.say("submit words=dir --data d").succeeds();
+    let Some(mounted) = Mounted::at(&place, "d/scratch", "8m") else {
+        return;
+    };
+    mounted.make_read_only();
+    for line in ["run --drain --data d", "run --data d"] {
+        let said = place.say(line).fails(FAILURE, "CC-IO");
+        said.naming(&["Read-only file system"]);
+        // Here the path is in one piece.
+        let said = place.say(&format!("{line} --json"));
+        let said = said.fails_in_json(FAILURE, "CC-IO");
+        said.naming(&["Read-only file system", "/d/scratch/"]);
+    }
+    let state = || {
+        let runs = place.say("runs --data d --json").json();
+        runs[0]["parts"]["words"]["state"].clone()
+    };
+    assert_eq!(state(), "PENDING");
+    mounted.remount("rw");
+    let said = place.say("run --drain --data d").succeeds();
+    assert!(said.stdout.starts_with("1 runs completed"), "{said}");
+    assert_eq!(state(), "COMPLETED");
+    assert_eq!(place.names_in("d/scratch"), [""; 0]);
 }
 
 #[test]

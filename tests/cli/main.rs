@@ -25,5 +25,6 @@ mod place;
 #[path = "../interop/python.rs"]
 mod python;
 mod quickstart;
+mod stopping;
 mod submit;
 mod usage;

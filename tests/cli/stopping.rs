@@ -1,0 +1,118 @@
+//! SIGTERM while a run is folded: the process ends in the configured time, wherever it is, and the
+//! next one finishes the work.
+
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+use compactor_core::ports::Clock;
+use compactor_daemon::cycle::Step;
+use compactor_local::SystemClock;
+use rustix::process::Signal;
+
+use crate::daemon::Daemon;
+use crate::fixture::directory;
+use crate::place::{Place, Said};
+
+/// As in the settings.
+const BOUND: Duration = Duration::from_millis(500);
+
+/// What a process takes beside, on a busy machine.
+const ALLOWANCE: Duration = Duration::from_secs(3);
+
+/// The receive that is under way would last far longer than stopping may. What is left behind is
+/// free again soon. The log tells every step.
+const SETTINGS: &str = "[worker]\nshutdown = \"500ms\"\n\
+     [queue]\nvisibility = \"2s\"\nmax_receives = 20\npoll_wait = \"20s\"\n\
+     [lease]\nterm = \"3s\"\nrenew_every = \"500ms\"\nskew_margin = \"100ms\"\nswap_budget = \"1s\"\n\
+     [log]\nfilter = \"info,compactor_daemon=debug\"\n";
+
+const LEFT_ALONE: &str = "stopping without waiting any longer";
+const NOT_GIVEN_BACK: &str = "messages could not be given back in time";
+
+/// With a delta of so many records in `dir`.
+fn place_with(records: usize) -> Place {
+    let place = Place::new();
+    // A lease that short is lost on a slow disk.
+    place.expects(&[LEFT_ALONE, NOT_GIVEN_BACK, "CC-LEASE-LOST"]);
+    place.write("c.toml", SETTINGS);
+    directory(&place, "dir", "words", records, 32);
+    place
+}
+
+fn daemon(place: &Place, data: &str) -> Daemon {
+    Daemon::start(place, &format!("run --config c.toml --data {data}"))
+}
+
+/// A daemon with a run that was just announced.
+fn busy_daemon(place: &Place, data: &str) -> Daemon {
+    let daemon = daemon(place, data);
+    let line = format!("submit words=dir --data {data}");
+    place.say(&line).succeeds();
+    daemon
+}
+
+/// Lets time pass: nobody sends.
+fn wait(time: Duration) {
+    let (_silent, nothing) = channel::<()>();
+    assert!(nothing.recv_timeout(time).is_err());
+}
+
+/// Ends it in order, and in time.
+#[track_caller]
+fn stops(daemon: Daemon, what: &str) -> Said {
+    let clock = SystemClock::new();
+    let said = daemon.end(Signal::TERM);
+    let took = clock.monotonic().0;
+    assert!(took < BOUND + ALLOWANCE, "{what}: {took:?}: {said}");
+    said.succeeds()
+}
+
+/// The next daemon leaves the run COMPLETED, all its records published, and nothing behind.
+#[track_caller]
+fn assert_finished_by_the_next(place: &Place, data: &str, records: usize) {
+    let line = format!("run --drain --config c.toml --data {data}");
+    place.say(&line).succeeds();
+    let runs = place.say(&format!("runs --data {data} --json")).json();
+    let part = &runs[0]["parts"]["words"];
+    assert_eq!(part["state"], "COMPLETED", "{data}: {runs}");
+    let version = part["version"].as_str().unwrap();
+    let dir = format!("{data}/objects/words/snapshot/timestamped/{version}");
+    let report = place.say(&format!("store verify {dir} --full --json"));
+    let report = report.json();
+    assert_eq!(report["collections"][0]["records"], records, "{data}");
+    let scratch = format!("{data}/scratch");
+    assert_eq!(place.names_in(&scratch), [""; 0]);
+}
+
+#[test]
+fn at_every_step() {
+    const RECORDS: usize = 2000;
+    let place = place_with(RECORDS);
+    for step in Step::ALL.map(Step::name) {
+        let mut daemon = busy_daemon(&place, step);
+        daemon.wait_for(&format!("step=\"{step}\""));
+        stops(daemon, step);
+        assert_finished_by_the_next(&place, step, RECORDS);
+    }
+}
+
+/// A merge that takes longer than stopping may, wherever it is.
+#[test]
+fn at_any_moment() {
+    const RECORDS: usize = 20_000;
+    let place = place_with(RECORDS);
+    for milliseconds in [0, 20, 50, 100, 200, 400, 800] {
+        let data = format!("after-{milliseconds}");
+        let daemon = busy_daemon(&place, &data);
+        wait(Duration::from_millis(milliseconds));
+        stops(daemon, &data);
+        assert_finished_by_the_next(&place, &data, RECORDS);
+    }
+}
+
+#[test]
+fn while_it_waits_for_messages() {
+    let place = place_with(1);
+    let said = stops(daemon(&place, "d"), "idle");
+    said.naming(&[LEFT_ALONE]);
+}
