@@ -1,6 +1,9 @@
 //! The real binary, killed again and again at random moments, over the local backend and over AWS
 //! (the emulator), while producers go on and a Python reader reads what is published.
 //!
+//! Every other kill comes when the daemon has just said that it took a step of a cycle, drawn at
+//! random; the rest at any moment. It fails if too few of all found the daemon at work.
+//!
 //! The reader takes what every old reader takes, the pointer and then the files, opens it with real
 //! chromadb, and must find whole runs and never fewer than before. In the end the content must be
 //! that of a deployment where nothing was killed.

@@ -1,71 +1,100 @@
 //! Kill, start again, announce, kill.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::time::Duration;
 
 use compactor_core::ports::Clock;
 use compactor_local::SystemClock;
 use fastrand::Rng;
+use serde_json::Value;
 
-use crate::deployment::kill;
 use crate::fixture::directory;
+use crate::patience::Patience;
 use crate::reader::Reader;
-use crate::stand::Stand;
+use crate::stand::{Daemon, Stand};
 
 const COLLECTION: &str = "words";
-/// One run for so many kills.
-const KILLS_PER_RUN: u64 = 3;
 /// Longer than a start and a cycle.
 const LONGEST: u64 = 2_500;
+/// Of a cycle, from the lease to the record: every one of them leaves something to be done.
+const STEPS: usize = 9;
+/// Longer than the lease of a killed daemon lasts, and its messages are hidden.
+const BEGINNING: Duration = Duration::from_secs(10);
+/// One kill of so many, at least, must hit a daemon in the middle of a cycle.
+const HITS: u64 = 5;
 
 /// Kills daemons on this stand, so often, and looks what became of the runs.
 pub(crate) fn endure(stand: &Stand, kills: u64, rng: &mut Rng) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    let wait = |milliseconds| {
-        let clock = SystemClock::new();
-        runtime.block_on(clock.sleep(Duration::from_millis(milliseconds)));
-    };
     stand.place().write("runs", "");
     let mut runs = Vec::new();
     announce(stand, &mut runs);
     stand.say("run --drain").succeeds();
     let mut reader = Reader::new(stand, COLLECTION);
-    for kill_number in 0..kills {
-        if kill_number % KILLS_PER_RUN == 0 {
-            announce(stand, &mut runs);
-        }
+    let mut hits = 0;
+    for number in 0..kills {
+        // So that there is something to do.
+        announce(stand, &mut runs);
         let daemon = stand.daemon();
-        wait(rng.u64(0..LONGEST));
-        kill(daemon);
+        match number % 2 {
+            0 => wait_for_steps(&daemon, rng.usize(1..=STEPS)),
+            _ => wait(rng.u64(0..LONGEST)),
+        }
+        hits += u64::from(daemon.kill());
         if !reader.is_content() {
             break;
         }
     }
     stand.say("run --drain").succeeds();
-    let listed = stand.say("runs --limit 1000 --json").json();
-    let states: Vec<&str> = listed
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|run| run["parts"][COLLECTION]["state"].as_str().unwrap())
-        .collect();
-    assert_eq!(states.len(), runs.len());
-    let unfinished = states.iter().filter(|state| **state != "COMPLETED");
-    let unfinished: Vec<_> = unfinished.collect();
+    let listed = stand.say(&format!("runs --limit {} --json", runs.len() + 1));
+    let (unfinished, published) = outcome(&listed.json(), runs.len());
     // First what the reader says: it explains more.
     let found = reader.findings();
     assert!(unfinished.is_empty(), "{unfinished:?}");
     assert_eq!(found.records, undisturbed(&runs), "{}", stand.name());
     println!(
-        "{}: {kills} kills, {} runs, {} reads of {} versions: nothing lost",
+        "{}: {kills} kills, {hits} of them in the middle of a cycle; {} runs announced, \
+         {published} versions published; {} reads by Python, of {} versions: nothing lost",
         stand.name(),
         runs.len(),
         found.reads,
         found.versions,
     );
+    assert!(
+        hits * HITS >= kills,
+        "{hits} of {kills} kills were in the middle of a cycle, which shows too little"
+    );
+}
+
+/// The parts of these records that are not completed, and how many versions the others name.
+fn outcome(records: &Value, runs: usize) -> (Vec<Value>, usize) {
+    let records = records.as_array().unwrap().iter();
+    let parts: Vec<&Value> = records.map(|run| &run["parts"][COLLECTION]).collect();
+    assert_eq!(parts.len(), runs);
+    let versions: BTreeSet<&str> = parts
+        .iter()
+        .filter_map(|part| part["version"].as_str())
+        .collect();
+    let unfinished = parts.iter().filter(|part| part["state"] != "COMPLETED");
+    (unfinished.copied().cloned().collect(), versions.len())
+}
+
+/// Waits until a daemon has taken so many steps. Not for ever: a cycle may have fewer, and no other
+/// may follow.
+fn wait_for_steps(daemon: &Daemon<'_>, steps: usize) {
+    let patience = Patience::of(BEGINNING);
+    while daemon.steps() < steps && patience.is_left() {
+        wait(2);
+    }
+}
+
+fn wait(milliseconds: u64) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let clock = SystemClock::new();
+    runtime.block_on(clock.sleep(Duration::from_millis(milliseconds)));
 }
 
 /// One more run, which the reader is told of first.

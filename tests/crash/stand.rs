@@ -1,10 +1,14 @@
 //! Where the binary works, and how it is called there.
 
+use std::fs::File;
 use std::process::{Child, Command, Stdio};
 
+use compactor_daemon::cycle::Step;
+
 use crate::cloud::Cloud;
-use crate::deployment::Deployment;
+use crate::deployment::{Deployment, kill};
 use crate::emulator::endpoint;
+use crate::logs::Logs;
 use crate::place::{Place, Said};
 
 /// What a killed daemon leaves behind must not keep the next one from working for long.
@@ -14,6 +18,10 @@ const SHORT: &str = "[queue]\nvisibility = \"1s\"\nmax_receives = 1000\n\
 
 /// Where leases are that short, a slow disk is enough to lose one.
 const EXPECTED: &[&str] = &["CC-LEASE-LOST"];
+
+/// What the daemon at work says. Its steps are among that: to ask the services would slow them down.
+const LOG: &str = "daemon.log";
+const FILTER: &str = "info,compactor_daemon::cycle::step=debug";
 
 pub(crate) enum Stand {
     Local(Place),
@@ -68,11 +76,16 @@ impl Stand {
         Said::by(&mut self.command(line))
     }
 
-    /// A daemon, nobody listening.
-    pub(crate) fn daemon(&self) -> Child {
+    /// A daemon, which says its steps as well.
+    pub(crate) fn daemon(&self) -> Daemon<'_> {
+        let place = self.place();
         let mut command = self.command("run");
-        command.stdout(Stdio::null());
-        command.spawn().unwrap()
+        command
+            .env("RUST_LOG", FILTER)
+            .stdout(Stdio::null())
+            .stderr(File::create(place.path(LOG)).unwrap());
+        let process = command.spawn().unwrap();
+        Daemon { place, process }
     }
 
     /// Where a Python reader finds the objects.
@@ -85,4 +98,40 @@ impl Stand {
             }
         }
     }
+}
+
+/// A daemon at work.
+pub(crate) struct Daemon<'s> {
+    place: &'s Place,
+    process: Child,
+}
+
+impl Daemon<'_> {
+    /// How many steps it has taken.
+    pub(crate) fn steps(&self) -> usize {
+        steps(&said(self.place)).len()
+    }
+
+    /// Ends it without any notice. Says whether that was in the middle of a cycle.
+    pub(crate) fn kill(self) -> bool {
+        kill(self.process);
+        let said = said(self.place);
+        Logs::keep(&self.place.path(""), &said);
+        let last = steps(&said).last().copied();
+        last.is_some_and(|step| step != Step::Released.name())
+    }
+}
+
+fn said(place: &Place) -> String {
+    let bytes = std::fs::read(place.path(LOG)).unwrap();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// The steps of all cycles, from the lease on: who waits for it is idle.
+fn steps(said: &str) -> Vec<&str> {
+    said.lines()
+        .filter_map(|line| line.split_once("step=\"")?.1.split_once('"'))
+        .map(|(step, _)| step)
+        .filter(|step| *step != Step::Received.name())
+        .collect()
 }
