@@ -49,6 +49,7 @@ use uuid::Uuid;
 
 use crate::cloud::Cloud;
 use crate::deployment::{Deployment, terminate};
+use crate::logs::Logs;
 
 const COLLECTIONS: [&str; 2] = ["lines", "words"];
 const DIMENSION: usize = 64;
@@ -118,6 +119,9 @@ async fn run(time: Duration) {
         }
     }
     terminate(daemon);
+    // What it should not have said fails the soak when the place ends.
+    let said = std::fs::read_to_string(&log).unwrap();
+    Logs::keep(log.parent().unwrap(), &said);
     deployment.drain();
     let parts = deployment.parts();
     let good = parts.iter().filter(|part| part.2 == "COMPLETED").count();
