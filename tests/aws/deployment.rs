@@ -122,7 +122,7 @@ impl Deployment {
 
     /// State and error of every part of every run, by run and collection.
     pub(crate) fn parts(&self) -> Vec<Part> {
-        let runs = self.say("runs --limit 1000 --json").json();
+        let runs = self.say("runs --limit 1000000 --json").json();
         let mut parts = Vec::new();
         for run in runs.as_array().unwrap() {
             let id = run["key"]["run_id"].as_str().unwrap();

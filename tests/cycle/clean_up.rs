@@ -120,6 +120,26 @@ fn a_pointer_that_never_rests_does_not_keep_everything() {
     world.content("lines");
 }
 
+/// Somebody puts the pointer back to an old version by hand, as the handbook says, and the daemon
+/// goes on from there: what was left long ago was published again a moment ago.
+#[test]
+fn what_the_pointer_was_put_back_to_is_new_again() {
+    let world = World::new(Kind::FakesInRealTime);
+    world.expects(&["CC-OVERWRITTEN"]);
+    let mut versions = publish(&world, 3);
+    world.advance(AGE * 2);
+    world.put(
+        &keys::pointer(&name("lines")),
+        versions[0].clone().into_bytes(),
+    );
+    world.submit("run-again", &[&Delta::of("lines", "again", 1)]);
+    world.drain();
+    versions.push(world.snapshot("lines").unwrap().version());
+    assert_eq!(deleted(&clean(&world, 1, AGE)), [""; 0]);
+    world.advance(AGE);
+    assert_eq!(deleted(&clean(&world, 1, AGE)), versions[..3]);
+}
+
 both!(so_many_versions_stay_whatever_their_age);
 fn so_many_versions_stay_whatever_their_age(world: World) {
     let versions = publish(&world, 4);

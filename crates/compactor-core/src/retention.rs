@@ -40,8 +40,7 @@ pub struct Publication {
 }
 
 /// The versions to delete, oldest first. `versions` are all that have objects. `published` are
-/// publications, newest first, beginning with the one that the pointer names; below the newest
-/// `policy.versions` there may be gaps.
+/// publications, newest first, beginning with the one that the pointer names, without gaps.
 ///
 /// What is older than a version that was named at some time was not named any more at that time, for
 /// versions only grow.

@@ -2,16 +2,18 @@
 //! decided by `compactor_core::retention`; this module only asks, looks again, and deletes.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use compactor_core::ports::Monotonic;
 use compactor_core::retention::{RetentionPolicy, superseded};
 use compactor_core::{CollectionName, Version, keys};
 use serde::Serialize;
+use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
 use crate::cycle::Context;
-use crate::snapshot::{history, read_pointer, versions};
+use crate::snapshot::{Archive, Origins, read_pointer, versions};
 use crate::{Ports, RunError};
 
 /// What was deleted, or would be.
@@ -44,13 +46,29 @@ pub async fn clean_up(
     policy: RetentionPolicy,
     dry_run: bool,
 ) -> Result<Option<CleanUp>, RunError> {
+    let mut origins = Origins::default();
+    clean_up_knowing(ports, collection, policy, dry_run, &mut origins).await
+}
+
+async fn clean_up_knowing(
+    ports: &Ports,
+    collection: &CollectionName,
+    policy: RetentionPolicy,
+    dry_run: bool,
+    origins: &mut Origins,
+) -> Result<Option<CleanUp>, RunError> {
     let objects = ports.objects.as_ref();
     let Some(pointer) = read_pointer(objects, collection).await? else {
         return Ok(None);
     };
     let found = versions(objects, collection).await?;
     let now = ports.clock.wall();
-    let published = history(objects, collection, pointer, &found, policy, now).await?;
+    let archive = Archive {
+        objects,
+        collection,
+        versions: &found,
+    };
+    let published = origins.history(&archive, pointer, policy, now).await?;
     let doomed = superseded(&found, &published, policy, now);
     let mut done = CleanUp {
         collection: collection.clone(),
@@ -126,6 +144,7 @@ async fn delete(
 #[derive(Debug, Default)]
 pub(crate) struct Cleaner {
     due: BTreeMap<CollectionName, Monotonic>,
+    origins: BTreeMap<CollectionName, Arc<Mutex<Origins>>>,
     /// Ended with the daemon: what was not deleted goes the next time.
     running: JoinSet<()>,
 }
@@ -144,8 +163,11 @@ impl Cleaner {
         *due = Monotonic(now.0.saturating_add(every));
         let (ports, policy) = (ports.clone(), context.settings.retention);
         let collection = collection.clone();
+        let origins = Arc::clone(self.origins.entry(collection.clone()).or_default());
         self.running.spawn(async move {
-            if let Err(error) = clean_up(&ports, &collection, policy, false).await {
+            let mut origins = origins.lock().await;
+            let cleaned = clean_up_knowing(&ports, &collection, policy, false, &mut origins).await;
+            if let Err(error) = cleaned {
                 tracing::warn!(%collection, code = error.code(), %error, "cannot clean up; trying again later");
             }
         });

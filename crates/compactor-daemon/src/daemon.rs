@@ -123,9 +123,10 @@ impl Daemon {
             trouble: None,
             summary: Summary::default(),
         };
-        let outcome = work.serve(mode).await;
+        let mut outcome = work.serve(mode).await;
         if !matches!(outcome, Err(RunError::Killed { .. })) {
-            work.wind_down().await;
+            let ended = work.wind_down().await;
+            outcome = outcome.and(ended);
         }
         keeper.abort();
         outcome.map(|()| work.summary)
@@ -421,14 +422,15 @@ impl Work {
     }
 
     /// Lets cycles end, gives back what waits, and returns within the configured time.
-    async fn wind_down(&mut self) {
+    async fn wind_down(&mut self) -> Result<(), RunError> {
         self.context.stop.cancel();
         let clock = Arc::clone(&self.context.ports.clock);
         let bound = self.context.settings.shutdown;
         let last = bound / GIVING_BACK;
+        let mut failed = None;
         tokio::select! {
             biased;
-            () = self.end_work() => {}
+            () = self.end_work(&mut failed) => {}
             () = clock.sleep(bound.saturating_sub(last)) => {
                 tracing::warn!(?bound, "stopping without waiting any longer; unfinished messages come back by themselves");
             }
@@ -442,17 +444,25 @@ impl Work {
                 tracing::warn!("messages could not be given back in time; they come back by themselves");
             }
         }
+        failed.map_or(Ok(()), Err)
     }
 
-    /// Until neither a cycle nor a receive is under way.
-    async fn end_work(&mut self) {
+    /// Until neither a cycle nor a receive is under way. `failed` is the first error that no retry
+    /// changes.
+    async fn end_work(&mut self, failed: &mut Option<RunError>) {
         loop {
             tokio::select! {
                 biased;
                 Some(finished) = self.cycles.join_next() => {
-                    if let Ok((collection, outcome)) = finished {
+                    let Ok((collection, outcome)) = finished else {
+                        continue;
+                    };
+                    match self.settle(&collection, outcome).await {
                         // Hooks that kill have nothing left to kill here.
-                        let _ = self.settle(&collection, outcome).await;
+                        Ok(_) | Err(RunError::Killed { .. }) => {}
+                        Err(error) => {
+                            failed.get_or_insert(error);
+                        }
                     }
                 }
                 Some(late) = last_receive(&mut self.receiving) => {

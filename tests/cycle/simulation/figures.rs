@@ -13,6 +13,8 @@ pub(crate) struct Figures {
     pub(crate) pauses: u64,
     pub(crate) clocks_set: u64,
     pub(crate) deleted: u64,
+    /// Of these, objects of versions of which it was looked how long ago the pointer left them.
+    pub(crate) judged: u64,
 }
 
 impl Figures {
@@ -30,6 +32,7 @@ impl Figures {
         }
         let some = [
             ("late puts", self.late_puts),
+            ("judged deletions", self.judged),
             ("stops", self.stops),
             ("pauses", self.pauses),
             ("clocks", self.clocks_set),
@@ -51,5 +54,6 @@ impl Figures {
         self.pauses += other.pauses;
         self.clocks_set += other.clocks_set;
         self.deleted += other.deleted;
+        self.judged += other.judged;
     }
 }

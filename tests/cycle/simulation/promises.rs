@@ -66,12 +66,14 @@ impl Promises {
         }
     }
 
-    /// After every object that was deleted.
-    pub(crate) fn deleted(&self, key: &str) {
+    /// After every object that was deleted. Whether it was looked how long nobody can have read it.
+    pub(crate) fn deleted(&self, key: &str) -> bool {
         let now = self.time.elapsed();
-        if let Err(how) = self.readers.lock().unwrap().deleted(key, now) {
+        let judged = self.readers.lock().unwrap().deleted(key, now);
+        judged.unwrap_or_else(|how| {
             self.is_broken(how);
-        }
+            true
+        })
     }
 
     /// Somebody set the clock of a machine, this many seconds ahead of the true time.

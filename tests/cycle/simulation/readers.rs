@@ -37,8 +37,8 @@ impl Readers {
         }
     }
 
-    /// An object was deleted.
-    pub(crate) fn deleted(&self, key: &str, now: Duration) -> Result<(), String> {
+    /// An object was deleted. Whether that says something of the age of what was published.
+    pub(crate) fn deleted(&self, key: &str, now: Duration) -> Result<bool, String> {
         for (collection, history) in &self.published {
             let is_of = |(version, _): &(Version, Duration)| {
                 key.starts_with(&keys::version_prefix(collection, version))
@@ -58,7 +58,8 @@ impl Readers {
                     "{key} was deleted {since:?} after the pointer moved past it"
                 ));
             }
+            return Ok(self.ahead < AGE);
         }
-        Ok(())
+        Ok(false)
     }
 }

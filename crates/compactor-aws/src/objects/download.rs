@@ -7,7 +7,7 @@ use compactor_core::ports::{Fault, ObjectInfo, ObjectStore, PortError, PortResul
 use futures_util::StreamExt;
 use futures_util::stream;
 
-use super::{PART_BYTES, PARTS, S3ObjectStore, cut_short, header, is_absent, too_large};
+use super::{PART_BYTES, PARTS, S3ObjectStore, cut_short, header, is_absent, size_of, too_large};
 use crate::fault::{Repeat, port_error, status};
 
 const DOWNLOAD: &str = "download object";
@@ -66,17 +66,18 @@ impl S3ObjectStore {
             _ if is_absent(&error) => changed(&info.key),
             _ => port_error(DOWNLOAD, &info.key, Repeat::Harmless, error),
         })?;
+        let expected = range.end - range.start;
+        let announced = size_of(answer.content_length());
+        if announced != expected {
+            let reason = format!("{announced} bytes are to come of {range:?}");
+            return Err(transient(&info.key, reason));
+        }
         let body = answer.body.collect().await;
         let body = body.map_err(|error| cut_short(DOWNLOAD, &info.key, error))?;
         let body = body.into_bytes();
-        if body.len() as u64 != range.end - range.start {
+        if body.len() as u64 != expected {
             let reason = format!("{} bytes came of {range:?}", body.len());
-            return Err(PortError::new(
-                DOWNLOAD,
-                &info.key,
-                Fault::Transient,
-                reason,
-            ));
+            return Err(transient(&info.key, reason));
         }
         let file = Arc::clone(file);
         let written = blocking(move || file.write_all_at(&body, start)).await;
@@ -85,7 +86,11 @@ impl S3ObjectStore {
 }
 
 fn changed(key: &str) -> PortError {
-    PortError::new(DOWNLOAD, key, Fault::Transient, "it was replaced meanwhile")
+    transient(key, "it was replaced meanwhile".to_owned())
+}
+
+fn transient(key: &str, reason: String) -> PortError {
+    PortError::new(DOWNLOAD, key, Fault::Transient, reason)
 }
 
 pub(super) async fn blocking<T: Send + 'static>(

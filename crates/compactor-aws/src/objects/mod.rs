@@ -71,7 +71,9 @@ impl ObjectStore for S3ObjectStore {
         }
         let info = info(key, size, answer.e_tag());
         let metadata = answer.metadata().cloned().unwrap_or_default();
+        // S3 cuts fractions of a second off.
         let modified = answer.last_modified().and_then(wall_time);
+        let modified = modified.map(|time| time.plus(Duration::from_secs(1)));
         let body = answer.body.collect().await;
         let body = body
             .map_err(|error| cut_short(GET, key, error))?

@@ -73,7 +73,7 @@ pub struct Object {
     pub body: Bytes,
     /// User metadata.
     pub metadata: Attributes,
-    /// When it was written, by the store's clock; none where the store does not tell.
+    /// When it was written at the latest, by the store's clock; none where the store does not tell.
     pub modified: Option<WallTime>,
 }
 

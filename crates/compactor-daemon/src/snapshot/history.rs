@@ -1,101 +1,101 @@
 //! What was published, and by when, as far as the clean-up has to know: manifests name the version
 //! that they were made from, and the store dates them.
 
+use std::collections::BTreeMap;
+
 use compactor_core::ports::{ObjectStore, WallTime};
 use compactor_core::retention::{Publication, RetentionPolicy};
-use compactor_core::{CollectionName, Manifest, Version};
+use compactor_core::{CollectionName, Version};
 
 use super::{Pointer, read_dated_manifest};
 use crate::RunError;
 
-/// The publications that `policy` counts, newest first, and one that is old enough, if need be.
-/// `versions` are all that have objects.
-pub(crate) async fn history(
-    objects: &dyn ObjectStore,
-    collection: &CollectionName,
-    pointer: Pointer,
-    versions: &[Version],
-    policy: RetentionPolicy,
-    now: WallTime,
-) -> Result<Vec<Publication>, RunError> {
-    let mut known = vec![Publication {
-        version: pointer.version,
-        by: pointer.modified,
-    }];
-    while known.len() < policy.versions {
-        let newest = &known[known.len() - 1].version;
-        match before(objects, collection, newest, versions).await? {
-            Some(publication) => known.push(publication),
-            None => return Ok(known),
-        }
-    }
-    let is_settled = |one: &Publication| one.by.is_some_and(|by| policy.is_past(by, now));
-    if !known.iter().any(is_settled) {
-        let oldest = &known[known.len() - 1].version;
-        let older = versions.iter().filter(|version| *version < oldest);
-        known.extend(settled(objects, collection, older, policy, now).await?);
-    }
-    Ok(known)
+/// Where to look.
+pub(crate) struct Archive<'a> {
+    pub(crate) objects: &'a dyn ObjectStore,
+    pub(crate) collection: &'a CollectionName,
+    /// All that have objects.
+    pub(crate) versions: &'a [Version],
 }
 
-/// With when it was written. One that is damaged, or too new, tells nothing, and is no reason to
-/// keep everything for ever.
-async fn manifest_of(
-    objects: &dyn ObjectStore,
-    collection: &CollectionName,
-    version: &Version,
-) -> Result<Option<(Manifest, Option<WallTime>)>, RunError> {
-    match read_dated_manifest(objects, collection, version).await {
-        Err(RunError::Manifest { .. }) => Ok(None),
-        read => read,
-    }
+/// What manifests said of versions of a collection. They never change, and a daemon that cleans up
+/// again and again reads each once.
+#[derive(Debug, Default)]
+pub(crate) struct Origins(BTreeMap<Version, Origin>);
+
+#[derive(Debug, Clone)]
+struct Origin {
+    parent: Option<Version>,
+    /// When the manifest was written.
+    by: Option<WallTime>,
 }
 
-/// What was published before `version` was.
-async fn before(
-    objects: &dyn ObjectStore,
-    collection: &CollectionName,
-    version: &Version,
-    versions: &[Version],
-) -> Result<Option<Publication>, RunError> {
-    if let Some((manifest, by)) = manifest_of(objects, collection, version).await? {
-        return Ok(manifest.parent.map(|parent| Publication {
-            version: parent.version,
-            by,
-        }));
-    }
-    // Python's have none. Any older version may have been published, at any time.
-    let older = versions.iter().filter(|other| *other < version).max();
-    Ok(older.map(|older| Publication {
-        version: older.clone(),
-        by: None,
-    }))
-}
-
-/// The newest publication of which a version old enough tells: the one that it was made from.
-/// Whether that version itself was published does not matter.
-async fn settled(
-    objects: &dyn ObjectStore,
-    collection: &CollectionName,
-    versions: impl Iterator<Item = &Version>,
-    policy: RetentionPolicy,
-    now: WallTime,
-) -> Result<Option<Publication>, RunError> {
-    let mut old: Vec<&Version> = versions
-        .filter(|version| policy.is_past(version.time(), now))
-        .collect();
-    old.sort();
-    for version in old.into_iter().rev() {
-        let Some((manifest, Some(by))) = read_dated_manifest(objects, collection, version).await?
-        else {
-            continue;
+impl Origins {
+    /// The publications from the pointer back, newest first: as many as `policy` counts, and on to
+    /// one that is old enough. Only this way it is noticed that somebody put the pointer back by
+    /// hand: what was left long ago may have been published again.
+    pub(crate) async fn history(
+        &mut self,
+        archive: &Archive<'_>,
+        pointer: Pointer,
+        policy: RetentionPolicy,
+        now: WallTime,
+    ) -> Result<Vec<Publication>, RunError> {
+        self.0
+            .retain(|version, _| archive.versions.contains(version));
+        let is_settled = |one: &Publication| one.by.is_some_and(|by| policy.is_past(by, now));
+        let mut newest = Publication {
+            version: pointer.version,
+            by: pointer.modified,
         };
-        if policy.is_past(by, now) {
-            return Ok(manifest.parent.map(|parent| Publication {
-                version: parent.version,
-                by: Some(by),
-            }));
+        let (mut known, mut has_settled) = (Vec::new(), false);
+        loop {
+            has_settled |= is_settled(&newest);
+            let before = self.before(archive, &newest.version).await?;
+            known.push(newest);
+            match before {
+                Some(before) if known.len() < policy.versions || !has_settled => newest = before,
+                _ => return Ok(known),
+            }
         }
     }
-    Ok(None)
+
+    /// What was published before `version` was. Always an older one, so that a history ends.
+    async fn before(
+        &mut self,
+        archive: &Archive<'_>,
+        version: &Version,
+    ) -> Result<Option<Publication>, RunError> {
+        if let Some(Origin { parent, by }) = self.origin(archive, version).await? {
+            return Ok(parent.map(|version| Publication { version, by }));
+        }
+        // Python's have none. Any older version may have been published, at any time.
+        let older = archive.versions.iter().filter(|other| *other < version);
+        Ok(older.max().map(|older| Publication {
+            version: older.clone(),
+            by: None,
+        }))
+    }
+
+    /// A manifest that is damaged, or too new, tells nothing, and is no reason to keep everything
+    /// for ever.
+    async fn origin(
+        &mut self,
+        archive: &Archive<'_>,
+        version: &Version,
+    ) -> Result<Option<Origin>, RunError> {
+        if let Some(origin) = self.0.get(version) {
+            return Ok(Some(origin.clone()));
+        }
+        let read = read_dated_manifest(archive.objects, archive.collection, version).await;
+        let (manifest, by) = match read {
+            Ok(Some(dated)) => dated,
+            Ok(None) | Err(RunError::Manifest { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let parent = manifest.parent.map(|parent| parent.version);
+        let origin = Origin { parent, by };
+        self.0.insert(version.clone(), origin.clone());
+        Ok(Some(origin))
+    }
 }

@@ -48,8 +48,11 @@ impl Services {
 
     /// After an object was deleted.
     fn deleted(&self, key: &str) {
-        self.count(|figures| figures.deleted += 1);
-        self.promises.deleted(key);
+        let is_judged = self.promises.deleted(key);
+        self.count(|figures| {
+            figures.deleted += 1;
+            figures.judged += u64::from(is_judged);
+        });
     }
 
     pub(crate) fn note(&self, what: &str) {
