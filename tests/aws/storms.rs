@@ -73,7 +73,7 @@ async fn endures(proxy: Proxy, runs: usize) {
         command.stdout(Stdio::null());
         command.spawn().unwrap()
     });
-    let patience = Patience::of(Duration::from_secs(40));
+    let patience = Patience::of(Duration::from_secs(150));
     while deployment.parts().iter().any(|part| part.2 != "COMPLETED") && patience.is_left() {
         deployment.published("words").await;
     }
