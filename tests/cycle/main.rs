@@ -61,3 +61,4 @@ mod successor;
 mod swap_faults;
 mod trouble;
 mod unrecorded;
+mod winding_down;

@@ -171,49 +171,6 @@ fn a_daemon_that_waits_stops_at_once(world: World) {
     assert_eq!(summary, compactor_daemon::Summary::default());
 }
 
-#[test]
-fn what_is_received_while_stopping_is_given_back() {
-    let world = World::new(crate::world::Kind::Fakes);
-    world.submit("run-a", &[&Delta::of("lines", "a", 2)]);
-    let crate::world::Backend::Fakes { queue, .. } = &world.backend else {
-        panic!("fakes");
-    };
-    // Asked to stop while the receive is under way that brings the message.
-    let stop = CancellationToken::new();
-    let at_receive = stop.clone();
-    queue.faults.when(move |call| {
-        if call.operation == "receive" {
-            at_receive.cancel();
-        }
-        None
-    });
-    let diary = Script::watch();
-    world.run_until(&stop, diary.clone()).unwrap();
-    assert_eq!(diary.count(Step::Received), 0);
-    assert_eq!(queue.faults.count("receive"), 1);
-    queue.faults.clear();
-    let depth = world.depth();
-    assert_eq!((depth.visible, depth.in_flight), (1, 0), "at once");
-    assert_eq!(world.drain().completed, 1);
-}
-
-/// A receive is nearly always under way. What is given back before it ends, it gets again.
-#[test]
-fn a_stop_uses_up_one_receive_only() {
-    for kind in [Kind::FakesInRealTime, Kind::Local] {
-        let world = World::new(kind).with(|settings| settings.poll_wait = BOUND);
-        world.submit("run-a", &[&Delta::of("lines", "a", 2)]);
-        let stop = CancellationToken::new();
-        let hooks = Script::stop_at(Step::Merged, &stop);
-        world.run_until(&stop, hooks).unwrap();
-        let queue = &world.ports.queue;
-        let received = queue.receive(1, Duration::ZERO, Duration::from_secs(60));
-        let received = world.wait(received).unwrap();
-        assert_eq!(received.len(), 1, "it was given back");
-        assert_eq!(received[0].receive_count, 2, "{kind:?}");
-    }
-}
-
 fn in_a_hurry(kind: Kind) -> World {
     let world = World::new(kind).with(|settings| settings.shutdown = BOUND);
     world.expects(&[

@@ -454,10 +454,11 @@ impl Work {
             tokio::select! {
                 biased;
                 Some(finished) = self.cycles.join_next() => {
-                    let Ok((collection, outcome)) = finished else {
-                        continue;
+                    let settled = match finished {
+                        Ok((collection, outcome)) => self.settle(&collection, outcome).await,
+                        Err(error) => Err(error.into()),
                     };
-                    match self.settle(&collection, outcome).await {
+                    match settled {
                         // Hooks that kill have nothing left to kill here.
                         Ok(_) | Err(RunError::Killed { .. }) => {}
                         Err(error) => {

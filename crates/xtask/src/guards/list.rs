@@ -107,7 +107,7 @@ pub(super) const GUARDS: &[Guard] = &[
         code: "if self.ending.is_cancelled() {",
         without: "if false {",
         targets: &["--test", "cycle"],
-        only: &["stopping"],
+        only: &["winding_down"],
     },
     Guard {
         invariant: "I5",
