@@ -162,6 +162,8 @@ fn cargo(guard: &Guard, tree: &Path) -> Command {
     command
         .args(["test", "--workspace", "--all-features", "--locked"])
         .args(guard.targets)
+        // Of its own: what is built without a guard must not be taken for the tree's.
+        .env("CARGO_TARGET_DIR", tree.join("target"))
         .current_dir(tree);
     command
 }
