@@ -13,7 +13,7 @@ use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
 use crate::cycle::Context;
-use crate::snapshot::{Archive, Origins, read_pointer, versions};
+use crate::snapshot::{Listing, Origins, read_pointer, versions};
 use crate::{Ports, RunError};
 
 /// What was deleted, or would be.
@@ -63,12 +63,12 @@ async fn clean_up_knowing(
     };
     let found = versions(objects, collection).await?;
     let now = ports.clock.wall();
-    let archive = Archive {
+    let listing = Listing {
         objects,
         collection,
         versions: &found,
     };
-    let published = origins.history(&archive, pointer, policy, now).await?;
+    let published = origins.history(&listing, pointer, policy, now).await?;
     let doomed = superseded(&found, &published, policy, now);
     let mut done = CleanUp {
         collection: collection.clone(),

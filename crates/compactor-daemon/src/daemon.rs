@@ -1,4 +1,6 @@
-//! The worker pool: receives, dispatches batches to cycles, and stops in an orderly way.
+//! The worker pool: receives and dispatches batches to cycles; how it ends is in `winding_down`.
+
+mod winding_down;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -25,8 +27,6 @@ const RECEIVE_MAX: usize = 10;
 const GATHERING: u32 = 100;
 /// The longest wait for a message while a queue is drained.
 const DRAIN_WAIT: Duration = Duration::from_secs(1);
-/// Which part of the time for stopping is left for giving back.
-const GIVING_BACK: u32 = 10;
 /// After what time a fold that did not come about is tried again.
 const FOLD_PAUSE: Duration = Duration::from_secs(60);
 /// How often a collection is asked for again that another worker holds.
@@ -420,86 +420,4 @@ impl Work {
         // Who is in trouble does not wait for others that may be in the same.
         Ok(visible == 0 && delayed == 0 && (in_flight == 0 || self.trouble.is_some()))
     }
-
-    /// Lets cycles end, gives back what waits, and returns within the configured time.
-    async fn wind_down(&mut self) -> Result<(), RunError> {
-        self.context.stop.cancel();
-        let clock = Arc::clone(&self.context.ports.clock);
-        let bound = self.context.settings.shutdown;
-        let last = bound / GIVING_BACK;
-        let mut failed = None;
-        tokio::select! {
-            biased;
-            () = self.end_work(&mut failed) => {}
-            () = clock.sleep(bound.saturating_sub(last)) => {
-                tracing::warn!(?bound, "stopping without waiting any longer; unfinished messages come back by themselves");
-            }
-        }
-        // Last: nothing is received any more, and a cycle that found its collection busy has put
-        // its runs back.
-        tokio::select! {
-            biased;
-            () = self.give_back_all() => {}
-            () = clock.sleep(last) => {
-                tracing::warn!("messages could not be given back in time; they come back by themselves");
-            }
-        }
-        failed.map_or(Ok(()), Err)
-    }
-
-    /// Until neither a cycle nor a receive is under way. `failed` is the first error that no retry
-    /// changes.
-    async fn end_work(&mut self, failed: &mut Option<RunError>) {
-        loop {
-            tokio::select! {
-                biased;
-                Some(finished) = self.cycles.join_next() => {
-                    let settled = match finished {
-                        Ok((collection, outcome)) => self.settle(&collection, outcome).await,
-                        Err(error) => Err(error.into()),
-                    };
-                    match settled {
-                        // Hooks that kill have nothing left to kill here.
-                        Ok(_) | Err(RunError::Killed { .. }) => {}
-                        Err(error) => {
-                            failed.get_or_insert(error);
-                        }
-                    }
-                }
-                Some(late) = last_receive(&mut self.receiving) => {
-                    for delivery in late.deliveries {
-                        self.inbox.accept(&self.context, delivery, late.since).await;
-                    }
-                }
-                else => return,
-            }
-        }
-    }
-
-    async fn give_back_all(&mut self) {
-        let (held, queue) = (&self.context.held, self.context.ports.queue.as_ref());
-        let mut left = self.inbox.take_all();
-        left.append(&mut self.set_aside);
-        for run in left {
-            held.give_back(queue, &run.delivery.receipt, Duration::ZERO)
-                .await;
-        }
-        held.give_back_owed(queue).await;
-    }
-}
-
-/// What the receive under way brings; `None` at once if there is none.
-async fn last_receive(
-    receiving: &mut Option<JoinHandle<PortResult<Received>>>,
-) -> Option<Received> {
-    let received = receiving.as_mut()?.await;
-    *receiving = None;
-    Some(match received {
-        Ok(Ok(received)) => received,
-        // It brought nothing that anybody would have to give back.
-        Ok(Err(_)) | Err(_) => Received {
-            deliveries: Vec::new(),
-            since: Monotonic(Duration::ZERO),
-        },
-    })
 }

@@ -11,7 +11,7 @@ use super::{Pointer, read_dated_manifest};
 use crate::RunError;
 
 /// Where to look.
-pub(crate) struct Archive<'a> {
+pub(crate) struct Listing<'a> {
     pub(crate) objects: &'a dyn ObjectStore,
     pub(crate) collection: &'a CollectionName,
     /// All that have objects.
@@ -36,13 +36,13 @@ impl Origins {
     /// hand: what was left long ago may have been published again.
     pub(crate) async fn history(
         &mut self,
-        archive: &Archive<'_>,
+        listing: &Listing<'_>,
         pointer: Pointer,
         policy: RetentionPolicy,
         now: WallTime,
     ) -> Result<Vec<Publication>, RunError> {
         self.0
-            .retain(|version, _| archive.versions.contains(version));
+            .retain(|version, _| listing.versions.contains(version));
         let is_settled = |one: &Publication| one.by.is_some_and(|by| policy.is_past(by, now));
         let mut newest = Publication {
             version: pointer.version,
@@ -51,11 +51,14 @@ impl Origins {
         let (mut known, mut has_settled) = (Vec::new(), false);
         loop {
             has_settled |= is_settled(&newest);
-            let before = self.before(archive, &newest.version).await?;
+            let version = newest.version.clone();
             known.push(newest);
-            match before {
-                Some(before) if known.len() < policy.versions || !has_settled => newest = before,
-                _ => return Ok(known),
+            if has_settled && known.len() >= policy.versions {
+                return Ok(known);
+            }
+            match self.before(listing, &version).await? {
+                Some(before) => newest = before,
+                None => return Ok(known),
             }
         }
     }
@@ -63,14 +66,14 @@ impl Origins {
     /// What was published before `version` was. Always an older one, so that a history ends.
     async fn before(
         &mut self,
-        archive: &Archive<'_>,
+        listing: &Listing<'_>,
         version: &Version,
     ) -> Result<Option<Publication>, RunError> {
-        if let Some(Origin { parent, by }) = self.origin(archive, version).await? {
+        if let Some(Origin { parent, by }) = self.origin(listing, version).await? {
             return Ok(parent.map(|version| Publication { version, by }));
         }
         // Python's have none. Any older version may have been published, at any time.
-        let older = archive.versions.iter().filter(|other| *other < version);
+        let older = listing.versions.iter().filter(|other| *other < version);
         Ok(older.max().map(|older| Publication {
             version: older.clone(),
             by: None,
@@ -81,13 +84,13 @@ impl Origins {
     /// for ever.
     async fn origin(
         &mut self,
-        archive: &Archive<'_>,
+        listing: &Listing<'_>,
         version: &Version,
     ) -> Result<Option<Origin>, RunError> {
         if let Some(origin) = self.0.get(version) {
             return Ok(Some(origin.clone()));
         }
-        let read = read_dated_manifest(archive.objects, archive.collection, version).await;
+        let read = read_dated_manifest(listing.objects, listing.collection, version).await;
         let (manifest, by) = match read {
             Ok(Some(dated)) => dated,
             Ok(None) | Err(RunError::Manifest { .. }) => return Ok(None),

@@ -13,7 +13,7 @@ use crate::RunError;
 
 pub use download::download;
 pub(crate) use download::fetch;
-pub(crate) use history::{Archive, Origins};
+pub(crate) use history::{Listing, Origins};
 pub(crate) use known::{KnownFile, KnownFiles};
 pub use legacy::Legacy;
 pub(crate) use legacy::{Ancestor, ancestor};
