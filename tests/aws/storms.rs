@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::cloud::Cloud;
 use crate::deployment::{Deployment, signal};
+use crate::emulator::keeps_what_half_an_upload_would_replace;
 use crate::ended::ended;
 use crate::fixture::directory;
 use crate::patience::Patience;
@@ -88,6 +89,50 @@ async fn endures(proxy: Proxy, runs: usize) {
     assert_eq!(deployment.published("words").await, ids(&names));
     let records = deployment.read_by_python("words");
     assert_eq!(records.len(), 4 * runs);
+}
+
+/// The old pointer stays until the whole new one is there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn half_a_pointer_replaces_nothing() {
+    if !keeps_what_half_an_upload_would_replace() {
+        eprintln!("NOT RUN: this emulator does not keep what half an upload would replace");
+        return;
+    }
+    let deployment = Deployment::on(Cloud::new(3).await);
+    deployment.place.expects(&["CC-PORT-", "CC-SWAP-UNKNOWN"]);
+    for name in ["a", "b"] {
+        directory(&deployment.place, name, "words", 4, 3);
+        deployment
+            .say(&format!("submit words={name} --run-id {name}"))
+            .succeeds();
+        if name == "a" {
+            deployment.drain();
+        }
+    }
+    let cut = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&cut);
+    let proxy = Proxy::new(move |head| {
+        if head.puts_pointer() && count.fetch_add(1, Ordering::Relaxed) == 0 {
+            return Verdict::HalfRequest;
+        }
+        Verdict::Pass
+    });
+    let mut command = deployment.command("run --drain");
+    command.env("CHROMA_COMPACTOR_AWS__ENDPOINT", &proxy.endpoint);
+    let daemon = command.stdout(Stdio::null()).spawn().unwrap();
+    let old = ids(&[("a", 4)]);
+    let new = ids(&[("a", 4), ("b", 4)]);
+    let patience = Patience::new();
+    loop {
+        let seen = deployment.published("words").await;
+        if seen == new {
+            break;
+        }
+        assert_eq!(seen, old);
+        patience.wait(&seen);
+    }
+    assert!(ended(daemon).status.success());
+    assert!(cut.load(Ordering::Relaxed) >= 2);
 }
 
 /// Six kinds strike any request, or nearly any: 15 % of them.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
+use crate::emulator::keeps_what_half_an_upload_would_replace;
 use crate::proxy::{Head, Verdict};
 
 /// Longer than the attempt at a call to queue or table may take.
@@ -59,7 +60,10 @@ impl Fault {
             // Who cannot even open the queue ends, as it should.
             _ if head.line.contains("AmazonSQS.GetQueue") => false,
             Self::WrongByte(part) => reads(head, part),
-            Self::HalfUpload => head.line.starts_with("PUT ") && head.body_bytes() > 1,
+            Self::HalfUpload => {
+                let is_safe = !head.puts_pointer() || keeps_what_half_an_upload_would_replace();
+                head.line.starts_with("PUT ") && head.body_bytes() > 1 && is_safe
+            }
             Self::Silence => reads(head, "/"),
             // A long poll may take longer.
             Self::Hang => !head.is_of_s3() && !head.line.contains("AmazonSQS.ReceiveMessage"),
