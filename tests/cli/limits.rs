@@ -3,6 +3,8 @@
 //! published.
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::symlink;
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
@@ -21,21 +23,31 @@ const SHORT: &str = "[retry]\nfirst = \"10ms\"\nmax = \"50ms\"\nattempts = 2\n\
 
 const DRAIN: &str = "run --drain --data d --config c.toml";
 
+/// Where queue, locks and records are.
+const DATABASE: &str = "coordination.sqlite3";
+
+/// Of a small disk, in kibibytes.
+const PAGE: u64 = 4;
+
 /// How the want of space is told.
 const FULL: [&str; 3] = ["No space left", "disk is full", "disk I/O error"];
 
-/// What a drain may be at when space runs out, and the words that tell.
-const STAGES: [&str; 10] = [
+/// What a drain may be at when space runs out, in their order, and the words that tell. The working
+/// copies:
+const OF_SCRATCH: [&str; 2] = ["/delta-0", "/snapshot-0"];
+/// What is published:
+const OF_OBJECTS: [&str; 3] = ["/chroma.sqlite3", "/manifest.json", "/latest-pointer.txt"];
+/// Queue, locks and records of runs:
+const OF_COORDINATION: [&str; 9] = [
     "cannot be used",
     "receive messages",
     "acquire lock",
     "take fence",
-    "/delta-0",
-    "/snapshot-0",
-    "upload object",
-    "put object",
+    "start run",
     "renew lock",
+    "complete run",
     "delete message",
+    "release lock",
 ];
 
 /// In the snapshot and in the run that waits, each.
@@ -83,15 +95,15 @@ fn assert_all_there(place: &Place) {
     assert_eq!(report["collections"][0]["records"], 2 * RECORDS);
 }
 
-/// What a drain was at when space ran out first.
+/// What a drain was at when there was no space.
 #[track_caller]
-fn stage(said: &Said) -> &'static str {
+fn stages(said: &Said) -> BTreeSet<&'static str> {
     let is_full = |line: &&str| FULL.iter().any(|full| line.contains(full));
-    let Some(line) = said.stderr.lines().find(is_full) else {
-        panic!("no word of a lack of space: {said}");
-    };
-    let stage = STAGES.into_iter().find(|stage| line.contains(stage));
-    stage.unwrap_or("another stage")
+    let lines: Vec<&str> = said.stderr.lines().filter(is_full).collect();
+    assert!(!lines.is_empty(), "no word of a lack of space: {said}");
+    let all = OF_SCRATCH.iter().chain(&OF_OBJECTS).chain(&OF_COORDINATION);
+    let told = |stage: &&&str| lines.iter().any(|line| line.contains(**stage));
+    all.filter(told).copied().collect()
 }
 
 /// A drain in want: it is through, or says what it lacks and keeps the run.
@@ -110,7 +122,7 @@ fn assert_nothing_is_buried(place: &Place, said: Said, lacks: &[&'static str]) -
     false
 }
 
-/// All that is in `d`, on a disk of its own.
+/// A disk for a part of the data, or for all of it.
 struct Disk {
     /// Unmounted before its place is removed.
     mounted: Mounted,
@@ -118,19 +130,43 @@ struct Disk {
 }
 
 impl Disk {
-    fn new(settings: &str) -> Option<Self> {
+    /// Of all that is in `d`.
+    fn of_everything() -> Option<Self> {
+        Self::at("d", SHORT, |_| {})
+    }
+
+    /// Of what is in `d`, without queue, locks, records and working copies.
+    fn of_objects() -> Option<Self> {
+        Self::at("d", &elsewhere(), |place| {
+            std::fs::create_dir(place.path("coordination")).unwrap();
+            link_coordination(place);
+        })
+    }
+
+    /// Of queue, locks and records alone.
+    fn of_coordination() -> Option<Self> {
+        // The lease is renewed while there is no space for that.
+        let settings = elsewhere().replace("500ms", "20ms");
+        Self::at("coordination", &settings, |place| {
+            std::fs::create_dir(place.path("d")).unwrap();
+            link_coordination(place);
+        })
+    }
+
+    fn at(folder: &str, settings: &str, arrange: impl Fn(&Place)) -> Option<Self> {
         let place = Place::new();
         place.expects(&FULL);
         // A lease that short is lost on a slow disk.
         place.expects(&["CC-LEASE-LOST"]);
-        let mounted = Mounted::at(&place, "d", "64m")?;
+        let mounted = Mounted::at(&place, folder, "64m")?;
+        arrange(&place);
         prepare(&place, settings);
         Some(Self { mounted, place })
     }
 
     /// Drains with so much space left, then with enough of it. What the first drain was at when
-    /// space ran out, if it did.
-    fn drain_with(&self, kibibytes: u64) -> Option<&'static str> {
+    /// there was none; `None` if it was through.
+    fn drain_with(&self, kibibytes: u64) -> Option<BTreeSet<&'static str>> {
         let place = &self.place;
         self.mounted.leave(kibibytes);
         let said = place.say(DRAIN);
@@ -143,8 +179,19 @@ impl Disk {
         assert_ne!(state(place), "FAILED", "{said}");
         place.say(DRAIN).succeeds();
         assert_all_there(place);
-        Some(stage(&said))
+        Some(stages(&said))
     }
+}
+
+/// Working copies are on a disk with space.
+fn elsewhere() -> String {
+    format!("{SHORT}[worker]\nscratch = \"scratch\"\n")
+}
+
+/// The database lies in a folder beside `d`; SQLite keeps its journal there as well.
+fn link_coordination(place: &Place) {
+    let link = place.path("d").join(DATABASE);
+    symlink(Path::new("../coordination").join(DATABASE), link).unwrap();
 }
 
 #[track_caller]
@@ -156,7 +203,7 @@ fn assert_among(stages: &BTreeSet<&str>, expected: &[&str]) {
 
 #[test]
 fn space_for_working_copies() {
-    let (mut failed, mut stages) = (0, BTreeSet::new());
+    let (mut failed, mut seen) = (0, BTreeSet::new());
     for kibibytes in [64, 300, 500, 700, 900, 1200, 1500, 2000, 8000] {
         let place = waiting();
         let Some(mounted) = Mounted::at(&place, "d/scratch", &format!("{kibibytes}k")) else {
@@ -164,7 +211,7 @@ fn space_for_working_copies() {
         };
         let said = place.say(DRAIN);
         if said.exit != Some(0) {
-            stages.insert(stage(&said));
+            seen.extend(stages(&said));
         }
         if !assert_nothing_is_buried(&place, said, &FULL) {
             failed += 1;
@@ -174,57 +221,73 @@ fn space_for_working_copies() {
         assert_all_there(&place);
     }
     assert!((2..9).contains(&failed), "{failed} of 9 had too little");
-    assert_among(&stages, &["/delta-0", "/snapshot-0"]);
+    assert_among(&seen, &OF_SCRATCH);
 }
 
 /// Working copies, objects and queue fill one disk.
 #[test]
 fn space_for_everything() {
-    let (mut stages, mut is_through) = (BTreeSet::new(), false);
-    for kibibytes in (0_u64..8000).step_by(200) {
-        let Some(disk) = Disk::new(SHORT) else {
+    let (mut seen, mut is_through) = (BTreeSet::new(), false);
+    for kibibytes in (0..8000).step_by(200) {
+        let Some(disk) = Disk::of_everything() else {
             return;
         };
-        let Some(stage) = disk.drain_with(kibibytes) else {
+        let Some(stages) = disk.drain_with(kibibytes) else {
             is_through = true;
             break;
         };
-        stages.insert(stage);
+        seen.extend(stages);
     }
-    assert!(is_through, "{stages:?}");
-    assert_among(&stages, &["/delta-0", "/snapshot-0", "upload object"]);
+    assert!(is_through, "{seen:?}");
+    assert_among(&seen, &OF_SCRATCH);
+    assert_among(&seen, &OF_OBJECTS[..1]);
 }
 
-/// Working copies are elsewhere. Looks for what is just enough, and goes there page by page: that is
-/// where small objects and the pointer are put.
+/// Looks for what is just enough, and goes there page by page: that is where small objects and the
+/// pointer are put.
 #[test]
-fn space_for_what_is_stored() {
-    let settings = format!("{SHORT}[worker]\nscratch = \"scratch\"\n");
-    let mut stages = BTreeSet::new();
+fn space_for_what_is_published() {
+    let mut seen = BTreeSet::new();
     let (mut little, mut enough) = (0_u64, 2048_u64);
-    while enough - little > 8 {
+    while enough - little > PAGE {
         let middle = little.midpoint(enough);
-        let Some(disk) = Disk::new(&settings) else {
+        let Some(disk) = Disk::of_objects() else {
             return;
         };
         match disk.drain_with(middle) {
-            Some(stage) => {
-                stages.insert(stage);
+            Some(stages) => {
+                seen.extend(stages);
                 little = middle;
             }
             None => enough = middle,
         }
     }
-    let for_the_queue = (24_u64..56).step_by(8);
-    let for_small_objects = (enough.saturating_sub(48)..enough).step_by(8);
-    for kibibytes in for_the_queue.chain(for_small_objects) {
-        let Some(disk) = Disk::new(&settings) else {
+    for pages in 1..8 {
+        let Some(disk) = Disk::of_objects() else {
             return;
         };
-        stages.extend(disk.drain_with(kibibytes));
+        let kibibytes = enough.saturating_sub(pages * PAGE);
+        seen.extend(disk.drain_with(kibibytes).unwrap_or_default());
     }
-    let expected = ["receive messages", "upload object", "put object"];
-    assert_among(&stages, &expected);
+    assert_among(&seen, &OF_OBJECTS);
+}
+
+/// Page by page, until there is enough.
+#[test]
+fn space_for_queue_and_locks() {
+    let (mut seen, mut is_through) = (BTreeSet::new(), false);
+    for pages in 7..60 {
+        let Some(disk) = Disk::of_coordination() else {
+            return;
+        };
+        let Some(stages) = disk.drain_with(pages * PAGE) else {
+            is_through = true;
+            break;
+        };
+        seen.extend(stages);
+    }
+    assert!(is_through, "{seen:?}");
+    assert_among(&seen, &OF_COORDINATION);
 }
 
 #[test]
