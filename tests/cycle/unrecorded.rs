@@ -1,13 +1,17 @@
 //! A record that cannot be written: the run is published, and its message stays until the record
 //! says so.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use compactor_core::RunState;
 use compactor_core::fakes::Inject;
 use compactor_core::ports::Fault;
+use compactor_daemon::cycle::Step;
 
-use crate::deltas::Delta;
+use crate::deltas::{Delta, content_of};
+use crate::hooks::Script;
+use crate::process::elsewhere;
 use crate::world::{Backend, Kind, World};
 
 #[test]
@@ -32,4 +36,57 @@ fn what_is_not_recorded_is_not_acknowledged() {
     assert_eq!((part.state, part.merged_vectors), (RunState::Completed, 2));
     assert_eq!(world.content("lines"), delta.content());
     assert!(world.queue_is_empty());
+}
+
+/// The next version says only that the run is in it; how much it merged is read from its own. If
+/// that cannot be read for a while, the record waits: what it says once stays.
+#[test]
+fn what_cannot_be_read_is_not_recorded_as_nothing() {
+    let world = World::new(Kind::Fakes);
+    world.expects(&[
+        "cannot record a completed run",
+        "cannot read what a run merged",
+    ]);
+    let (ours, theirs) = (
+        Delta::of("lines", "ours", 2),
+        Delta::of("lines", "theirs", 1),
+    );
+    world.submit("run-ours", &[&ours]);
+    let Backend::Fakes { runs, objects, .. } = &world.backend else {
+        unreachable!("asked for fakes");
+    };
+    let (failures, attempts) = (AtomicU32::new(0), world.settings.attempts);
+    runs.faults.when(move |call| {
+        let is_ours = call.operation == "complete" && call.target.contains("run-ours");
+        let fails = is_ours && failures.fetch_add(1, Ordering::SeqCst) < attempts;
+        fails.then_some(Inject::FailBefore(Fault::Transient))
+    });
+    let walked = Arc::new(AtomicU32::new(0));
+    let (counted, mut manifests) = (Arc::clone(&walked), Vec::new());
+    objects.faults.when(move |call| {
+        if call.operation != "get" || !call.target.ends_with("/manifest.json") {
+            return None;
+        }
+        manifests.push(call.target.clone());
+        // The first that is read is the run's own; when another one was read before, it is read for
+        // the figure.
+        let for_figure =
+            call.target == manifests[0] && manifests.iter().any(|key| *key != manifests[0]);
+        let fails = for_figure && counted.fetch_add(1, Ordering::SeqCst) < attempts;
+        fails.then_some(Inject::FailBefore(Fault::Transient))
+    });
+    let (rival, delta) = (world.rival(), theirs.clone());
+    let then = move || {
+        elsewhere(|| {
+            rival.submit("run-theirs", &[&delta]);
+            rival.drain();
+        });
+    };
+    let outcome = world.drain_with(Script::at(Step::Released, then));
+    assert!(outcome.is_ok(), "{outcome:?}");
+    let part = world.part("run-ours", "lines");
+    assert_eq!((part.state, part.merged_vectors), (RunState::Completed, 2));
+    assert!(walked.load(Ordering::SeqCst) > attempts);
+    assert_eq!(world.content("lines"), content_of([&ours, &theirs]));
+    assert!(world.queue_is_empty() && world.depth().dead == 0);
 }

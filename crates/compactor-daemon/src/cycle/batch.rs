@@ -167,7 +167,15 @@ impl<'c> Batch<'c> {
                 continue;
             }
             let run_id = &entry.message.key.run_id;
-            let merged_vectors = self.merged_by(run_id, manifest).await;
+            let merged_vectors = match self.merged_by(run_id, manifest).await {
+                Ok(merged) => merged,
+                // What is recorded once stays: better later than wrong.
+                Err(error) => {
+                    tracing::warn!(run = %run_id, code = error.code(), %error, "cannot read what a run merged; it comes back");
+                    self.forget(at);
+                    continue;
+                }
+            };
             let completion = Completion {
                 merged_vectors,
                 version: base.version.clone(),
@@ -182,20 +190,21 @@ impl<'c> Batch<'c> {
     }
 
     /// How many records a run of the lineage merged: its own version's manifest says it.
-    async fn merged_by(&self, run: &RunId, manifest: &Manifest) -> u64 {
+    async fn merged_by(&self, run: &RunId, manifest: &Manifest) -> Result<u64, RunError> {
         let objects = self.context.ports.objects.as_ref();
         let mut manifest = manifest.clone();
         loop {
             if let Some(applied) = manifest.runs.iter().find(|applied| applied.run_id == *run) {
-                return applied.merged;
+                return Ok(applied.merged);
             }
             let Some(parent) = manifest.parent else {
-                return 0;
+                return Ok(0);
             };
             match read_manifest(objects, &self.collection, &parent.version).await {
                 Ok(Some(found)) => manifest = found,
                 // Cleaned up since: the record, if it was written, keeps the figure.
-                _ => return 0,
+                Ok(None) | Err(RunError::Manifest { .. }) => return Ok(0),
+                Err(error) => return Err(error),
             }
         }
     }
