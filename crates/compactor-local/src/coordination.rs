@@ -15,7 +15,7 @@ use crate::blocking::blocking;
 use crate::fault::sqlite_error;
 use crate::objects::lock_file;
 
-const SCHEMA: i64 = 1;
+const SCHEMA: i64 = 2;
 const BUSY: Duration = Duration::from_secs(10);
 
 /// The shared database.
@@ -108,10 +108,12 @@ fn prepare(connection: &mut Connection) -> rusqlite::Result<i64> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    if schema(&transaction)? == 0 {
-        transaction.execute_batch(include_str!("schema.sql"))?;
-        transaction.pragma_update(None, "user_version", SCHEMA)?;
+    match schema(&transaction)? {
+        0 => transaction.execute_batch(include_str!("schema.sql"))?,
+        1 => transaction.execute_batch(include_str!("since_schema_1.sql"))?,
+        _ => {}
     }
+    transaction.pragma_update(None, "user_version", SCHEMA)?;
     transaction.commit()?;
     Ok(SCHEMA)
 }
@@ -157,6 +159,26 @@ mod tests {
     }
 
     #[test]
+    fn an_older_schema_is_brought_up_to_date() {
+        let folder = folder();
+        let path = folder.path().join("coordination.sqlite3");
+        let connection = Connection::open(&path).unwrap();
+        connection
+            .execute_batch(include_str!("schema.sql"))
+            .unwrap();
+        let as_it_was = "ALTER TABLE messages DROP COLUMN hidden_at;
+            ALTER TABLE locks DROP COLUMN taken_at;
+            INSERT INTO messages VALUES (1, 'm', 'body', '{}', 5, 0, NULL);
+            INSERT INTO locks VALUES ('words', 'somebody', 5);
+            PRAGMA user_version = 1;";
+        connection.execute_batch(as_it_was).unwrap();
+        Database::open(folder.path()).unwrap();
+        let kept = "SELECT visible_at + hidden_at + expires + taken_at FROM messages, locks";
+        let kept: i64 = connection.query_row(kept, [], |row| row.get(0)).unwrap();
+        assert_eq!((schema(&connection).unwrap(), kept), (SCHEMA, 10));
+    }
+
+    #[test]
     fn a_newer_schema_is_refused_and_left_alone() {
         let folder = folder();
         let path = folder.path().join("coordination.sqlite3");
@@ -167,7 +189,7 @@ mod tests {
         assert!(
             error
                 .to_string()
-                .contains("schema 7, this build knows schema 1"),
+                .contains("schema 7, this build knows schema 2"),
             "{error}"
         );
         assert_eq!(schema(&connection).unwrap(), 7);

@@ -1,7 +1,7 @@
 //! Locks and fences in SQLite.
 //!
 //! Expiry is by the wall clock, as with every writer of the same locks; a lock is free once its
-//! `expires` is past.
+//! `expires` is past, or if that was said by a clock that was [set back](crate::set_back) since.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +13,7 @@ use rusqlite::{OptionalExtension, params};
 use uuid::Uuid;
 
 use crate::coordination::Database;
+use crate::set_back::told_ahead;
 
 /// The locks of a local backend.
 #[derive(Clone)]
@@ -35,16 +36,20 @@ impl LeaseStore for SqliteLeaseStore {
         owner: Uuid,
         term: Duration,
     ) -> PortResult<Acquired> {
-        let take = "INSERT INTO locks (collection, owner, expires) VALUES (?1, ?2, ?3)
+        let take = "INSERT INTO locks (collection, owner, expires, taken_at)
+                    VALUES (?1, ?2, ?3, ?4)
                     ON CONFLICT (collection) DO UPDATE
-                    SET owner = excluded.owner, expires = excluded.expires
-                    WHERE locks.owner = excluded.owner OR locks.expires < ?4";
+                    SET owner = excluded.owner, expires = excluded.expires,
+                        taken_at = excluded.taken_at
+                    WHERE locks.owner = excluded.owner OR locks.expires < ?4
+                        OR locks.taken_at > ?5";
         let holder = "SELECT owner, expires FROM locks WHERE collection = ?1";
         let now = self.clock.wall();
         let (name, owner, expires) = (collection.clone(), owner.to_string(), now.plus(term));
         self.database
             .write("acquire lock", collection.as_str(), move |transaction| {
-                let values = params![name.as_str(), owner, expires.0, now.0];
+                let ahead = told_ahead(now);
+                let values = params![name.as_str(), owner, expires.0, now.0, ahead.0];
                 if transaction.prepare_cached(take)?.execute(values)? == 1 {
                     return Ok(Acquired::Held);
                 }
@@ -66,24 +71,29 @@ impl LeaseStore for SqliteLeaseStore {
         owner: Uuid,
         term: Duration,
     ) -> PortResult<bool> {
-        let sql = "UPDATE locks SET expires = ?3 WHERE collection = ?1 AND owner = ?2";
-        let (name, expires) = (collection.clone(), self.clock.wall().plus(term));
+        let sql = "UPDATE locks SET expires = ?3, taken_at = ?4
+                   WHERE collection = ?1 AND owner = ?2";
+        let (name, now) = (collection.clone(), self.clock.wall());
         self.database
             .write("renew lock", collection.as_str(), move |transaction| {
-                let values = params![name.as_str(), owner.to_string(), expires.0];
+                let expires = now.plus(term);
+                let values = params![name.as_str(), owner.to_string(), expires.0, now.0];
                 Ok(transaction.prepare_cached(sql)?.execute(values)? == 1)
             })
             .await
     }
 
     async fn holder(&self, collection: &CollectionName) -> PortResult<Option<String>> {
-        let sql = "SELECT owner FROM locks WHERE collection = ?1 AND expires >= ?2";
+        let sql = "SELECT owner FROM locks
+                   WHERE collection = ?1 AND expires >= ?2 AND taken_at <= ?3";
         let (name, now) = (collection.clone(), self.clock.wall());
         self.database
             .read("read lock", collection.as_str(), move |transaction| {
                 transaction
                     .prepare_cached(sql)?
-                    .query_row(params![name.as_str(), now.0], |row| row.get(0))
+                    .query_row(params![name.as_str(), now.0, told_ahead(now).0], |row| {
+                        row.get(0)
+                    })
                     .optional()
             })
             .await

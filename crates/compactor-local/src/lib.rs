@@ -23,6 +23,7 @@ mod leases;
 mod objects;
 mod queue;
 mod runs;
+mod set_back;
 mod system;
 
 pub use backend::{LocalBackend, LocalOptions, OpenError};

@@ -2,7 +2,7 @@
 //!
 //! A message is one row. Receiving moves its `visible_at` into the future and gives it a new
 //! receipt; whoever has the row's receipt holds the message. The oldest by `visible_at` comes
-//! first.
+//! first. `hidden_at` is when `visible_at` was said: see [`set_back`](crate::set_back).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +15,14 @@ use compactor_core::ports::{
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use crate::coordination::{Database, integer, misread};
+use crate::set_back::told_ahead;
+
+/// Whether a row of `messages` is visible, by `?1` and `?2` as [`moments`] gives them.
+macro_rules! is_visible {
+    () => {
+        "(visible_at <= ?1 OR hidden_at > ?2)"
+    };
+}
 
 /// How often a waiting receive looks again; other processes cannot wake it.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -76,13 +84,17 @@ impl SqliteQueue {
     }
 
     async fn anything_visible(&self) -> PortResult<bool> {
-        let sql = "SELECT EXISTS (SELECT 1 FROM messages WHERE visible_at <= ?1)";
-        let now = self.clock.wall().0;
+        let sql = concat!(
+            "SELECT EXISTS (SELECT 1 FROM messages WHERE ",
+            is_visible!(),
+            ")"
+        );
+        let now = self.clock.wall();
         self.database
             .read("receive messages", "", move |transaction| {
                 transaction
                     .prepare_cached(sql)?
-                    .query_row([now], |row| row.get(0))
+                    .query_row(moments(now), |row| row.get(0))
             })
             .await
     }
@@ -100,21 +112,22 @@ impl SqliteQueue {
             .await
     }
 
-    /// Runs `sql` on the message that `receipt` holds; `?1` is the receipt and `?2` is `at`.
+    /// Runs `sql` on the message that `receipt` holds; `?1` is the receipt, `?2` is now and `?3` is
+    /// `after` now.
     async fn on_held(
         &self,
         operation: &'static str,
         receipt: &Receipt,
         sql: &'static str,
-        at: WallTime,
+        after: Duration,
     ) -> PortResult<Held> {
-        let owned = receipt.0.clone();
+        let (owned, now) = (receipt.0.clone(), self.clock.wall());
         let changed = self
             .database
             .write(operation, &receipt.0, move |transaction| {
                 transaction
                     .prepare_cached(sql)?
-                    .execute(params![owned, at.0])
+                    .execute(params![owned, now.0, now.plus(after).0])
             })
             .await?;
         Ok(if changed == 0 { Held::No } else { Held::Yes })
@@ -124,8 +137,8 @@ impl SqliteQueue {
 #[async_trait]
 impl Queue for SqliteQueue {
     async fn send(&self, body: &str, attributes: &Attributes) -> PortResult<String> {
-        let sql = "INSERT INTO messages (message_id, body, attributes, visible_at)
-                   VALUES (?1, ?2, ?3, ?4)";
+        let sql = "INSERT INTO messages (message_id, body, attributes, visible_at, hidden_at)
+                   VALUES (?1, ?2, ?3, ?4, ?4)";
         let message_id = self.ids.uuid().to_string();
         let (id, body, now) = (message_id.clone(), body.to_owned(), self.clock.wall().0);
         let attributes = attributes.clone();
@@ -173,20 +186,20 @@ impl Queue for SqliteQueue {
     }
 
     async fn extend(&self, receipt: &Receipt, visibility: Duration) -> PortResult<Held> {
-        let sql = "UPDATE messages SET visible_at = ?2 WHERE receipt = ?1";
-        let until = self.clock.wall().plus(visibility);
-        self.on_held("extend message", receipt, sql, until).await
+        let sql = "UPDATE messages SET hidden_at = ?2, visible_at = ?3 WHERE receipt = ?1";
+        self.on_held("extend message", receipt, sql, visibility)
+            .await
     }
 
     async fn release(&self, receipt: &Receipt, delay: Duration) -> PortResult<Held> {
-        let sql = "UPDATE messages SET visible_at = ?2, receipt = NULL WHERE receipt = ?1";
-        let until = self.clock.wall().plus(delay);
-        self.on_held("release message", receipt, sql, until).await
+        let sql = "UPDATE messages SET hidden_at = ?2, visible_at = ?3, receipt = NULL
+                   WHERE receipt = ?1";
+        self.on_held("release message", receipt, sql, delay).await
     }
 
     async fn delete(&self, receipt: &Receipt) -> PortResult<Held> {
-        let sql = "DELETE FROM messages WHERE receipt = ?1 AND ?2 IS NOT NULL";
-        self.on_held("delete message", receipt, sql, self.clock.wall())
+        let sql = "DELETE FROM messages WHERE receipt = ?1 AND ?2 <= ?3";
+        self.on_held("delete message", receipt, sql, Duration::ZERO)
             .await
     }
 
@@ -215,24 +228,30 @@ impl Queue for SqliteQueue {
     }
 
     async fn depth(&self) -> PortResult<Depth> {
-        let sql = "SELECT
-            count(*) FILTER (WHERE visible_at <= ?1),
-            count(*) FILTER (WHERE visible_at > ?1 AND receipt IS NULL),
-            count(*) FILTER (WHERE visible_at > ?1 AND receipt IS NOT NULL),
-            (SELECT count(*) FROM dead_letters)
-            FROM messages";
-        let now = self.clock.wall().0;
+        let sql = concat!(
+            "SELECT
+                count(*) FILTER (WHERE is_visible),
+                count(*) FILTER (WHERE NOT is_visible AND receipt IS NULL),
+                count(*) FILTER (WHERE NOT is_visible AND receipt IS NOT NULL),
+                (SELECT count(*) FROM dead_letters)
+             FROM (SELECT receipt, ",
+            is_visible!(),
+            " AS is_visible FROM messages)"
+        );
+        let now = self.clock.wall();
         self.database
             .read("count messages", "", move |transaction| {
-                transaction.prepare_cached(sql)?.query_row([now], |row| {
-                    let count = |at| row.get::<_, i64>(at).map(i64::unsigned_abs);
-                    Ok(Depth {
-                        visible: count(0)?,
-                        delayed: count(1)?,
-                        in_flight: count(2)?,
-                        dead: count(3)?,
+                transaction
+                    .prepare_cached(sql)?
+                    .query_row(moments(now), |row| {
+                        let count = |at| row.get::<_, i64>(at).map(i64::unsigned_abs);
+                        Ok(Depth {
+                            visible: count(0)?,
+                            delayed: count(1)?,
+                            in_flight: count(2)?,
+                            dead: count(3)?,
+                        })
                     })
-                })
             })
             .await
     }
@@ -242,15 +261,25 @@ impl Queue for SqliteQueue {
     }
 }
 
+/// What [`is_visible`] is asked with.
+fn moments(now: WallTime) -> [i64; 2] {
+    [now.0, told_ahead(now).0]
+}
+
 /// Makes dead letters of the visible messages that were received often enough.
 fn bury_worn_out(
     transaction: &Transaction<'_>,
     now: WallTime,
     max_receives: u32,
 ) -> rusqlite::Result<()> {
-    let sql = "SELECT id FROM messages WHERE visible_at <= ?1 AND receive_count >= ?2 ORDER BY id";
+    let sql = concat!(
+        "SELECT id FROM messages WHERE receive_count >= ?3 AND ",
+        is_visible!(),
+        " ORDER BY id"
+    );
     let mut statement = transaction.prepare_cached(sql)?;
-    let ids = statement.query_map([now.0, i64::from(max_receives)], |row| row.get(0))?;
+    let [at, ahead] = moments(now);
+    let ids = statement.query_map([at, ahead, i64::from(max_receives)], |row| row.get(0))?;
     let ids: Vec<i64> = ids.collect::<rusqlite::Result<_>>()?;
     let reason = format!("received {max_receives} times");
     ids.into_iter()
@@ -278,11 +307,15 @@ fn hand_out(
     now: WallTime,
     until: WallTime,
 ) -> rusqlite::Result<Vec<Delivery>> {
-    let sql = "SELECT id, message_id, body, attributes, receive_count + 1 FROM messages
-               WHERE visible_at <= ?1 ORDER BY visible_at, id LIMIT ?2";
+    let sql = concat!(
+        "SELECT id, message_id, body, attributes, receive_count + 1 FROM messages WHERE ",
+        is_visible!(),
+        " ORDER BY visible_at, id LIMIT ?3"
+    );
     let mut statement = transaction.prepare_cached(sql)?;
     let limit = integer(receipts.len() as u64)?;
-    let rows = statement.query_map([now.0, limit], |row| {
+    let [at, ahead] = moments(now);
+    let rows = statement.query_map([at, ahead, limit], |row| {
         let delivery = Delivery {
             receipt: Receipt(String::new()),
             message_id: row.get(1)?,
@@ -293,11 +326,13 @@ fn hand_out(
         Ok((row.get::<_, i64>(0)?, delivery))
     })?;
     let rows: Vec<_> = rows.collect::<rusqlite::Result<_>>()?;
-    let sql = "UPDATE messages SET visible_at = ?2, receive_count = ?3, receipt = ?4 WHERE id = ?1";
+    let sql = "UPDATE messages
+               SET visible_at = ?2, receive_count = ?3, receipt = ?4, hidden_at = ?5 WHERE id = ?1";
     let mut update = transaction.prepare_cached(sql)?;
     let mut deliveries = Vec::with_capacity(rows.len());
     for ((id, delivery), receipt) in rows.into_iter().zip(receipts) {
-        update.execute(params![id, until.0, delivery.receive_count, receipt.0])?;
+        let count = delivery.receive_count;
+        update.execute(params![id, until.0, count, receipt.0, now.0])?;
         deliveries.push(Delivery {
             receipt,
             ..delivery

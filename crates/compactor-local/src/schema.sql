@@ -5,6 +5,7 @@ CREATE TABLE messages (
     body          TEXT NOT NULL,
     attributes    TEXT NOT NULL, -- a JSON object
     visible_at    INTEGER NOT NULL,
+    hidden_at     INTEGER NOT NULL, -- when visible_at was said
     receive_count INTEGER NOT NULL DEFAULT 0,
     receipt       TEXT UNIQUE    -- of the delivery that holds it
 ) STRICT;
@@ -23,7 +24,8 @@ CREATE TABLE dead_letters (
 CREATE TABLE locks (
     collection TEXT PRIMARY KEY,
     owner      TEXT NOT NULL,
-    expires    INTEGER NOT NULL
+    expires    INTEGER NOT NULL,
+    taken_at   INTEGER NOT NULL -- when expires was said
 ) STRICT;
 
 -- Apart from the locks, because it must outlive them.

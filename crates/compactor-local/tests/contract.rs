@@ -7,10 +7,11 @@
 )]
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use compactor_core::contract;
 use compactor_core::fakes::{FakeClock, SeededIds};
-use compactor_core::ports::{Attributes, Clock, Queue};
+use compactor_core::ports::{Attributes, Clock, Ids, LeaseStore, Queue};
 use compactor_local::{LocalBackend, LocalOptions, RandomIds, SystemClock};
 use tempfile::TempDir;
 
@@ -132,4 +133,38 @@ async fn a_reopened_backend_has_everything() {
     let wait = std::time::Duration::from_secs(1);
     let deliveries = again.queue.receive(1, wait, wait).await.unwrap();
     assert_eq!(deliveries[0].body, "kept");
+}
+
+/// A queue and locks on a clock that is `ahead`, with a message in hand, one sent, and a lock; then
+/// the clock is right. How many messages are there to be received, and who holds the lock.
+async fn after_set_back(ahead: Duration) -> (usize, Option<String>) {
+    let clock = Arc::new(FakeClock::manual());
+    let local = local_on(clock.clone());
+    let (queue, leases) = (&local.backend.queue, &local.backend.leases);
+    let collection = "words".parse().unwrap();
+    let right = clock.wall();
+    clock.set_wall(right.plus(ahead));
+    let hour = Duration::from_secs(3600);
+    queue.send("in hand", &Attributes::new()).await.unwrap();
+    let held = queue.receive(1, Duration::ZERO, hour).await.unwrap();
+    assert_eq!(held.len(), 1);
+    queue.send("sent", &Attributes::new()).await.unwrap();
+    let owner = SeededIds::new(2).uuid();
+    leases.acquire(&collection, owner, hour).await.unwrap();
+    clock.set_wall(right);
+    let visible = queue.depth().await.unwrap().visible;
+    let received = queue.receive(10, Duration::ZERO, hour).await.unwrap();
+    assert_eq!(received.len() as u64, visible);
+    (received.len(), leases.holder(&collection).await.unwrap())
+}
+
+#[tokio::test]
+async fn what_a_clock_ahead_hid_is_free_when_it_is_set_back() {
+    for hours in [1, 24 * 400] {
+        let ahead = Duration::from_secs(hours * 3600);
+        assert_eq!(after_set_back(ahead).await, (2, None));
+    }
+    // A clock that is kept right takes nothing from anybody.
+    let (received, holder) = after_set_back(Duration::from_secs(10)).await;
+    assert!(received == 0 && holder.is_some(), "{received} {holder:?}");
 }
