@@ -11,6 +11,7 @@
 mod answers;
 mod bad_runs;
 mod behaviours;
+mod clocks;
 mod cloud;
 mod compose;
 mod contract;
@@ -36,6 +37,8 @@ mod patience;
 mod place;
 mod producer;
 mod proxy;
+#[path = "../cli/set_clock.rs"]
+mod set_clock;
 mod storms;
 mod stub;
 mod table;

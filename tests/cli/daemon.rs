@@ -23,7 +23,10 @@ pub(crate) struct Daemon {
 
 impl Daemon {
     pub(crate) fn start(place: &Place, line: &str) -> Self {
-        let mut command = place.command(line.split_whitespace());
+        Self::by(place.command(line.split_whitespace()))
+    }
+
+    pub(crate) fn by(mut command: Command) -> Self {
         command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -10,6 +10,7 @@
 )]
 
 mod clean_up;
+mod clocks;
 mod configuration;
 mod daemon;
 mod directories;
@@ -25,6 +26,7 @@ mod place;
 #[path = "../interop/python.rs"]
 mod python;
 mod quickstart;
+mod set_clock;
 mod stopping;
 mod submit;
 mod usage;

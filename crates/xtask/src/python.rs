@@ -12,6 +12,8 @@ use crate::command::{TaskError, root, run, run_with};
 const VERSIONS: [&str; 5] = ["0.5.23", "0.6.3", "1.0.21", "1.3.3", "1.5.9"];
 /// The emulator of S3, SQS and DynamoDB that needs nothing but Python.
 const EMULATOR: &str = "ministack";
+/// Gives processes clocks that tests set; compiled for this machine.
+const CLOCKS: &str = "faketime";
 const STAMP: &str = "installed-from";
 
 /// Other indexes that the benchmark compares with; the second is compiled for this machine.
@@ -22,10 +24,11 @@ pub(crate) fn environment(name: &str) -> PathBuf {
     root().join(".venvs").join(name)
 }
 
-/// Makes the environments that tests need: the chromadb versions, and the emulator.
+/// Makes the environments that tests need: the chromadb versions, the emulator, and the clocks.
 pub(crate) fn install() -> Result<(), TaskError> {
     let versions = VERSIONS.map(|version| format!("chromadb-{version}"));
-    install_all(versions.into_iter().chain([EMULATOR.to_owned()]))
+    let others = [EMULATOR, CLOCKS].map(str::to_owned);
+    install_all(versions.into_iter().chain(others))
 }
 
 /// Makes the environments of the other indexes; the native one needs a C++ compiler.

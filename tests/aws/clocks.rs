@@ -1,0 +1,55 @@
+//! Machines that do not agree on the time, and whose clocks are set while they work: leases are
+//! taken from the living, and still no update is lost.
+
+use std::process::Stdio;
+
+use crate::cloud::Cloud;
+use crate::deployment::{Deployment, terminate};
+use crate::fixture::directory;
+use crate::patience::Patience;
+use crate::producer::ids;
+use crate::set_clock::SetClock;
+
+const RUNS: usize = 12;
+
+/// Each machine's clock goes through these, from another one on.
+const OFFSETS: [&str; 4] = ["-3h", "+0", "+3h", "+2d"];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clocks_that_are_set_lose_nothing() {
+    let deployment = Deployment::on(Cloud::new(1000).await);
+    let place = &deployment.place;
+    // Somebody whose clock is ahead takes a lock that is held.
+    place.expects(&["CC-LEASE-LOST", "CC-SWAP-LOST"]);
+    let clocks = [0, 1, 2].map(|number| SetClock::new(place, &format!("machine-{number}")));
+    let daemons = clocks.each_ref().map(|clock| {
+        let mut command = deployment.command("run");
+        clock.give_to(&mut command);
+        command.stdout(Stdio::null()).spawn().unwrap()
+    });
+    let mut names = Vec::new();
+    for number in 0..RUNS {
+        let name = format!("r{number:02}");
+        directory(place, &name, "words", 4, 3);
+        let line = format!("submit words={name} --run-id {name}");
+        deployment.say(&line).succeeds();
+        names.push(name);
+    }
+    let (patience, mut turn) = (Patience::new(), 0);
+    loop {
+        let parts = deployment.parts();
+        if parts.iter().all(|part| part.2 == "COMPLETED") {
+            break;
+        }
+        patience.wait(&parts);
+        for (number, clock) in clocks.iter().enumerate() {
+            clock.set(OFFSETS[(turn + number) % OFFSETS.len()]);
+        }
+        turn += 1;
+    }
+    daemons.into_iter().for_each(terminate);
+    let expected: Vec<(&str, usize)> = names.iter().map(|name| (name.as_str(), 4)).collect();
+    assert_eq!(deployment.published("words").await, ids(&expected));
+    assert_eq!(deployment.read_by_python("words").len(), 4 * RUNS);
+    assert!(turn >= OFFSETS.len(), "the clocks were set {turn} times");
+}

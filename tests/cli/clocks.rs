@@ -1,0 +1,106 @@
+//! The machine's clock is set while a daemon works: the run is published once and whole, its version
+//! is named after the one before it, and the next daemon, with the right time, has nothing to publish.
+
+use compactor_daemon::cycle::Step;
+use rustix::process::Signal;
+
+use crate::daemon::Daemon;
+use crate::fixture::directory;
+use crate::place::{Place, Said};
+use crate::set_clock::SetClock;
+
+const RECORDS: usize = 50;
+
+/// The log tells every step.
+const SETTINGS: &str =
+    "[queue]\npoll_wait = \"100ms\"\n[log]\nfilter = \"info,compactor_daemon=debug\"\n";
+
+/// Farther than any lease or message lasts.
+const OFFSETS: [&str; 2] = ["+400d", "-400d"];
+
+/// A daemon that goes by `clock`.
+fn daemon(place: &Place, clock: &SetClock, data: &str) -> Daemon {
+    let line = format!("run --config c.toml --data {data}");
+    let mut command = place.command(line.split_whitespace());
+    clock.give_to(&mut command);
+    Daemon::by(command)
+}
+
+/// State and version of the run of this name, and how many records are in its version.
+fn outcome(place: &Place, data: &str, run: &str) -> (String, String, u64) {
+    let runs = place.say(&format!("runs --data {data} --json")).json();
+    let mut runs = runs.as_array().unwrap().iter();
+    let run = runs.find(|found| found["key"]["run_id"] == run).unwrap();
+    let part = &run["parts"]["words"];
+    let text = |name: &str| part[name].as_str().unwrap_or_default().to_owned();
+    let version = text("version");
+    let dir = format!("{data}/objects/words/snapshot/timestamped/{version}");
+    let report = place.say(&format!("store verify {dir} --full --json"));
+    let records = report.json()["collections"][0]["records"].as_u64();
+    (text("state"), version, records.unwrap())
+}
+
+fn place() -> Place {
+    let place = Place::new();
+    place.write("c.toml", SETTINGS);
+    for name in ["base", "next"] {
+        directory(&place, name, "words", RECORDS, 8);
+    }
+    place
+}
+
+fn submit(place: &Place, run: &str, data: &str) {
+    let line = format!("submit words={run} --run-id {run} --data {data}");
+    place.say(&line).succeeds();
+}
+
+/// Else nothing here tests anything.
+#[test]
+fn a_daemon_goes_by_the_clock_that_was_set() {
+    let place = place();
+    let clock = SetClock::new(&place, "ahead");
+    clock.set("+400d");
+    for (run, is_ahead) in [("base", false), ("next", true)] {
+        submit(&place, run, "d");
+        let mut command = place.command("run --drain --data d".split(' '));
+        if is_ahead {
+            clock.give_to(&mut command);
+        }
+        Said::by(&mut command).succeeds();
+    }
+    let year = |run| outcome(&place, "d", run).1[..4].parse::<u32>().unwrap();
+    assert!(year("next") > year("base"));
+}
+
+#[test]
+fn set_at_every_step() {
+    let place = place();
+    for step in Step::ALL.map(Step::name) {
+        for offset in OFFSETS {
+            let data = format!("{step}{offset}");
+            submit(&place, "base", &data);
+            let drain = format!("run --drain --config c.toml --data {data}");
+            place.say(&drain).succeeds();
+            submit(&place, "next", &data);
+            let clock = SetClock::new(&place, &data);
+            let mut daemon = daemon(&place, &clock, &data);
+            daemon.wait_for(&format!("step=\"{step}\""));
+            clock.set(offset);
+            if step != Step::Released.name() {
+                daemon.wait_for("step=\"released\"");
+            }
+            let said = daemon.end(Signal::TERM).succeeds();
+            let (_, base, _) = outcome(&place, &data, "base");
+            let (state, version, records) = outcome(&place, &data, "next");
+            assert_eq!(
+                (state.as_str(), records),
+                ("COMPLETED", 2 * RECORDS as u64),
+                "{said}"
+            );
+            assert!(version > base, "{version} after {base}: {said}");
+            // The right time again. A message that is delivered once more is in the lineage.
+            let said = place.say(&drain).succeeds();
+            assert!(said.stdout.contains("0 versions published"), "{said}");
+        }
+    }
+}
