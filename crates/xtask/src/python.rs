@@ -12,7 +12,7 @@ use crate::command::{TaskError, root, run, run_with};
 const VERSIONS: [&str; 5] = ["0.5.23", "0.6.3", "1.0.21", "1.3.3", "1.5.9"];
 /// The emulator of S3, SQS and DynamoDB that needs nothing but Python.
 const EMULATOR: &str = "ministack";
-/// Gives processes clocks that tests set; compiled for this machine.
+/// Gives processes clocks that tests set.
 const CLOCKS: &str = "faketime";
 const STAMP: &str = "installed-from";
 
