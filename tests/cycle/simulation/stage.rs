@@ -160,8 +160,14 @@ impl Stage<'_> {
         self.services.note(&format!("{name} starts"));
         let scratch = Scratch::claim(&self.folder.join(&name)).unwrap();
         let machine = Arc::new(Machine::new(name));
+        let clock = Arc::new(MachineClock {
+            machine: Arc::clone(&machine),
+            time: Arc::clone(&self.services.time),
+            ahead: Arc::clone(ahead),
+        });
         let remote = Arc::new(Remote {
             services: Arc::clone(&self.services),
+            leases: Arc::new(self.services.leases.seen_by(clock.clone())),
             machine: Arc::clone(&machine),
         });
         let ids: Arc<dyn Ids> = Arc::new(SeededIds::new(1000 * (number as u64 + 1) + *starts));
@@ -170,11 +176,7 @@ impl Stage<'_> {
             queue: remote.clone(),
             leases: remote.clone(),
             runs: remote,
-            clock: Arc::new(MachineClock {
-                machine: Arc::clone(&machine),
-                time: Arc::clone(&self.services.time),
-                ahead: Arc::clone(ahead),
-            }),
+            clock,
             ids,
         };
         let stop = CancellationToken::new();

@@ -11,11 +11,16 @@ use super::{Faults, lock};
 use crate::ports::{Acquired, Clock, LeaseStore, PortResult, WallTime};
 use crate::{CollectionName, Fence};
 
-/// Locks and fences in memory, expiring by the wall clock as the real ones do.
+/// Locks and fences in memory, expiring by the wall clock of who asks, as the real ones do.
 pub struct FakeLeaseStore {
     /// Failing on demand, and the diary.
-    pub faults: Faults,
+    pub faults: Arc<Faults>,
     clock: Arc<dyn Clock>,
+    table: Arc<Table>,
+}
+
+#[derive(Default)]
+struct Table {
     locks: Mutex<BTreeMap<CollectionName, (Uuid, WallTime)>>,
     fences: Mutex<BTreeMap<CollectionName, u64>>,
 }
@@ -23,24 +28,32 @@ pub struct FakeLeaseStore {
 impl FakeLeaseStore {
     /// Nothing is locked.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        let (faults, locks, fences) = Default::default();
+        let (faults, table) = Default::default();
         Self {
             faults,
             clock,
-            locks,
-            fences,
+            table,
+        }
+    }
+
+    /// The same locks, as a machine with this clock sees them.
+    pub fn seen_by(&self, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            faults: Arc::clone(&self.faults),
+            clock,
+            table: Arc::clone(&self.table),
         }
     }
 
     /// Who holds a lock and until when, expired or not. For assertions; not a call of the port.
     pub fn lock_of(&self, collection: &CollectionName) -> Option<(Uuid, WallTime)> {
-        lock(&self.locks).get(collection).copied()
+        lock(&self.table.locks).get(collection).copied()
     }
 
     /// Makes `owner` the holder, past faults and conditions, as a careless writer does.
     pub fn seize(&self, collection: &CollectionName, owner: Uuid, term: Duration) {
         let expires = self.clock.wall().plus(term);
-        lock(&self.locks).insert(collection.clone(), (owner, expires));
+        lock(&self.table.locks).insert(collection.clone(), (owner, expires));
     }
 }
 
@@ -54,7 +67,7 @@ impl LeaseStore for FakeLeaseStore {
     ) -> PortResult<Acquired> {
         let pending = self.faults.begin("acquire", collection.as_str())?;
         let now = self.clock.wall();
-        let mut locks = lock(&self.locks);
+        let mut locks = lock(&self.table.locks);
         let acquired = match locks.get(collection) {
             Some((holder, expires)) if *holder != owner && *expires >= now => Acquired::Busy {
                 owner: holder.to_string(),
@@ -76,7 +89,7 @@ impl LeaseStore for FakeLeaseStore {
     ) -> PortResult<bool> {
         let pending = self.faults.begin("renew", collection.as_str())?;
         let expires = self.clock.wall().plus(term);
-        let mut locks = lock(&self.locks);
+        let mut locks = lock(&self.table.locks);
         let ours = locks
             .get_mut(collection)
             .filter(|(holder, _)| *holder == owner);
@@ -87,14 +100,14 @@ impl LeaseStore for FakeLeaseStore {
     async fn holder(&self, collection: &CollectionName) -> PortResult<Option<String>> {
         let pending = self.faults.begin("holder", collection.as_str())?;
         let now = self.clock.wall();
-        let held = lock(&self.locks).get(collection).copied();
+        let held = lock(&self.table.locks).get(collection).copied();
         let holder = held.filter(|(_, expires)| *expires >= now);
         pending.end(holder.map(|(owner, _)| owner.to_string()))
     }
 
     async fn release(&self, collection: &CollectionName, owner: Uuid) -> PortResult<bool> {
         let pending = self.faults.begin("release", collection.as_str())?;
-        let mut locks = lock(&self.locks);
+        let mut locks = lock(&self.table.locks);
         let ours = locks
             .get(collection)
             .is_some_and(|(holder, _)| *holder == owner);
@@ -106,7 +119,7 @@ impl LeaseStore for FakeLeaseStore {
 
     async fn next_fence(&self, collection: &CollectionName) -> PortResult<Fence> {
         let pending = self.faults.begin("next_fence", collection.as_str())?;
-        let mut fences = lock(&self.fences);
+        let mut fences = lock(&self.table.fences);
         let fence = fences.entry(collection.clone()).or_default();
         *fence += 1;
         pending.end(Fence(*fence))

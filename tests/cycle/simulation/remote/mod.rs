@@ -65,6 +65,8 @@ impl Services {
 #[derive(Clone)]
 pub(crate) struct Remote {
     pub(crate) services: Arc<Services>,
+    /// By this machine's clock.
+    pub(crate) leases: Arc<FakeLeaseStore>,
     pub(crate) machine: Arc<Machine>,
 }
 

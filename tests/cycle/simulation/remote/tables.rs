@@ -19,7 +19,7 @@ impl LeaseStore for Remote {
         owner: Uuid,
         term: Duration,
     ) -> PortResult<Acquired> {
-        let request = self.services.leases.acquire(collection, owner, term);
+        let request = self.leases.acquire(collection, owner, term);
         self.change("acquire", collection.as_str(), request).await
     }
 
@@ -29,23 +29,23 @@ impl LeaseStore for Remote {
         owner: Uuid,
         term: Duration,
     ) -> PortResult<bool> {
-        let request = self.services.leases.renew(collection, owner, term);
+        let request = self.leases.renew(collection, owner, term);
         self.change("renew", collection.as_str(), request).await
     }
 
     async fn holder(&self, collection: &CollectionName) -> PortResult<Option<String>> {
-        let request = self.services.leases.holder(collection);
+        let request = self.leases.holder(collection);
         self.ask("holder", collection.as_str(), request).await
     }
 
     async fn release(&self, collection: &CollectionName, owner: Uuid) -> PortResult<bool> {
-        let request = self.services.leases.release(collection, owner);
+        let request = self.leases.release(collection, owner);
         self.change("release lease", collection.as_str(), request)
             .await
     }
 
     async fn next_fence(&self, collection: &CollectionName) -> PortResult<Fence> {
-        let request = self.services.leases.next_fence(collection);
+        let request = self.leases.next_fence(collection);
         self.change("next_fence", collection.as_str(), request)
             .await
     }
