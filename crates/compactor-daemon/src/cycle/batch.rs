@@ -1,6 +1,8 @@
 //! The runs of a cycle, and the one place that settles them: COMPLETED and acknowledged, FAILED
 //! and given back or dead-lettered, or given back untouched.
 
+mod applied;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,15 +10,14 @@ use chroma_store::Effects;
 use compactor_core::manifest::AppliedRun;
 use compactor_core::message::CompactionMessage;
 use compactor_core::ports::{Completion, Delivery, Failure};
-use compactor_core::{CollectionName, Fence, Manifest, RunId, Version};
+use compactor_core::{CollectionName, Fence, RunId, Version};
 
 use super::verdict::{self, Failed, Verdict};
 use super::{Context, Finished, Kept, Outcome, Step};
 use crate::inbox::ReceivedRun;
 use crate::patience::persist;
-use crate::snapshot::read_manifest;
 use crate::together::together;
-use crate::{Published, RunError, alarms};
+use crate::{RunError, alarms};
 
 /// One run, with every delivery of its message that is in the batch.
 struct Entry {
@@ -151,62 +152,6 @@ impl<'c> Batch<'c> {
             }
         });
         together(calls.collect()).await;
-    }
-
-    /// Completes the runs that the published lineage contains already: delivered again after a
-    /// crash between swap and acknowledgement, or done by somebody else.
-    pub(super) async fn settle_applied(&mut self, base: Option<&Published>) {
-        // What the Python compactor wrote names no runs: one that it has folded in already is folded
-        // in again.
-        let Some((base, manifest)) = base.and_then(|base| Some((base, base.manifest()?))) else {
-            return;
-        };
-        for at in 0..self.entries.len() {
-            let entry = &self.entries[at];
-            if entry.settled || !manifest.contains_run(&entry.message.key.run_id) {
-                continue;
-            }
-            let run_id = &entry.message.key.run_id;
-            let merged_vectors = match self.merged_by(run_id, manifest).await {
-                Ok(merged) => merged,
-                // What is recorded once stays: better later than wrong.
-                Err(error) => {
-                    tracing::warn!(run = %run_id, code = error.code(), %error, "cannot read what a run merged; it comes back");
-                    self.forget(at);
-                    continue;
-                }
-            };
-            let completion = Completion {
-                merged_vectors,
-                version: base.version.clone(),
-                fence: manifest.fence,
-                at: self.context.ports.clock.wall(),
-            };
-            tracing::info!(run = %run_id, version = %base.version, "already in the published lineage");
-            if let Err(error) = self.complete_one(at, &completion).await {
-                tracing::warn!(code = error.code(), %error, "cannot record a completed run; it comes back");
-            }
-        }
-    }
-
-    /// How many records a run of the lineage merged: its own version's manifest says it.
-    async fn merged_by(&self, run: &RunId, manifest: &Manifest) -> Result<u64, RunError> {
-        let objects = self.context.ports.objects.as_ref();
-        let mut manifest = manifest.clone();
-        loop {
-            if let Some(applied) = manifest.runs.iter().find(|applied| applied.run_id == *run) {
-                return Ok(applied.merged);
-            }
-            let Some(parent) = manifest.parent else {
-                return Ok(0);
-            };
-            match read_manifest(objects, &self.collection, &parent.version).await {
-                Ok(Some(found)) => manifest = found,
-                // Cleaned up since: the record, if it was written, keeps the figure.
-                Ok(None) | Err(RunError::Manifest { .. }) => return Ok(0),
-                Err(error) => return Err(error),
-            }
-        }
     }
 
     pub(super) async fn accept_deltas(&mut self, fetched: Vec<(usize, Result<PathBuf, RunError>)>) {
