@@ -55,6 +55,14 @@ impl Cloud {
     pub(crate) async fn backend(&self) -> AwsBackend {
         connect(&self.config, self.options.clone()).await
     }
+
+    /// On a machine with this clock.
+    pub(crate) async fn backend_by(&self, clock: Arc<dyn Clock>) -> AwsBackend {
+        let (options, ids) = (self.options.clone(), Arc::new(RandomIds));
+        AwsBackend::with(&self.config, options, clock, ids)
+            .await
+            .unwrap()
+    }
 }
 
 impl Cloud {

@@ -4,17 +4,21 @@
 //! as text as they do it. A collection may have several locks, because its writers never agreed on
 //! one: all of them are held, or none. The fence counter is an item of its own, never deleted.
 
+mod silence;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::operation::put_item::builders::PutItemFluentBuilder;
 use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
 use compactor_core::ports::{Acquired, Clock, Fault, LeaseStore, PortError, PortResult, WallTime};
 use compactor_core::{CollectionName, Fence};
 use uuid::Uuid;
 
+use self::silence::{Holder, Watched};
 use crate::fault::{Repeat, port_error, unless_refused};
 use crate::items::{Item, null, number, number_of, text, text_of, time, time_of};
 
@@ -33,6 +37,7 @@ pub struct DynamoLeaseStore {
     /// In the order in which they are taken, so that no two writers wait for each other.
     lock_ids: Vec<String>,
     clock: Arc<dyn Clock>,
+    watched: Arc<Watched>,
 }
 
 impl std::fmt::Debug for DynamoLeaseStore {
@@ -57,6 +62,7 @@ impl DynamoLeaseStore {
             table,
             lock_ids,
             clock,
+            watched: Arc::default(),
         }
     }
 
@@ -79,43 +85,55 @@ impl DynamoLeaseStore {
         term: Duration,
     ) -> PortResult<Acquired> {
         let now = self.clock.wall();
-        let expires = now.plus(term).to_iso();
-        let item: Item = [
-            ("PK", text(lock)),
-            ("SK", text(LOCK)),
-            ("GSI1PK", text(format!("LOCK#{collection}"))),
-            ("GSI1SK", text(format!("EXPIRES#{expires}"))),
-            ("TYPE", text(LOCK_TYPE)),
-            ("owner", text(owner.to_string())),
-            ("expires", text(expires)),
-            ("collection", text(collection.as_str())),
-            ("heartbeat", null()),
-        ]
-        .map(|(name, value)| (name.to_owned(), value))
-        .into();
+        let item = lock_item(lock, collection, owner, now.plus(term));
         let put = self
             .client
             .put_item()
+            .condition_expression("attribute_not_exists(PK) OR expires < :now OR #owner = :owner")
+            .expression_attribute_values(":now", time(now))
+            .expression_attribute_values(":owner", text(owner.to_string()));
+        let Some(found) = self.put_lock(lock, item.clone(), put).await? else {
+            return Ok(Acquired::Held);
+        };
+        let holder = Holder::of(&found);
+        if self.is_silent(lock, &holder) {
+            let put = self
+                .client
+                .put_item()
+                .condition_expression("#owner = :owner AND expires = :expires")
+                .expression_attribute_values(":owner", text(&holder.owner))
+                .expression_attribute_values(":expires", text(&holder.expires));
+            if self.put_lock(lock, item, put).await?.is_none() {
+                return Ok(Acquired::Held);
+            }
+        }
+        Ok(Acquired::Busy {
+            owner: holder.owner,
+            expires: time_of(&found, "expires").unwrap_or(now),
+        })
+    }
+
+    /// Puts a lock on a condition. What is there instead, if that does not hold.
+    async fn put_lock(
+        &self,
+        lock: &str,
+        item: Item,
+        put: PutItemFluentBuilder,
+    ) -> PortResult<Option<Item>> {
+        let put = put
             .table_name(&self.table)
             .set_item(Some(item))
-            .condition_expression("attribute_not_exists(PK) OR expires < :now OR #owner = :owner")
             .expression_attribute_names("#owner", "owner")
-            .expression_attribute_values(":now", time(now))
-            .expression_attribute_values(":owner", text(owner.to_string()))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()
             .await;
         let Err(error) = put else {
-            return Ok(Acquired::Held);
+            self.watched.forget(lock);
+            return Ok(None);
         };
         match error.as_service_error() {
             Some(PutItemError::ConditionalCheckFailedException(refused)) => {
-                let nothing = Item::new();
-                let found = refused.item().unwrap_or(&nothing);
-                Ok(Acquired::Busy {
-                    owner: text_of(found, "owner").unwrap_or_default().to_owned(),
-                    expires: time_of(found, "expires").unwrap_or(now),
-                })
+                Ok(Some(refused.item().cloned().unwrap_or_default()))
             }
             _ => Err(port_error("acquire", lock, Repeat::Harmless, error)),
         }
@@ -166,7 +184,11 @@ impl DynamoLeaseStore {
         })
     }
 
-    async fn holder_of_one(&self, lock: &str) -> PortResult<Option<String>> {
+    fn is_silent(&self, lock: &str, holder: &Holder) -> bool {
+        self.watched.is_silent(lock, holder, self.clock.monotonic())
+    }
+
+    async fn read(&self, lock: &str) -> PortResult<Option<Item>> {
         let found = self
             .client
             .get_item()
@@ -177,13 +199,35 @@ impl DynamoLeaseStore {
             .send()
             .await
             .map_err(|error| port_error("read lock", lock, Repeat::Harmless, error))?;
+        Ok(found.item)
+    }
+
+    async fn holder_of_one(&self, lock: &str) -> PortResult<Option<String>> {
+        let found = self.read(lock).await?;
         // As text, as all writers compare.
         let now = self.clock.wall().to_iso();
         let held = found
-            .item
             .filter(|item| text_of(item, "expires").is_some_and(|expires| expires >= now.as_str()));
         Ok(held.map(|item| text_of(&item, "owner").unwrap_or_default().to_owned()))
     }
+}
+
+/// A lock as the Python writers put it.
+fn lock_item(lock: &str, collection: &CollectionName, owner: Uuid, expires: WallTime) -> Item {
+    let expires = expires.to_iso();
+    [
+        ("PK", text(lock)),
+        ("SK", text(LOCK)),
+        ("GSI1PK", text(format!("LOCK#{collection}"))),
+        ("GSI1SK", text(format!("EXPIRES#{expires}"))),
+        ("TYPE", text(LOCK_TYPE)),
+        ("owner", text(owner.to_string())),
+        ("expires", text(expires)),
+        ("collection", text(collection.as_str())),
+        ("heartbeat", null()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into()
 }
 
 #[async_trait]
@@ -199,6 +243,14 @@ impl LeaseStore for DynamoLeaseStore {
             let acquired = self.acquire_one(lock, collection, owner, term).await;
             if matches!(acquired, Ok(Acquired::Held)) {
                 continue;
+            }
+            if acquired.is_ok() {
+                // Their silence counts from now on, not only when their turn has come.
+                for lock in &locks[taken + 1..] {
+                    if let Ok(Some(found)) = self.read(lock).await {
+                        self.is_silent(lock, &Holder::of(&found));
+                    }
+                }
             }
             // That one too, if no answer came. Those that cannot be given back now run out.
             let taken = taken + usize::from(acquired.is_err());

@@ -1,15 +1,17 @@
 //! 14 to 22: lock items and run records, shared with Python writers.
 
-use std::sync::{Mutex, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use compactor_core::CollectionName;
-use compactor_core::ports::{Acquired, Completion, Ids, LeaseStore, RunStore};
+use compactor_core::fakes::FakeClock;
+use compactor_core::ports::{Acquired, Clock, Completion, Ids, LeaseStore, RunStore};
 use compactor_core::{Fence, RunKey};
 use compactor_local::RandomIds;
 use uuid::Uuid;
 
+use crate::cloud::Cloud;
 use crate::deployment::{Deployment, terminate};
 use crate::ended::ended;
 use crate::fixture::directory;
@@ -72,6 +74,31 @@ async fn b14_a_live_lock_is_respected_and_an_expired_one_is_taken() {
     assert_eq!(deployment.part("a", "words").0, "COMPLETED");
     assert!(from_now(&deployment, Duration::ZERO) > expires);
     assert_eq!(owner_of(&deployment, LOCKS[0]).await, None, "given back");
+}
+
+/// Its machine's clock was ahead by more than a year when it died. One that lives renews.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn b14_a_lock_of_nobody_does_not_hold_for_ever() {
+    let cloud = Cloud::new(3).await;
+    let (dead, clock) = (FakeClock::manual(), Arc::new(FakeClock::manual()));
+    dead.set_wall(clock.wall().plus(Duration::from_secs(400 * 24 * 3600)));
+    let dead = cloud.backend_by(Arc::new(dead)).await.leases;
+    let waiting = cloud.backend_by(clock.clone()).await.leases;
+    let (its, ours) = (RandomIds.uuid(), RandomIds.uuid());
+    let asks = async || waiting.acquire(&words(), ours, TERM).await.unwrap();
+    assert_eq!(
+        dead.acquire(&words(), its, TERM).await.unwrap(),
+        Acquired::Held
+    );
+    assert!(matches!(asks().await, Acquired::Busy { .. }));
+    clock.advance(Duration::from_secs(29 * 60));
+    assert!(matches!(asks().await, Acquired::Busy { .. }));
+    dead.renew(&words(), its, TERM * 2).await.unwrap();
+    clock.advance(Duration::from_secs(60));
+    assert!(matches!(asks().await, Acquired::Busy { .. }), "it lives");
+    clock.advance(Duration::from_secs(30 * 60));
+    assert_eq!(asks().await, Acquired::Held);
+    assert!(!dead.renew(&words(), its, TERM).await.unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,0 +1,85 @@
+//! Locks whose holder gives no sign of life.
+//!
+//! `expires` is told by the holder's clock. If that was ahead when its machine died, the lock would
+//! hold for as long. So who waits for a lock also looks, by its own stopwatch, for how long nothing
+//! in it has changed: holders renew theirs.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use compactor_core::ports::Monotonic;
+
+use crate::items::{Item, text_of};
+
+/// Almost twice the longest lease of any writer, which is 16 minutes.
+const SILENCE: Duration = Duration::from_secs(30 * 60);
+
+/// What a lock said of its holder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Holder {
+    pub(super) owner: String,
+    pub(super) expires: String,
+}
+
+impl Holder {
+    pub(super) fn of(lock: &Item) -> Self {
+        let attribute = |name| text_of(lock, name).unwrap_or_default().to_owned();
+        Self {
+            owner: attribute("owner"),
+            expires: attribute("expires"),
+        }
+    }
+}
+
+/// The locks that were found held, and since when they say the same.
+#[derive(Debug, Default)]
+pub(super) struct Watched(Mutex<BTreeMap<String, (Holder, Monotonic)>>);
+
+impl Watched {
+    /// Notes what a lock says now. Whether it has said so for too long.
+    pub(super) fn is_silent(&self, lock: &str, holder: &Holder, now: Monotonic) -> bool {
+        let mut watched = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match watched.get(lock) {
+            Some((seen, since)) if seen == holder => now.0.saturating_sub(since.0) >= SILENCE,
+            _ => {
+                watched.insert(lock.to_owned(), (holder.clone(), now));
+                false
+            }
+        }
+    }
+
+    /// The lock is in other hands now, or in ours.
+    pub(super) fn forget(&self, lock: &str) {
+        let mut watched = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        watched.remove(lock);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn holder(expires: &str) -> Holder {
+        Holder {
+            owner: "somebody".to_owned(),
+            expires: expires.to_owned(),
+        }
+    }
+
+    #[test]
+    fn only_who_says_nothing_new_for_long_is_silent() {
+        let watched = Watched::default();
+        let minutes = |count: u64| Monotonic(Duration::from_secs(60 * count));
+        assert!(!watched.is_silent("lock", &holder("a"), minutes(0)));
+        assert!(!watched.is_silent("lock", &holder("a"), minutes(29)));
+        assert!(
+            !watched.is_silent("lock", &holder("b"), minutes(30)),
+            "it was renewed"
+        );
+        assert!(!watched.is_silent("other", &holder("b"), minutes(60)));
+        assert!(watched.is_silent("lock", &holder("b"), minutes(60)));
+        watched.forget("lock");
+        assert!(!watched.is_silent("lock", &holder("b"), minutes(61)));
+    }
+}
