@@ -163,11 +163,21 @@ mod tests {
         let folder = folder();
         let path = folder.path().join("coordination.sqlite3");
         let connection = Connection::open(&path).unwrap();
-        connection
-            .execute_batch(include_str!("schema.sql"))
-            .unwrap();
-        let as_it_was = "ALTER TABLE messages DROP COLUMN hidden_at;
-            ALTER TABLE locks DROP COLUMN taken_at;
+        let as_it_was = "CREATE TABLE messages (
+                id            INTEGER PRIMARY KEY AUTOINCREMENT,
+                message_id    TEXT NOT NULL UNIQUE,
+                body          TEXT NOT NULL,
+                attributes    TEXT NOT NULL,
+                visible_at    INTEGER NOT NULL,
+                receive_count INTEGER NOT NULL DEFAULT 0,
+                receipt       TEXT UNIQUE
+            ) STRICT;
+            CREATE INDEX messages_by_visibility ON messages (visible_at, id);
+            CREATE TABLE locks (
+                collection TEXT PRIMARY KEY,
+                owner      TEXT NOT NULL,
+                expires    INTEGER NOT NULL
+            ) STRICT;
             INSERT INTO messages VALUES (1, 'm', 'body', '{}', 5, 0, NULL);
             INSERT INTO locks VALUES ('words', 'somebody', 5);
             PRAGMA user_version = 1;";

@@ -12,7 +12,8 @@ use compactor_core::ports::{
     Attributes, Clock, Delivery, Depth, Fault, Held, Ids, Monotonic, PortError, PortResult, Queue,
     Receipt, WallTime,
 };
-use rusqlite::{OptionalExtension, Row, Transaction, params};
+use rusqlite::types::Value;
+use rusqlite::{OptionalExtension, Row, Transaction, params, params_from_iter};
 
 use crate::coordination::{Database, integer, misread};
 use crate::set_back::told_ahead;
@@ -112,22 +113,22 @@ impl SqliteQueue {
             .await
     }
 
-    /// Runs `sql` on the message that `receipt` holds; `?1` is the receipt, `?2` is now and `?3` is
-    /// `after` now.
+    /// Runs `sql` on the message that `receipt` holds; `?1` is the receipt.
     async fn on_held(
         &self,
         operation: &'static str,
         receipt: &Receipt,
         sql: &'static str,
-        after: Duration,
+        others: &[WallTime],
     ) -> PortResult<Held> {
-        let (owned, now) = (receipt.0.clone(), self.clock.wall());
+        let mut values = vec![Value::from(receipt.0.clone())];
+        values.extend(others.iter().map(|time| Value::from(time.0)));
         let changed = self
             .database
             .write(operation, &receipt.0, move |transaction| {
                 transaction
                     .prepare_cached(sql)?
-                    .execute(params![owned, now.0, now.plus(after).0])
+                    .execute(params_from_iter(values))
             })
             .await?;
         Ok(if changed == 0 { Held::No } else { Held::Yes })
@@ -187,20 +188,22 @@ impl Queue for SqliteQueue {
 
     async fn extend(&self, receipt: &Receipt, visibility: Duration) -> PortResult<Held> {
         let sql = "UPDATE messages SET hidden_at = ?2, visible_at = ?3 WHERE receipt = ?1";
-        self.on_held("extend message", receipt, sql, visibility)
+        let now = self.clock.wall();
+        self.on_held("extend message", receipt, sql, &[now, now.plus(visibility)])
             .await
     }
 
     async fn release(&self, receipt: &Receipt, delay: Duration) -> PortResult<Held> {
         let sql = "UPDATE messages SET hidden_at = ?2, visible_at = ?3, receipt = NULL
                    WHERE receipt = ?1";
-        self.on_held("release message", receipt, sql, delay).await
+        let now = self.clock.wall();
+        self.on_held("release message", receipt, sql, &[now, now.plus(delay)])
+            .await
     }
 
     async fn delete(&self, receipt: &Receipt) -> PortResult<Held> {
-        let sql = "DELETE FROM messages WHERE receipt = ?1 AND ?2 <= ?3";
-        self.on_held("delete message", receipt, sql, Duration::ZERO)
-            .await
+        let sql = "DELETE FROM messages WHERE receipt = ?1";
+        self.on_held("delete message", receipt, sql, &[]).await
     }
 
     async fn dead_letter(&self, delivery: &Delivery, reason: &str) -> PortResult<Held> {
@@ -266,20 +269,16 @@ fn moments(now: WallTime) -> [i64; 2] {
     [now.0, told_ahead(now).0]
 }
 
-/// Makes dead letters of the visible messages that were received often enough.
+/// Makes dead letters of the messages that were received often enough and whose time is over. One
+/// that is visible only because a clock was set back may still be in somebody's hands.
 fn bury_worn_out(
     transaction: &Transaction<'_>,
     now: WallTime,
     max_receives: u32,
 ) -> rusqlite::Result<()> {
-    let sql = concat!(
-        "SELECT id FROM messages WHERE receive_count >= ?3 AND ",
-        is_visible!(),
-        " ORDER BY id"
-    );
+    let sql = "SELECT id FROM messages WHERE visible_at <= ?1 AND receive_count >= ?2 ORDER BY id";
     let mut statement = transaction.prepare_cached(sql)?;
-    let [at, ahead] = moments(now);
-    let ids = statement.query_map([at, ahead, i64::from(max_receives)], |row| row.get(0))?;
+    let ids = statement.query_map([now.0, i64::from(max_receives)], |row| row.get(0))?;
     let ids: Vec<i64> = ids.collect::<rusqlite::Result<_>>()?;
     let reason = format!("received {max_receives} times");
     ids.into_iter()

@@ -10,6 +10,7 @@ CREATE TABLE messages (
     receipt       TEXT UNIQUE    -- of the delivery that holds it
 ) STRICT;
 CREATE INDEX messages_by_visibility ON messages (visible_at, id);
+CREATE INDEX messages_by_hiding ON messages (hidden_at);
 
 CREATE TABLE dead_letters (
     id            INTEGER PRIMARY KEY AUTOINCREMENT,

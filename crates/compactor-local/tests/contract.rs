@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use compactor_core::contract;
 use compactor_core::fakes::{FakeClock, SeededIds};
-use compactor_core::ports::{Attributes, Clock, Ids, LeaseStore, Queue};
+use compactor_core::ports::{Acquired, Attributes, Clock, Held, Ids, LeaseStore, Queue};
 use compactor_local::{LocalBackend, LocalOptions, RandomIds, SystemClock};
 use tempfile::TempDir;
 
@@ -135,36 +135,102 @@ async fn a_reopened_backend_has_everything() {
     assert_eq!(deliveries[0].body, "kept");
 }
 
-/// A queue and locks on a clock that is `ahead`, with a message in hand, one sent, and a lock; then
-/// the clock is right. How many messages are there to be received, and who holds the lock.
-async fn after_set_back(ahead: Duration) -> (usize, Option<String>) {
+const HOUR: Duration = Duration::from_secs(3600);
+/// A clock that was set back by less than a minute counts as right.
+const LITTLE: Duration = Duration::from_secs(59);
+const MUCH: [Duration; 2] = [
+    Duration::from_secs(61),
+    Duration::from_secs(400 * 24 * 3600),
+];
+
+/// What hid a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hidden {
+    Sent,
+    Received,
+    Extended,
+    Released,
+}
+
+/// A message that was hidden by a clock that was `ahead`, if it was received as often as it may be;
+/// then the clock is right. How many can be received.
+async fn receivable(hidden: Hidden, ahead: Duration) -> usize {
     let clock = Arc::new(FakeClock::manual());
     let local = local_on(clock.clone());
-    let (queue, leases) = (&local.backend.queue, &local.backend.leases);
-    let collection = "words".parse().unwrap();
+    let queue = &local.backend.queue;
     let right = clock.wall();
-    clock.set_wall(right.plus(ahead));
-    let hour = Duration::from_secs(3600);
-    queue.send("in hand", &Attributes::new()).await.unwrap();
-    let held = queue.receive(1, Duration::ZERO, hour).await.unwrap();
-    assert_eq!(held.len(), 1);
-    queue.send("sent", &Attributes::new()).await.unwrap();
-    let owner = SeededIds::new(2).uuid();
-    leases.acquire(&collection, owner, hour).await.unwrap();
+    let set_ahead_if = |now: Hidden| {
+        if hidden == now {
+            clock.set_wall(right.plus(ahead));
+        }
+    };
+    set_ahead_if(Hidden::Sent);
+    queue.send("body", &Attributes::new()).await.unwrap();
+    set_ahead_if(Hidden::Received);
+    if hidden != Hidden::Sent {
+        let receive = async || {
+            queue
+                .receive(1, Duration::ZERO, HOUR)
+                .await
+                .unwrap()
+                .remove(0)
+        };
+        let mut receipt = receive().await.receipt;
+        for _ in 1..queue.max_receives() {
+            queue.release(&receipt, Duration::ZERO).await.unwrap();
+            receipt = receive().await.receipt;
+        }
+        set_ahead_if(hidden);
+        match hidden {
+            Hidden::Extended => queue.extend(&receipt, HOUR).await.unwrap(),
+            Hidden::Released => queue.release(&receipt, HOUR).await.unwrap(),
+            _ => Held::Yes,
+        };
+    }
     clock.set_wall(right);
     let visible = queue.depth().await.unwrap().visible;
-    let received = queue.receive(10, Duration::ZERO, hour).await.unwrap();
-    assert_eq!(received.len() as u64, visible);
-    (received.len(), leases.holder(&collection).await.unwrap())
+    let received = queue.receive(10, Duration::ZERO, HOUR).await.unwrap();
+    assert_eq!(received.len() as u64, visible, "{hidden:?}");
+    // It may be in somebody's hands.
+    assert_eq!(queue.depth().await.unwrap().dead, 0, "{hidden:?}");
+    received.len()
 }
 
 #[tokio::test]
-async fn what_a_clock_ahead_hid_is_free_when_it_is_set_back() {
-    for hours in [1, 24 * 400] {
-        let ahead = Duration::from_secs(hours * 3600);
-        assert_eq!(after_set_back(ahead).await, (2, None));
+async fn what_a_clock_ahead_hid_can_be_received_when_it_is_set_back() {
+    use Hidden::{Extended, Received, Released, Sent};
+    for hidden in [Sent, Received, Extended, Released] {
+        for ahead in MUCH {
+            assert_eq!(receivable(hidden, ahead).await, 1, "{hidden:?} {ahead:?}");
+        }
+        assert_eq!(receivable(hidden, LITTLE).await, 0, "{hidden:?}");
     }
-    // A clock that is kept right takes nothing from anybody.
-    let (received, holder) = after_set_back(Duration::from_secs(10)).await;
-    assert!(received == 0 && holder.is_some(), "{received} {holder:?}");
+}
+
+/// A lock that was taken, and then renewed or not, by a clock that was `ahead`; then the clock is
+/// right. Whether somebody else gets it.
+async fn is_free(ahead: Duration, renewed: bool) -> bool {
+    let clock = Arc::new(FakeClock::manual());
+    let leases = local_on(clock.clone()).backend.leases;
+    let (collection, ids) = ("words".parse().unwrap(), SeededIds::new(2));
+    let (right, its, ours) = (clock.wall(), ids.uuid(), ids.uuid());
+    clock.set_wall(right.plus(ahead));
+    leases.acquire(&collection, its, HOUR).await.unwrap();
+    clock.set_wall(right);
+    if renewed {
+        assert!(leases.renew(&collection, its, HOUR).await.unwrap());
+    }
+    let holder = leases.holder(&collection).await.unwrap();
+    let acquired = leases.acquire(&collection, ours, HOUR).await.unwrap();
+    assert_eq!(holder.is_none(), acquired == Acquired::Held);
+    holder.is_none()
+}
+
+#[tokio::test]
+async fn what_a_clock_ahead_locked_is_free_when_it_is_set_back() {
+    for ahead in MUCH {
+        assert!(is_free(ahead, false).await, "{ahead:?}");
+        assert!(!is_free(ahead, true).await, "{ahead:?}: its holder lives");
+    }
+    assert!(!is_free(LITTLE, false).await);
 }
