@@ -1,7 +1,12 @@
-//! Machines that do not agree on the time, and whose clocks are set while they work: leases are
-//! taken from the living, and still no update is lost.
+//! Machines that do not agree on the time, and whose clocks are set while they work: who is ahead
+//! takes leases from the living, and still no update is lost.
 
+use std::collections::BTreeSet;
 use std::process::Stdio;
+use std::time::Duration;
+
+use compactor_core::ports::Clock;
+use compactor_local::SystemClock;
 
 use crate::cloud::Cloud;
 use crate::deployment::{Deployment, terminate};
@@ -12,8 +17,17 @@ use crate::set_clock::SetClock;
 
 const RUNS: usize = 12;
 
-/// Each machine's clock goes through these, from another one on.
+/// Each machine's clock goes through these, beginning with another one.
 const OFFSETS: [&str; 4] = ["-3h", "+0", "+3h", "+2d"];
+
+/// How long a clock stays as it is. A cycle takes less, a lease lasts longer.
+const TURN: Duration = Duration::from_secs(2);
+
+fn set(clocks: &[SetClock], turn: usize) {
+    for (number, clock) in clocks.iter().enumerate() {
+        clock.set(OFFSETS[(turn + number) % OFFSETS.len()]);
+    }
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clocks_that_are_set_lose_nothing() {
@@ -22,34 +36,44 @@ async fn clocks_that_are_set_lose_nothing() {
     // Somebody whose clock is ahead takes a lock that is held.
     place.expects(&["CC-LEASE-LOST", "CC-SWAP-LOST"]);
     let clocks = [0, 1, 2].map(|number| SetClock::new(place, &format!("machine-{number}")));
+    set(&clocks, 0);
     let daemons = clocks.each_ref().map(|clock| {
         let mut command = deployment.command("run");
         clock.give_to(&mut command);
         command.stdout(Stdio::null()).spawn().unwrap()
     });
-    let mut names = Vec::new();
+    let (mut names, mut turn) = (Vec::new(), 0_u32);
+    let time = SystemClock::new();
+    let mut next = || {
+        if time.monotonic().0 >= TURN * (turn + 1) {
+            turn += 1;
+            set(&clocks, turn as usize);
+        }
+    };
     for number in 0..RUNS {
         let name = format!("r{number:02}");
         directory(place, &name, "words", 4, 3);
         let line = format!("submit words={name} --run-id {name}");
         deployment.say(&line).succeeds();
         names.push(name);
+        next();
     }
-    let (patience, mut turn) = (Patience::new(), 0);
+    let patience = Patience::new();
     loop {
         let parts = deployment.parts();
         if parts.iter().all(|part| part.2 == "COMPLETED") {
             break;
         }
         patience.wait(&parts);
-        for (number, clock) in clocks.iter().enumerate() {
-            clock.set(OFFSETS[(turn + number) % OFFSETS.len()]);
-        }
-        turn += 1;
+        next();
     }
     daemons.into_iter().for_each(terminate);
     let expected: Vec<(&str, usize)> = names.iter().map(|name| (name.as_str(), 4)).collect();
     assert_eq!(deployment.published("words").await, ids(&expected));
     assert_eq!(deployment.read_by_python("words").len(), 4 * RUNS);
-    assert!(turn >= OFFSETS.len(), "the clocks were set {turn} times");
+    // What they did, by the hours that their clocks told.
+    let log = std::fs::read_to_string(place.path("../said.log")).unwrap();
+    let done = log.lines().filter(|line| line.contains("run completed"));
+    let hours: BTreeSet<&str> = done.map(|line| &line[..13]).collect();
+    assert!(hours.len() > 1, "{hours:?}");
 }
