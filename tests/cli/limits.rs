@@ -276,7 +276,8 @@ fn space_for_what_is_published() {
 #[test]
 fn space_for_queue_and_locks() {
     let (mut seen, mut is_through) = (BTreeSet::new(), false);
-    for pages in 7..60 {
+    // What a slow cycle renews takes more.
+    for pages in 7..200 {
         let Some(disk) = Disk::of_coordination() else {
             return;
         };
@@ -309,7 +310,7 @@ fn descriptors() {
             failed += 1;
         }
         place.say("run --drain --data d --config c.toml").succeeds();
-        assert_eq!(state(&place), "COMPLETED", "{limit} descriptors");
+        assert_all_there(&place);
     }
     assert!((2..limits.len()).contains(&failed), "{failed} failed");
 }

@@ -100,14 +100,17 @@ fn at_every_step() {
 #[test]
 fn at_any_moment() {
     const RECORDS: usize = 20_000;
-    let place = place_with(RECORDS);
+    let (place, mut left_alone) = (place_with(RECORDS), 0);
     for milliseconds in [0, 20, 50, 100, 200, 400, 800] {
         let data = format!("after-{milliseconds}");
         let daemon = busy_daemon(&place, &data);
         wait(Duration::from_millis(milliseconds));
-        stops(daemon, &data);
+        let said = stops(daemon, &data);
+        left_alone += usize::from(said.stderr.contains(LEFT_ALONE));
         assert_finished_by_the_next(&place, &data, RECORDS);
     }
+    // Else they were through in time, and no bound was kept.
+    assert!(left_alone > 2, "work was left alone {left_alone} times");
 }
 
 #[test]
