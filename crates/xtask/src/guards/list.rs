@@ -76,7 +76,7 @@ pub(super) const GUARDS: &[Guard] = &[
     Guard {
         invariant: "I4",
         what: "a run in the lineage is not merged again",
-        file: "crates/compactor-daemon/src/cycle/batch.rs",
+        file: "crates/compactor-daemon/src/cycle/batch/applied.rs",
         code: "if entry.settled || !manifest.contains_run(&entry.message.key.run_id) {",
         without: "if true {",
         targets: &["--test", "cycle"],
@@ -108,6 +108,24 @@ pub(super) const GUARDS: &[Guard] = &[
         without: "if false {",
         targets: &["--test", "cycle"],
         only: &["winding_down"],
+    },
+    Guard {
+        invariant: "I4",
+        what: "what a clock that was ahead hid or locked does not count",
+        file: "crates/compactor-local/src/set_back.rs",
+        code: "now.plus(SMALL)",
+        without: "now.plus(SMALL * 10_000_000)",
+        targets: &["--test", "contract"],
+        only: &["a_clock_ahead"],
+    },
+    Guard {
+        invariant: "I4",
+        what: "a lock that says the same for too long is taken over",
+        file: "crates/compactor-aws/src/leases/silence.rs",
+        code: "now.0.saturating_sub(since.0) >= SILENCE",
+        without: "now.0.saturating_sub(since.0) >= SILENCE * 1_000_000",
+        targets: &["--lib", "--test", "aws"],
+        only: &["silence", "b14"],
     },
     Guard {
         invariant: "I5",
@@ -234,5 +252,14 @@ pub(super) const GUARDS: &[Guard] = &[
         without: "    pub fn fail(&mut self, failure: &Failure) {\n        if false {",
         targets: &["--lib", "--test", "contract"],
         only: &["run", "contract"],
+    },
+    Guard {
+        invariant: "I9",
+        what: "what cannot be read is not recorded as nothing",
+        file: "crates/compactor-daemon/src/cycle/batch/applied.rs",
+        code: "Err(error) => return Err(error),",
+        without: "Err(_) => return Ok(0),",
+        targets: &["--test", "cycle"],
+        only: &["unrecorded"],
     },
 ];
