@@ -171,6 +171,10 @@ async fn a_storm_of_refusals_loses_nothing() {
     let (requests, refused) = (AtomicU64::new(0), Arc::new(AtomicU64::new(0)));
     let count = Arc::clone(&refused);
     let proxy = Proxy::new(move |head| {
+        // Who cannot even open the queue ends, as it should.
+        if head.line.contains("AmazonSQS.GetQueue") {
+            return Verdict::Pass;
+        }
         // Counted, not timed: thirty pass, thirty are refused.
         if requests.fetch_add(1, Ordering::Relaxed) / 30 % 2 == 0 {
             return Verdict::Pass;

@@ -100,9 +100,10 @@ impl DynamoLeaseStore {
             let put = self
                 .client
                 .put_item()
-                .condition_expression("#owner = :owner AND expires = :expires")
-                .expression_attribute_values(":owner", text(&holder.owner))
-                .expression_attribute_values(":expires", text(&holder.expires));
+                .condition_expression("#owner = :silent AND expires = :expires OR #owner = :owner")
+                .expression_attribute_values(":silent", text(&holder.owner))
+                .expression_attribute_values(":expires", text(&holder.expires))
+                .expression_attribute_values(":owner", text(owner.to_string()));
             if self.put_lock(lock, item, put).await?.is_none() {
                 return Ok(Acquired::Held);
             }
@@ -203,12 +204,15 @@ impl DynamoLeaseStore {
     }
 
     async fn holder_of_one(&self, lock: &str) -> PortResult<Option<String>> {
-        let found = self.read(lock).await?;
         // As text, as all writers compare.
         let now = self.clock.wall().to_iso();
-        let held = found
+        let held = self
+            .read(lock)
+            .await?
             .filter(|item| text_of(item, "expires").is_some_and(|expires| expires >= now.as_str()));
-        Ok(held.map(|item| text_of(&item, "owner").unwrap_or_default().to_owned()))
+        let holder = held.map(|item| Holder::of(&item));
+        let living = holder.filter(|holder| !self.is_silent(lock, holder));
+        Ok(living.map(|holder| holder.owner))
     }
 }
 

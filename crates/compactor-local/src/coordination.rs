@@ -108,12 +108,15 @@ fn prepare(connection: &mut Connection) -> rusqlite::Result<i64> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    match schema(&transaction)? {
-        0 => transaction.execute_batch(include_str!("schema.sql"))?,
-        1 => transaction.execute_batch(include_str!("since_schema_1.sql"))?,
-        _ => {}
+    let missing = match schema(&transaction)? {
+        0 => Some(include_str!("schema.sql")),
+        1 => Some(include_str!("since_schema_1.sql")),
+        _ => None,
+    };
+    if let Some(missing) = missing {
+        transaction.execute_batch(missing)?;
+        transaction.pragma_update(None, "user_version", SCHEMA)?;
     }
-    transaction.pragma_update(None, "user_version", SCHEMA)?;
     transaction.commit()?;
     Ok(SCHEMA)
 }

@@ -309,7 +309,7 @@ fn hand_out(
     let sql = concat!(
         "SELECT id, message_id, body, attributes, receive_count + 1 FROM messages WHERE ",
         is_visible!(),
-        " ORDER BY visible_at, id LIMIT ?3"
+        " ORDER BY min(visible_at, ?1), id LIMIT ?3"
     );
     let mut statement = transaction.prepare_cached(sql)?;
     let limit = integer(receipts.len() as u64)?;

@@ -8,18 +8,15 @@ use compactor_core::{Manifest, RunId};
 use super::Batch;
 use crate::RunError;
 use crate::snapshot::{Published, read_manifest};
+use crate::waiting::has_receives_left;
 
 impl Batch<'_> {
-    /// Completes the runs that `base` contains. Fails where it cannot be read what they merged: what
-    /// is recorded once stays, so it is better said later than wrong.
-    pub(in crate::cycle) async fn settle_applied(
-        &mut self,
-        base: Option<&Published>,
-    ) -> Result<(), RunError> {
+    /// Completes the runs that `base` contains.
+    pub(in crate::cycle) async fn settle_applied(&mut self, base: Option<&Published>) {
         // What the Python compactor wrote names no runs: one that it has folded in already is folded
         // in again.
         let Some((base, manifest)) = base.and_then(|base| Some((base, base.manifest()?))) else {
-            return Ok(());
+            return;
         };
         for at in 0..self.entries.len() {
             let entry = &self.entries[at];
@@ -27,8 +24,21 @@ impl Batch<'_> {
                 continue;
             }
             let run_id = &entry.message.key.run_id;
+            let merged_vectors = match self.merged_by(run_id, manifest).await {
+                Ok(merged) => merged,
+                // What is recorded once stays: better said later than wrong.
+                Err(error) if !is_for_good(&error) && self.can_come_back(at) => {
+                    tracing::warn!(run = %run_id, code = error.code(), %error, "cannot read what a run merged; it comes back");
+                    self.forget(at);
+                    continue;
+                }
+                Err(error) => {
+                    tracing::warn!(run = %run_id, code = error.code(), %error, "cannot tell how many records a run merged");
+                    0
+                }
+            };
             let completion = Completion {
-                merged_vectors: self.merged_by(run_id, manifest).await?,
+                merged_vectors,
                 version: base.version.clone(),
                 fence: manifest.fence,
                 at: self.context.ports.clock.wall(),
@@ -38,11 +48,18 @@ impl Batch<'_> {
                 tracing::warn!(code = error.code(), %error, "cannot record a completed run; it comes back");
             }
         }
-        Ok(())
+    }
+
+    /// Whether half of the receives are left. The run is published; nothing is won by burying it.
+    fn can_come_back(&self, at: usize) -> bool {
+        let max_receives = self.context.ports.queue.max_receives();
+        let deliveries = &self.entries[at].deliveries;
+        let receives = deliveries.iter().map(|delivery| delivery.receive_count);
+        has_receives_left(receives.max().unwrap_or(0), max_receives)
     }
 
     /// How many records a run of the lineage merged: its own version's manifest says it. 0 where that
-    /// is not there any more, or will never be readable.
+    /// is not there any more.
     async fn merged_by(&self, run: &RunId, manifest: &Manifest) -> Result<u64, RunError> {
         let objects = self.context.ports.objects.as_ref();
         let mut manifest = manifest.clone();
@@ -53,16 +70,11 @@ impl Batch<'_> {
             let Some(parent) = manifest.parent else {
                 return Ok(0);
             };
-            manifest = match read_manifest(objects, &self.collection, &parent.version).await {
-                Ok(Some(found)) => found,
+            match read_manifest(objects, &self.collection, &parent.version).await? {
+                Some(found) => manifest = found,
                 // Cleaned up since: the record, if it was written, keeps the figure.
-                Ok(None) => return Ok(0),
-                Err(error) if is_for_good(&error) => {
-                    tracing::warn!(%run, code = error.code(), %error, "cannot tell how many records a run merged");
-                    return Ok(0);
-                }
-                Err(error) => return Err(error),
-            };
+                None => return Ok(0),
+            }
         }
     }
 }
