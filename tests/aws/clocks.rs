@@ -1,5 +1,5 @@
 //! Machines that do not agree on the time, and whose clocks are set while they work: who is ahead
-//! takes leases from the living, and still no update is lost.
+//! may take leases from the living, and still no update is lost.
 
 use std::collections::BTreeSet;
 use std::process::Stdio;

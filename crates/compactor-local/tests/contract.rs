@@ -180,7 +180,7 @@ async fn receivable(hidden: Hidden, ahead: Duration) -> usize {
             queue.release(&receipt, Duration::ZERO).await.unwrap();
             receipt = receive().await.receipt;
         }
-        set_ahead_if(hidden);
+        clock.set_wall(right.plus(ahead));
         match hidden {
             Hidden::Extended => queue.extend(&receipt, HOUR).await.unwrap(),
             Hidden::Released => queue.release(&receipt, HOUR).await.unwrap(),
