@@ -11,6 +11,13 @@ use thiserror::Error;
 use crate::Class;
 use crate::ports::Monotonic;
 
+/// A lock in which nothing changed for so long is taken from its holder, whose clock may have been
+/// ahead when it told the end. Almost twice the longest lease of any writer, which is 16 minutes.
+pub const SILENCE: Duration = Duration::from_secs(30 * 60);
+
+/// Who renews as often as this is heard in time when one renewal is lost.
+const RAREST_RENEWAL: Duration = Duration::from_secs(10 * 60);
+
 /// How leases are taken, checked so that a healthy holder never runs out of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LeaseTerm {
@@ -37,6 +44,15 @@ pub enum LeaseError {
         /// As set.
         term: Duration,
     },
+    /// A living holder must not look dead.
+    #[error(
+        "lease renew_every ({renew_every:?}) must be at most {RAREST_RENEWAL:?}: a lock that does \
+         not change for {SILENCE:?} is taken from its holder"
+    )]
+    Silent {
+        /// As set.
+        renew_every: Duration,
+    },
     /// Just before a renewal there must be time for a swap.
     #[error(
         "lease renew_every ({renew_every:?}) + skew_margin ({skew_margin:?}) + swap_budget \
@@ -60,6 +76,7 @@ impl LeaseError {
         match self {
             Self::Zero { .. } => "CC-LEASE-ZERO",
             Self::RenewTooRare { .. } => "CC-LEASE-RENEW",
+            Self::Silent { .. } => "CC-LEASE-SILENT",
             Self::NoTimeToSwap { .. } => "CC-LEASE-SWAP",
         }
     }
@@ -94,6 +111,9 @@ impl LeaseTerm {
         }
         if renew_every >= term / 2 {
             return Err(LeaseError::RenewTooRare { renew_every, term });
+        }
+        if renew_every > RAREST_RENEWAL {
+            return Err(LeaseError::Silent { renew_every });
         }
         let needed = renew_every
             .saturating_add(skew_margin)
@@ -206,6 +226,8 @@ mod tests {
         assert_eq!(code(180, 0, 5, 20), "CC-LEASE-ZERO");
         assert_eq!(code(180, 30, 5, 0), "CC-LEASE-ZERO");
         assert_eq!(code(180, 90, 5, 20), "CC-LEASE-RENEW");
+        assert_eq!(code(3600, 600, 5, 20), "valid");
+        assert_eq!(code(3600, 601, 5, 20), "CC-LEASE-SILENT");
         assert_eq!(code(180, 89, 51, 40), "CC-LEASE-SWAP");
         assert_eq!(code(180, 30, u64::MAX, 20), "CC-LEASE-SWAP");
     }

@@ -6,14 +6,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
+use compactor_core::lease::SILENCE;
 use compactor_core::ports::Monotonic;
 
 use crate::items::{Item, text_of};
-
-/// Almost twice the longest lease of any writer, which is 16 minutes.
-const SILENCE: Duration = Duration::from_secs(30 * 60);
 
 /// What a lock said of its holder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +55,8 @@ impl Watched {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn holder(expires: &str) -> Holder {
