@@ -32,7 +32,7 @@ impl Mounted {
     }
 
     /// Takes all space that is left.
-    fn fill(&self) {
+    pub(crate) fn fill(&self) {
         let mut file = std::fs::File::create(self.0.join("fill")).unwrap();
         let mut size = 1 << 20;
         while size > 0 {

@@ -2,6 +2,8 @@
 //! However far it gets, no run is buried for that, and when there is enough of it the run is
 //! published.
 
+mod coordination;
+
 use std::collections::BTreeSet;
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -50,6 +52,9 @@ const OF_COORDINATION: [&str; 9] = [
     "release lock",
 ];
 
+/// The end of a run that never can be published:
+const OF_ITS_FAILURE: [&str; 2] = ["fail run", "dead-letter message"];
+
 /// In the snapshot and in the run that waits, each.
 const RECORDS: usize = 400;
 
@@ -71,22 +76,23 @@ fn prepare(place: &Place, settings: &str) {
         .succeeds();
 }
 
-/// What is recorded of the run that waits, or waited.
-fn part(place: &Place) -> Value {
+/// What is recorded of a run.
+fn part(place: &Place, run: &str) -> Value {
     let runs = place.say("runs --data d --json").json();
     let mut runs = runs.as_array().unwrap().iter();
-    let next = runs.find(|run| run["key"]["run_id"] == "next");
-    next.unwrap()["parts"]["words"].clone()
+    let found = runs.find(|found| found["key"]["run_id"] == run);
+    found.unwrap()["parts"]["words"].clone()
 }
 
+/// Of the run that waits, or waited.
 fn state(place: &Place) -> String {
-    part(place)["state"].as_str().unwrap().to_owned()
+    part(place, "next")["state"].as_str().unwrap().to_owned()
 }
 
 /// All records of both are in what it was published in.
 #[track_caller]
 fn assert_all_there(place: &Place) {
-    let part = part(place);
+    let part = part(place, "next");
     assert_eq!(part["state"], "COMPLETED", "{part}");
     let version = part["version"].as_str().unwrap();
     let dir = format!("d/objects/words/snapshot/timestamped/{version}");
@@ -102,6 +108,7 @@ fn stages(said: &Said) -> BTreeSet<&'static str> {
     let lines: Vec<&str> = said.stderr.lines().filter(is_full).collect();
     assert!(!lines.is_empty(), "no word of a lack of space: {said}");
     let all = OF_SCRATCH.iter().chain(&OF_OBJECTS).chain(&OF_COORDINATION);
+    let all = all.chain(&OF_ITS_FAILURE);
     let told = |stage: &&&str| lines.iter().any(|line| line.contains(**stage));
     all.filter(told).copied().collect()
 }
@@ -270,27 +277,6 @@ fn space_for_what_is_published() {
         seen.extend(disk.drain_with(kibibytes).unwrap_or_default());
     }
     assert_among(&seen, &OF_OBJECTS);
-}
-
-/// Page by page, until there is enough; and a little beyond that, as how much that is depends on how
-/// often the lease is renewed.
-#[test]
-fn space_for_queue_and_locks() {
-    let (mut seen, mut through) = (BTreeSet::new(), 0);
-    for pages in 7..200 {
-        let Some(disk) = Disk::of_coordination() else {
-            return;
-        };
-        match disk.drain_with(pages * PAGE) {
-            Some(stages) => seen.extend(stages),
-            None => through += 1,
-        }
-        if through == 8 {
-            break;
-        }
-    }
-    assert!(through == 8, "{seen:?}");
-    assert_among(&seen, &OF_COORDINATION);
 }
 
 #[test]
