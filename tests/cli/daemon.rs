@@ -197,6 +197,41 @@ fn no_run_is_lost_when_one_is_killed_at_work() {
     assert_eq!(report["collections"][0]["records"], 6 * 200);
 }
 
+/// A daemon that was killed cannot say what became of its run, and there is no receive left in which
+/// another one could.
+#[test]
+fn a_run_that_was_killed_for_the_last_time_is_announced_again() {
+    let place = Place::new();
+    place.write(
+        "c.toml",
+        "[queue]\nvisibility = \"1s\"\nmax_receives = 1\n\
+         [lease]\nterm = \"3s\"\nrenew_every = \"500ms\"\nskew_margin = \"100ms\"\nswap_budget = \"1s\"\n\
+         [log]\nfilter = \"info,compactor_daemon=debug\"\n",
+    );
+    // It takes a moment.
+    directory(&place, "dir", "words", 5000, 64);
+    place.say("submit --data d words=dir").succeeds();
+    let mut daemon = Daemon::start(&place, "run --config c.toml --data d");
+    daemon.wait_for("step=\"resolved\"");
+    daemon.end(Signal::KILL);
+    assert_eq!(states(&place), ["PROCESSING"]);
+    let said = place.say("run --config c.toml --data d --drain").succeeds();
+    assert!(said.stdout.starts_with("0 runs completed"), "{said}");
+    assert_eq!(states(&place), ["PROCESSING"]);
+    let said = place.say("runs reconcile --data d").succeeds();
+    assert_eq!(said.stdout, "nothing to announce\n", "it is too young");
+    let said = place
+        .say("runs reconcile --older-than 0s --data d")
+        .succeeds();
+    assert!(said.stdout.starts_with("announced"), "{said}");
+    place.say("run --data d --drain").succeeds();
+    assert_eq!(states(&place), ["COMPLETED"]);
+    let said = place
+        .say("runs reconcile --older-than 0s --data d")
+        .succeeds();
+    assert_eq!(said.stdout, "nothing to announce\n");
+}
+
 #[test]
 fn two_at_once_share_the_work() {
     let place = Place::new();

@@ -14,12 +14,12 @@ use crate::failure::Failure;
 use crate::output;
 use crate::settings::SettingsArgs;
 
-/// Announces what stayed PENDING.
+/// Announces what stayed PENDING or PROCESSING.
 #[derive(Debug, Args)]
 pub(super) struct Reconcile {
     #[command(flatten)]
     settings: SettingsArgs,
-    /// Only runs that are at least so old: younger ones may just be on their way.
+    /// Only runs to which nothing happened for so long: others may just be on their way.
     #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = humantime::parse_duration)]
     older_than: Duration,
     /// Only say what would be announced.
@@ -66,9 +66,8 @@ impl Reconcile {
             };
             let (mut announced, mut failed) = (Vec::new(), Vec::new());
             for record in ports.runs.list(usize::MAX).await? {
-                let pending = record.parts.iter();
-                let pending = pending.filter(|(_, part)| part.state == RunState::Pending);
-                let collections: Vec<_> = pending.map(|(name, _)| name.clone()).collect();
+                let open = record.parts.iter().filter(|(_, part)| is_open(part.state));
+                let collections: Vec<_> = open.map(|(name, _)| name.clone()).collect();
                 if !is_due(&record) || collections.is_empty() {
                     continue;
                 }
@@ -127,6 +126,14 @@ impl Retry {
             }])
         })?;
         report(&announced, false, self.json)
+    }
+}
+
+/// Whether an attempt is to follow. Who was at work on it may have died.
+fn is_open(state: RunState) -> bool {
+    match state {
+        RunState::Pending | RunState::Processing => true,
+        RunState::Completed | RunState::Failed => false,
     }
 }
 

@@ -29,7 +29,8 @@ pub(crate) struct Runs {
 
 #[derive(Debug, Subcommand)]
 enum RunsCommand {
-    /// Announce runs again that stayed PENDING: their message was lost, or never sent.
+    /// Announce runs again that stayed PENDING or PROCESSING: their message was lost, never sent, or
+    /// used up by daemons that died.
     Reconcile(again::Reconcile),
     /// Announce one run again, whatever became of it.
     Retry(again::Retry),
