@@ -24,6 +24,7 @@ mod time;
 mod watch;
 mod weather;
 
+use std::ops::Range;
 use std::time::Duration;
 
 use figures::Figures;
@@ -51,7 +52,7 @@ fn share(of: u64) -> Figures {
     let seeds = number("SIMULATION_SEEDS").unwrap_or(SEEDS);
     for seed in (of..seeds).step_by(SHARES as usize) {
         let outcome = simulate(seed, None);
-        assert_kept(seed, &outcome);
+        assert_kept(seed, "one_seed", &outcome);
         figures.add(&outcome.figures);
     }
     if seeds >= SEEDS {
@@ -60,15 +61,27 @@ fn share(of: u64) -> Figures {
     figures
 }
 
-fn assert_kept(seed: u64, outcome: &Outcome) {
+fn assert_kept(seed: u64, test: &str, outcome: &Outcome) {
     assert!(
         outcome.broken.is_empty() && outcome.said.is_empty(),
-        "seed {seed}: {:#?}, said: {:#?}\nAgain, with its diary: \
-         SIMULATION_SEED={seed} cargo test --workspace --all-features --test cycle \
-         simulation::one_seed -- --nocapture",
+        "{:#?}, said: {:#?}\n{}",
         outcome.broken,
-        outcome.said
+        outcome.said,
+        replay(seed, test)
     );
+}
+
+/// How `test` plays that seed alone.
+fn replay(seed: u64, test: &str) -> String {
+    format!(
+        "seed {seed}; again: SIMULATION_SEED={seed} cargo test --workspace --all-features \
+         --test cycle simulation::{test} -- --nocapture"
+    )
+}
+
+/// That many, or the one that is asked for.
+fn seeds(upto: u64) -> Range<u64> {
+    number("SIMULATION_SEED").map_or(0..upto, |seed| seed..seed + 1)
 }
 
 #[test]
@@ -102,25 +115,25 @@ fn one_seed() {
         println!("{line}");
     }
     println!("{:?}", outcome.figures);
-    assert_kept(seed, &outcome);
+    assert_kept(seed, "one_seed", &outcome);
 }
 
 #[test]
 fn the_same_seed_gives_the_same_diary() {
-    for seed in 0..20 {
+    for seed in seeds(20) {
+        let replay = replay(seed, "the_same_seed");
         let (first, second) = (simulate(seed, None), simulate(seed, None));
         for (at, (one, other)) in first.diary.iter().zip(&second.diary).enumerate() {
-            assert_eq!(one, other, "seed {seed}, line {at}");
+            assert_eq!(one, other, "line {at}; {replay}");
         }
-        assert_eq!(first.diary.len(), second.diary.len(), "seed {seed}");
+        assert_eq!(first.diary.len(), second.diary.len(), "{replay}");
     }
 }
 
 /// A bucket that is away for long, and a queue that hands each message out four times only.
 #[test]
 fn an_outage_buries_no_run() {
-    let seeds = number("SIMULATION_SEED").map_or(0..20, |seed| seed..seed + 1);
-    for seed in seeds {
+    for seed in seeds(20) {
         let mut plan = Plan::of(seed);
         plan.climate = Climate { fail: 0, slow: 0 };
         plan.max_receives = 4;
@@ -128,12 +141,7 @@ fn an_outage_buries_no_run() {
         plan.machines.truncate(1);
         plan.machines[0].clear();
         let outcome = play(seed, &plan, None);
-        assert!(
-            outcome.broken.is_empty(),
-            "seed {seed}: {:#?}",
-            outcome.broken
-        );
-        assert!(outcome.said.is_empty(), "seed {seed}: {:#?}", outcome.said);
+        assert_kept(seed, "an_outage", &outcome);
     }
 }
 
