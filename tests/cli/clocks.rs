@@ -86,7 +86,7 @@ fn set_at_every_step() {
             for attempt in 0..ATTEMPTS {
                 let data = format!("{step}{offset}-{attempt}");
                 if set_at(&place, step, offset, &data) {
-                    set_within.insert(step);
+                    set_within.insert((step, offset));
                     break;
                 }
             }
@@ -94,7 +94,10 @@ fn set_at_every_step() {
     }
     // There is nothing after the last one. Between those before it are a few milliseconds each.
     for step in &Step::ALL.map(Step::name)[..6] {
-        assert!(set_within.contains(step), "{step}: {set_within:?}");
+        for offset in OFFSETS {
+            let is_within = set_within.contains(&(step, offset));
+            assert!(is_within, "{step}, {offset}: {set_within:?}");
+        }
     }
 }
 
