@@ -3,6 +3,7 @@
 //! published.
 
 mod coordination;
+mod descriptors;
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::symlink;
@@ -14,9 +15,6 @@ use serde_json::Value;
 use crate::disk::Mounted;
 use crate::fixture::directory;
 use crate::place::{FAILURE, Place, Said};
-
-const SETTINGS: &str = "[retry]\nfirst = \"10ms\"\nmax = \"50ms\"\nattempts = 2\n\
-     [queue]\nmax_receives = 3\n";
 
 /// What cannot be given back for want of space is free again soon.
 const SHORT: &str = "[retry]\nfirst = \"10ms\"\nmax = \"50ms\"\nattempts = 2\n\
@@ -30,13 +28,18 @@ const DATABASE: &str = "coordination.sqlite3";
 
 /// Of a small disk, in kibibytes.
 const PAGE: u64 = 4;
+/// More than any of these takes, in kibibytes.
+const ENOUGH: u64 = 8192;
 
 /// How the want of space is told.
 const FULL: [&str; 3] = ["No space left", "disk is full", "disk I/O error"];
 
 /// What a drain may be at when space runs out, in their order, and the words that tell. The working
-/// copies:
-const OF_SCRATCH: [&str; 2] = ["/delta-0", "/snapshot-0"];
+/// copies, of which the second is downloaded and then merged into:
+const OF_SCRATCH: [&str; 3] = ["/delta-0", "download object … /snapshot-0", "CS-SQLITE"];
+/// Where every run is folded, its index files; where a snapshot is an archive, that:
+const OF_FOLDING: &str = "/data_level0.bin";
+const OF_PACKING: &str = "/snapshot.tar.gz";
 /// What is published:
 const OF_OBJECTS: [&str; 3] = ["/chroma.sqlite3", "/manifest.json", "/latest-pointer.txt"];
 /// Queue, locks and records of runs:
@@ -55,22 +58,17 @@ const OF_COORDINATION: [&str; 9] = [
 /// The end of a run that never can be published:
 const OF_ITS_FAILURE: [&str; 2] = ["fail run", "dead-letter message"];
 
-/// In the snapshot and in the run that waits, each.
+/// In the snapshot and in the run that waits, each, if nothing else is said.
 const RECORDS: usize = 400;
+/// So many that a snapshot takes more space when it is packed than when it was merged.
+const MANY: usize = 1500;
 
-/// A snapshot, and a run that waits.
-fn waiting() -> Place {
-    let place = Place::new();
-    prepare(&place, SETTINGS);
-    place
-}
-
-fn prepare(place: &Place, settings: &str) {
+fn prepare(place: &Place, settings: &str, records: usize) {
     place.write("c.toml", settings);
-    directory(place, "base", "words", RECORDS, 64);
+    directory(place, "base", "words", records, 64);
     place.say("submit words=base --data d").succeeds();
     place.say("run --drain --data d").succeeds();
-    directory(place, "next", "words", RECORDS, 64);
+    directory(place, "next", "words", records, 64);
     place
         .say("submit words=next --data d --run-id next")
         .succeeds();
@@ -91,14 +89,22 @@ fn state(place: &Place) -> String {
 
 /// All records of both are in what it was published in.
 #[track_caller]
-fn assert_all_there(place: &Place) {
+fn assert_all_there(place: &Place, records: usize) {
     let part = part(place, "next");
     assert_eq!(part["state"], "COMPLETED", "{part}");
     let version = part["version"].as_str().unwrap();
-    let dir = format!("d/objects/words/snapshot/timestamped/{version}");
+    let mut dir = format!("d/objects/words/snapshot/timestamped/{version}");
+    let archive = place.path(&dir).join("snapshot.tar.gz");
+    if archive.exists() {
+        "unpacked".clone_into(&mut dir);
+        std::fs::create_dir(place.path(&dir)).unwrap();
+        let mut tar = Command::new("tar");
+        tar.arg("-xzf").arg(archive).current_dir(place.path(&dir));
+        assert!(tar.status().unwrap().success());
+    }
     let report = place.say(&format!("store verify {dir} --full --json"));
     let report = report.json();
-    assert_eq!(report["collections"][0]["records"], 2 * RECORDS);
+    assert_eq!(report["collections"][0]["records"], 2 * records);
 }
 
 /// What a drain was at when there was no space.
@@ -108,25 +114,12 @@ fn stages(said: &Said) -> BTreeSet<&'static str> {
     let lines: Vec<&str> = said.stderr.lines().filter(is_full).collect();
     assert!(!lines.is_empty(), "no word of a lack of space: {said}");
     let all = OF_SCRATCH.iter().chain(&OF_OBJECTS).chain(&OF_COORDINATION);
-    let all = all.chain(&OF_ITS_FAILURE);
-    let told = |stage: &&&str| lines.iter().any(|line| line.contains(**stage));
+    let all = all.chain(&OF_ITS_FAILURE).chain([&OF_FOLDING, &OF_PACKING]);
+    let told = |stage: &&&str| {
+        let is_told = |line: &&str| stage.split(" … ").all(|word| line.contains(word));
+        lines.iter().any(is_told)
+    };
     all.filter(told).copied().collect()
-}
-
-/// A drain in want: it is through, or says what it lacks and keeps the run.
-#[track_caller]
-fn assert_nothing_is_buried(place: &Place, said: Said, lacks: &[&'static str]) -> bool {
-    place.expects(lacks);
-    if said.exit == Some(0) {
-        assert_eq!(state(place), "COMPLETED", "{said}");
-        return true;
-    }
-    assert!(
-        lacks.iter().any(|text| said.stderr.contains(text)),
-        "{said}"
-    );
-    assert_ne!(state(place), "FAILED", "{said}");
-    false
 }
 
 /// A disk for a part of the data, or for all of it.
@@ -134,17 +127,19 @@ struct Disk {
     /// Unmounted before its place is removed.
     mounted: Mounted,
     place: Place,
+    /// In the snapshot and in the run that waits, each.
+    records: usize,
 }
 
 impl Disk {
     /// Of all that is in `d`.
     fn of_everything() -> Option<Self> {
-        Self::at("d", SHORT, |_| {})
+        Self::at("d", SHORT, RECORDS, |_| {})
     }
 
     /// Of what is in `d`, without queue, locks, records and working copies.
     fn of_objects() -> Option<Self> {
-        Self::at("d", &elsewhere(), |place| {
+        Self::at("d", &elsewhere(), RECORDS, |place| {
             std::fs::create_dir(place.path("coordination")).unwrap();
             link_coordination(place);
         })
@@ -154,21 +149,31 @@ impl Disk {
     fn of_coordination() -> Option<Self> {
         // The lease is renewed while there is no space for that.
         let settings = elsewhere().replace("500ms", "20ms");
-        Self::at("coordination", &settings, |place| {
+        Self::at("coordination", &settings, RECORDS, |place| {
             std::fs::create_dir(place.path("d")).unwrap();
             link_coordination(place);
         })
     }
 
-    fn at(folder: &str, settings: &str, arrange: impl Fn(&Place)) -> Option<Self> {
+    /// Of working copies alone.
+    fn of_scratch(settings: &str, records: usize) -> Option<Self> {
+        let settings = format!("{SHORT}{settings}");
+        Self::at("d/scratch", &settings, records, |_| {})
+    }
+
+    fn at(folder: &str, settings: &str, records: usize, arrange: impl Fn(&Place)) -> Option<Self> {
         let place = Place::new();
         place.expects(&FULL);
         // A lease that short is lost on a slow disk.
         place.expects(&["CC-LEASE-LOST"]);
         let mounted = Mounted::at(&place, folder, "64m")?;
         arrange(&place);
-        prepare(&place, settings);
-        Some(Self { mounted, place })
+        prepare(&place, settings, records);
+        Some(Self {
+            mounted,
+            place,
+            records,
+        })
     }
 
     /// Drains with so much space left, then with enough of it. What the first drain was at when
@@ -179,13 +184,13 @@ impl Disk {
         let said = place.say(DRAIN);
         self.mounted.leave(64 << 10);
         if said.exit == Some(0) {
-            assert_all_there(place);
+            assert_all_there(place, self.records);
             return None;
         }
         let said = said.exits(FAILURE);
         assert_ne!(state(place), "FAILED", "{said}");
         place.say(DRAIN).succeeds();
-        assert_all_there(place);
+        assert_all_there(place, self.records);
         Some(stages(&said))
     }
 }
@@ -210,58 +215,69 @@ fn assert_among(stages: &BTreeSet<&str>, expected: &[&str]) {
 
 #[test]
 fn space_for_working_copies() {
-    let (mut failed, mut seen) = (0, BTreeSet::new());
-    for kibibytes in [64, 300, 500, 700, 900, 1200, 1500, 2000, 8000] {
-        let place = waiting();
-        let Some(mounted) = Mounted::at(&place, "d/scratch", &format!("{kibibytes}k")) else {
-            return;
-        };
-        let said = place.say(DRAIN);
-        if said.exit != Some(0) {
-            seen.extend(stages(&said));
-        }
-        if !assert_nothing_is_buried(&place, said, &FULL) {
-            failed += 1;
-        }
-        drop(mounted);
-        place.say(DRAIN).succeeds();
-        assert_all_there(&place);
-    }
-    assert!((2..9).contains(&failed), "{failed} of 9 had too little");
+    let Some(seen) = with_more_and_more(|| Disk::of_scratch("", RECORDS)) else {
+        return;
+    };
     assert_among(&seen, &OF_SCRATCH);
+}
+
+#[test]
+fn space_for_index_files() {
+    let always = "[fold]\nwhen = \"always\"\n";
+    let Some(seen) = with_more_and_more(|| Disk::of_scratch(always, RECORDS)) else {
+        return;
+    };
+    assert_among(&seen, &[OF_FOLDING]);
+}
+
+#[test]
+fn space_for_an_archive() {
+    let archive = "[snapshot]\nlayout = \"archive\"\n";
+    let Some(seen) = with_almost_enough(|| Disk::of_scratch(archive, MANY)) else {
+        return;
+    };
+    assert_among(&seen, &[OF_PACKING]);
 }
 
 /// Working copies, objects and queue fill one disk.
 #[test]
 fn space_for_everything() {
-    let (mut seen, mut is_through) = (BTreeSet::new(), false);
-    for kibibytes in (0..8000).step_by(200) {
-        let Some(disk) = Disk::of_everything() else {
-            return;
-        };
-        let Some(stages) = disk.drain_with(kibibytes) else {
-            is_through = true;
-            break;
-        };
-        seen.extend(stages);
-    }
-    assert!(is_through, "{seen:?}");
-    assert_among(&seen, &OF_SCRATCH);
+    let Some(seen) = with_more_and_more(Disk::of_everything) else {
+        return;
+    };
+    assert_among(&seen, &OF_SCRATCH[..2]);
     assert_among(&seen, &OF_OBJECTS[..1]);
 }
 
-/// Looks for what is just enough, and goes there page by page: that is where small objects and the
-/// pointer are put.
+/// Small objects and the pointer are put last.
 #[test]
 fn space_for_what_is_published() {
+    let Some(seen) = with_almost_enough(Disk::of_objects) else {
+        return;
+    };
+    assert_among(&seen, &OF_OBJECTS);
+}
+
+/// What drains were at when they had too little, until one has enough.
+fn with_more_and_more(disk: impl Fn() -> Option<Disk>) -> Option<BTreeSet<&'static str>> {
     let mut seen = BTreeSet::new();
-    let (mut little, mut enough) = (0_u64, 2048_u64);
+    for kibibytes in (100..ENOUGH).step_by(100) {
+        let Some(stages) = disk()?.drain_with(kibibytes) else {
+            return Some(seen);
+        };
+        seen.extend(stages);
+    }
+    panic!("never enough: {seen:?}");
+}
+
+/// Looks for what is just enough, and goes there page by page. What drains were at that had too
+/// little.
+fn with_almost_enough(disk: impl Fn() -> Option<Disk>) -> Option<BTreeSet<&'static str>> {
+    let mut seen = BTreeSet::new();
+    let (mut little, mut enough) = (0_u64, ENOUGH);
     while enough - little > PAGE {
         let middle = little.midpoint(enough);
-        let Some(disk) = Disk::of_objects() else {
-            return;
-        };
-        match disk.drain_with(middle) {
+        match disk()?.drain_with(middle) {
             Some(stages) => {
                 seen.extend(stages);
                 little = middle;
@@ -269,36 +285,10 @@ fn space_for_what_is_published() {
             None => enough = middle,
         }
     }
+    assert!(enough < ENOUGH, "never enough: {seen:?}");
     for pages in 1..8 {
-        let Some(disk) = Disk::of_objects() else {
-            return;
-        };
         let kibibytes = enough.saturating_sub(pages * PAGE);
-        seen.extend(disk.drain_with(kibibytes).unwrap_or_default());
+        seen.extend(disk()?.drain_with(kibibytes).unwrap_or_default());
     }
-    assert_among(&seen, &OF_OBJECTS);
-}
-
-#[test]
-fn descriptors() {
-    let mut failed = 0;
-    let limits = [8, 10, 12, 14, 16, 18, 20, 24, 32, 64];
-    for limit in limits {
-        let place = waiting();
-        let binary = place.command(["run"]);
-        let script = format!(
-            "ulimit -n {limit}; exec {} run --drain --data d --config c.toml",
-            binary.get_program().display()
-        );
-        let mut shell = Command::new("sh");
-        shell.args(["-c", &script]).current_dir(place.path(""));
-        let said = Said::by(&mut shell);
-        let few = ["Too many open files", "unable to open database file"];
-        if !assert_nothing_is_buried(&place, said, &few) {
-            failed += 1;
-        }
-        place.say("run --drain --data d --config c.toml").succeeds();
-        assert_all_there(&place);
-    }
-    assert!((2..limits.len()).contains(&failed), "{failed} failed");
+    Some(seen)
 }

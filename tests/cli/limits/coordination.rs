@@ -6,8 +6,8 @@ use rusqlite::Connection;
 use rustix::process::Signal;
 
 use super::{
-    DATABASE, DRAIN, Disk, OF_COORDINATION, OF_ITS_FAILURE, PAGE, assert_all_there, assert_among,
-    part, stages,
+    DATABASE, DRAIN, Disk, OF_COORDINATION, OF_ITS_FAILURE, PAGE, RECORDS, assert_all_there,
+    assert_among, part, stages,
 };
 use crate::daemon::Daemon;
 use crate::disk::Mounted;
@@ -45,7 +45,7 @@ fn space_to_say_that_a_run_failed() {
             return;
         };
         let place = &disk.place;
-        place.expects(&["CS-DIMENSION", "worn out"]);
+        place.expects(&["CS-DIMENSION"]);
         place.say(DRAIN).succeeds();
         directory(place, "wide", "words", 3, 5);
         place
@@ -89,7 +89,7 @@ fn space_to_hold_a_run() {
     daemon.wait_for("run completed");
     daemon.end(Signal::TERM).succeeds();
     place.say(DRAIN).succeeds();
-    assert_all_there(place);
+    assert_all_there(place, RECORDS);
 }
 
 /// How many messages wait, and how many are dead.

@@ -1,0 +1,50 @@
+//! Too few file descriptors.
+
+use std::process::Command;
+
+use super::{DRAIN, RECORDS, assert_all_there, prepare, state};
+use crate::place::{Place, Said};
+
+const SETTINGS: &str = "[retry]\nfirst = \"10ms\"\nmax = \"50ms\"\nattempts = 2\n\
+     [queue]\nmax_receives = 3\n";
+
+/// A drain in want: it is through, or says what it lacks and keeps the run.
+#[track_caller]
+fn assert_nothing_is_buried(place: &Place, said: Said, lacks: &[&'static str]) -> bool {
+    place.expects(lacks);
+    if said.exit == Some(0) {
+        assert_eq!(state(place), "COMPLETED", "{said}");
+        return true;
+    }
+    assert!(
+        lacks.iter().any(|text| said.stderr.contains(text)),
+        "{said}"
+    );
+    assert_ne!(state(place), "FAILED", "{said}");
+    false
+}
+
+#[test]
+fn descriptors() {
+    let mut failed = 0;
+    let limits = [8, 10, 12, 14, 16, 18, 20, 24, 32, 64];
+    for limit in limits {
+        let place = Place::new();
+        prepare(&place, SETTINGS, RECORDS);
+        let binary = place.command(["run"]);
+        let script = format!(
+            "ulimit -n {limit}; exec {} run --drain --data d --config c.toml",
+            binary.get_program().display()
+        );
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &script]).current_dir(place.path(""));
+        let said = Said::by(&mut shell);
+        let few = ["Too many open files", "unable to open database file"];
+        if !assert_nothing_is_buried(&place, said, &few) {
+            failed += 1;
+        }
+        place.say(DRAIN).succeeds();
+        assert_all_there(&place, RECORDS);
+    }
+    assert!((2..limits.len()).contains(&failed), "{failed} failed");
+}
