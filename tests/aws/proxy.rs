@@ -1,5 +1,5 @@
 //! A proxy between the binary and the emulator: it notes what passes, and a rule may hold a request
-//! back, refuse it, hang up, or spoil it or its answer.
+//! back, refuse it, reset its connection, or spoil it or its answer.
 
 mod wire;
 
@@ -8,6 +8,7 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use socket2::SockRef;
 use wire::Request;
 
 /// What a rule says of a request. Rules run on the request's own thread and may wait.
@@ -16,8 +17,8 @@ pub(crate) enum Verdict {
     Pass,
     /// Answer with this status and code, as S3 does.
     Refuse(u16, &'static str),
-    /// Close the connection; a reset if the request has a body.
-    HangUp,
+    /// Reset the connection.
+    Reset,
     /// Let it through, but only after this time.
     After(Duration),
     /// Send half of the body on, of which the whole length was said, and close both connections.
@@ -143,7 +144,8 @@ fn pass(mut client: TcpStream, rule: &Rule, notes: &Notes) -> std::io::Result<()
     notes.asked(head);
     let verdict = rule(head);
     match verdict {
-        Verdict::HangUp => return Ok(()),
+        // What closes without lingering is reset.
+        Verdict::Reset => return SockRef::from(&client).set_linger(Some(Duration::ZERO)),
         Verdict::Refuse(status, code) => return wire::refuse(client, status, code),
         Verdict::After(time) => wait(time),
         _ => {}

@@ -123,7 +123,7 @@ async fn b48_a_busy_lock_means_no_work_and_the_message_comes_back() {
     let proxy = Proxy::new(move |head| {
         let receives = head.line.contains("AmazonSQS.ReceiveMessage");
         match receives && gate.load(Ordering::SeqCst) {
-            true => Verdict::HangUp,
+            true => Verdict::Reset,
             false => Verdict::Pass,
         }
     });
@@ -211,7 +211,7 @@ fn killed_at(deployment: &Deployment, request: usize) -> bool {
         }
         let pid = target.lock().unwrap().unwrap();
         crate::deployment::kill_pid(pid, "KILL");
-        Verdict::HangUp
+        Verdict::Reset
     });
     let mut command = deployment.command("run --drain");
     command.env("CHROMA_COMPACTOR_AWS__ENDPOINT", &proxy.endpoint);

@@ -11,7 +11,7 @@ use crate::proxy::{Head, Verdict};
 /// Longer than the attempt at a call to queue or table may take.
 const HANG: Duration = Duration::from_secs(7);
 /// Longer than the SDK bears with an object that comes no further. For an answer that does not even
-/// begin it waits a minute, which is too long for a test.
+/// begin it waits a minute, which is too long here; `behaviours/snapshots/silence.rs` has that.
 const SILENCE: Duration = Duration::from_secs(10);
 /// Each costs a cycle six seconds.
 const MOST_SILENCES: u64 = 2;
@@ -78,7 +78,7 @@ impl Fault {
             Self::Silence => Verdict::Stall(SILENCE),
             Self::Hang => Verdict::After(HANG),
             Self::Delay => Verdict::After(Duration::from_millis(rng.u64(100..1500))),
-            Self::Reset => Verdict::HangUp,
+            Self::Reset => Verdict::Reset,
             Self::HalfAnswer => Verdict::HalfAnswer,
             Self::TooManyRequests => Verdict::Refuse(429, "TooManyRequests"),
             Self::SlowDown => Verdict::Refuse(503, "SlowDown"),

@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::Duration;
 
-use super::{submit, with_base};
+use super::{answers_to_pointer_puts, submit, with_base};
 use crate::deployment::{Deployment, signal};
 use crate::ended::ended;
 use crate::patience::Patience;
@@ -66,14 +66,6 @@ async fn b13_who_lost_its_lease_moves_no_pointer() {
     );
     let both = ids(&[("base", 10), ("next", 5)]);
     assert_eq!(deployment.published("words").await, both);
-}
-
-/// What the services answered to puts of the pointer.
-fn answers_to_pointer_puts(proxy: &Proxy) -> Vec<u16> {
-    let answers = proxy.answers().into_iter();
-    let of_puts = answers
-        .filter(|(line, _)| line.starts_with("PUT ") && line.contains("/latest-pointer.txt"));
-    of_puts.map(|(_, status)| status).collect()
 }
 
 /// The version whose manifest was put.

@@ -1,0 +1,40 @@
+//! A put of the pointer for which no answer comes for as long as anybody waits, and which arrives
+//! after that.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use super::{answers_to_pointer_puts, submit, with_base};
+use crate::patience::Patience;
+use crate::producer::ids;
+use crate::proxy::{Proxy, Verdict};
+
+/// An answer is waited for a minute; then the message comes back, and the put is made anew.
+const SILENCE: Duration = Duration::from_secs(100);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_put_of_the_pointer_that_arrives_when_it_was_given_up() {
+    let deployment = with_base().await;
+    deployment.place.expects(&["CC-SWAP-UNKNOWN"]);
+    let is_first = AtomicBool::new(true);
+    let proxy = Proxy::new(move |head| {
+        match head.puts_pointer() && is_first.swap(false, Ordering::SeqCst) {
+            true => Verdict::After(SILENCE),
+            false => Verdict::Pass,
+        }
+    });
+    submit(&deployment, "next");
+    deployment.at(&proxy.endpoint);
+    assert_eq!(deployment.drain()["completed"], 1);
+    assert_eq!(answers_to_pointer_puts(&proxy), [200], "the second put");
+    let published = deployment.pointer("words").await;
+    let patience = Patience::new();
+    while answers_to_pointer_puts(&proxy).len() < 2 {
+        patience.wait(&"the first put is not answered");
+    }
+    assert_eq!(answers_to_pointer_puts(&proxy), [200, 412]);
+    assert_eq!(deployment.pointer("words").await, published);
+    assert_eq!(deployment.part("next", "words").0, "COMPLETED");
+    let both = ids(&[("base", 10), ("next", 5)]);
+    assert_eq!(deployment.published("words").await, both);
+}
