@@ -46,8 +46,8 @@ pub enum LeaseError {
     },
     /// A living holder must not look dead.
     #[error(
-        "lease renew_every ({renew_every:?}) must be at most {RAREST_RENEWAL:?}: a lock that does \
-         not change for {SILENCE:?} is taken from its holder"
+        "lease renew_every ({renew_every:?}) must be at most {RAREST_RENEWAL:?}: in DynamoDB a lock \
+         that does not change for {SILENCE:?} is taken from its holder"
     )]
     Silent {
         /// As set.
