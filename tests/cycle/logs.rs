@@ -22,6 +22,12 @@ impl Logs {
         self.0.lock().unwrap().expected.extend(parts);
     }
 
+    /// Whether a line has this `part`, of those since unexpected ones were taken.
+    pub(crate) fn said(&self, part: &str) -> bool {
+        let lines = self.0.lock().unwrap();
+        String::from_utf8_lossy(&lines.text).contains(part)
+    }
+
     /// Lines that nobody expects, of those since the last call.
     pub(crate) fn take_unexpected(&self) -> Vec<String> {
         let mut lines = self.0.lock().unwrap();

@@ -206,7 +206,10 @@ async fn try_once(
         .abandonable(context, snapshot::resolve(objects, &collection))
         .await?;
     context.hooks.reached(Step::Resolved, &collection)?;
-    batch.settle_applied(base.as_ref()).await;
+    let figures = lease
+        .abandonable(context, batch.figures(base.as_ref()))
+        .await?;
+    batch.settle_applied(base.as_ref(), &figures).await;
     if first {
         let fetched = lease
             .abandonable(context, fetch::deltas(context, batch, scratch))

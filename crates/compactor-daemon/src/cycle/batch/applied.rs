@@ -2,43 +2,88 @@
 //! acknowledgement, or done by somebody else. They are recorded and acknowledged, and not merged
 //! again.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use compactor_core::ports::{Completion, Fault};
-use compactor_core::{Manifest, RunId};
+use compactor_core::{Class, Manifest, RunId};
 
 use super::Batch;
 use crate::RunError;
 use crate::snapshot::{Published, read_manifest};
-use crate::waiting::has_receives_left;
+
+/// How many records runs merged.
+#[derive(Debug, Default)]
+pub(in crate::cycle) struct Figures {
+    merged: BTreeMap<RunId, u64>,
+    /// Why the others' could not be read, if that is so.
+    unread: Option<RunError>,
+}
 
 impl Batch<'_> {
+    /// Looks up how many records the runs that `base` contains merged: the manifest of a run's own
+    /// version says it. Where that is not there any more, nothing does.
+    pub(in crate::cycle) async fn figures(
+        &self,
+        base: Option<&Published>,
+    ) -> Result<Figures, RunError> {
+        let mut figures = Figures::default();
+        let Some(newest) = base.and_then(Published::manifest) else {
+            return Ok(figures);
+        };
+        let open = (0..self.entries.len()).filter(|at| self.is_applied(*at, newest));
+        let mut wanted: BTreeSet<&RunId> = open.map(|at| self.run_id(at)).collect();
+        let (mut manifest, mut older) = (newest, None);
+        loop {
+            for applied in &manifest.runs {
+                if let Some(run) = wanted.take(&applied.run_id) {
+                    figures.merged.insert(run.clone(), applied.merged);
+                }
+            }
+            let Some(parent) = manifest.parent.as_ref().filter(|_| !wanted.is_empty()) else {
+                return Ok(figures);
+            };
+            let objects = self.context.ports.objects.as_ref();
+            match read_manifest(objects, &self.collection, &parent.version).await {
+                Ok(Some(found)) => manifest = older.insert(found),
+                // Cleaned up since: the record, if it was written, keeps the figure.
+                Ok(None) => return Ok(figures),
+                Err(error) if error.class() == Class::Stop => return Err(error),
+                Err(error) => {
+                    figures.unread = Some(error);
+                    return Ok(figures);
+                }
+            }
+        }
+    }
+
     /// Completes the runs that `base` contains.
-    pub(in crate::cycle) async fn settle_applied(&mut self, base: Option<&Published>) {
+    pub(in crate::cycle) async fn settle_applied(
+        &mut self,
+        base: Option<&Published>,
+        figures: &Figures,
+    ) {
         // What the Python compactor wrote names no runs: one that it has folded in already is folded
         // in again.
         let Some((base, manifest)) = base.and_then(|base| Some((base, base.manifest()?))) else {
             return;
         };
         for at in 0..self.entries.len() {
-            let entry = &self.entries[at];
-            if entry.settled || !manifest.contains_run(&entry.message.key.run_id) {
+            if !self.is_applied(at, manifest) {
                 continue;
             }
-            let run_id = &entry.message.key.run_id;
-            let merged_vectors = match self.merged_by(run_id, manifest).await {
-                Ok(merged) => merged,
+            let run_id = self.run_id(at);
+            let merged = figures.merged.get(run_id).copied();
+            if let (None, Some(error)) = (merged, &figures.unread) {
                 // What is recorded once stays: better said later than wrong.
-                Err(error) if !is_for_good(&error) && self.can_come_back(at) => {
+                if !is_for_good(error) && self.can_come_back(at) {
                     tracing::warn!(run = %run_id, code = error.code(), %error, "cannot read what a run merged; it comes back");
                     self.forget(at);
                     continue;
                 }
-                Err(error) => {
-                    tracing::warn!(run = %run_id, code = error.code(), %error, "cannot tell how many records a run merged");
-                    0
-                }
-            };
+                tracing::warn!(run = %run_id, code = error.code(), %error, "cannot tell how many records a run merged");
+            }
             let completion = Completion {
-                merged_vectors,
+                merged_vectors: merged.unwrap_or(0),
                 version: base.version.clone(),
                 fence: manifest.fence,
                 at: self.context.ports.clock.wall(),
@@ -50,32 +95,20 @@ impl Batch<'_> {
         }
     }
 
-    /// Whether half of the receives are left. The run is published; nothing is won by burying it.
-    fn can_come_back(&self, at: usize) -> bool {
-        let max_receives = self.context.ports.queue.max_receives();
-        let deliveries = &self.entries[at].deliveries;
-        let receives = deliveries.iter().map(|delivery| delivery.receive_count);
-        has_receives_left(receives.max().unwrap_or(0), max_receives)
+    fn run_id(&self, at: usize) -> &RunId {
+        &self.entries[at].message.key.run_id
     }
 
-    /// How many records a run of the lineage merged: its own version's manifest says it. 0 where that
-    /// is not there any more.
-    async fn merged_by(&self, run: &RunId, manifest: &Manifest) -> Result<u64, RunError> {
-        let objects = self.context.ports.objects.as_ref();
-        let mut manifest = manifest.clone();
-        loop {
-            if let Some(applied) = manifest.runs.iter().find(|applied| applied.run_id == *run) {
-                return Ok(applied.merged);
-            }
-            let Some(parent) = manifest.parent else {
-                return Ok(0);
-            };
-            match read_manifest(objects, &self.collection, &parent.version).await? {
-                Some(found) => manifest = found,
-                // Cleaned up since: the record, if it was written, keeps the figure.
-                None => return Ok(0),
-            }
-        }
+    /// Whether it is open, and published.
+    fn is_applied(&self, at: usize, manifest: &Manifest) -> bool {
+        !self.entries[at].settled && manifest.contains_run(self.run_id(at))
+    }
+
+    /// Whether another receive is left: the run is published, and nothing is won by burying it.
+    fn can_come_back(&self, at: usize) -> bool {
+        let deliveries = &self.entries[at].deliveries;
+        let receives = deliveries.iter().map(|delivery| delivery.receive_count);
+        receives.max().unwrap_or(0) < self.context.ports.queue.max_receives()
     }
 }
 
