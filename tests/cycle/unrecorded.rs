@@ -11,7 +11,8 @@ use compactor_daemon::cycle::Step;
 use crate::deltas::{Delta, content_of};
 use crate::hooks::Script;
 use crate::process::elsewhere;
-use crate::world::{Backend, Kind, World};
+use crate::sabotage;
+use crate::world::{Backend, Kind, MAX_RECEIVES, World, settings};
 
 const COMES_BACK: &str = "cannot read what a run merged; it comes back";
 
@@ -41,6 +42,58 @@ fn what_is_not_recorded_is_not_acknowledged() {
     assert_eq!((part.state, part.merged_vectors), (RunState::Completed, 2));
     assert_eq!(world.content("lines"), delta.content());
     assert!(world.queue_is_empty());
+}
+
+/// A run that never can be published, and so many calls that fail when that is to be recorded. How
+/// often it was tried, and what its record says in the end.
+fn failure_after(calls_that_fail: u32) -> (u64, RunState) {
+    let world = World::new(Kind::Fakes);
+    world.expects(&["cannot record the failure"]);
+    let bad = sabotage::ALL.iter().find(|bad| bad.name == "no-archive");
+    let bad = bad.unwrap();
+    bad.submit(&world);
+    let Backend::Fakes { runs, .. } = &world.backend else {
+        unreachable!("asked for fakes");
+    };
+    runs.faults.when(first(calls_that_fail, "fail"));
+    let summary = world.drain();
+    assert!(world.queue_is_empty() && world.depth().dead == 1);
+    (summary.failed, world.state(bad.name, "lines"))
+}
+
+/// Whoever waits for a run looks at its record.
+#[test]
+fn a_failure_that_is_not_recorded_is_no_dead_letter() {
+    assert_eq!(failure_after(settings().attempts), (2, RunState::Failed));
+}
+
+#[test]
+fn nor_is_a_message_that_cannot_be_understood() {
+    let world = World::new(Kind::Fakes);
+    world.expects(&["CC-MESSAGE-PREFIX", "cannot record the failure"]);
+    let body = r#"{"entity_type": "COMPACTION_RUN", "entity_data":
+        {"run_id": "r1", "lines_delta_prefix": "lines/delta/../../etc/"}}"#;
+    world.send_raw(
+        body,
+        &[("collection".to_owned(), "lines".to_owned())].into(),
+    );
+    let Backend::Fakes { runs, .. } = &world.backend else {
+        unreachable!("asked for fakes");
+    };
+    runs.faults.when(first(1, "fail"));
+    world.drain();
+    assert_eq!(world.state("r1", "lines"), RunState::Failed);
+    assert_eq!(world.receives_of_dead("r1"), 2);
+    assert!(world.queue_is_empty() && world.depth().dead == 1);
+}
+
+/// It is no good either if it fills the queue.
+#[test]
+fn a_failure_that_can_never_be_recorded_is_a_dead_letter_in_the_end() {
+    assert_eq!(
+        failure_after(u32::MAX),
+        (MAX_RECEIVES.into(), RunState::Processing)
+    );
 }
 
 /// A run is published and not recorded, then another one is published on top: the next version says

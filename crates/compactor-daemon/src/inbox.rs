@@ -163,7 +163,7 @@ async fn refuse(
 ) {
     let (ports, reason) = (&context.ports, error.describe());
     alarms::count(alarms::MESSAGE_PARSE);
-    tracing::error!(message = delivery.message_id, %reason, "cannot be used: dead-lettered");
+    tracing::error!(message = delivery.message_id, %reason, "cannot be used");
     if let Some((key, collection)) = about {
         let at = ports.clock.wall();
         // Once: the next message waits for it, and so does a stop.
@@ -176,6 +176,10 @@ async fn refuse(
         if let Err(error) = failed.await {
             alarms::count(alarms::RUN_STATE);
             tracing::error!(run = %key.run_id, code = error.code(), %error, "cannot record the failure");
+            // Whoever waits for the run looks at its record, not at dead letters.
+            if delivery.receive_count < ports.queue.max_receives() {
+                return;
+            }
         }
     }
     if let Err(error) = ports.queue.dead_letter(delivery, &reason).await {

@@ -281,9 +281,8 @@ impl<'c> Batch<'c> {
             .iter()
             .map(|delivery| delivery.receive_count)
             .max();
-        let receives = receives.unwrap_or(1);
-        let verdict = verdict::decide(failed, error, receives, ports.queue.max_receives());
-        tracing::warn!(run = %run.run_id, error = %reason, ?verdict, "the run failed");
+        let (receives, max_receives) = (receives.unwrap_or(1), ports.queue.max_receives());
+        let verdict = verdict::decide(failed, error, receives, max_receives);
         let now = ports.clock.wall();
         let failure = Failure {
             error: reason.clone(),
@@ -293,10 +292,19 @@ impl<'c> Batch<'c> {
         let recorded = persist(ports, settings, || {
             ports.runs.fail(run, &self.collection, &failure)
         });
-        if let Err(error) = recorded.await {
+        let recorded = recorded.await;
+        if let Err(error) = &recorded {
             alarms::count(alarms::RUN_STATE);
             tracing::error!(run = %run.run_id, code = error.code(), %error, "cannot record the failure");
         }
+        let verdict = match verdict {
+            // Whoever waits for the run looks at its record, not at dead letters.
+            Verdict::DeadLetter if recorded.is_err() && receives < max_receives => {
+                Verdict::GiveBack
+            }
+            verdict => verdict,
+        };
+        tracing::warn!(run = %run.run_id, error = %reason, ?verdict, "the run failed");
         self.outcome.failed += 1;
         match verdict {
             Verdict::GiveBack => {

@@ -262,4 +262,13 @@ pub(super) const GUARDS: &[Guard] = &[
         targets: &["--test", "cycle"],
         only: &["unrecorded"],
     },
+    Guard {
+        invariant: "I9",
+        what: "what failed and is not recorded is no dead letter",
+        file: "crates/compactor-daemon/src/cycle/batch.rs",
+        code: "Verdict::DeadLetter if recorded.is_err() && receives < max_receives => {",
+        without: "Verdict::DeadLetter if recorded.is_err() && receives > max_receives => {",
+        targets: &["--test", "cycle"],
+        only: &["unrecorded"],
+    },
 ];
