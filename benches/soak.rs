@@ -80,6 +80,8 @@ async fn run(time: Duration) {
     deployment
         .place
         .expects(&["CC-DELTA-MISSING", "CC-MESSAGE-JSON"]);
+    // Of ten seconds: a busy machine loses it now and then.
+    deployment.place.expects(&["CC-LEASE-LOST"]);
     deployment.change(
         "[queue]",
         "[retention]\nversions = 2\nage = \"2m\"\nevery = \"20s\"\n\
