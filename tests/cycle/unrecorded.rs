@@ -1,11 +1,12 @@
 //! A record that cannot be written: the message stays until the record says what became of the run.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use compactor_core::RunState;
 use compactor_core::fakes::{Call, Inject};
 use compactor_core::ports::Fault;
+use compactor_daemon::RunError;
 use compactor_daemon::cycle::Step;
 
 use crate::deltas::{Delta, content_of};
@@ -96,61 +97,111 @@ fn a_failure_that_can_never_be_recorded_is_a_dead_letter_in_the_end() {
     );
 }
 
-/// A run is published and not recorded, then another one is published on top: the next version says
-/// only that the run is in it, and how much it merged is read from its own. That fails until the run
-/// has come back, or for ever. What is recorded in the end.
-fn recorded_when_reading_fails(for_ever: bool) -> u64 {
-    let world = World::new(Kind::Fakes);
-    world.expects(&[
-        "cannot record a completed run",
-        COMES_BACK,
-        "cannot tell how many records a run merged",
-    ]);
-    let (ours, theirs) = (
-        Delta::of("lines", "ours", 2),
-        Delta::of("lines", "theirs", 1),
-    );
-    world.submit("run-ours", &[&ours]);
-    let Backend::Fakes { runs, objects, .. } = &world.backend else {
+/// Runs are published and not recorded, then another one is published on top: the next version says
+/// only that they are in it, and how much they merged is read from their own. What that read meets,
+/// how often it was tried, and the end of the daemon.
+fn drain_unread(
+    world: &World,
+    runs: &[&str],
+    fault: impl Fn() -> Option<Fault> + Send + 'static,
+) -> (u32, Result<(), RunError>) {
+    world.expects(&["cannot record a completed run", COMES_BACK]);
+    let Backend::Fakes {
+        runs: records,
+        objects,
+        ..
+    } = &world.backend
+    else {
         unreachable!("asked for fakes");
     };
-    runs.faults.when(first(world.settings.attempts, "complete"));
+    for run in runs {
+        world.submit(run, &[&Delta::of("lines", run, 2)]);
+    }
+    let failures = world.settings.attempts * runs.len() as u32;
+    records.faults.when(first(failures, "complete"));
     let is_on_top = Arc::new(AtomicBool::new(false));
-    let (on_top, logs, mut own) = (Arc::clone(&is_on_top), world.logs.clone(), None);
+    let reads = Arc::new(AtomicU32::new(0));
+    let (on_top, counted, mut own) = (Arc::clone(&is_on_top), Arc::clone(&reads), None);
     objects.faults.when(move |call| {
         if !call.target.ends_with("/manifest.json") {
             return None;
         }
         let is_own = own.get_or_insert_with(|| call.target.clone()) == &call.target;
         let for_figure = is_own && call.operation == "get" && on_top.load(Ordering::SeqCst);
-        let fails = for_figure && (for_ever || !logs.said(COMES_BACK));
-        fails.then_some(Inject::FailBefore(Fault::Transient))
+        let fault = fault().filter(|_| for_figure)?;
+        counted.fetch_add(1, Ordering::SeqCst);
+        Some(Inject::FailBefore(fault))
     });
-    let (rival, delta) = (world.rival(), theirs.clone());
+    let rival = world.rival();
     let then = move || {
         elsewhere(|| {
-            rival.submit("run-theirs", &[&delta]);
+            rival.submit("run-theirs", &[&Delta::of("lines", "theirs", 1)]);
             rival.drain();
         });
         is_on_top.store(true, Ordering::SeqCst);
     };
     let outcome = world.drain_with(Script::at(Step::Released, then));
-    assert!(outcome.is_ok(), "{outcome:?}");
+    (reads.load(Ordering::SeqCst), outcome.map(drop))
+}
+
+/// What is recorded of a run in the end.
+#[track_caller]
+fn merged(world: &World, run: &str) -> u64 {
     assert!(world.logs.said(COMES_BACK));
-    assert_eq!(world.content("lines"), content_of([&ours, &theirs]));
     assert!(world.queue_is_empty() && world.depth().dead == 0);
-    let part = world.part("run-ours", "lines");
+    let part = world.part(run, "lines");
     assert_eq!(part.state, RunState::Completed);
     part.merged_vectors
 }
 
 #[test]
 fn what_cannot_be_read_for_a_while_is_recorded_later() {
-    assert_eq!(recorded_when_reading_fails(false), 2);
+    let world = World::new(Kind::Fakes);
+    let logs = world.logs.clone();
+    let until_it_comes_back = move || (!logs.said(COMES_BACK)).then_some(Fault::Transient);
+    let (_, outcome) = drain_unread(&world, &["ours"], until_it_comes_back);
+    assert!(outcome.is_ok(), "{outcome:?}");
+    assert_eq!(merged(&world, "ours"), 2);
+    let both = [
+        Delta::of("lines", "ours", 2),
+        Delta::of("lines", "theirs", 1),
+    ];
+    assert_eq!(world.content("lines"), content_of(&both));
 }
 
 /// It is published, so nothing is won by burying it.
 #[test]
 fn what_can_never_be_read_is_recorded_as_nothing_in_the_end() {
-    assert_eq!(recorded_when_reading_fails(true), 0);
+    let world = World::new(Kind::Fakes);
+    world.expects(&["cannot tell how many records a run merged"]);
+    let (_, outcome) = drain_unread(&world, &["ours"], || Some(Fault::Transient));
+    assert!(outcome.is_ok(), "{outcome:?}");
+    assert_eq!(merged(&world, "ours"), 0);
+}
+
+#[test]
+fn what_several_runs_merged_is_looked_up_once() {
+    let reads = |runs: &[&str]| {
+        let world = World::new(Kind::Fakes);
+        world.expects(&["cannot tell how many records a run merged"]);
+        let (reads, outcome) = drain_unread(&world, runs, || Some(Fault::Transient));
+        assert!(outcome.is_ok(), "{outcome:?}");
+        for run in runs {
+            assert_eq!(merged(&world, run), 0);
+        }
+        reads
+    };
+    assert_eq!(reads(&["a", "b", "c"]), reads(&["a"]));
+}
+
+/// Another receive does not help; permissions do.
+#[test]
+fn who_may_not_read_what_a_run_merged_ends() {
+    let world = World::new(Kind::Fakes);
+    world.expects(&["CC-PORT-DENIED"]);
+    let (_, outcome) = drain_unread(&world, &["ours"], || Some(Fault::Denied));
+    let is_denied = matches!(&outcome, Err(RunError::Port(error)) if error.fault == Fault::Denied);
+    assert!(is_denied, "{outcome:?}");
+    assert_ne!(world.state("ours", "lines"), RunState::Completed);
+    assert!(!world.queue_is_empty() && world.depth().dead == 0);
 }

@@ -154,7 +154,8 @@ fn known<'c>(
     }
 }
 
-/// Dead-letters a message that no receive makes better; its run is FAILED, if it names one.
+/// Dead-letters a message that no receive makes better; its run is FAILED, if it names one. While that
+/// cannot be recorded, the message comes back.
 async fn refuse(
     context: &Context,
     delivery: &Delivery,

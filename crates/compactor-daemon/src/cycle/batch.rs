@@ -28,6 +28,15 @@ struct Entry {
     settled: bool,
 }
 
+impl Entry {
+    /// How often its message was received; the most of them, if there are several.
+    fn receives(&self) -> u32 {
+        let deliveries = self.deliveries.iter();
+        let receives = deliveries.map(|delivery| delivery.receive_count).max();
+        receives.unwrap_or(1)
+    }
+}
+
 pub(super) struct Batch<'c> {
     context: &'c Context,
     collection: CollectionName,
@@ -276,12 +285,7 @@ impl<'c> Batch<'c> {
         let reason = error.describe();
         let entry = &self.entries[at];
         let run = &entry.message.key;
-        let receives = entry
-            .deliveries
-            .iter()
-            .map(|delivery| delivery.receive_count)
-            .max();
-        let (receives, max_receives) = (receives.unwrap_or(1), ports.queue.max_receives());
+        let (receives, max_receives) = (entry.receives(), ports.queue.max_receives());
         let verdict = verdict::decide(failed, error, receives, max_receives);
         let now = ports.clock.wall();
         let failure = Failure {
@@ -292,17 +296,13 @@ impl<'c> Batch<'c> {
         let recorded = persist(ports, settings, || {
             ports.runs.fail(run, &self.collection, &failure)
         });
-        let recorded = recorded.await;
-        if let Err(error) = &recorded {
-            alarms::count(alarms::RUN_STATE);
-            tracing::error!(run = %run.run_id, code = error.code(), %error, "cannot record the failure");
-        }
-        let verdict = match verdict {
-            // Whoever waits for the run looks at its record, not at dead letters.
-            Verdict::DeadLetter if recorded.is_err() && receives < max_receives => {
-                Verdict::GiveBack
+        let verdict = match recorded.await {
+            Ok(_) => verdict,
+            Err(error) => {
+                alarms::count(alarms::RUN_STATE);
+                tracing::error!(run = %run.run_id, code = error.code(), %error, "cannot record the failure");
+                verdict.unrecorded(receives, max_receives)
             }
-            verdict => verdict,
         };
         tracing::warn!(run = %run.run_id, error = %reason, ?verdict, "the run failed");
         self.outcome.failed += 1;

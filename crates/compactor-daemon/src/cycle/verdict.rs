@@ -27,6 +27,17 @@ pub(super) enum Verdict {
     DeadLetter,
 }
 
+impl Verdict {
+    /// The same where the failure could not be recorded: whoever waits for the run looks at its
+    /// record, not at dead letters.
+    pub(super) fn unrecorded(self, receives: u32, max_receives: u32) -> Self {
+        match self {
+            Self::DeadLetter if receives < max_receives => Self::GiveBack,
+            verdict => verdict,
+        }
+    }
+}
+
 /// Decides it, for a message that was received `receives` times of `max_receives`.
 pub(super) fn decide(
     failed: Failed,
@@ -118,6 +129,14 @@ mod tests {
             assert_eq!(verdicts(failed, &full()), kept);
         }
         assert_eq!(decide(Failed::Cycle, &full(), 1, 1), Verdict::Keep);
+    }
+
+    #[test]
+    fn what_is_not_recorded_is_buried_only_in_the_end() {
+        let buried = Verdict::DeadLetter;
+        assert_eq!(buried.unrecorded(MAX - 1, MAX), Verdict::GiveBack);
+        assert_eq!(buried.unrecorded(MAX, MAX), Verdict::DeadLetter);
+        assert_eq!(Verdict::Keep.unrecorded(1, MAX), Verdict::Keep);
     }
 
     #[test]

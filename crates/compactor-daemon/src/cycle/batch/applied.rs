@@ -106,9 +106,7 @@ impl Batch<'_> {
 
     /// Whether another receive is left: the run is published, and nothing is won by burying it.
     fn can_come_back(&self, at: usize) -> bool {
-        let deliveries = &self.entries[at].deliveries;
-        let receives = deliveries.iter().map(|delivery| delivery.receive_count);
-        receives.max().unwrap_or(0) < self.context.ports.queue.max_receives()
+        self.entries[at].receives() < self.context.ports.queue.max_receives()
     }
 }
 
