@@ -1,13 +1,11 @@
 //! No space for queue, locks and records of runs.
 
-use std::collections::BTreeSet;
-
 use rusqlite::Connection;
 use rustix::process::Signal;
 
 use super::{
-    DATABASE, DRAIN, Disk, OF_COORDINATION, OF_ITS_FAILURE, PAGE, RECORDS, assert_all_there,
-    assert_among, part, stages,
+    DATABASE, DRAIN, Disk, OF_COORDINATION, OF_ITS_FAILURE, PAGE, RECORDS, Stages,
+    assert_all_there, assert_among, part, stages, until_enough,
 };
 use crate::daemon::Daemon;
 use crate::disk::Mounted;
@@ -18,56 +16,36 @@ use crate::place::{FAILURE, Place};
 /// often the lease is renewed.
 #[test]
 fn space_for_queue_and_locks() {
-    let (mut seen, mut through) = (BTreeSet::new(), 0);
-    for pages in 7..200 {
-        let Some(disk) = Disk::of_coordination() else {
-            return;
-        };
-        match disk.drain_with(pages * PAGE) {
-            Some(stages) => seen.extend(stages),
-            None => through += 1,
-        }
-        if through == 8 {
-            break;
-        }
-    }
-    assert!(through == 8, "{seen:?}");
-    assert_among(&seen, &OF_COORDINATION);
+    let pages = (7..200).map(|pages| pages * PAGE);
+    let drain = |kibibytes| Some(Disk::of_coordination()?.drain_with(kibibytes));
+    assert_among(until_enough(pages, 8, drain), &OF_COORDINATION);
+}
+
+#[test]
+fn space_to_say_that_a_run_failed() {
+    let pages = (8..200).step_by(2).map(|pages| pages * PAGE);
+    assert_among(until_enough(pages, 2, fail_with), &OF_ITS_FAILURE);
 }
 
 /// A run that never can be published is not forgotten: its failure is recorded as soon as there is
 /// space for that, and its message is a dead letter, once.
-#[test]
-fn space_to_say_that_a_run_failed() {
-    let (mut seen, mut through) = (BTreeSet::new(), 0);
-    for pages in (8..200).step_by(2) {
-        let Some(disk) = Disk::of_coordination() else {
-            return;
-        };
-        let place = &disk.place;
-        place.expects(&["CS-DIMENSION"]);
-        place.say(DRAIN).succeeds();
-        directory(place, "wide", "words", 3, 5);
-        place
-            .say("submit words=wide --data d --run-id wide")
-            .succeeds();
-        disk.mounted.leave(pages * PAGE);
-        let said = place.say(DRAIN);
-        disk.mounted.leave(64 << 10);
-        if said.exit == Some(0) {
-            through += 1;
-        } else {
-            seen.extend(stages(&said.exits(FAILURE)));
-        }
-        place.say(DRAIN).succeeds();
-        assert_eq!(part(place, "wide")["state"], "FAILED");
-        assert_eq!(messages(place), (0, 1), "waiting and dead");
-        if through == 2 {
-            break;
-        }
-    }
-    assert!(through == 2, "{seen:?}");
-    assert_among(&seen, &OF_ITS_FAILURE);
+fn fail_with(kibibytes: u64) -> Option<Option<Stages>> {
+    let disk = Disk::of_coordination()?;
+    let place = &disk.place;
+    place.expects(&["CS-DIMENSION"]);
+    place.say(DRAIN).succeeds();
+    directory(place, "wide", "words", 3, 5);
+    place
+        .say("submit words=wide --data d --run-id wide")
+        .succeeds();
+    disk.mounted.leave(kibibytes);
+    let said = place.say(DRAIN);
+    disk.mounted.leave(64 << 10);
+    place.say(DRAIN).succeeds();
+    assert_eq!(part(place, "wide")["state"], "FAILED");
+    assert_eq!(messages(place), (0, 1), "waiting and dead");
+    let is_through = said.exit == Some(0);
+    Some((!is_through).then(|| stages(&said.exits(FAILURE))))
 }
 
 /// A run that waits for space for its working copy, when there is none to keep it from others either.
