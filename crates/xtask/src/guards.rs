@@ -9,6 +9,8 @@ use std::process::Command;
 use crate::command::{TaskError, root};
 
 mod list;
+#[cfg(test)]
+mod tests;
 
 use list::{GUARDS, Guard};
 
