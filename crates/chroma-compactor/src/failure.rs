@@ -3,7 +3,6 @@
 use std::fmt;
 
 use chroma_store::StoreError;
-use compactor_aws::ConnectError;
 use compactor_core::Class;
 use compactor_core::ports::PortError;
 use compactor_daemon::RunError;
@@ -160,8 +159,10 @@ impl From<PortError> for Failure {
     }
 }
 
-impl From<ConnectError> for Failure {
-    fn from(error: ConnectError) -> Self {
+#[cfg(feature = "aws")]
+impl From<compactor_aws::ConnectError> for Failure {
+    fn from(error: compactor_aws::ConnectError) -> Self {
+        use compactor_aws::ConnectError;
         match error {
             ConnectError::Queue(error) => error.into(),
             ConnectError::Unnamed { .. } => {

@@ -1,9 +1,11 @@
 //! The ports that the settings ask for.
 
+#[cfg(feature = "aws")]
+mod aws;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use compactor_aws::{AwsBackend, AwsOptions};
 use compactor_core::CollectionName;
 use compactor_core::ports::{Clock, Ids, LeaseStore, ObjectStore, Queue, RunStore};
 use compactor_daemon::Ports;
@@ -54,6 +56,9 @@ impl RawSettings {
     pub(super) fn check_aws(&self) -> Result<(), Failure> {
         if self.is_local() {
             return Ok(());
+        }
+        if cfg!(not(feature = "aws")) {
+            return Err(built_without_aws());
         }
         for (key, value) in [
             ("aws.bucket", &self.aws.bucket),
@@ -115,28 +120,18 @@ impl RawSettings {
         })
     }
 
-    async fn open_aws(&self, clock: Arc<dyn Clock>, ids: Arc<dyn Ids>) -> Result<Opened, Failure> {
-        let options = AwsOptions {
-            region: self.aws.region.clone(),
-            endpoint: self.aws.endpoint.clone(),
-            bucket: self.aws.bucket.clone(),
-            queue_url: self.aws.queue_url.clone(),
-            queues: self.queues()?,
-            table: self.aws.table.clone(),
-            lock_ids: self.aws.lock_ids.clone(),
-        };
-        let connected =
-            AwsBackend::connect_each(options, Arc::clone(&clock), Arc::clone(&ids)).await;
-        let (stores, queue) = connected?;
-        Ok(Opened {
-            objects: stores.objects,
-            queue: queue.map_err(Failure::from),
-            leases: stores.leases,
-            runs: stores.runs,
-            clock,
-            ids,
-        })
+    /// The binary has no adapters for AWS.
+    #[cfg(not(feature = "aws"))]
+    async fn open_aws(&self, _: Arc<dyn Clock>, _: Arc<dyn Ids>) -> Result<Opened, Failure> {
+        Err(built_without_aws())
     }
+}
+
+fn built_without_aws() -> Failure {
+    let message = "storage.backend = \"aws\": this program was built without the adapters for AWS";
+    let help =
+        "build it with its default features: cargo install --path crates/chroma-compactor --locked";
+    Failure::configuration(message).with_help(help)
 }
 
 /// Ports of which the queue may be missing.

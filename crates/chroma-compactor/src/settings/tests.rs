@@ -59,6 +59,7 @@ fn contradictory_settings_are_refused() {
     }
 }
 
+#[cfg(feature = "aws")]
 #[test]
 fn the_other_files_can_be_used() {
     for name in ["localstack.toml", "aws.example.toml"] {
@@ -110,4 +111,20 @@ fn writing_to_chroma_cloud_is_refused_and_not_forgotten() {
     let failure = with("True").unwrap_err().to_string();
     assert!(failure.contains("CHROMA_CLOUD_ENABLED"), "{failure}");
     with("false").unwrap();
+}
+
+/// What README's first command builds.
+#[cfg(not(feature = "aws"))]
+#[tokio::test]
+async fn without_its_adapters_aws_is_refused_with_the_way_to_get_them() {
+    let settings = load_text("[storage]\nbackend = \"aws\"\n").unwrap();
+    let refusals = [settings.validate().err(), settings.open().await.err()];
+    for refusal in refusals {
+        let refusal = format!("{:?}", refusal.unwrap());
+        assert!(
+            refusal.contains("without the adapters for AWS"),
+            "{refusal}"
+        );
+        assert!(refusal.contains("cargo install --path"), "{refusal}");
+    }
 }
