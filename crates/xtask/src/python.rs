@@ -14,6 +14,8 @@ const VERSIONS: [&str; 5] = ["0.5.23", "0.6.3", "1.0.21", "1.3.3", "1.5.9"];
 const EMULATOR: &str = "ministack";
 /// Gives processes clocks that tests set.
 const CLOCKS: &str = "faketime";
+/// Installs the others.
+const INSTALLER: &str = "uv";
 const STAMP: &str = "installed-from";
 
 /// Other indexes that the benchmark compares with; the second is compiled for this machine.
@@ -76,13 +78,60 @@ pub(crate) fn install_with(python: &Path, name: &str) -> Result<(), TaskError> {
     if is_installed(name)? {
         return Ok(());
     }
-    let (folder, lock) = (environment(name), lock_file(name));
-    make(python, &folder, &lock)?;
-    fs_err::write(folder.join(STAMP), digest(&lock)?)?;
-    Ok(())
+    make(python, &environment(name), &lock_file(name))?;
+    stamp(name)
+}
+
+/// Says that the environment is complete, and which lock file it was made from.
+fn stamp(name: &str) -> Result<(), TaskError> {
+    let digest = digest(&lock_file(name))?;
+    Ok(fs_err::write(environment(name).join(STAMP), digest)?)
 }
 
 fn make(python: &Path, folder: &Path, lock: &Path) -> Result<(), TaskError> {
+    let uv = install_uv()?;
+    run(
+        &uv,
+        [
+            "venv".as_ref(),
+            "--quiet".as_ref(),
+            "--clear".as_ref(),
+            "--python".as_ref(),
+            python.as_os_str(),
+            folder.as_os_str(),
+        ],
+    )?;
+    // What is compiled here is compiled with pinned tools, and for this machine: a wheel in a cache
+    // outside the tree may come from another one. Tests write no bytecode, so it is made now.
+    let cache = environment("cache");
+    run_with(
+        &uv,
+        [
+            "pip".as_ref(),
+            "install".as_ref(),
+            "--quiet".as_ref(),
+            "--no-deps".as_ref(),
+            "--compile-bytecode".as_ref(),
+            "--python".as_ref(),
+            folder.as_os_str(),
+            "--build-constraints".as_ref(),
+            lock.as_os_str(),
+            "--requirements".as_ref(),
+            lock.as_os_str(),
+        ],
+        &[("UV_CACHE_DIR", cache.as_os_str())],
+    )
+}
+
+/// What installs all others: it keeps what several environments share once, on as many cores as
+/// there are.
+fn install_uv() -> Result<PathBuf, TaskError> {
+    let (folder, lock) = (environment(INSTALLER), lock_file(INSTALLER));
+    let program = folder.join("bin/uv");
+    if is_installed(INSTALLER)? {
+        return Ok(program);
+    }
+    let python = find_python()?;
     run(
         python,
         [
@@ -92,9 +141,7 @@ fn make(python: &Path, folder: &Path, lock: &Path) -> Result<(), TaskError> {
             folder.as_os_str(),
         ],
     )?;
-    // What is compiled here is compiled with pinned tools, and for this machine: a wheel in the
-    // cache may come from another one.
-    run_with(
+    run(
         folder.join("bin/python"),
         [
             "-m".as_ref(),
@@ -103,14 +150,12 @@ fn make(python: &Path, folder: &Path, lock: &Path) -> Result<(), TaskError> {
             "--quiet".as_ref(),
             "--disable-pip-version-check".as_ref(),
             "--no-deps".as_ref(),
-            "-r".as_ref(),
+            "--requirement".as_ref(),
             lock.as_os_str(),
         ],
-        &[
-            ("PIP_CONSTRAINT", lock.as_os_str()),
-            ("PIP_NO_CACHE_DIR", "1".as_ref()),
-        ],
-    )
+    )?;
+    stamp(INSTALLER)?;
+    Ok(program)
 }
 
 /// The lock files are for Python 3.11.
