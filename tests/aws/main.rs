@@ -31,6 +31,8 @@ mod legacy_writer;
 #[path = "../cli/logs.rs"]
 mod logs;
 mod many_runs;
+#[path = "../cli/not_run.rs"]
+mod not_run;
 mod patience;
 #[path = "../cli/place.rs"]
 #[expect(dead_code, reason = "the command line's tests use the rest")]

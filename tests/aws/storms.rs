@@ -3,7 +3,6 @@
 
 mod faults;
 
-use std::io::Write;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -14,6 +13,7 @@ use crate::deployment::{Deployment, signal};
 use crate::emulator::keeps_what_half_an_upload_would_replace;
 use crate::ended::ended;
 use crate::fixture::directory;
+use crate::not_run::not_run;
 use crate::patience::Patience;
 use crate::producer::ids;
 use crate::proxy::{Proxy, Verdict};
@@ -106,9 +106,7 @@ async fn endures(proxy: Proxy, runs: usize) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn half_a_pointer_replaces_nothing() {
     if !keeps_what_half_an_upload_would_replace() {
-        // Not by a macro: the test harness would swallow it.
-        let told = "NOT RUN: half a pointer; this emulator does not keep the old one\n";
-        std::io::stderr().write_all(told.as_bytes()).unwrap();
+        not_run("half a pointer; this emulator does not keep the old one");
         return;
     }
     let deployment = Deployment::on(Cloud::new(3).await);

@@ -7,6 +7,7 @@ use std::process::Command;
 use rustix::process::geteuid;
 
 use crate::fixture::{directory, words};
+use crate::not_run::not_run;
 use crate::place::{FAILURE, Place, Said};
 
 /// A small file system; unmounted when dropped.
@@ -24,9 +25,7 @@ impl Mounted {
             .arg(&target);
         let done = geteuid().is_root() && mount.output().is_ok_and(|done| done.status.success());
         if !done {
-            // Not by a macro: the test harness would swallow it.
-            let told = "NOT RUN: a full or read-only disk; it needs root and the right to mount\n";
-            std::io::stderr().write_all(told.as_bytes()).unwrap();
+            not_run("a full or read-only disk; it needs root and the right to mount");
         }
         done.then_some(Self(target))
     }

@@ -21,6 +21,7 @@ mod fixture;
 mod limits;
 mod logs;
 mod merge;
+mod not_run;
 mod output;
 mod place;
 #[path = "../interop/python.rs"]

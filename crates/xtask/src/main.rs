@@ -5,10 +5,13 @@ mod bench;
 mod command;
 mod crash;
 mod deploy;
+mod emulator;
 mod fuzz;
 mod guards;
 mod localstack;
+mod phases;
 mod python;
+mod runner;
 mod soak;
 mod test;
 
@@ -31,7 +34,7 @@ enum Task {
     Venvs,
     /// Check what deployments are made from; `test` does so too.
     DeployLint,
-    /// Run the tests for AWS against LocalStack; `test` does so too.
+    /// Run all tests for AWS against LocalStack; `test` runs those that depend on the emulator.
     Localstack,
     /// Measure against others in the same run.
     Bench {

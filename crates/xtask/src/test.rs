@@ -1,32 +1,75 @@
 //! Everything that must pass before a change lands.
 
+use std::thread;
+
 use crate::command::{TaskError, cargo};
-use crate::{deploy, localstack, python};
+use crate::emulator::{self, ENDPOINT};
+use crate::localstack::{self, Extent, LocalStack};
+use crate::phases::{Phases, forget_not_run};
+use crate::runner::{Build, Runner};
+use crate::{deploy, python};
+
+const TARGETS: [&str; 3] = ["--lib", "--bins", "--tests"];
+/// What differs without the adapters for AWS.
+const WITHOUT_AWS: [&str; 2] = ["--bin", "chroma-compactor"];
 
 pub(crate) fn run() -> Result<(), TaskError> {
-    cargo(&["fmt", "--all", "--check"])?;
-    cargo(&[
-        "clippy",
-        "--workspace",
-        "--all-targets",
-        "--all-features",
-        "--locked",
-        "--",
-        "-D",
-        "warnings",
-    ])?;
-    deploy::lint()?;
+    let mut phases = Phases::new();
+    let outcome = run_all(&mut phases);
+    eprint!("{}", phases.table());
+    outcome
+}
+
+fn run_all(phases: &mut Phases) -> Result<(), TaskError> {
+    let runner = Runner::find();
+    forget_not_run()?;
+    phases.time("format", || cargo(&["fmt", "--all", "--check"]))?;
+    phases.time("linters of deployments", deploy::lint)?;
+    let localstack = thread::scope(|scope| {
+        // Mostly downloads: the compiler has the cores meanwhile.
+        let environments = scope.spawn(install);
+        phases.time("clippy", lint)?;
+        phases.time("build of the tests", || build(runner))?;
+        phases.time("rest of the environments", || {
+            environments.join().unwrap_or(Err(TaskError::Panicked))
+        })
+    })?;
+    phases.time("tests", || test(runner))?;
+    if let Some(localstack) = localstack {
+        phases.time("tests against LocalStack", || {
+            localstack.test(runner, Extent::Differences)
+        })?;
+    }
+    phases.time("doc tests", || {
+        cargo(&[&["test", "--doc"], Build::Whole.arguments()].concat())
+    })
+}
+
+/// Everything that tests need besides what cargo builds.
+fn install() -> Result<Option<LocalStack>, TaskError> {
     python::install()?;
-    // Benchmarks are built with the other targets by clippy, and run by `cargo xtask bench`.
-    cargo(&[
-        "test",
-        "--workspace",
-        "--all-features",
-        "--locked",
-        "--lib",
-        "--bins",
-        "--tests",
-    ])?;
-    localstack::test()?;
-    cargo(&["test", "--workspace", "--all-features", "--locked", "--doc"])
+    localstack::install()
+}
+
+/// Benchmarks are built with the other targets here, and run by `cargo xtask bench`.
+fn lint() -> Result<(), TaskError> {
+    for build in [Build::Whole, Build::WithoutAws] {
+        let deny = ["--", "-D", "warnings"];
+        let all = [&["clippy", "--all-targets"], build.arguments(), &deny].concat();
+        cargo(&all)?;
+    }
+    Ok(())
+}
+
+fn build(runner: Runner) -> Result<(), TaskError> {
+    runner.build(Build::WithoutAws, &WITHOUT_AWS)?;
+    runner.build(Build::Whole, &TARGETS)
+}
+
+/// One emulator serves all tests.
+fn test(runner: Runner) -> Result<(), TaskError> {
+    runner.test(Build::WithoutAws, &WITHOUT_AWS, &["settings::"], &[])?;
+    let emulator = emulator::ministack()?;
+    let environment = [(ENDPOINT, emulator.endpoint.as_str())];
+    runner.test(Build::Whole, &TARGETS, &[], &environment)
 }

@@ -12,6 +12,7 @@ from .queries import NEIGHBOURS, Recall
 
 SEARCH_EF = 100
 BATCH = 1000
+BRUTE_FORCE = 10
 # How much worse than the graph that chromadb made itself a graph may be.
 ALLOWED_LOSS = 0.005
 
@@ -20,8 +21,12 @@ Records = dict[str, numpy.ndarray]
 
 
 def create_collection(client: Any, name: str, space: str, threshold: int) -> Any:
-    """With the search ef of most versions said explicitly: that of 0.5 would be 10."""
-    batch = max(3, min(100, threshold // 2))
+    """With the search ef of most versions said explicitly: that of 0.5 would be 10.
+
+    0.x searches the last batch by brute force, in Python: a small one leaves the work to the graph,
+    which is what is compared.
+    """
+    batch = max(3, min(BRUTE_FORCE, threshold // 2))
     if compat.HAS_CONFIGURATION:
         hnsw = {"space": space, "sync_threshold": threshold, "batch_size": batch,
                 "ef_search": SEARCH_EF}
