@@ -12,7 +12,7 @@ COPY . .
 # Locked, because builds for several platforms share one target folder.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target,sharing=locked \
-    cargo build --release --locked -p chroma-compactor \
+    cargo build --release --locked -p chroma-compactor --no-default-features --features aws \
     && cp target/release/chroma-compactor /usr/local/bin/
 
 FROM debian:bookworm-slim

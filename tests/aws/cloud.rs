@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::types::{
@@ -38,9 +37,8 @@ impl Cloud {
     }
 
     async fn make(max_receives: u32, fifo: bool) -> Self {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let name = format!("test-{}-{number}", std::process::id());
+        // Process ids come round: tests of many processes share one emulator.
+        let name = format!("test-{:016x}", fastrand::u64(..));
         let config = config(endpoint());
         let queue_url = make_queues(&config, &name, max_receives, fifo).await;
         make_bucket(&config, &name).await;

@@ -27,7 +27,7 @@ fn make_resources(name: &str) -> Vec<String> {
 
 #[test]
 fn the_script_and_the_settings_make_a_deployment() {
-    let name = format!("compose-{}", std::process::id());
+    let name = format!("compose-{:016x}", fastrand::u64(..));
     assert_eq!(make_resources(&name), ["made"; 5]);
     assert_eq!(make_resources(&name), ["was there"; 5]);
 

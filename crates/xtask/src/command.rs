@@ -23,10 +23,12 @@ pub(crate) enum TaskError {
         "Python 3.11 is needed; none of python3.11, python3, python is one. Install it, or put it first in PATH"
     )]
     NoPython,
-    #[error("a thread of this program panicked")]
+    #[error("installing the environments of the tests panicked; the lines above say where")]
     Panicked,
-    #[error("{program} does not answer; its log is {log}", log = log.display())]
+    #[error("{program} does not answer after two minutes; read its log: {log}", log = log.display())]
     Silent { program: &'static str, log: PathBuf },
+    #[error("{program} ended before it answered; read its log: {log}", log = log.display())]
+    Ended { program: &'static str, log: PathBuf },
     #[error("no test notices that these are missing: {0}")]
     Unnoticed(String),
     #[error("{file} does not have `{code}` once: the list of guards is out of date")]

@@ -1,26 +1,36 @@
 //! A server that runs beside the tests, and ends with them.
 
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::command::{TaskError, root};
 use crate::python::environment;
 
-/// Where the tests for AWS look for the services; without it they start MiniStack themselves.
+/// Where the tests for AWS look for the services; without it they start MiniStack themselves, as
+/// `tests/aws/emulator.rs` says.
 pub(crate) const ENDPOINT: &str = "CHROMA_AWS_ENDPOINT";
+
+/// Ends the emulator when its standard input is closed: when we end, however we do.
+const KEEPER: &str = r#"exec 3<&0
+"$@" </dev/null 3<&- & child=$!
+{ read -r _ <&3; kill "$child"; } &
+wait "$child""#;
 
 const PATIENCE: Duration = Duration::from_secs(120);
 /// How long its end may take.
 const LAST_PATIENCE: Duration = Duration::from_secs(20);
 const PAUSE: Duration = Duration::from_millis(100);
+const ANSWER: Duration = Duration::from_secs(5);
 
 /// A running emulator of AWS.
 pub(crate) struct Emulator {
-    process: Child,
+    keeper: Child,
     /// Its address, with `http://`.
     pub(crate) endpoint: String,
 }
@@ -28,94 +38,93 @@ pub(crate) struct Emulator {
 /// MiniStack, from its environment.
 pub(crate) fn ministack() -> Result<Emulator, TaskError> {
     let folder = environment("ministack");
-    let log = folder.join("log.txt");
-    Emulator::start("MiniStack", &log, |port| {
-        let mut command = Command::new(folder.join("bin/ministack"));
-        command
-            .env("BIND_HOST", "127.0.0.1")
-            .env("GATEWAY_PORT", port.to_string())
-            .env("SERVICES", "s3,sqs,dynamodb,dynamodbstreams")
-            .env("LOG_LEVEL", "ERROR");
-        command
+    let program = [folder.join("bin/ministack")];
+    Emulator::start("MiniStack", &folder.join("log.txt"), &program, |port| {
+        let text = str::to_owned;
+        vec![
+            ("BIND_HOST", text("127.0.0.1")),
+            ("GATEWAY_PORT", port.to_string()),
+            ("SERVICES", text("s3,sqs,dynamodb,dynamodbstreams")),
+            ("LOG_LEVEL", text("ERROR")),
+        ]
     })
 }
 
 impl Emulator {
-    /// Starts what `command` makes for a free port, and waits until it listens there.
+    /// Starts a program with the settings that it needs to listen on a free port, and waits until
+    /// it says that it is well.
     #[expect(clippy::disallowed_methods, reason = "a process starts in real time")]
     pub(crate) fn start(
-        program: &'static str,
+        name: &'static str,
         log: &Path,
-        command: impl FnOnce(u16) -> Command,
+        program: &[PathBuf],
+        settings: impl FnOnce(u16) -> Vec<(&'static str, String)>,
     ) -> Result<Self, TaskError> {
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let address = format!("127.0.0.1:{port}");
         let output = fs_err::File::create(log)?;
-        eprintln!("==> {program} on {address}");
-        let process = command(port)
+        eprintln!("==> {name} on {address}");
+        let keeper = Command::new("sh")
+            .args(["-c", KEEPER, "sh"])
+            .args(program)
+            .envs(settings(port))
             .current_dir(root())
-            .stdin(Stdio::null())
+            .process_group(0)
+            .stdin(Stdio::piped())
             .stdout(output.file().try_clone()?)
             .stderr(output.into_file())
             .spawn()
             .map_err(|source| TaskError::Start {
-                command: program.to_owned(),
+                command: name.to_owned(),
                 source,
             })?;
-        let mut server = Self {
-            process,
+        let mut emulator = Self {
+            keeper,
             endpoint: format!("http://{address}"),
         };
         let began = Instant::now();
-        while TcpStream::connect(&address).is_err() {
-            let has_ended = !matches!(server.process.try_wait(), Ok(None));
-            if has_ended || began.elapsed() > PATIENCE {
-                let log = PathBuf::from(log);
-                return Err(TaskError::Silent { program, log });
+        while !is_well(&address) {
+            let log = PathBuf::from(log);
+            if !matches!(emulator.keeper.try_wait(), Ok(None)) {
+                return Err(TaskError::Ended { program: name, log });
+            }
+            if began.elapsed() > PATIENCE {
+                return Err(TaskError::Silent { program: name, log });
             }
             std::thread::sleep(PAUSE);
         }
-        Ok(server)
+        Ok(emulator)
     }
+}
+
+/// Both emulators answer at this place.
+fn is_well(address: &str) -> bool {
+    let ask = || -> std::io::Result<String> {
+        let mut stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(ANSWER))?;
+        stream.write_all(
+            b"GET /_localstack/health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+        )?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
+    };
+    ask().is_ok_and(|answer| answer.contains(" 200 "))
 }
 
 impl Drop for Emulator {
     #[expect(clippy::disallowed_methods, reason = "a process ends in real time")]
     fn drop(&mut self) {
-        // Asked first, so that it takes its own child with it. It may wait for ever for the rest of
-        // a request that nobody sends any more.
-        let children = children(&self.process);
-        send(Pid::from_child(&self.process), Signal::TERM);
+        let group = Pid::from_child(&self.keeper);
+        // Asked first, so that it ends its own children. LocalStack can wait for ever for the rest
+        // of a request whose sender is gone.
+        drop(self.keeper.stdin.take());
         let asked = Instant::now();
-        while asked.elapsed() < LAST_PATIENCE {
-            if !matches!(self.process.try_wait(), Ok(None)) {
-                return;
-            }
+        while matches!(self.keeper.try_wait(), Ok(None)) && asked.elapsed() < LAST_PATIENCE {
             std::thread::sleep(PAUSE);
         }
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-        children
-            .into_iter()
-            .for_each(|child| send(child, Signal::KILL));
+        // The rest of the group, if any is left.
+        let _ = kill_process_group(group, Signal::KILL);
+        let _ = self.keeper.wait();
     }
-}
-
-/// The processes that it started and that are still there.
-fn children(process: &Child) -> Vec<Pid> {
-    let tasks = Path::new("/proc")
-        .join(process.id().to_string())
-        .join("task");
-    let threads = std::fs::read_dir(tasks).into_iter().flatten().flatten();
-    let lists = threads.map(|thread| std::fs::read_to_string(thread.path().join("children")));
-    let children = lists.map_while(Result::ok).flat_map(|list| {
-        let pids = list.split_whitespace().map(str::parse);
-        pids.flatten().collect::<Vec<i32>>()
-    });
-    children.filter_map(Pid::from_raw).collect()
-}
-
-fn send(process: Pid, signal: Signal) {
-    // Who is gone already needs none.
-    let _ = kill_process(process, signal);
 }

@@ -1,8 +1,8 @@
 //! How long each phase of the checks takes, and what they could not check here.
 
 use std::collections::BTreeSet;
-use std::fmt::Write;
-use std::io::ErrorKind;
+use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -16,15 +16,33 @@ pub(crate) fn not_run_file() -> PathBuf {
     root().join("target/not-run.txt")
 }
 
-/// Forgets what earlier tests did not run.
-pub(crate) fn forget_not_run() -> Result<(), TaskError> {
-    match fs_err::remove_file(not_run_file()) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(error.into()),
-        _ => Ok(()),
+/// Performs a command that runs tests, and says at its end what was not run.
+pub(crate) fn tell_not_run(
+    command: impl FnOnce() -> Result<(), TaskError>,
+) -> Result<(), TaskError> {
+    let file = not_run_file();
+    if let Some(folder) = file.parent() {
+        fs_err::create_dir_all(folder)?;
     }
+    fs_err::write(&file, "")?;
+    let outcome = command();
+    for line in not_run() {
+        eprintln!("==> {line}");
+    }
+    outcome
 }
 
-/// What the tests did not run, each thing once.
+/// Says that something is not run, now and at the end.
+pub(crate) fn not_run_here(what: &str) -> Result<(), TaskError> {
+    let line = format!("NOT RUN: {what}");
+    eprintln!("==> {line}");
+    let mut file = fs_err::OpenOptions::new()
+        .append(true)
+        .open(not_run_file())?;
+    Ok(writeln!(file, "{line}")?)
+}
+
+/// What was not run, each thing once.
 fn not_run() -> BTreeSet<String> {
     let lines = fs_err::read_to_string(not_run_file()).unwrap_or_default();
     lines.lines().map(str::to_owned).collect()
@@ -73,7 +91,7 @@ impl Phases {
         outcome
     }
 
-    /// A line per phase, then the whole, then what was not checked.
+    /// A line per phase, then the whole.
     pub(crate) fn table(&self) -> String {
         let mut table = String::from("==> seconds\n");
         let rows = self.done.iter().map(|phase| {
@@ -86,9 +104,6 @@ impl Phases {
         let all = [("all".to_owned(), self.began.elapsed())];
         for (name, took) in rows.chain(all) {
             let _ = writeln!(table, "    {:6.0}  {name}", took.as_secs_f64());
-        }
-        for line in not_run() {
-            let _ = writeln!(table, "==> {line}");
         }
         table
     }

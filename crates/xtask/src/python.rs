@@ -54,7 +54,7 @@ fn install_all(names: impl IntoIterator<Item = String>) -> Result<(), TaskError>
             Some(found) => found,
             None => python.insert(find_python()?),
         };
-        install_with(Path::new(python), &name)?;
+        install_with(python, &name)?;
     }
     Ok(())
 }
@@ -90,7 +90,9 @@ fn stamp(name: &str) -> Result<(), TaskError> {
 
 fn make(python: &Path, folder: &Path, lock: &Path) -> Result<(), TaskError> {
     let uv = install_uv()?;
-    run(
+    let cache = environment("cache");
+    let cache = [("UV_CACHE_DIR", cache.as_os_str())];
+    run_with(
         &uv,
         [
             "venv".as_ref(),
@@ -100,10 +102,10 @@ fn make(python: &Path, folder: &Path, lock: &Path) -> Result<(), TaskError> {
             python.as_os_str(),
             folder.as_os_str(),
         ],
+        &cache,
     )?;
     // What is compiled here is compiled with pinned tools, and for this machine: a wheel in a cache
     // outside the tree may come from another one. Tests write no bytecode, so it is made now.
-    let cache = environment("cache");
     run_with(
         &uv,
         [
@@ -119,7 +121,7 @@ fn make(python: &Path, folder: &Path, lock: &Path) -> Result<(), TaskError> {
             "--requirements".as_ref(),
             lock.as_os_str(),
         ],
-        &[("UV_CACHE_DIR", cache.as_os_str())],
+        &cache,
     )
 }
 
@@ -158,17 +160,15 @@ fn install_uv() -> Result<PathBuf, TaskError> {
     Ok(program)
 }
 
-/// The lock files are for Python 3.11.
-fn find_python() -> Result<String, TaskError> {
-    let check = "import sys; sys.exit(sys.version_info[:2] != (3, 11))";
+/// The lock files are for Python 3.11. The whole path of one, for a name alone could be another
+/// interpreter to uv.
+fn find_python() -> Result<PathBuf, TaskError> {
+    let check =
+        "import sys; print(sys.executable) if sys.version_info[:2] == (3, 11) else sys.exit(1)";
     ["python3.11", "python3", "python"]
         .into_iter()
-        .find(|name| {
-            Command::new(name)
-                .args(["-c", check])
-                .status()
-                .is_ok_and(|status| status.success())
-        })
-        .map(str::to_owned)
+        .filter_map(|name| Command::new(name).args(["-c", check]).output().ok())
+        .find(|output| output.status.success())
+        .map(|output| PathBuf::from(String::from_utf8_lossy(&output.stdout).trim_end()))
         .ok_or(TaskError::NoPython)
 }

@@ -5,7 +5,7 @@ use std::thread;
 use crate::command::{TaskError, cargo};
 use crate::emulator::{self, ENDPOINT};
 use crate::localstack::{self, Extent, LocalStack};
-use crate::phases::{Phases, forget_not_run};
+use crate::phases::{Phases, tell_not_run};
 use crate::runner::{Build, Runner};
 use crate::{deploy, python};
 
@@ -14,25 +14,31 @@ const TARGETS: [&str; 3] = ["--lib", "--bins", "--tests"];
 const WITHOUT_AWS: [&str; 2] = ["--bin", "chroma-compactor"];
 
 pub(crate) fn run() -> Result<(), TaskError> {
-    let mut phases = Phases::new();
-    let outcome = run_all(&mut phases);
-    eprint!("{}", phases.table());
-    outcome
+    tell_not_run(|| {
+        let mut phases = Phases::new();
+        let outcome = run_all(&mut phases);
+        eprint!("{}", phases.table());
+        outcome
+    })
 }
 
 fn run_all(phases: &mut Phases) -> Result<(), TaskError> {
     let runner = Runner::find();
-    forget_not_run()?;
     phases.time("format", || cargo(&["fmt", "--all", "--check"]))?;
     phases.time("linters of deployments", deploy::lint)?;
     let localstack = thread::scope(|scope| {
         // Mostly downloads: the compiler has the cores meanwhile.
         let environments = scope.spawn(install);
-        phases.time("clippy", lint)?;
-        phases.time("build of the tests", || build(runner))?;
-        phases.time("rest of the environments", || {
+        let compiled = phases
+            .time("clippy", lint)
+            .and_then(|()| phases.time("build of the tests", || build(runner)));
+        let installed = phases.time("rest of the environments", || {
             environments.join().unwrap_or(Err(TaskError::Panicked))
-        })
+        });
+        if let (Err(_), Err(error)) = (&compiled, &installed) {
+            eprintln!("error: {error}");
+        }
+        compiled.and(installed)
     })?;
     phases.time("tests", || test(runner))?;
     if let Some(localstack) = localstack {

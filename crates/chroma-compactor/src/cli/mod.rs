@@ -18,9 +18,16 @@ use clap::{Parser, Subcommand};
 
 use crate::failure::Failure;
 
+/// Two builds of a version differ in what they can do.
+const VERSION: &str = if cfg!(feature = "aws") {
+    env!("CARGO_PKG_VERSION")
+} else {
+    concat!(env!("CARGO_PKG_VERSION"), " (without the adapters for AWS)")
+};
+
 /// Folds Chroma deltas into published snapshots.
 #[derive(Debug, Parser)]
-#[command(name = "chroma-compactor", version, arg_required_else_help = true)]
+#[command(name = "chroma-compactor", version = VERSION, arg_required_else_help = true)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -129,8 +129,8 @@ impl RawSettings {
 
 fn built_without_aws() -> Failure {
     let message = "storage.backend = \"aws\": this program was built without the adapters for AWS";
-    let help =
-        "build it with its default features: cargo install --path crates/chroma-compactor --locked";
+    let help = "build it in a clone of its repository without `--no-default-features`: \
+                cargo install --path crates/chroma-compactor --locked";
     Failure::configuration(message).with_help(help)
 }
 

@@ -26,7 +26,7 @@ pub(super) const GUARDS: &[Guard] = &[
         code: "if sent.sha256.as_ref() != Some(&known.file.sha256) {",
         without: "if false {",
         targets: &["--test", "cycle"],
-        only: &["sabotage", "wire", "kept", "unchanged"],
+        only: &["kept", "unchanged"],
     },
     Guard {
         invariant: "I1",
@@ -35,7 +35,7 @@ pub(super) const GUARDS: &[Guard] = &[
         code: "if known.file.sha256 == entry.sha256 {",
         without: "if true {",
         targets: &["--test", "cycle"],
-        only: &["damaged_base", "sabotage", "archive"],
+        only: &["damaged_base", "archive"],
     },
     Guard {
         invariant: "I2",

@@ -1,7 +1,7 @@
 //! The list of guards keeps up with the code: a rename must not leave a guard that can no longer
 //! be taken away, or tests that no longer run.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::list::GUARDS;
 use crate::command::root;
@@ -18,11 +18,11 @@ fn each_guard_occurs_exactly_once_in_its_file() {
 /// Tests are named after their modules and functions.
 #[test]
 fn each_selection_still_names_tests() {
-    let mut names = Vec::new();
-    for folder in ["crates", "tests"] {
-        collect_names(&root().join(folder), &mut names);
-    }
     for guard in GUARDS {
+        let mut names = Vec::new();
+        for target in guard.targets {
+            collect_target(target, &mut names);
+        }
         for word in guard.only {
             let is_there = names.iter().any(|name| name.contains(word));
             assert!(is_there, "{}: no test is called `{word}`", guard.what);
@@ -30,22 +30,44 @@ fn each_selection_still_names_tests() {
     }
 }
 
-/// The names of folders, of files without their endings, and of functions below a folder.
-fn collect_names(folder: &Path, names: &mut Vec<String>) {
-    for entry in fs_err::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        let stem = path.file_stem().unwrap().to_string_lossy().into_owned();
-        if path.is_dir() {
-            names.push(stem);
-            collect_names(&path, names);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            names.push(stem);
-            let text = fs_err::read_to_string(&path).unwrap();
-            let functions = text.lines().filter_map(|line| {
-                let (_, named) = line.split_once("fn ")?;
-                Some(named.split('(').next()?.to_owned())
-            });
-            names.extend(functions);
+/// The names of tests of a target: `--lib`, or what `--test` names, at the top or of a crate.
+fn collect_target(target: &str, names: &mut Vec<String>) {
+    let crates = fs_err::read_dir(root().join("crates")).unwrap();
+    let crates: Vec<PathBuf> = crates.map(|entry| entry.unwrap().path()).collect();
+    let places: Vec<PathBuf> = match target {
+        "--test" => return,
+        "--lib" => crates.iter().map(|path| path.join("src")).collect(),
+        name => crates
+            .iter()
+            .map(|path| path.join("tests"))
+            .chain([root().join("tests")])
+            .flat_map(|tests| [tests.join(name), tests.join(format!("{name}.rs"))])
+            .collect(),
+    };
+    for place in places.iter().filter(|place| place.exists()) {
+        collect_names(place, names);
+    }
+}
+
+/// The names of folders and files that have tests, and of the functions in those.
+fn collect_names(path: &Path, names: &mut Vec<String>) {
+    let stem = path.file_stem().unwrap().to_string_lossy().into_owned();
+    if path.is_dir() {
+        names.push(stem);
+        for entry in fs_err::read_dir(path).unwrap() {
+            collect_names(&entry.unwrap().path(), names);
         }
+        return;
+    }
+    let text = fs_err::read_to_string(path).unwrap();
+    // `both!` makes two tests of a function.
+    let has_tests = ["#[test]", "#[tokio::test", "both!("];
+    if has_tests.iter().any(|mark| text.contains(mark)) {
+        names.push(stem);
+        let functions = text.lines().filter_map(|line| {
+            let (_, named) = line.split_once("fn ")?;
+            Some(named.split('(').next()?.to_owned())
+        });
+        names.extend(functions);
     }
 }
