@@ -23,3 +23,4 @@ mod model;
 mod model_index;
 mod rebuild;
 mod semantics;
+mod sizes;

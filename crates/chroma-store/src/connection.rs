@@ -18,9 +18,8 @@ enum Usage {
 }
 
 impl Usage {
-    /// A page cache of a fixed size: memory stays bounded whatever the snapshot's. For the same
-    /// reason what undoes one delta goes to a file, as far as it is more than what
-    /// `.cargo/config.toml` leaves to memory: it is the more the larger the snapshot.
+    /// A page cache of a fixed size: memory stays bounded whatever the snapshot's size. For the same
+    /// reason SQLite writes what it needs to undo one delta to a file: that grows with the snapshot.
     const fn pragmas(self) -> &'static str {
         match self {
             Self::Reads => "PRAGMA cache_size=-4096;",
@@ -233,18 +232,4 @@ fn percent_encode(path: &Path) -> String {
         }
     }
     out
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
-
-    /// As this tree's own builds are set; without it a merge is right, and a tenth slower.
-    #[test]
-    fn what_undoes_a_delta_stays_in_memory_up_to_a_bound() {
-        let database = rusqlite::Connection::open_in_memory().unwrap();
-        let asks = "SELECT sqlite_compileoption_used('STMTJRNL_SPILL=8388608')";
-        let is_set: bool = database.query_row(asks, [], |row| row.get(0)).unwrap();
-        assert!(is_set);
-    }
 }

@@ -19,6 +19,20 @@ pub(super) enum Log {
     Already(u64),
 }
 
+/// What a delta did, or why it was left out.
+pub(super) type AppliedDelta = StoreResult<(AppliedAs, Applied)>;
+
+/// How far a transaction has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Mark {
+    /// The last row of the log.
+    last: u64,
+    /// The next row of the records.
+    next_row: i64,
+    dimension: Option<u32>,
+    progress: Option<u64>,
+}
+
 /// What one delta did, with the rows that it was done to.
 pub(super) struct Applied {
     pub(super) effects: Effects,
@@ -120,40 +134,76 @@ impl<'c> Applier<'c> {
         self.segment.set_progress(seq)
     }
 
-    /// Runs `work` so that its error leaves no trace in the transaction. The outer error is not
-    /// the delta's: the machine's, or a transaction that SQLite gave up altogether.
+    /// Applies one delta so that its error leaves no trace in the transaction. The outer error is
+    /// not the delta's: the machine's, or a transaction that SQLite gave up altogether.
     pub(super) fn whole_or_nothing(
         &mut self,
-        work: impl FnOnce(&mut Self) -> StoreResult<AppliedAs>,
-    ) -> StoreResult<StoreResult<(AppliedAs, Applied)>> {
-        let before = (
-            self.queue.last(),
-            self.segment.next_row(),
-            self.dimension,
-            self.progress,
-        );
+        apply: impl FnOnce(&mut Self) -> StoreResult<AppliedAs>,
+    ) -> StoreResult<AppliedDelta> {
+        let before = self.mark();
         self.run("SAVEPOINT delta")?;
-        match work(self) {
+        match apply(self) {
             Ok(applied_as) => {
                 self.run("RELEASE delta")?;
                 Ok(Ok((applied_as, self.take_effects())))
             }
-            Err(error) if error.kind() == Kind::Environment || self.connection.is_autocommit() => {
-                Err(error)
-            }
+            Err(error) if !self.can_undo(&error) => Err(error),
             Err(error) => {
                 self.run("ROLLBACK TO delta; RELEASE delta")?;
-                let (last, next_row, dimension, progress) = before;
-                self.queue.rewind(last);
-                self.segment.set_next_row(next_row);
-                self.dimension = dimension;
-                self.progress = progress;
-                self.effects = Effects::default();
-                self.touched.clear();
-                self.removed.clear();
+                self.rewind(before);
                 Ok(Err(error))
             }
         }
+    }
+
+    /// As [`Applier::whole_or_nothing`], but SQLite writes down nothing by which to undo the delta.
+    /// If it fails after it has written, that is the outer error and `must_undo` is set: the
+    /// transaction has to be given up, and all of it done again.
+    pub(super) fn without_undo(
+        &mut self,
+        must_undo: &mut bool,
+        apply: impl FnOnce(&mut Self) -> StoreResult<AppliedAs>,
+    ) -> StoreResult<AppliedDelta> {
+        let before = self.mark();
+        match apply(self) {
+            Ok(applied_as) => Ok(Ok((applied_as, self.take_effects()))),
+            Err(error) if !self.can_undo(&error) => Err(error),
+            Err(error) if self.mark() == before => {
+                self.rewind(before);
+                Ok(Err(error))
+            }
+            Err(error) => {
+                *must_undo = true;
+                Err(error)
+            }
+        }
+    }
+
+    /// Every write moves it.
+    fn mark(&self) -> Mark {
+        Mark {
+            last: self.queue.last(),
+            next_row: self.segment.next_row(),
+            dimension: self.dimension,
+            progress: self.progress,
+        }
+    }
+
+    /// Forgets what came after the mark.
+    fn rewind(&mut self, to: Mark) {
+        self.queue.rewind(to.last);
+        self.segment.set_next_row(to.next_row);
+        self.dimension = to.dimension;
+        self.progress = to.progress;
+        self.effects = Effects::default();
+        self.touched.clear();
+        self.removed.clear();
+    }
+
+    /// Whether the error is the delta's own: not the machine's, and SQLite has not given up the
+    /// whole transaction.
+    fn can_undo(&self, error: &StoreError) -> bool {
+        error.kind() != Kind::Environment && !self.connection.is_autocommit()
     }
 
     pub(super) fn apply(&mut self, operation: &Operation, log: Log) -> StoreResult<()> {

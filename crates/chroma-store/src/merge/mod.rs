@@ -21,7 +21,7 @@ use crate::{
     connection,
 };
 
-use apply::{Applied, Applier, Log};
+use apply::{Applied, AppliedDelta, Applier, Log};
 
 pub use report::{AppliedAs, DeltaOutcome, Effects, MergeOptions, MergeReport, MetadataMode};
 
@@ -40,23 +40,27 @@ impl Store<Open> {
         deltas: &[P],
         options: MergeOptions,
     ) -> StoreResult<MergeReport> {
-        self.transact(name, options, None, |applier, base, folding| {
-            let results = (1..)
-                .zip(deltas)
-                .map(|(done, dir)| {
-                    let result = applier
-                        .whole_or_nothing(|applier| apply_delta(applier, base, dir.as_ref()))?;
-                    folding.advance(applier.dimension(), deltas.len() - done)?;
-                    Ok(result)
+        // Most deltas are sound. What undoes one is as large as what the delta changed, so SQLite
+        // keeps it only when the merge is done a second time, because one was not.
+        let mut must_undo = false;
+        let merged = self.transact(name, options, None, |applier, base, folding| {
+            apply_each(applier, folding, deltas, |applier, dir| {
+                applier.without_undo(&mut must_undo, |applier| apply_delta(applier, base, dir))
+            })
+        });
+        let merged = match merged {
+            Err(_) if must_undo => self.transact(name, options, None, |applier, base, folding| {
+                apply_each(applier, folding, deltas, |applier, dir| {
+                    applier.whole_or_nothing(|applier| apply_delta(applier, base, dir))
                 })
-                .collect::<StoreResult<Vec<_>>>()?;
-            Ok(outcomes(deltas, results))
-        })
-        .map(|done| MergeReport {
+            }),
+            merged => merged,
+        };
+        merged.map(|done| MergeReport {
             collection: name.to_owned(),
             records_before: done.before,
             records_after: done.after,
-            outcomes: done.result,
+            outcomes: outcomes(deltas, done.result),
             folded: done.folded,
             fold_deferred: done.fold_deferred,
         })
@@ -193,11 +197,25 @@ struct Done<T> {
     fold_deferred: bool,
 }
 
-/// What each delta did, measured at the end of the merge.
-fn outcomes<P: AsRef<Path>>(
+/// Hands one delta after the other to `apply`, and lets the index take in what they brought.
+fn apply_each<'c, P: AsRef<Path>>(
+    applier: &mut Applier<'c>,
+    folding: &mut Folding<'_>,
     deltas: &[P],
-    results: Vec<StoreResult<(AppliedAs, Applied)>>,
-) -> Vec<DeltaOutcome> {
+    mut apply: impl FnMut(&mut Applier<'c>, &Path) -> StoreResult<AppliedDelta>,
+) -> StoreResult<Vec<AppliedDelta>> {
+    (1..)
+        .zip(deltas)
+        .map(|(done, dir)| {
+            let applied = apply(applier, dir.as_ref())?;
+            folding.advance(applier.dimension(), deltas.len() - done)?;
+            Ok(applied)
+        })
+        .collect()
+}
+
+/// What each delta did, measured at the end of the merge.
+fn outcomes<P: AsRef<Path>>(deltas: &[P], results: Vec<AppliedDelta>) -> Vec<DeltaOutcome> {
     let applied: Vec<Option<&Applied>> = results
         .iter()
         .map(|result| result.as_ref().ok().map(|(_, applied)| applied))

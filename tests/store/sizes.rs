@@ -1,0 +1,100 @@
+//! Merges of deltas larger than those of other tests, which change most of a snapshot: what SQLite
+//! keeps to undo one is larger than every buffer that it has.
+
+use std::path::{Path, PathBuf};
+
+use chroma_store::{
+    CloseOptions, MergeOptions, MetadataValue, OpenOptions, Operation, Patch, Store, VerifyLevel,
+};
+use fastrand::Rng;
+
+use crate::directory::{Recipe, WORDS, sql};
+
+const RECORDS: usize = 6_000;
+const DIMENSION: usize = 16;
+
+/// An upsert with random content, so that it touches pages all over the database.
+fn scattered(rng: &mut Rng, number: usize, dimension: usize) -> Operation {
+    let vector: Vec<f32> = (0..dimension).map(|_| rng.f32()).collect();
+    let mut word = || -> String { std::iter::repeat_with(|| rng.lowercase()).take(8).collect() };
+    let document: Vec<String> = (0..30).map(|_| word()).collect();
+    let patch: Patch = vec![
+        (
+            "chroma:document".to_owned(),
+            Some(document.join(" ").as_str().into()),
+        ),
+        ("word".to_owned(), Some(word().as_str().into())),
+        ("float".to_owned(), Some(MetadataValue::from(rng.f64()))),
+        ("integer".to_owned(), Some(rng.i64(..).into())),
+    ];
+    Operation::upsert(format!("id-{number}"), &vector, patch)
+}
+
+fn make(root: &Path, name: &str, seed: u64, numbers: impl Iterator<Item = usize>) -> PathBuf {
+    let mut rng = Rng::with_seed(seed);
+    let operations = numbers.map(|number| scattered(&mut rng, number, DIMENSION));
+    Recipe::of(operations.collect()).make(root, name)
+}
+
+/// Merges in one go and proves the result sound: which deltas were applied, and how many records
+/// there are.
+fn merge(base: &Path, deltas: &[PathBuf]) -> (Vec<bool>, u64) {
+    let mut store = Store::open(base, OpenOptions::default()).unwrap();
+    let report = store.merge(WORDS, deltas, MergeOptions::default()).unwrap();
+    let closed = store.close(&CloseOptions::default()).unwrap();
+    let verified = closed.verify(VerifyLevel::Full).unwrap();
+    assert!(verified.problems.is_empty(), "{:?}", verified.problems);
+    let outcomes = report.outcomes.iter();
+    let applied = outcomes.map(|one| one.result.is_ok()).collect();
+    (applied, report.records_after)
+}
+
+#[test]
+fn deltas_that_change_most_of_a_snapshot_are_merged() {
+    let root = tempfile::tempdir().unwrap();
+    let base = make(root.path(), "base", 1, 0..RECORDS);
+    let deltas = [
+        make(root.path(), "even", 2, (0..RECORDS).step_by(2)),
+        make(root.path(), "all", 3, 0..RECORDS + 500),
+    ];
+    let (applied, records) = merge(&base, &deltas);
+    assert_eq!(applied, [true, true]);
+    assert_eq!(records, RECORDS as u64 + 500);
+}
+
+/// What was applied before the fault is undone, and the others are merged.
+#[test]
+fn one_whose_last_record_is_at_fault_is_left_out_whole() {
+    let root = tempfile::tempdir().unwrap();
+    let base = make(root.path(), "base", 1, 0..RECORDS);
+    let torn = make(root.path(), "torn", 2, 0..RECORDS + 500);
+    sql(
+        &torn,
+        "UPDATE embeddings_queue SET vector = substr(vector, 1, 4)
+         WHERE seq_id = (SELECT max(seq_id) FROM embeddings_queue)",
+    );
+    let deltas = [
+        make(root.path(), "even", 3, (0..RECORDS).step_by(2)),
+        torn,
+        make(root.path(), "new", 4, RECORDS..RECORDS + 900),
+    ];
+    let (applied, records) = merge(&base, &deltas);
+    assert_eq!(applied, [true, false, true]);
+    assert_eq!(records, RECORDS as u64 + 900);
+}
+
+/// Chroma's log of 1,980 vectors of an embedding model, flushed as it is merged.
+#[test]
+fn wide_deltas_are_merged_and_flushed_at_once() {
+    let root = tempfile::tempdir().unwrap();
+    let base = Recipe::of(Vec::new()).make(root.path(), "base");
+    let deltas = [0..990, 990..1_980].map(|numbers| {
+        let mut rng = Rng::with_seed(numbers.start as u64);
+        let name = format!("from-{}", numbers.start);
+        let operations = numbers.map(|number| scattered(&mut rng, number, 1536));
+        Recipe::of(operations.collect()).make(root.path(), &name)
+    });
+    let (applied, records) = merge(&base, &deltas);
+    assert_eq!(applied, [true, true]);
+    assert_eq!(records, 1_980);
+}
