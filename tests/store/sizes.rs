@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 
 use chroma_store::{
     CloseOptions, MergeOptions, MetadataValue, OpenOptions, Operation, Patch, Store, VerifyLevel,
+    copy_directory,
 };
 use fastrand::Rng;
 
+use crate::content;
 use crate::directory::{Recipe, WORDS, sql};
 
 const RECORDS: usize = 6_000;
@@ -67,20 +69,24 @@ fn deltas_that_change_most_of_a_snapshot_are_merged() {
 fn one_whose_last_record_is_at_fault_is_left_out_whole() {
     let root = tempfile::tempdir().unwrap();
     let base = make(root.path(), "base", 1, 0..RECORDS);
+    let untroubled = root.path().join("untroubled");
+    copy_directory(&base, &untroubled).unwrap();
     let torn = make(root.path(), "torn", 2, 0..RECORDS + 500);
     sql(
         &torn,
         "UPDATE embeddings_queue SET vector = substr(vector, 1, 4)
          WHERE seq_id = (SELECT max(seq_id) FROM embeddings_queue)",
     );
-    let deltas = [
-        make(root.path(), "even", 3, (0..RECORDS).step_by(2)),
-        torn,
-        make(root.path(), "new", 4, RECORDS..RECORDS + 900),
-    ];
-    let (applied, records) = merge(&base, &deltas);
+    let even = make(root.path(), "even", 3, (0..RECORDS).step_by(2));
+    let new = make(root.path(), "new", 4, RECORDS..RECORDS + 900);
+    let (applied, records) = merge(&base, &[even.clone(), torn, new.clone()]);
     assert_eq!(applied, [true, false, true]);
     assert_eq!(records, RECORDS as u64 + 900);
+    merge(&untroubled, &[even, new]);
+    assert!(
+        content::read(&base) == content::read(&untroubled),
+        "the torn delta left something"
+    );
 }
 
 /// Chroma's log of 1,980 vectors of an embedding model, flushed as it is merged.
