@@ -21,3 +21,4 @@ mod python;
 mod refused;
 mod same_version;
 mod session;
+mod texts;

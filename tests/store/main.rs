@@ -17,6 +17,7 @@ mod crafted;
 mod directory;
 mod fold;
 mod fold_safety;
+mod full_text;
 mod index_files;
 mod killed;
 mod model;

@@ -119,6 +119,15 @@ def parser() -> argparse.ArgumentParser:
     folds.add_argument("--folds", type=int, default=20)
     folds.add_argument("--threshold", type=int, default=50, help="sync threshold of the base")
 
+    texts = commands.add_parser("texts", help="go on with full text that our binary wrote")
+    texts.add_argument("--binary", type=Path, required=True, help="our binary")
+    texts.add_argument("--out", type=Path, required=True, help="directory to create")
+    texts.add_argument("--seed", type=int, required=True)
+    texts.add_argument("--merges", type=int, default=24)
+    texts.add_argument("--nul", action="store_true", help="documents with a NUL character")
+    texts.add_argument("--then", choices=("fold", "rebuild"), action="append", default=[],
+                       help="a command of our binary after the merges")
+
     reopened = commands.add_parser("reopen-folds", help="compare once more (used by folds)")
     reopened.add_argument("--dir", type=Path, action="append", required=True)
     return top
@@ -146,6 +155,8 @@ def main() -> int:
         from .folded import folded as run
     elif arguments.command == "folds":
         from .folds import folds as run
+    elif arguments.command == "texts":
+        from .texts import texts as run
     elif arguments.command == "reopen-folds":
         from .folds import reopen_folds as run
     else:

@@ -126,8 +126,9 @@ impl<'c> Applier<'c> {
         self.total
     }
 
-    /// Writes the segment's progress.
+    /// Writes the full text and the segment's progress.
     pub(super) fn finish(&mut self) -> StoreResult<()> {
+        self.segment.write_full_text()?;
         let Some(seq) = self.progress else {
             return Ok(());
         };

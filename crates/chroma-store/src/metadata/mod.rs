@@ -1,9 +1,11 @@
 //! Metadata values and the rows that hold them.
 
+mod full_text;
 mod read;
 mod value;
 mod write;
 
+pub(crate) use full_text::{FullText, has_nul_documents};
 pub(crate) use read::RecordReader;
 pub use value::{Array, DOCUMENT_KEY, MetadataValue, Scalar, URI_KEY};
-pub(crate) use write::{SegmentWriter, has_nul_documents};
+pub(crate) use write::SegmentWriter;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{DOCUMENT_KEY, MetadataValue, Scalar};
+use super::{DOCUMENT_KEY, FullText, MetadataValue, Scalar};
 use crate::collection::{encode_seq, write_progress};
 use crate::{Collection, SchemaLevel, StoreError, StoreResult};
 
@@ -21,6 +21,7 @@ pub(crate) struct SegmentWriter<'c> {
     level: SchemaLevel,
     segment: String,
     collection: String,
+    full_text: FullText<'c>,
     next_row: i64,
 }
 
@@ -50,13 +51,13 @@ impl<'c> SegmentWriter<'c> {
                 |row| row.get(0),
             )
             .map_err(StoreError::sqlite(path, "read the last record row"))?;
-        make_deletable(connection).map_err(StoreError::sqlite(path, "rebuild the full text"))?;
         Ok(Self {
             connection,
             path: path.to_path_buf(),
             level,
             segment: collection.metadata_segment.to_string(),
             collection: collection.name.clone(),
+            full_text: FullText::new(connection, path, level),
             next_row: last + 1,
         })
     }
@@ -122,9 +123,8 @@ impl<'c> SegmentWriter<'c> {
     }
 
     /// Removes a record with everything that hangs on it.
-    pub(crate) fn remove(&self, row: i64) -> StoreResult<()> {
+    pub(crate) fn remove(&mut self, row: i64) -> StoreResult<()> {
         let mut tables = vec![
-            "DELETE FROM embedding_fulltext_search WHERE rowid = ?1",
             "DELETE FROM embedding_metadata WHERE id = ?1",
             "DELETE FROM embeddings WHERE id = ?1",
         ];
@@ -134,6 +134,7 @@ impl<'c> SegmentWriter<'c> {
         for sql in tables {
             self.execute_on(sql, row, "delete a record")?;
         }
+        self.full_text.note(row);
         Ok(())
     }
 
@@ -154,7 +155,7 @@ impl<'c> SegmentWriter<'c> {
 
     /// Sets one key of the record `id` at `row`; `fresh` says that the record was just inserted.
     pub(crate) fn set(
-        &self,
+        &mut self,
         (id, row, fresh): (&str, i64, bool),
         key: &str,
         value: &MetadataValue,
@@ -174,7 +175,7 @@ impl<'c> SegmentWriter<'c> {
                 }
                 self.set_scalar(row, key, scalar)?;
                 if key == DOCUMENT_KEY {
-                    self.set_full_text(row, fresh, scalar)?;
+                    self.full_text.note(row);
                 }
                 Ok(())
             }
@@ -197,7 +198,7 @@ impl<'c> SegmentWriter<'c> {
     }
 
     /// Removes one key of a record.
-    pub(crate) fn unset(&self, row: i64, key: &str) -> StoreResult<()> {
+    pub(crate) fn unset(&mut self, row: i64, key: &str) -> StoreResult<()> {
         self.connection
             .prepare_cached("DELETE FROM embedding_metadata WHERE id = ?1 AND key = ?2")
             .and_then(|mut s| s.execute(params![row, key]))
@@ -206,9 +207,14 @@ impl<'c> SegmentWriter<'c> {
             self.delete_array(row, key)?;
         }
         if key == DOCUMENT_KEY {
-            self.delete_full_text(row)?;
+            self.full_text.note(row);
         }
         Ok(())
+    }
+
+    /// Writes the full text of what was changed. Until then the table has the old one.
+    pub(crate) fn write_full_text(&mut self) -> StoreResult<()> {
+        self.full_text.write()
     }
 
     /// Records how far the segment has come.
@@ -263,30 +269,6 @@ impl<'c> SegmentWriter<'c> {
             .map_err(StoreError::sqlite(&self.path, "delete array metadata"))
     }
 
-    fn set_full_text(&self, row: i64, fresh: bool, document: &Scalar) -> StoreResult<()> {
-        if !fresh {
-            self.delete_full_text(row)?;
-        }
-        let Scalar::String(text) = document else {
-            return Ok(());
-        };
-        self.connection
-            .prepare_cached(
-                "INSERT INTO embedding_fulltext_search (rowid, string_value) VALUES (?1, ?2)",
-            )
-            .and_then(|mut s| s.execute(params![row, text]))
-            .map(drop)
-            .map_err(StoreError::sqlite(&self.path, "write the full text"))
-    }
-
-    fn delete_full_text(&self, row: i64) -> StoreResult<()> {
-        self.execute_on(
-            "DELETE FROM embedding_fulltext_search WHERE rowid = ?1",
-            row,
-            "delete the full text",
-        )
-    }
-
     fn execute_on(&self, sql: &str, row: i64, operation: &'static str) -> StoreResult<()> {
         self.connection
             .prepare_cached(sql)
@@ -294,25 +276,4 @@ impl<'c> SegmentWriter<'c> {
             .map(drop)
             .map_err(StoreError::sqlite(&self.path, operation))
     }
-}
-
-/// Makes the full-text index anew if there are documents with a NUL character: what another SQLite
-/// indexed of them, this one cannot delete term by term.
-fn make_deletable(connection: &Connection) -> rusqlite::Result<()> {
-    if !has_nul_documents(connection)? {
-        return Ok(());
-    }
-    connection.execute_batch(
-        "INSERT INTO embedding_fulltext_search (embedding_fulltext_search) VALUES ('rebuild')",
-    )
-}
-
-/// Whether there are documents with a NUL character: SQLite versions index them differently.
-pub(crate) fn has_nul_documents(connection: &Connection) -> rusqlite::Result<bool> {
-    connection.query_row(
-        "SELECT EXISTS (SELECT 1 FROM embedding_fulltext_search_content
-                        WHERE instr(c0, char(0)) > 0)",
-        [],
-        |row| row.get(0),
-    )
 }

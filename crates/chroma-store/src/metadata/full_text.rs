@@ -1,0 +1,216 @@
+//! Keeps the full-text table in step with the documents in `embedding_metadata`.
+//!
+//! Rows are noted while operations are applied and written at the end, each once and in order:
+//! SQLite begins a new segment of the index whenever it goes back to a smaller row. This module
+//! knows what chromadb's own SQLite, which is older, expects of an index that ours has written.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
+
+use crate::{SchemaLevel, StoreError, StoreResult};
+
+/// Segments of the index that may gather before it is made one.
+const MANY_SEGMENTS: u64 = 64;
+/// More than SQLite allows, so that it takes its limit.
+const NO_CRISIS: u32 = 2000;
+/// Bytes of index that SQLite gathers in memory before it writes a segment.
+const HASH_BYTES: u32 = 16 << 20;
+
+/// The rows to write in one transaction.
+#[derive(Debug)]
+pub(crate) struct FullText<'c> {
+    connection: &'c Connection,
+    path: PathBuf,
+    level: SchemaLevel,
+    changed: BTreeSet<i64>,
+}
+
+impl<'c> FullText<'c> {
+    pub(crate) fn new(connection: &'c Connection, path: &Path, level: SchemaLevel) -> Self {
+        Self {
+            connection,
+            path: path.to_path_buf(),
+            level,
+            changed: BTreeSet::new(),
+        }
+    }
+
+    /// Notes a row whose document may have changed.
+    pub(crate) fn note(&mut self, row: i64) {
+        self.changed.insert(row);
+    }
+
+    /// Writes what was noted. An index that cannot be written to is made anew from the documents.
+    pub(crate) fn write(&mut self) -> StoreResult<()> {
+        let changed = std::mem::take(&mut self.changed);
+        if changed.is_empty() {
+            return Ok(());
+        }
+        let written = has_nul_documents(self.connection).and_then(|rebuild| {
+            if rebuild {
+                // Who wrote the index of these may have gone past the NUL, or not.
+                return rebuild_full_text(self.connection);
+            }
+            match self.write_rows(&changed) {
+                Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) => {
+                    rebuild_full_text(self.connection)
+                }
+                written => written,
+            }
+        });
+        written.map_err(StoreError::sqlite(&self.path, "write the full text"))
+    }
+
+    fn write_rows(&self, rows: &BTreeSet<i64>) -> rusqlite::Result<()> {
+        let settings = Settings::read(self.connection)?;
+        set(self.connection, "hashsize", HASH_BYTES)?;
+        // SQLite up to 3.42 takes the mark that an entry replaces an older one from the oldest of
+        // those that it merges, later ones take it from the newest. What a later one has merged,
+        // the earlier ones of chromadb 0.x would lose deletions in. Merging all is safe.
+        let keeps_segments = self.level == SchemaLevel::L06;
+        if keeps_segments {
+            set(self.connection, "automerge", 0)?;
+            set(self.connection, "crisismerge", NO_CRISIS)?;
+        }
+        for row in rows {
+            self.write_row(*row)?;
+        }
+        if keeps_segments && segments(self.connection)? > MANY_SEGMENTS {
+            command(self.connection, "optimize")?;
+        }
+        settings.restore(self.connection)
+    }
+
+    fn write_row(&self, row: i64) -> rusqlite::Result<()> {
+        let sql = "SELECT f.id IS NOT NULL, m.string_value, f.c0 IS m.string_value
+                   FROM (SELECT ?1 AS id) r
+                   LEFT JOIN embedding_fulltext_search_content f ON f.id = r.id
+                   LEFT JOIN embedding_metadata m
+                     ON m.id = r.id AND m.key = 'chroma:document' AND m.string_value IS NOT NULL";
+        let (is_there, document, is_same): (bool, Option<String>, bool) = self
+            .connection
+            .prepare_cached(sql)?
+            .query_row([row], |found| {
+                Ok((found.get(0)?, found.get(1)?, found.get(2)?))
+            })?;
+        if is_same && is_there == document.is_some() {
+            return Ok(());
+        }
+        if is_there {
+            self.connection
+                .prepare_cached("DELETE FROM embedding_fulltext_search WHERE rowid = ?1")?
+                .execute([row])?;
+        }
+        let Some(document) = document else {
+            return Ok(());
+        };
+        // SQLite up to 3.46 indexes a text up to the first NUL, later ones all of it. An older one
+        // must find what it deletes, and only that.
+        let indexed = document.split('\0').next().unwrap_or_default();
+        self.connection
+            .prepare_cached(
+                "INSERT INTO embedding_fulltext_search (rowid, string_value) VALUES (?1, ?2)",
+            )?
+            .execute(params![row, indexed])?;
+        if indexed.len() < document.len() {
+            self.connection
+                .prepare_cached(
+                    "UPDATE embedding_fulltext_search_content SET c0 = ?2 WHERE id = ?1",
+                )?
+                .execute(params![row, document])?;
+        }
+        Ok(())
+    }
+}
+
+/// Makes table and index anew from the documents of all records.
+pub(crate) fn rebuild_full_text(connection: &Connection) -> rusqlite::Result<()> {
+    let documents = "FROM embedding_metadata m JOIN embeddings e ON e.id = m.id
+                     WHERE m.key = 'chroma:document' AND m.string_value IS NOT NULL";
+    connection.execute_batch(&format!(
+        "DELETE FROM embedding_fulltext_search_content;
+         INSERT INTO embedding_fulltext_search_content (id, c0)
+         SELECT m.id, CASE instr(m.string_value, char(0)) WHEN 0 THEN m.string_value
+           ELSE substr(m.string_value, 1, instr(m.string_value, char(0)) - 1) END {documents};"
+    ))?;
+    command(connection, "rebuild")?;
+    connection.execute_batch(&format!(
+        "INSERT OR REPLACE INTO embedding_fulltext_search_content (id, c0)
+         SELECT m.id, m.string_value {documents} AND instr(m.string_value, char(0)) > 0"
+    ))
+}
+
+/// Whether there are documents with a NUL character: SQLite versions index them differently.
+pub(crate) fn has_nul_documents(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.query_row(
+        "SELECT EXISTS (SELECT 1 FROM embedding_fulltext_search_content
+                        WHERE instr(c0, char(0)) > 0)",
+        [],
+        |row| row.get(0),
+    )
+}
+
+/// Rows of the table's configuration.
+struct Settings(Vec<(String, rusqlite::types::Value)>);
+
+impl Settings {
+    /// The names of all that this module sets.
+    const NAMES: &str = "('automerge', 'crisismerge', 'hashsize')";
+
+    fn read(connection: &Connection) -> rusqlite::Result<Self> {
+        let sql = format!(
+            "SELECT k, v FROM embedding_fulltext_search_config WHERE k IN {}",
+            Self::NAMES
+        );
+        let mut statement = connection.prepare(&sql)?;
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        rows.collect::<rusqlite::Result<_>>().map(Self)
+    }
+
+    /// Puts them back; SQLite reads them when it opens the table.
+    fn restore(self, connection: &Connection) -> rusqlite::Result<()> {
+        connection.execute_batch(&format!(
+            "DELETE FROM embedding_fulltext_search_config WHERE k IN {}",
+            Self::NAMES
+        ))?;
+        let mut insert = connection
+            .prepare("INSERT INTO embedding_fulltext_search_config (k, v) VALUES (?1, ?2)")?;
+        for (name, value) in self.0 {
+            insert.execute(params![name, value])?;
+        }
+        Ok(())
+    }
+}
+
+fn set(connection: &Connection, name: &str, value: u32) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT INTO embedding_fulltext_search (embedding_fulltext_search, rank)
+             VALUES (?1, ?2)",
+        )?
+        .execute(params![name, value])
+        .map(drop)
+}
+
+fn command(connection: &Connection, name: &str) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT INTO embedding_fulltext_search (embedding_fulltext_search) VALUES (?1)",
+        )?
+        .execute([name])
+        .map(drop)
+}
+
+/// How many segments the index has.
+fn segments(connection: &Connection) -> rusqlite::Result<u64> {
+    connection
+        .query_row(
+            "SELECT count(DISTINCT segid) FROM embedding_fulltext_search_idx",
+            [],
+            |row| row.get(0),
+        )
+        .optional()
+        .map(Option::unwrap_or_default)
+}
