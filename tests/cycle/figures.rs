@@ -90,22 +90,23 @@ fn rows_out_are_rows_in_and_new_ones_without_deleted_ones(world: World) {
     assert_eq!(snapshot.content["a-0"].metadata["source"], "again");
 }
 
-both!(an_add_of_a_known_id_is_not_reported_as_merged);
-fn an_add_of_a_known_id_is_not_reported_as_merged(world: World) {
+both!(an_add_of_an_id_that_the_snapshot_has_is_an_upsert);
+fn an_add_of_an_id_that_the_snapshot_has_is_an_upsert(world: World) {
     world.submit("run-base", &[&Delta::of("lines", "a", 2)]);
     world.drain();
     let delta = Delta::new(
         "lines",
         vec![
-            kind(upsert("a-0", "too late", 9), OperationKind::Add),
+            kind(upsert("a-0", "again", 9), OperationKind::Add),
             kind(upsert("fresh", "fresh", 9), OperationKind::Add),
         ],
     );
     world.submit("run-next", &[&delta]);
     world.drain();
-    assert_eq!(world.part("run-next", "lines").merged_vectors, 1);
+    assert_reported(&world, "run-next", &delta);
+    assert_eq!(world.part("run-next", "lines").merged_vectors, 2);
     let content = world.content("lines");
-    assert_eq!(content["a-0"].metadata["source"], "a");
+    assert_eq!(content["a-0"].metadata["source"], "again");
     assert_eq!(content["fresh"].metadata["source"], "fresh");
 }
 

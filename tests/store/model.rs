@@ -106,7 +106,14 @@ proptest! {
                     }
                 })
                 .collect();
-            logged.iter().for_each(|operation| apply(&mut model, operation));
+            // What is left of the adds is of ids that were new to the delta: they are upserts.
+            for operation in logged.clone() {
+                let kind = match operation.kind {
+                    OperationKind::Add => OperationKind::Upsert,
+                    kind => kind,
+                };
+                apply(&mut model, &Operation { kind, ..operation });
+            }
             let recipe = Recipe { level, operations: logged, ..Recipe::default() };
             dirs.push(recipe.make(root.path(), &format!("delta{number}")));
         }

@@ -80,14 +80,22 @@ fn an_operation_log_is_applied_as_it_is_at_every_level() {
             "{\"number\":99}",
         );
         log(&delta, 3, "nobody", None, "{}");
+        // What the delta's own collection ignored: it had the id already.
+        log(
+            &delta,
+            0,
+            "new",
+            Some("00000000000000000000000000000000"),
+            "{\"number\":98}",
+        );
         let before = content::read(&base);
         let outcomes = merge(&base, &[&delta], MetadataMode::Merge);
         let expected = Effects {
             added: 1,
-            updated: 2,
+            updated: 3,
             deleted: 1,
             ignored: 2,
-            merged: 3,
+            merged: 4,
         };
         assert_eq!(outcomes, [(AppliedAs::OperationLog, expected)], "{level}");
 
@@ -98,9 +106,15 @@ fn an_operation_log_is_applied_as_it_is_at_every_level() {
         );
         assert_eq!(after["id0"], before["id0"]);
         assert_eq!(
-            after["id4"], before["id4"],
-            "an add of an id that exists changes nothing"
+            number(&after, "id4", "number"),
+            [Value::Integer(99)],
+            "an add of an id that the delta did not have is an upsert"
         );
+        assert_eq!(
+            number(&after, "id4", "even"),
+            number(&before, "id4", "even")
+        );
+        assert_eq!(number(&after, "new", "number"), [Value::Integer(22)]);
         assert_eq!(number(&after, "id1", "number"), [Value::Integer(21)]);
         assert_eq!(
             after["id1"].full_text.as_deref(),

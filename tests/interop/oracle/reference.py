@@ -1,9 +1,9 @@
 """make-reference: chromadb itself applies operation files to a copy of a base.
 
 This defines what a merge must result in: a delta whose log is complete is replayed
-operation by operation; of a delta whose log was purged only the state is left, and
-that is upserted as a whole. A record of that state without document or uri leaves the
-base's document or uri alone.
+operation by operation, an add of an id that is new to the delta as an upsert; of a
+delta whose log was purged only the state is left, and that is upserted as a whole. A
+record of that state without document or uri leaves the base's document or uri alone.
 """
 
 from __future__ import annotations
@@ -37,10 +37,34 @@ def apply_file(client: Any, file: dict[str, Any]) -> None:
         else:
             collection = compat.create_collection(client, name, file["space"], file["threshold"])
         if not entry["purged"]:
+            own: set[str] = set()
             for op in entry["ops"]:
-                ops.apply(client, collection, op)
+                for part in for_base(op, own):
+                    ops.apply(client, collection, part)
         elif entry["state"]["ids"]:
             ops.apply(client, collection, upsert_of(entry["state"]))
+
+
+def for_base(op: ops.Operation, own: set[str]) -> list[ops.Operation]:
+    """The operation as the base must take it; `own` are the delta's ids, and is kept up to date."""
+    ids = set(op["ids"])
+    if op["op"] == "delete":
+        own -= ids
+    elif op["op"] == "upsert":
+        own |= ids
+    if op["op"] != "add":
+        return [op]
+    new = [row for row, id in enumerate(op["ids"]) if id not in own]
+    known = [row for row, id in enumerate(op["ids"]) if id in own]
+    own |= ids
+    parts = [(kind, rows) for kind, rows in (("upsert", new), ("add", known)) if rows]
+    return [rows_of(op, rows) | {"op": kind} for kind, rows in parts]
+
+
+def rows_of(op: ops.Operation, rows: list[int]) -> ops.Operation:
+    """Some rows of an operation, nulls included."""
+    fields = {field: [op[field][row] for row in rows] for field in ops.FIELDS if op[field] is not None}
+    return op | fields | {"ids": [op["ids"][row] for row in rows]}
 
 
 def upsert_of(state: dict[str, Any]) -> ops.Operation:

@@ -1,6 +1,7 @@
 //! A delta: a Chroma directory read as a stream of operations. Never written to.
 
 mod history;
+mod own_ids;
 mod state;
 
 use std::path::{Path, PathBuf};
@@ -9,6 +10,7 @@ use rusqlite::Connection;
 
 pub(crate) use history::log_is_whole;
 
+use self::own_ids::OwnIds;
 use crate::collection::{find, load_all};
 use crate::queue::{Operation, QueueReader};
 use crate::schema::detect;
@@ -66,14 +68,15 @@ impl Delta {
         history::is_complete(&self.connection, &self.path, &self.dir, collection)
     }
 
-    /// Hands the operations of the log to `visit`, in order.
+    /// Hands the operations of the log to `visit`, in order, adds as [`OwnIds`] says.
     pub(crate) fn replay(
         &self,
         collection: &Collection,
         mut visit: impl FnMut(&Operation) -> StoreResult<()>,
     ) -> StoreResult<()> {
+        let mut own = OwnIds::default();
         self.queue(collection)
-            .for_each(0, u64::MAX, |row| visit(&row.operation))
+            .for_each(0, u64::MAX, |row| visit(&own.for_base(row.operation)))
     }
 
     /// Hands every live record to `visit` as an upsert, in the order of insertion, then what the
@@ -83,10 +86,14 @@ impl Delta {
         collection: &Collection,
         mut visit: impl FnMut(&Operation) -> StoreResult<()>,
     ) -> StoreResult<()> {
-        state::for_each(self, collection, &mut visit)?;
+        let mut own = OwnIds::default();
+        state::for_each(self, collection, &mut |operation: &Operation| {
+            own.insert(&operation.id);
+            visit(operation)
+        })?;
         let applied = collection.metadata_seq.unwrap_or(0);
         self.queue(collection)
-            .for_each(applied, u64::MAX, |row| visit(&row.operation))
+            .for_each(applied, u64::MAX, |row| visit(&own.for_base(row.operation)))
     }
 
     fn queue(&self, collection: &Collection) -> QueueReader<'_> {

@@ -45,7 +45,8 @@ pub struct Effects {
     pub updated: u64,
     /// Records that were removed.
     pub deleted: u64,
-    /// Operations without effect: adds of ids that exist, updates and deletes of ids that do not.
+    /// Operations without effect: updates and deletes of ids that do not exist, and adds of ids that
+    /// the delta itself had already.
     pub ignored: u64,
     /// Different records that were written and are there at the end of the merge.
     pub merged: u64,
