@@ -164,6 +164,7 @@ async fn a_run_is_the_item_of_the_python_producers() {
     let lines: CollectionName = "lines".parse().unwrap();
     let completion = compactor_core::ports::Completion {
         merged_vectors: 42,
+        ignored_operations: 5,
         version: "20261121_000212_517191_74bfc63c".parse().unwrap(),
         fence: compactor_core::Fence(7),
         at,
@@ -173,6 +174,7 @@ async fn a_run_is_the_item_of_the_python_producers() {
         ("lines_state", "S COMPLETED"),
         ("lines_finished_at", "S 2026-11-21T00:11:47.918955+00:00"),
         ("lines_merged_vectors", "N 42"),
+        ("lines_ignored_operations", "N 5"),
         ("lines_version", "S 20261121_000212_517191_74bfc63c"),
         ("lines_fence", "N 7"),
         ("updated_at", "S 2026-11-21T00:11:47.918955+00:00"),

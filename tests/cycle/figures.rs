@@ -110,6 +110,34 @@ fn an_add_of_an_id_that_the_snapshot_has_is_an_upsert(world: World) {
     assert_eq!(content["fresh"].metadata["source"], "fresh");
 }
 
+both!(what_had_no_effect_is_counted_and_a_run_of_nothing_else_is_warned_of);
+fn what_had_no_effect_is_counted_and_a_run_of_nothing_else_is_warned_of(world: World) {
+    world.submit("run-base", &[&Delta::of("lines", "a", 2)]);
+    world.drain();
+    let unknown = |id: &str| kind(upsert(id, "nothing", 9), OperationKind::Update);
+    let some = Delta::new(
+        "lines",
+        vec![
+            upsert("a-0", "again", 9),
+            unknown("x"),
+            Operation::delete("y"),
+        ],
+    );
+    world.submit("run-some", &[&some]);
+    world.drain();
+    world.expects(&["the run changed nothing"]);
+    let none = Delta::new("lines", vec![unknown("x"), Operation::delete("y")]);
+    world.submit("run-none", &[&none]);
+    world.drain();
+    for (run, merged, ignored) in [("run-base", 2, 0), ("run-some", 1, 2), ("run-none", 0, 2)] {
+        let part = world.part(run, "lines");
+        let told = (part.state, part.merged_vectors, part.ignored_operations);
+        assert_eq!(told, (RunState::Completed, merged, ignored), "{run}");
+        let manifest = world.manifest("lines", &part.version.unwrap());
+        assert_eq!(manifest.runs[0].ignored, ignored, "{run}");
+    }
+}
+
 both!(a_record_that_a_later_run_of_the_batch_deletes_is_not_reported_as_merged);
 fn a_record_that_a_later_run_of_the_batch_deletes_is_not_reported_as_merged(world: World) {
     let first = Delta::of("lines", "a", 3);

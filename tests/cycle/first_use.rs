@@ -42,6 +42,7 @@ fn the_first_batch_makes_a_snapshot_and_the_second_extends_it(world: World) {
         updated: 0,
         deleted: 0,
         merged: 4,
+        ignored: 0,
     };
     assert_eq!(second.manifest.runs, [folded]);
     for (run, version, merged) in [

@@ -13,6 +13,11 @@ pub(crate) struct Record {
     pub(crate) vector: Option<Vec<u8>>,
 }
 
+/// Codes of operations in the log; an upsert is 2.
+const ADD: i64 = 0;
+const UPDATE: i64 = 1;
+const DELETE: i64 = 3;
+
 pub(crate) type Content = BTreeMap<String, Record>;
 
 /// All records of the directory's only collection whose vectors are all in the queue.
@@ -68,17 +73,31 @@ pub(crate) fn read(dir: &Path) -> Content {
             content.get_mut(id).unwrap().full_text = row.get(1).unwrap();
         },
     );
+    let mut vectors: BTreeMap<String, Vec<u8>> = BTreeMap::new();
     each(
         &connection,
-        "SELECT id, vector FROM embeddings_queue ORDER BY seq_id",
+        "SELECT id, vector, operation FROM embeddings_queue ORDER BY seq_id",
         |row| {
-            let (id, vector): (String, Option<Vec<u8>>) =
-                (row.get(0).unwrap(), row.get(1).unwrap());
-            if let (Some(record), Some(vector)) = (content.get_mut(&id), vector) {
-                record.vector = Some(vector);
+            let id: String = row.get(0).unwrap();
+            let vector: Option<Vec<u8>> = row.get(1).unwrap();
+            let exists = vectors.contains_key(&id);
+            let takes = match row.get::<_, i64>(2).unwrap() {
+                ADD => !exists,
+                UPDATE => exists,
+                DELETE => {
+                    vectors.remove(&id);
+                    false
+                }
+                _ => true,
+            };
+            if let Some(vector) = vector.filter(|_| takes) {
+                vectors.insert(id, vector);
             }
         },
     );
+    for (id, vector) in vectors {
+        content.get_mut(&id).unwrap().vector = Some(vector);
+    }
     content
 }
 

@@ -92,29 +92,17 @@ proptest! {
         let base = Recipe { level, operations: base, ..Recipe::default() }.make(root.path(), "base");
         let mut dirs = Vec::new();
         for (number, operations) in deltas.into_iter().enumerate() {
-            // A delta's own log leaves out what had no effect there, so its effects are its log.
+            // Nothing is left out of a delta's log, and adds of ids that were new to it are upserts.
             let mut own = BTreeMap::new();
-            let logged: Vec<_> = operations
-                .into_iter()
-                .filter(|operation| {
-                    let before = own.contains_key(&operation.id);
-                    apply(&mut own, operation);
-                    match operation.kind {
-                        OperationKind::Add => !before,
-                        OperationKind::Update | OperationKind::Delete => before,
-                        OperationKind::Upsert => true,
-                    }
-                })
-                .collect();
-            // What is left of the adds is of ids that were new to the delta: they are upserts.
-            for operation in logged.clone() {
+            for operation in &operations {
                 let kind = match operation.kind {
-                    OperationKind::Add => OperationKind::Upsert,
+                    OperationKind::Add if !own.contains_key(&operation.id) => OperationKind::Upsert,
                     kind => kind,
                 };
-                apply(&mut model, &Operation { kind, ..operation });
+                apply(&mut own, operation);
+                apply(&mut model, &Operation { kind, ..operation.clone() });
             }
-            let recipe = Recipe { level, operations: logged, ..Recipe::default() };
+            let recipe = Recipe { level, operations, ..Recipe::default() };
             dirs.push(recipe.make(root.path(), &format!("delta{number}")));
         }
         let mut store = Store::open(&base, OpenOptions::default()).unwrap();

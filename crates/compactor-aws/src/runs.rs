@@ -160,6 +160,7 @@ impl RunStore for DynamoRunStore {
             ("finished_at", time(at)),
             ("error", null()),
             ("merged_vectors", number(completion.merged_vectors)),
+            ("ignored_operations", number(completion.ignored_operations)),
             ("version", text(completion.version.as_str())),
             ("fence", number(completion.fence.0)),
         ];
@@ -208,7 +209,7 @@ impl RunStore for DynamoRunStore {
             .key("SK", text(sort(key)))
             .update_expression(
                 "SET #state = :failed, #error = :reason, #finished = :at, #merged = :none, \
-                 updated_at = :at REMOVE #version, #fence",
+                 updated_at = :at REMOVE #version, #fence, #ignored",
             )
             .condition_expression("#state = :completed AND #version = :version")
             .expression_attribute_names("#state", name(STATE))
@@ -217,6 +218,7 @@ impl RunStore for DynamoRunStore {
             .expression_attribute_names("#merged", name("merged_vectors"))
             .expression_attribute_names("#version", name("version"))
             .expression_attribute_names("#fence", name("fence"))
+            .expression_attribute_names("#ignored", name("ignored_operations"))
             .expression_attribute_values(":failed", text(RunState::Failed.as_str()))
             .expression_attribute_values(":completed", text(RunState::Completed.as_str()))
             .expression_attribute_values(":reason", text(reason))
@@ -336,6 +338,9 @@ fn to_item(record: &RunRecord) -> Item {
         put("finished_at", or_null(part.finished_at.map(time)));
         put("error", or_null(part.error.as_ref().map(text)));
         put("merged_vectors", number(part.merged_vectors));
+        if part.ignored_operations > 0 {
+            put("ignored_operations", number(part.ignored_operations));
+        }
         if let Some(version) = &part.version {
             put("version", text(version.as_str()));
         }
@@ -390,6 +395,7 @@ fn part_of(item: &Item, collection: &CollectionName) -> Option<RunPart> {
         finished_at: time_of(item, &name("finished_at")),
         error: text("error").map(str::to_owned),
         merged_vectors: number_of(item, &name("merged_vectors")).unwrap_or(0),
+        ignored_operations: number_of(item, &name("ignored_operations")).unwrap_or(0),
         version: text("version").and_then(|version| version.parse().ok()),
         fence: number_of(item, &name("fence")).map(Fence),
     })

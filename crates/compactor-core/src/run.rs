@@ -71,6 +71,9 @@ pub struct RunPart {
     pub error: Option<String>,
     /// Records of the delta that are in the snapshot because of this run.
     pub merged_vectors: u64,
+    /// Operations of the delta without effect: updates and deletes of ids that do not exist.
+    #[serde(default)]
+    pub ignored_operations: u64,
     /// The version whose lineage contains the run.
     pub version: Option<Version>,
     /// The fence it was published under.
@@ -107,6 +110,7 @@ impl RunPart {
         self.finished_at = Some(completion.at);
         self.error = None;
         self.merged_vectors = completion.merged_vectors;
+        self.ignored_operations = completion.ignored_operations;
         self.version = Some(completion.version.clone());
         self.fence = Some(completion.fence);
     }
@@ -135,6 +139,7 @@ impl RunPart {
         self.error = Some(reason.to_owned());
         self.finished_at = Some(at);
         self.merged_vectors = 0;
+        self.ignored_operations = 0;
         self.version = None;
         self.fence = None;
         true
@@ -226,6 +231,7 @@ mod tests {
     fn completion(at: i64) -> Completion {
         Completion {
             merged_vectors: 9,
+            ignored_operations: 2,
             version: "20261121_000212_517191_74bfc63c".parse().unwrap(),
             fence: Fence(3),
             at: WallTime(at),
@@ -288,6 +294,7 @@ mod tests {
             &lines,
             &Completion {
                 merged_vectors: 0,
+                ignored_operations: 0,
                 ..completion(8)
             },
         );

@@ -15,7 +15,7 @@ use crate::blocking::blocking;
 use crate::fault::sqlite_error;
 use crate::objects::lock_file;
 
-const SCHEMA: i64 = 2;
+const SCHEMA: i64 = 3;
 const BUSY: Duration = Duration::from_secs(10);
 
 /// The shared database.
@@ -108,13 +108,18 @@ fn prepare(connection: &mut Connection) -> rusqlite::Result<i64> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let missing = match schema(&transaction)? {
-        0 => Some(include_str!("schema.sql")),
-        1 => Some(include_str!("since_schema_1.sql")),
-        _ => None,
+    let since_1 = include_str!("since_schema_1.sql");
+    let since_2 = include_str!("since_schema_2.sql");
+    let missing: &[&str] = match schema(&transaction)? {
+        0 => &[include_str!("schema.sql")],
+        1 => &[since_1, since_2],
+        2 => &[since_2],
+        _ => &[],
     };
-    if let Some(missing) = missing {
-        transaction.execute_batch(missing)?;
+    for part in missing {
+        transaction.execute_batch(part)?;
+    }
+    if !missing.is_empty() {
         transaction.pragma_update(None, "user_version", SCHEMA)?;
     }
     transaction.commit()?;
@@ -181,6 +186,7 @@ mod tests {
                 owner      TEXT NOT NULL,
                 expires    INTEGER NOT NULL
             ) STRICT;
+            CREATE TABLE run_parts (run_id TEXT PRIMARY KEY) STRICT;
             INSERT INTO messages VALUES (1, 'm', 'body', '{}', 5, 0, NULL);
             INSERT INTO locks VALUES ('words', 'somebody', 5);
             PRAGMA user_version = 1;";
@@ -202,7 +208,7 @@ mod tests {
         assert!(
             error
                 .to_string()
-                .contains("schema 7, this build knows schema 2"),
+                .contains("schema 7, this build knows schema 3"),
             "{error}"
         );
         assert_eq!(schema(&connection).unwrap(), 7);

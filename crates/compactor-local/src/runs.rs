@@ -171,7 +171,7 @@ fn load(transaction: &Transaction<'_>, key: &RunKey) -> rusqlite::Result<Option<
     let head = "SELECT created_at, updated_at FROM runs
                 WHERE run_id = ?1 AND image_id = ?2 AND receipt_id = ?3";
     let parts = "SELECT collection, prefix, state, started_at, finished_at, error, merged_vectors,
-                        version, fence
+                        version, fence, ignored_operations
                  FROM run_parts WHERE run_id = ?1 AND image_id = ?2 AND receipt_id = ?3";
     let values = params![key.run_id.as_str(), key.image_id, integer(key.receipt_id)?];
     let times = transaction
@@ -214,6 +214,7 @@ fn part(row: &Row<'_>) -> rusqlite::Result<(CollectionName, RunPart)> {
         fence: row
             .get::<_, Option<i64>>(8)?
             .map(|fence| Fence(fence.unsigned_abs())),
+        ignored_operations: row.get::<_, i64>(9)?.unsigned_abs(),
     };
     Ok((collection.parse().map_err(misread)?, part))
 }
@@ -241,8 +242,8 @@ fn save_part(
 ) -> rusqlite::Result<()> {
     let sql = "INSERT OR REPLACE INTO run_parts
                    (run_id, image_id, receipt_id, collection, prefix, state, started_at,
-                    finished_at, error, merged_vectors, version, fence)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+                    finished_at, error, merged_vectors, version, fence, ignored_operations)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
     transaction.prepare_cached(sql)?.execute(params![
         key.run_id.as_str(),
         key.image_id,
@@ -256,6 +257,7 @@ fn save_part(
         integer(part.merged_vectors)?,
         part.version.as_ref().map(Version::as_str),
         part.fence.map(|fence| integer(fence.0)).transpose()?,
+        integer(part.ignored_operations)?,
     ])?;
     Ok(())
 }

@@ -58,5 +58,6 @@ CREATE TABLE run_parts (
     merged_vectors INTEGER NOT NULL,
     version        TEXT,
     fence          INTEGER,
+    ignored_operations INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (run_id, image_id, receipt_id, collection)
 ) STRICT;

@@ -206,6 +206,7 @@ async fn b19_completing_one_collection_leaves_the_other_alone() {
     let key = RunKey::plain("r".parse().unwrap());
     let completion = |merged| Completion {
         merged_vectors: merged,
+        ignored_operations: 0,
         version: "20261121_000212_517191_74bfc63c".parse().unwrap(),
         fence: Fence(1),
         at: deployment.cloud.clock.wall(),

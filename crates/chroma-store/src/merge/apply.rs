@@ -70,6 +70,8 @@ pub(super) struct Applier<'c> {
     /// Rows that the delta at hand removed.
     removed: HashSet<i64>,
     total: Effects,
+    /// Operations without effect go into the log too, as chromadb has it.
+    logs_ignored: bool,
 }
 
 impl<'c> Applier<'c> {
@@ -94,7 +96,13 @@ impl<'c> Applier<'c> {
             touched: HashSet::new(),
             removed: HashSet::new(),
             total: Effects::default(),
+            logs_ignored: false,
         })
+    }
+
+    /// From now on operations without effect are logged too.
+    pub(super) fn log_ignored(&mut self) {
+        self.logs_ignored = true;
     }
 
     pub(super) fn dimension(&self) -> Option<u32> {
@@ -219,7 +227,12 @@ impl<'c> Applier<'c> {
             (OperationKind::Add, Some(_))
             | (OperationKind::Update | OperationKind::Delete, None) => {
                 self.effects.ignored += 1;
-                Ok(())
+                match log {
+                    Log::Append if self.logs_ignored => {
+                        self.log(operation, &operation.patch, log).map(drop)
+                    }
+                    _ => Ok(()),
+                }
             }
             (OperationKind::Add | OperationKind::Upsert, None) => self.insert(operation, log),
             (OperationKind::Update | OperationKind::Upsert, Some(row)) => {

@@ -105,8 +105,8 @@ impl Store<Open> {
     }
 
     /// Applies `operations` to the collection `name`, as a chromadb client would: for producers
-    /// and tests. All or nothing. Vectors stay in the log, so that all of it can be applied
-    /// elsewhere.
+    /// and tests. All or nothing. Vectors stay in the log, and so do operations without effect here,
+    /// so that all of it can be applied elsewhere.
     ///
     /// # Errors
     /// As for [`Store::merge`]; a faulty operation is an error as well.
@@ -123,6 +123,7 @@ impl Store<Open> {
             ..MergeOptions::default()
         };
         self.transact(name, options, None, |applier, _, _| {
+            applier.log_ignored();
             operations
                 .into_iter()
                 .try_for_each(|operation| applier.apply(&operation, Log::Append))?;

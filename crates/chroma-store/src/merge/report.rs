@@ -53,6 +53,11 @@ pub struct Effects {
 }
 
 impl Effects {
+    /// Whether there were operations, and none had an effect.
+    pub fn changed_nothing(&self) -> bool {
+        self.ignored > 0 && self.added + self.updated + self.deleted == 0
+    }
+
     /// Sums two effects.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {

@@ -59,6 +59,7 @@ fn failure(error: &str, micros: i64, for_good: bool) -> Failure {
 fn completion(micros: i64) -> Completion {
     Completion {
         merged_vectors: 42,
+        ignored_operations: 5,
         version: "20261121_000212_517191_74bfc63c"
             .parse()
             .expect("a version"),
@@ -156,6 +157,7 @@ async fn completed_is_final(store: &dyn RunStore) {
     }
     let again = Completion {
         merged_vectors: 0,
+        ignored_operations: 0,
         ..completion(4)
     };
     store

@@ -87,6 +87,9 @@ pub struct AppliedRun {
     pub deleted: u64,
     /// Records of the delta that are in the snapshot because of this run.
     pub merged: u64,
+    /// Operations of the delta without effect: updates and deletes of ids that do not exist.
+    #[serde(default)]
+    pub ignored: u64,
 }
 
 /// One object of a version.

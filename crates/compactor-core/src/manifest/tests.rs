@@ -7,6 +7,7 @@ fn run(id: &str) -> AppliedRun {
         updated: 1,
         deleted: 0,
         merged: 4,
+        ignored: 2,
     }
 }
 
@@ -72,7 +73,7 @@ fn the_stored_form_is_fixed() {
             "created_at": "2026-11-21T00:02:12.517191+00:00",
             "created_by": "chroma-compactor 0.1.0",
             "layout": "files",
-            "runs": [{"run_id": "r2", "added": 3, "updated": 1, "deleted": 0, "merged": 4}],
+            "runs": [{"run_id": "r2", "added": 3, "updated": 1, "deleted": 0, "merged": 4, "ignored": 2}],
             "applied_runs": ["r1", "r2"],
             "files": [
                 {"path": "aa/header.bin", "size": 1, "sha256": "0a".repeat(32)},

@@ -19,6 +19,8 @@ pub enum Created {
 pub struct Completion {
     /// Records of the delta that are in the snapshot because of this run.
     pub merged_vectors: u64,
+    /// Operations of the delta without effect: updates and deletes of ids that do not exist.
+    pub ignored_operations: u64,
     /// The version whose lineage contains the run.
     pub version: Version,
     /// The fence it was published under.

@@ -32,6 +32,7 @@ pub(crate) fn applied(runs: Runs) -> Vec<AppliedRun> {
         updated: 0,
         deleted: 0,
         merged: 1,
+        ignored: 0,
     };
     runs.iter().map(one).collect()
 }

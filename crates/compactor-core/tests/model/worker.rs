@@ -289,6 +289,7 @@ impl Turn<'_> {
         let manifest = content.manifest.as_ref();
         let completion = Completion {
             merged_vectors: 1,
+            ignored_operations: 0,
             version: content.version.clone(),
             fence: manifest.map_or(cycle.fence, |manifest| manifest.fence),
             at: WallTime(0),

@@ -142,6 +142,7 @@ impl<'c> Batch<'c> {
                 updated: effects.updated,
                 deleted: effects.deleted,
                 merged: effects.merged,
+                ignored: effects.ignored,
             })
         })
         .collect()
@@ -203,10 +204,18 @@ impl<'c> Batch<'c> {
         let open: Vec<usize> = self.open().map(|(at, _)| at).collect();
         let batch = &*self;
         let calls = open.iter().map(|&at| async move {
+            let effects = batch.entries[at].effects.unwrap_or_default();
+            let run = &batch.entries[at].message.key.run_id;
+            if effects.changed_nothing() {
+                tracing::warn!(
+                    %run,
+                    ignored = effects.ignored,
+                    "the run changed nothing: all its operations update or delete records that the snapshot does not have"
+                );
+            }
             let completion = Completion {
-                merged_vectors: batch.entries[at]
-                    .effects
-                    .map_or(0, |effects| effects.merged),
+                merged_vectors: effects.merged,
+                ignored_operations: effects.ignored,
                 version: version.clone(),
                 fence,
                 at: batch.context.ports.clock.wall(),
@@ -366,6 +375,7 @@ impl<'c> Batch<'c> {
             run = %run.run_id,
             version = %completion.version,
             merged = completion.merged_vectors,
+            ignored = completion.ignored_operations,
             "run completed"
         );
         Ok(())

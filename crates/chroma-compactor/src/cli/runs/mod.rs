@@ -81,7 +81,15 @@ pub(in crate::cli) fn check_place(settings: &RawSettings) -> Result<(), Failure>
 
 /// One line per run and collection.
 pub(super) fn table(records: &[RunRecord]) -> String {
-    let mut table = Table::new(["run", "collection", "state", "merged", "version", "error"]);
+    let mut table = Table::new([
+        "run",
+        "collection",
+        "state",
+        "merged",
+        "ignored",
+        "version",
+        "error",
+    ]);
     for record in records {
         for (collection, part) in &record.parts {
             table.row([
@@ -89,6 +97,7 @@ pub(super) fn table(records: &[RunRecord]) -> String {
                 collection.to_string(),
                 part.state.to_string(),
                 part.merged_vectors.to_string(),
+                part.ignored_operations.to_string(),
                 part.version
                     .as_ref()
                     .map_or_else(|| "-".to_owned(), ToString::to_string),

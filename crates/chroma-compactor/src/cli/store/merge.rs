@@ -226,6 +226,16 @@ impl Merge {
             }
         }
         output::line(&table.render())?;
+        for outcome in reports.iter().flat_map(|report| &report.outcomes) {
+            if let Ok((_, effects)) = &outcome.result
+                && effects.changed_nothing()
+            {
+                output::line(&format!(
+                    "{}: changed nothing: all its operations update or delete records that the base does not have",
+                    outcome.dir.display()
+                ))?;
+            }
+        }
         for report in reports {
             let index = match report.folded {
                 Some(folded) => format!("{} vectors indexed", folded.indexed),

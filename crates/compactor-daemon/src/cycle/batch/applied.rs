@@ -11,10 +11,10 @@ use super::Batch;
 use crate::RunError;
 use crate::snapshot::{Published, read_manifest};
 
-/// How many records runs merged.
+/// What runs merged: records, and operations without effect.
 #[derive(Debug, Default)]
 pub(in crate::cycle) struct Figures {
-    merged: BTreeMap<RunId, u64>,
+    merged: BTreeMap<RunId, [u64; 2]>,
     /// Why the others' could not be read, if that is so.
     unread: Option<RunError>,
 }
@@ -36,7 +36,9 @@ impl Batch<'_> {
         loop {
             for applied in &manifest.runs {
                 if let Some(run) = wanted.take(&applied.run_id) {
-                    figures.merged.insert(run.clone(), applied.merged);
+                    figures
+                        .merged
+                        .insert(run.clone(), [applied.merged, applied.ignored]);
                 }
             }
             let Some(parent) = manifest.parent.as_ref().filter(|_| !wanted.is_empty()) else {
@@ -82,8 +84,10 @@ impl Batch<'_> {
                 }
                 tracing::warn!(run = %run_id, code = error.code(), %error, "cannot tell how many records a run merged");
             }
+            let [merged_vectors, ignored_operations] = merged.unwrap_or_default();
             let completion = Completion {
-                merged_vectors: merged.unwrap_or(0),
+                merged_vectors,
+                ignored_operations,
                 version: base.version.clone(),
                 fence: manifest.fence,
                 at: self.context.ports.clock.wall(),
