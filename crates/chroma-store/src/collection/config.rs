@@ -23,8 +23,9 @@ pub struct HnswConfig {
     pub ef_search: u32,
     /// Links per element above level 0 (`M`).
     pub max_neighbors: u32,
-    /// Log records after which chromadb writes the index files.
-    pub sync_threshold: u32,
+    /// Log records after which chromadb writes the index files; users set a huge one so that it
+    /// never does.
+    pub sync_threshold: u64,
 }
 
 impl Default for HnswConfig {
@@ -91,19 +92,19 @@ impl HnswConfig {
             Some(Value::String(name)) => name.parse()?,
             Some(other) => return Err(format!("space is {other}")),
         };
-        let number = |key: &str, default: u32| match hnsw.get(key) {
-            None | Some(Value::Null) => Ok(default),
+        let number = |key: &str| match hnsw.get(key) {
+            None | Some(Value::Null) => Ok(None),
             Some(value) => value
                 .as_u64()
-                .and_then(|number| u32::try_from(number).ok())
+                .map(Some)
                 .ok_or_else(|| format!("hnsw.{key} is {value}")),
         };
         Ok(Self {
             space,
-            ef_construction: number("ef_construction", default.ef_construction)?,
-            ef_search: number("ef_search", default.ef_search)?,
-            max_neighbors: number("max_neighbors", default.max_neighbors)?,
-            sync_threshold: number("sync_threshold", default.sync_threshold)?,
+            ef_construction: small(number("ef_construction")?, default.ef_construction),
+            ef_search: small(number("ef_search")?, default.ef_search),
+            max_neighbors: small(number("max_neighbors")?, default.max_neighbors),
+            sync_threshold: number("sync_threshold")?.unwrap_or(default.sync_threshold),
         })
     }
 
@@ -114,21 +115,27 @@ impl HnswConfig {
             Some(SqlValue::Text(name)) => name.parse()?,
             Some(other) => return Err(format!("hnsw:space is {other:?}")),
         };
-        let number = |key: &str, default: u32| match rows.get(key) {
-            None => Ok(default),
-            Some(SqlValue::Integer(value)) => {
-                u32::try_from(*value).map_err(|_| format!("{key} is {value}"))
-            }
+        let number = |key: &str| match rows.get(key) {
+            None => Ok(None),
+            Some(SqlValue::Integer(value)) => match u64::try_from(*value) {
+                Ok(value) => Ok(Some(value)),
+                Err(_) => Err(format!("{key} is {value}")),
+            },
             Some(other) => Err(format!("{key} is {other:?}")),
         };
         Ok(Self {
             space,
-            ef_construction: number("hnsw:construction_ef", default.ef_construction)?,
-            ef_search: number("hnsw:search_ef", default.ef_search)?,
-            max_neighbors: number("hnsw:M", default.max_neighbors)?,
-            sync_threshold: number("hnsw:sync_threshold", default.sync_threshold)?,
+            ef_construction: small(number("hnsw:construction_ef")?, default.ef_construction),
+            ef_search: small(number("hnsw:search_ef")?, default.ef_search),
+            max_neighbors: small(number("hnsw:M")?, default.max_neighbors),
+            sync_threshold: number("hnsw:sync_threshold")?.unwrap_or(default.sync_threshold),
         })
     }
+}
+
+/// A parameter of the graph. No graph has as many elements as the highest value.
+fn small(given: Option<u64>, default: u32) -> u32 {
+    given.map_or(default, |value| u32::try_from(value).unwrap_or(u32::MAX))
 }
 
 /// NULL, the empty string and JSON null all mean "absent" to chromadb.

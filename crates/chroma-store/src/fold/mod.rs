@@ -151,7 +151,7 @@ impl<'c> Folding<'c> {
     }
 
     fn threshold(&self) -> u64 {
-        u64::from(self.collection.config.sync_threshold.max(1))
+        self.collection.config.sync_threshold.max(1)
     }
 
     /// Whether the threshold is passed and only [`FoldOptions::at_least`] is not.

@@ -10,8 +10,8 @@ pub(super) const LEN: usize = 100;
 const PERSISTENCE_VERSION: u32 = 1;
 /// hnswlib draws levels from an exponential distribution; more than this is not a real graph.
 const MAX_LEVEL: i32 = 64;
-/// Larger than any useful M, small enough that list sizes cannot overflow.
-pub(super) const MAX_M: u64 = 4096;
+/// Twice as many links are counted in 16 bits. hnswlib has no limit, and users give far too many.
+pub(super) const MAX_M: u64 = 32_767;
 /// chromadb accepts far smaller dimensions only; bounds every allocation below.
 pub(super) const MAX_DIMENSION: u64 = 1 << 20;
 

@@ -19,24 +19,22 @@ pub(crate) struct MemoryIndex {
 }
 
 impl MemoryIndex {
-    /// An empty index with the parameters that the collection asks for.
+    /// An empty index with the parameters that the collection asks for. An element gets no
+    /// more links than the files can count.
     ///
     /// # Errors
-    /// It asks for more links or elements per vector than an index may have.
+    /// Its vectors have more elements than those of an index may have.
     pub(crate) fn new(collection: &Collection, dimension: u32, path: &Path) -> StoreResult<Self> {
         let config = &collection.config;
-        let max_links = config.max_neighbors.max(1) as usize;
-        for (what, value, most) in [
-            ("max_neighbors", max_links as u64, MAX_M),
-            ("its dimension", u64::from(dimension), MAX_DIMENSION),
-        ] {
-            if value > most {
-                return Err(StoreError::BadConfiguration {
-                    path: path.to_path_buf(),
-                    collection: collection.name.clone(),
-                    detail: format!("{what} is {value}, an index has at most {most}"),
-                });
-            }
+        let max_links = u64::from(config.max_neighbors).clamp(1, MAX_M) as usize;
+        if u64::from(dimension) > MAX_DIMENSION {
+            return Err(StoreError::BadConfiguration {
+                path: path.to_path_buf(),
+                collection: collection.name.clone(),
+                detail: format!(
+                    "its dimension is {dimension}, an index has at most {MAX_DIMENSION}"
+                ),
+            });
         }
         Ok(Self::with(Params {
             dimension: dimension as usize,
