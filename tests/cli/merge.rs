@@ -1,6 +1,6 @@
 //! `store merge`: what keeps it from starting, and that a failure leaves nothing behind.
 
-use crate::fixture::{OTHER_TEXT, directory, tamper, words};
+use crate::fixture::{directory, tamper, words};
 use crate::place::{FAILURE, Place};
 
 /// Fails with the code in both forms, and the place is as before.
@@ -132,12 +132,12 @@ fn a_bad_delta_fails_the_merge() {
 fn a_bad_base_is_named() {
     let place = Place::new();
     let base = words(&place, "base");
-    tamper(&base, OTHER_TEXT);
+    tamper(&base, "UPDATE collections SET dimension = NULL");
     words(&place, "good");
     let before = place.names_in(".");
     let line = "store merge --base base --delta good --out out";
     let said = place.say(line).fails(FAILURE, "CS-INCONSISTENT");
     assert!(!said.stderr.contains(".chroma-merge-"), "{said}");
-    said.naming(&["base:", "full text"]);
+    said.naming(&["base:", "no dimension"]);
     assert_eq!(place.names_in("."), before);
 }

@@ -1,4 +1,5 @@
-//! Index files that are damaged while their vectors can still be read: mended on the way.
+//! Index files that are damaged while their vectors can still be read, and full text while the
+//! documents can: mended on the way.
 
 use std::path::Path;
 
@@ -27,7 +28,7 @@ fn cut(folder: &Path, name: &str) -> usize {
 
 both!(a_damaged_graph_is_built_anew_before_it_is_published);
 fn a_damaged_graph_is_built_anew_before_it_is_published(world: World) {
-    world.expects(&["index files are built anew"]);
+    world.expects(&["are built anew"]);
     let many = Delta::of("lines", "many", 1001);
     world.submit("run-a", &[&many]);
     let scratch = world.scratch();
@@ -42,4 +43,37 @@ fn a_damaged_graph_is_built_anew_before_it_is_published(world: World) {
         in_thousandths(world.content("lines")),
         in_thousandths(content_of(&[many, one]))
     );
+}
+
+/// Lets the full text of every database below `folder` say something else; how many there were.
+fn change_full_text(folder: &Path) -> usize {
+    let mut count = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            count += change_full_text(&path);
+        } else if path.ends_with("chroma.sqlite3") {
+            let database = rusqlite::Connection::open(&path).unwrap();
+            let sql = "UPDATE embedding_fulltext_search_content SET c0 = c0 || ' and more'";
+            assert!(database.execute(sql, []).unwrap() > 0);
+            count += 1;
+        }
+    }
+    count
+}
+
+both!(damaged_full_text_is_made_anew_before_it_is_published);
+fn damaged_full_text_is_made_anew_before_it_is_published(world: World) {
+    world.expects(&["are built anew"]);
+    let some = Delta::of("lines", "some", 3);
+    world.submit("run-a", &[&some]);
+    world.drain();
+    world.submit("run-b", &[&Delta::of("lines", "more", 2)]);
+    let scratch = world.scratch();
+    let hooks = Script::at(Step::Merged, move || {
+        assert!(change_full_text(&scratch) > 0);
+    });
+    world.drain_with(hooks).unwrap();
+    // Reading verifies all of it.
+    assert_eq!(world.content("lines").len(), 5);
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use chroma_store::{ClosedStore, DATABASE_NAME, Space, pack};
+use chroma_store::{ClosedStore, DATABASE_NAME, pack};
 use rusqlite::Connection;
 
 use crate::archive::Tar;
@@ -35,7 +35,7 @@ macro_rules! bad {
 
 /// All kinds. They are bad beside a snapshot of `lines` with vectors of 4 elements and the cosine
 /// space.
-pub(crate) const ALL: [Bad; 22] = [
+pub(crate) const ALL: [Bad; 21] = [
     bad!("missing-delta", "CC-DELTA-MISSING", |world, run| {
         world.announce(run, "lines");
     }),
@@ -142,12 +142,6 @@ pub(crate) const ALL: [Bad; 22] = [
         operation.vector.as_mut().unwrap().truncate(12);
         let store = Delta::new("lines", vec![operation]).write(world, &world.folder(run));
         world.upload_packed(run, "lines", &store);
-        world.announce(run, "lines");
-    }),
-    bad!("wrong-space", "CS-SPACE", |world, run| {
-        let mut delta = Delta::of("lines", run, 2);
-        delta.space = Space::L2;
-        world.upload_packed(run, "lines", &delta.write(world, &world.folder(run)));
         world.announce(run, "lines");
     }),
     bad!("not-a-number", "CS-NOT-FINITE", |world, run| {

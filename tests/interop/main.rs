@@ -17,6 +17,7 @@ mod folded;
 mod ghosts;
 mod info;
 mod larger;
+mod odd;
 mod python;
 mod refused;
 mod same_version;

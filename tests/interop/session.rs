@@ -118,6 +118,11 @@ impl Session {
             .unwrap_or_else(|error| self.fail(&format!("{error}\n{}", text_of(&output))))
     }
 
+    /// All that the binary prints, whether it succeeds or not.
+    pub(crate) fn compactor_output_of(&mut self, arguments: &[&str]) -> String {
+        text_of(&self.compactor_output(arguments))
+    }
+
     /// Runs the binary, which must fail and print a JSON error: its code.
     pub(crate) fn compactor_refuses(&mut self, arguments: &[&str]) -> String {
         let output = self.compactor_output(arguments);

@@ -28,9 +28,6 @@ const CASES: &[Case] = &[
             "UPDATE migrations SET sql = sql || ' ' WHERE dir = 'sysdb' AND version = 3",
         );
     }),
-    ("WAL mode", "CS-INCONSISTENT", |dir| {
-        sql(dir, "PRAGMA journal_mode=WAL");
-    }),
     ("a hot journal", "CS-HOT-JOURNAL", |dir| {
         std::fs::write(dir.join("chroma.sqlite3-journal"), b"x").unwrap();
     }),
@@ -55,17 +52,6 @@ const CASES: &[Case] = &[
              DROP TABLE old",
         );
     }),
-    (
-        "a huge document, not that of the full text",
-        "CS-INCONSISTENT",
-        |dir| {
-            sql(
-                dir,
-                "UPDATE embedding_metadata SET string_value = hex(zeroblob(10000000))
-                 WHERE id = 2 AND key = 'chroma:document'",
-            );
-        },
-    ),
     ("a link", "CS-NOT-REGULAR", |dir| {
         std::os::unix::fs::symlink("/dev/null", dir.join("link")).unwrap();
     }),
@@ -147,7 +133,7 @@ fn a_full_text_index_that_lies_is_found() {
     // The content says one thing, the index another: only FTS5's own check can tell.
     sql(&dir, "UPDATE embedding_fulltext_search_content SET c0 = 'document 1 of idX' WHERE id = 2;
                UPDATE embedding_metadata SET string_value = 'document 1 of idX' WHERE id = 2 AND key = 'chroma:document'");
-    let (status, _, errors) = compactor(&["store", "verify", dir.to_str().unwrap(), "--full"]);
+    let (status, told, errors) = compactor(&["store", "verify", dir.to_str().unwrap(), "--full"]);
     assert_eq!(status, 1);
-    assert!(errors.contains("CS-DAMAGED"), "{errors}");
+    assert!(told.contains("I9"), "{told}{errors}");
 }

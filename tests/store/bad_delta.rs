@@ -5,7 +5,7 @@ use std::fs::OpenOptions;
 use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
 
-use chroma_store::{Array, MetadataValue, Operation, SchemaLevel, Space};
+use chroma_store::{Array, MetadataValue, Operation, SchemaLevel};
 
 use crate::crafted::{Case, HUGE, HUGE_METADATA, SCHEMAS, refuse, text};
 use crate::directory::{Recipe, bytes_of, compactor, record, sql};
@@ -221,14 +221,6 @@ fn what_does_not_fit_the_base_has_its_code() {
             "CS-DIMENSION",
             SchemaLevel::L15,
             Recipe::of(vec![record("a", 8, 1)]),
-        ),
-        (
-            "CS-SPACE",
-            SchemaLevel::L15,
-            Recipe {
-                space: Space::L2,
-                ..Recipe::default()
-            },
         ),
         (
             "CS-COLLECTION-MISSING",

@@ -20,6 +20,7 @@ mod fold_safety;
 mod full_text;
 mod index_files;
 mod killed;
+mod mended;
 mod model;
 mod model_index;
 mod rebuild;

@@ -27,6 +27,7 @@ mod merge;
 mod metadata;
 mod query;
 mod queue;
+mod repair;
 mod schema;
 mod stamps;
 mod verify;
@@ -44,7 +45,9 @@ pub use metadata::{Array, DOCUMENT_KEY, MetadataValue, Scalar, URI_KEY};
 pub use query::{Like, Neighbour, Searcher};
 pub use queue::{Operation, OperationKind, Patch};
 pub use schema::{CreateOptions, NewIds, SchemaLevel, create, create_like};
-pub use verify::{CheckedCollection, Problem, Severity, VerifyLevel, VerifyReport, verify};
+pub use verify::{
+    CheckedCollection, Problem, Remedy, Severity, Survey, VerifyLevel, VerifyReport, survey, verify,
+};
 
 /// The file every Chroma directory has.
 pub const DATABASE_NAME: &str = "chroma.sqlite3";

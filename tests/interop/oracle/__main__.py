@@ -128,6 +128,20 @@ def parser() -> argparse.ArgumentParser:
     texts.add_argument("--then", choices=("fold", "rebuild"), action="append", default=[],
                        help="a command of our binary after the merges")
 
+    odd = commands.add_parser("make-odd", help="create a directory to which something happened")
+    odd.add_argument("--kind", required=True)
+    odd.add_argument("--out", type=Path, required=True)
+    odd.add_argument("--expected", type=Path, required=True, help="what it must hold in the end")
+    odd.add_argument("--seed", type=int, required=True)
+    odd.add_argument("--space", choices=SPACES, default="l2")
+
+    odd = commands.add_parser("use-odd", help="look whether all is there, and go on")
+    odd.add_argument("--dir", type=Path, required=True)
+    odd.add_argument("--expected", type=Path, required=True)
+
+    odd = commands.add_parser("reset-progress", help="set the progress that make-odd poisoned back")
+    odd.add_argument("--dir", type=Path, required=True)
+
     reopened = commands.add_parser("reopen-folds", help="compare once more (used by folds)")
     reopened.add_argument("--dir", type=Path, action="append", required=True)
     return top
@@ -157,6 +171,12 @@ def main() -> int:
         from .folds import folds as run
     elif arguments.command == "texts":
         from .texts import texts as run
+    elif arguments.command == "make-odd":
+        from .odd import make_odd as run
+    elif arguments.command == "use-odd":
+        from .odd import use_odd as run
+    elif arguments.command == "reset-progress":
+        from .odd import reset_progress as run
     elif arguments.command == "reopen-folds":
         from .folds import reopen_folds as run
     else:

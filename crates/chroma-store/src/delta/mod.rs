@@ -35,7 +35,7 @@ impl Delta {
         connection
             .execute_batch("BEGIN")
             .map_err(StoreError::sqlite(&path, "begin reading"))?;
-        verify::database_is_sound(&connection, &path)?;
+        verify::records_are_sound(&connection, &path)?;
         let level = detect(&connection, &path)?;
         let collections = load_all(&connection, &path, level)?;
         Ok(Self {
@@ -86,6 +86,7 @@ impl Delta {
         collection: &Collection,
         mut visit: impl FnMut(&Operation) -> StoreResult<()>,
     ) -> StoreResult<()> {
+        verify::progress_of_a_delta_is_founded(&self.connection, &self.path, collection)?;
         let mut own = OwnIds::default();
         state::for_each(self, collection, &mut |operation: &Operation| {
             own.insert(&operation.id);

@@ -6,7 +6,7 @@ use rusqlite::ErrorCode;
 use rustix::io::Errno;
 
 use super::{Kind, StoreError};
-use crate::DATABASE_NAME;
+use crate::{DATABASE_NAME, Remedy};
 
 impl StoreError {
     /// The stable code, as listed in `docs/errors.md`.
@@ -22,7 +22,6 @@ impl StoreError {
             Self::UnknownSchema { .. } => "CS-UNKNOWN-SCHEMA",
             Self::CollectionMissing { .. } => "CS-COLLECTION-MISSING",
             Self::DimensionMismatch { .. } => "CS-DIMENSION",
-            Self::SpaceMismatch { .. } => "CS-SPACE",
             Self::VectorLength { .. } => "CS-VECTOR-LENGTH",
             Self::NotFinite { .. } => "CS-NOT-FINITE",
             Self::MissingVector { .. } => "CS-MISSING-VECTOR",
@@ -83,6 +82,16 @@ impl StoreError {
         }
     }
 
+    /// Whether nothing but full text is damaged: `Store::rebuild_full_text` mends that.
+    pub fn is_full_text_damage(&self) -> bool {
+        match self {
+            Self::Inconsistent { problems, .. } => problems
+                .iter()
+                .all(|problem| problem.remedy == Some(Remedy::FullText)),
+            _ => false,
+        }
+    }
+
     /// What to do next, in one sentence.
     pub fn help(&self) -> &'static str {
         match self {
@@ -95,10 +104,10 @@ impl StoreError {
             Self::Locked { .. } => "stop the named process or wait for it to finish its write",
             Self::StillOpen { .. } => "this is a defect: please report it with the named file",
             Self::IndexFile { .. } => {
-                "if its vectors can still be read, `chroma-compactor store rebuild DIR` makes the graph anew; else copy the directory again from its source, after the client that wrote it has been closed"
+                "if its vectors can still be read, there or in a log that is whole, `chroma-compactor store rebuild DIR` makes the files anew; else copy the directory again from its source, after the client that wrote it has been closed"
             }
             Self::Truncated { path, .. } if !path.ends_with(DATABASE_NAME) => {
-                "if its vectors can still be read, `chroma-compactor store rebuild DIR` makes the graph anew; else copy the directory again from its source, after the client that wrote it has been closed"
+                "if its vectors can still be read, there or in a log that is whole, `chroma-compactor store rebuild DIR` makes the files anew; else copy the directory again from its source, after the client that wrote it has been closed"
             }
             Self::Truncated { .. } | Self::Damaged { .. } => {
                 "copy the directory again from its source, after the client that wrote it has been closed"
@@ -112,7 +121,6 @@ impl StoreError {
             Self::DimensionMismatch { .. } => {
                 "embed the delta with the model that the snapshot was made with"
             }
-            Self::SpaceMismatch { .. } => "create the delta's collection with the snapshot's space",
             Self::VectorLength { .. } | Self::NotFinite { .. } | Self::MissingVector { .. } => {
                 "fix the record at its producer and send the delta again"
             }

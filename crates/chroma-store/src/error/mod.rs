@@ -116,18 +116,6 @@ pub enum StoreError {
         /// The delta's dimension.
         delta: u32,
     },
-    /// The delta's distance space differs from the base's.
-    #[error(
-        "collection `{collection}`: space {delta} of the delta differs from {base} of the base"
-    )]
-    SpaceMismatch {
-        /// The collection.
-        collection: String,
-        /// The base's space.
-        base: &'static str,
-        /// The delta's space.
-        delta: &'static str,
-    },
     /// A vector's byte length does not fit the dimension.
     #[error(
         "collection `{collection}`, record `{id}`: vector of {found} bytes, {expected} expected"

@@ -20,6 +20,7 @@ use crate::{Collection, SchemaLevel, StoreResult, delta};
 
 use indexer::{Indexer, Start};
 
+pub(crate) use options::IndexFrom;
 pub use options::{Engine, FoldOptions, FoldReport, FoldWhen};
 pub(crate) use publish::unnamed_folders;
 
@@ -31,8 +32,11 @@ pub(crate) struct Folding<'c> {
     level: SchemaLevel,
     collection: Collection,
     options: FoldOptions,
-    /// `Some` to build the graph anew, whatever waits.
-    rebuild: Option<Engine>,
+    from: IndexFrom,
+    /// The last row that the index files contain.
+    indexed: u64,
+    /// Files are named that are not there: the log has to replace them.
+    files_are_lost: bool,
     purges: bool,
     /// How many rows waited before all.
     waited: u64,
@@ -58,13 +62,16 @@ impl<'c> Folding<'c> {
         level: SchemaLevel,
         collection: &Collection,
         options: FoldOptions,
-        rebuild: Option<Engine>,
+        from: IndexFrom,
     ) -> StoreResult<Self> {
         let path = crate::connection::database_path(dir);
         let queue = QueueReader::new(connection, &path, collection);
+        let progress = collection.vector_seq.unwrap_or(0);
+        let has_files = index::is_written(dir, collection);
+        let indexed = if has_files { progress } else { 0 };
         // Counting reads all that waits.
         let waited = match options.when {
-            FoldWhen::Due => queue.count_after(collection.vector_seq.unwrap_or(0))?,
+            FoldWhen::Due => queue.count_after(indexed)?,
             FoldWhen::Always | FoldWhen::Never => 0,
         };
         Ok(Self {
@@ -73,7 +80,9 @@ impl<'c> Folding<'c> {
             level,
             collection: collection.clone(),
             options,
-            rebuild,
+            from,
+            indexed,
+            files_are_lost: !has_files && progress > 0,
             purges: purges(connection, &path)?,
             waited,
             calls: 0,
@@ -129,13 +138,15 @@ impl<'c> Folding<'c> {
 
     /// How many rows wait, if it is time for a fold or will be.
     fn due(&mut self, left: usize) -> StoreResult<Option<usize>> {
-        if self.options.when == FoldWhen::Never && self.rebuild.is_none() {
+        let must = self.from != IndexFrom::Files;
+        if self.options.when == FoldWhen::Never && !must {
             return Ok(None);
         }
         let queue = QueueReader::new(self.connection, &self.path, &self.collection);
-        let waiting = queue.count_after(self.collection.vector_seq.unwrap_or(0))?;
+        let waiting = queue.count_after(self.indexed)?;
         let due = match self.options.when {
-            _ if self.rebuild.is_some() => true,
+            _ if must => true,
+            FoldWhen::Due if self.files_are_lost => waiting > 0,
             FoldWhen::Never => false,
             FoldWhen::Always => waiting > 0,
             FoldWhen::Due => {
@@ -161,6 +172,7 @@ impl<'c> Folding<'c> {
 
     fn begin(&self, dimension: u32, expected: usize) -> StoreResult<Begun> {
         let (files, seq) = match IndexFiles::open(&self.dir, &self.collection) {
+            _ if self.from == IndexFrom::Log => (None, 0),
             Ok(Some(files)) => {
                 let seq = files.progress(&self.collection);
                 (Some(files), seq)
@@ -175,7 +187,7 @@ impl<'c> Folding<'c> {
         let indexer = Indexer::begin(Start {
             files,
             empty: MemoryIndex::new(&self.collection, dimension, &self.path)?,
-            rebuild: self.rebuild,
+            rebuild: self.from.engine(),
             expected,
             options: self.options,
         })?;

@@ -2,6 +2,26 @@
 
 use serde::{Deserialize, Serialize};
 
+/// What new index files are made from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum IndexFrom {
+    /// The files that are there, and what waits in the log.
+    Files,
+    /// The vectors of the files, and what waits in the log; the engine makes all links anew.
+    Vectors(Engine),
+    /// The log alone, which has to be whole: the files cannot be read.
+    Log,
+}
+
+impl IndexFrom {
+    pub(super) fn engine(self) -> Option<Engine> {
+        match self {
+            Self::Vectors(engine) => Some(engine),
+            Self::Files | Self::Log => None,
+        }
+    }
+}
+
 /// When vectors that wait in the log go into the index files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

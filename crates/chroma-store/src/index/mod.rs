@@ -69,6 +69,12 @@ pub(crate) fn bad(path: &Path, detail: impl Into<String>) -> StoreError {
     }
 }
 
+/// Whether a collection's index files were ever written, as chromadb sees it.
+pub(crate) fn is_written(dir: &Path, collection: &Collection) -> bool {
+    let ids = segment_dir(dir, collection).join(ID_MAPS);
+    ids.symlink_metadata().is_ok()
+}
+
 /// Checks what costs little: that the header can be right and the vectors are all there.
 pub(crate) fn check_sizes(dir: &Path, collection: &Collection) -> StoreResult<()> {
     let path = segment_dir(dir, collection);

@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use super::{AppliedAs, Effects, MergeOptions, MetadataMode};
 use crate::metadata::{DOCUMENT_KEY, SegmentWriter, URI_KEY};
 use crate::queue::{Operation, OperationKind, Patch, QueueWriter, check_vector};
-use crate::{Collection, Kind, SchemaLevel, StoreError, StoreResult};
+use crate::{Collection, Kind, SchemaLevel, Space, StoreError, StoreResult};
 
 /// Whether an operation is in the log already.
 #[derive(Debug, Clone, Copy)]
@@ -36,6 +36,8 @@ struct Mark {
 /// What one delta did, with the rows that it was done to.
 pub(super) struct Applied {
     pub(super) effects: Effects,
+    /// The delta's space, if it is not the base's.
+    pub(super) other_space: Option<Space>,
     touched: HashSet<i64>,
     removed: HashSet<i64>,
 }
@@ -65,6 +67,8 @@ pub(super) struct Applier<'c> {
     queue: QueueWriter<'c>,
     progress: Option<u64>,
     effects: Effects,
+    /// The space of the delta at hand, if it is not the base's.
+    pub(super) other_space: Option<Space>,
     /// Rows that the delta at hand wrote.
     touched: HashSet<i64>,
     /// Rows that the delta at hand removed.
@@ -93,6 +97,7 @@ impl<'c> Applier<'c> {
             queue: QueueWriter::new(connection, path, base)?,
             progress: None,
             effects: Effects::default(),
+            other_space: None,
             touched: HashSet::new(),
             removed: HashSet::new(),
             total: Effects::default(),
@@ -124,6 +129,7 @@ impl<'c> Applier<'c> {
         self.total = self.total.plus(effects);
         Applied {
             effects,
+            other_space: self.other_space.take(),
             touched,
             removed,
         }
@@ -205,6 +211,7 @@ impl<'c> Applier<'c> {
         self.dimension = to.dimension;
         self.progress = to.progress;
         self.effects = Effects::default();
+        self.other_space = None;
         self.touched.clear();
         self.removed.clear();
     }

@@ -1,4 +1,5 @@
-//! Whether a delta's collection fits the base's.
+//! Whether a delta's collection fits the base's. Its space need not: vectors are the users' own,
+//! and are indexed in the base's space, as chromadb's own upsert would.
 
 use crate::{Collection, StoreError, StoreResult};
 
@@ -15,13 +16,6 @@ pub(super) fn check(
             collection: base.name.clone(),
             base: base_dimension,
             delta: delta_dimension,
-        });
-    }
-    if base.config.space != delta.config.space {
-        return Err(StoreError::SpaceMismatch {
-            collection: base.name.clone(),
-            base: base.config.space.name(),
-            delta: delta.config.space.name(),
         });
     }
     Ok(())

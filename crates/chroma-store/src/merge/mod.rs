@@ -14,11 +14,11 @@ use rusqlite::TransactionBehavior;
 
 use crate::collection::find;
 use crate::delta::Delta;
-use crate::fold::{Folding, unnamed_folders};
+use crate::fold::{Folding, IndexFrom, unnamed_folders};
 use crate::queue::{Operation, QueueReader};
 use crate::{
     Collection, Engine, FoldOptions, FoldReport, FoldWhen, Open, Store, StoreError, StoreResult,
-    connection,
+    connection, delta, verify,
 };
 
 use apply::{Applied, AppliedDelta, Applier, Log};
@@ -40,22 +40,9 @@ impl Store<Open> {
         deltas: &[P],
         options: MergeOptions,
     ) -> StoreResult<MergeReport> {
-        // Most deltas are sound. What undoes one is as large as what the delta changed, so SQLite
-        // keeps it only when the merge is done a second time, because one was not.
-        let mut must_undo = false;
-        let merged = self.transact(name, options, None, |applier, base, folding| {
-            apply_each(applier, folding, deltas, |applier, dir| {
-                applier.without_undo(&mut must_undo, |applier| apply_delta(applier, base, dir))
-            })
+        let merged = self.with_files_or_log(name, IndexFrom::Files, |store, from| {
+            store.apply_deltas(name, deltas, options, from)
         });
-        let merged = match merged {
-            Err(_) if must_undo => self.transact(name, options, None, |applier, base, folding| {
-                apply_each(applier, folding, deltas, |applier, dir| {
-                    applier.whole_or_nothing(|applier| apply_delta(applier, base, dir))
-                })
-            }),
-            merged => merged,
-        };
         merged.map(|done| MergeReport {
             collection: name.to_owned(),
             records_before: done.before,
@@ -66,6 +53,53 @@ impl Store<Open> {
         })
     }
 
+    fn apply_deltas<P: AsRef<Path>>(
+        &mut self,
+        name: &str,
+        deltas: &[P],
+        options: MergeOptions,
+        from: IndexFrom,
+    ) -> StoreResult<Done<Vec<AppliedDelta>>> {
+        // Most deltas are sound. What undoes one is as large as what the delta changed, so SQLite
+        // keeps it only when the merge is done a second time, because one was not.
+        let mut must_undo = false;
+        let merged = self.transact(name, options, from, |applier, base, folding| {
+            apply_each(applier, folding, deltas, |applier, dir| {
+                applier.without_undo(&mut must_undo, |applier| apply_delta(applier, base, dir))
+            })
+        });
+        match merged {
+            Err(_) if must_undo => self.transact(name, options, from, |applier, base, folding| {
+                apply_each(applier, folding, deltas, |applier, dir| {
+                    applier.whole_or_nothing(|applier| apply_delta(applier, base, dir))
+                })
+            }),
+            merged => merged,
+        }
+    }
+
+    /// Does `work` once more where index files cannot be read, without them, if the log has all that
+    /// they had.
+    fn with_files_or_log<T>(
+        &mut self,
+        name: &str,
+        from: IndexFrom,
+        mut work: impl FnMut(&mut Self, IndexFrom) -> StoreResult<T>,
+    ) -> StoreResult<T> {
+        match work(self, from) {
+            Err(error) if error.is_index_damage() && self.log_is_whole(name)? => {
+                work(self, IndexFrom::Log)
+            }
+            done => done,
+        }
+    }
+
+    fn log_is_whole(&mut self, name: &str) -> StoreResult<bool> {
+        let path = connection::database_path(self.dir());
+        let collection = self.find(name)?.clone();
+        delta::log_is_whole(self.connection_mut(), &path, &collection)
+    }
+
     /// Puts the vectors of the collection `name` that wait in the log into its index files; `None`
     /// when `options` say that it is not time.
     ///
@@ -73,7 +107,7 @@ impl Store<Open> {
     /// As for [`Store::merge`], and index files that are damaged while their vectors are not in
     /// the log.
     pub fn fold(&mut self, name: &str, options: FoldOptions) -> StoreResult<Option<FoldReport>> {
-        self.only_fold(name, options, None)
+        self.only_fold(name, options, IndexFrom::Files)
     }
 
     /// Builds the index files of the collection `name` anew from all its vectors, indexed or
@@ -87,21 +121,23 @@ impl Store<Open> {
         engine: Engine,
         options: FoldOptions,
     ) -> StoreResult<Option<FoldReport>> {
-        self.only_fold(name, options, Some(engine))
+        self.only_fold(name, options, IndexFrom::Vectors(engine))
     }
 
     fn only_fold(
         &mut self,
         name: &str,
         fold: FoldOptions,
-        engine: Option<Engine>,
+        from: IndexFrom,
     ) -> StoreResult<Option<FoldReport>> {
         let options = MergeOptions {
             fold,
             ..MergeOptions::default()
         };
-        self.transact(name, options, engine, |_, _, _| Ok(()))
-            .map(|done| done.folded)
+        self.with_files_or_log(name, from, |store, from| {
+            store.transact(name, options, from, |_, _, _| Ok(()))
+        })
+        .map(|done| done.folded)
     }
 
     /// Applies `operations` to the collection `name`, as a chromadb client would: for producers
@@ -122,7 +158,7 @@ impl Store<Open> {
             },
             ..MergeOptions::default()
         };
-        self.transact(name, options, None, |applier, _, _| {
+        self.transact(name, options, IndexFrom::Files, |applier, _, _| {
             applier.log_ignored();
             operations
                 .into_iter()
@@ -137,7 +173,7 @@ impl Store<Open> {
         &mut self,
         name: &str,
         options: MergeOptions,
-        rebuild: Option<Engine>,
+        from: IndexFrom,
         work: impl FnOnce(&mut Applier<'_>, &Collection, &mut Folding<'_>) -> StoreResult<T>,
     ) -> StoreResult<Done<T>> {
         self.removed()?;
@@ -149,11 +185,12 @@ impl Store<Open> {
             .connection_mut()
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .map_err(StoreError::sqlite(&path, "begin the merge"))?;
+        verify::progress_is_founded(&transaction, &path, &base)?;
         let mut applier = Applier::new(&transaction, &path, level, &base, options)?;
         let before = applier.count()?;
         catch_up(&mut applier, &transaction, &path, &base)?;
         applier.take_effects();
-        let mut folding = Folding::new(&transaction, &dir, level, &base, options.fold, rebuild)?;
+        let mut folding = Folding::new(&transaction, &dir, level, &base, options.fold, from)?;
         let result = work(&mut applier, &base, &mut folding)?;
         applier.finish()?;
         let after = applier.count()?;
@@ -235,6 +272,7 @@ fn outcomes<P: AsRef<Path>>(deltas: &[P], results: Vec<AppliedDelta>) -> Vec<Del
         .zip(effects)
         .map(|((dir, result), effects)| DeltaOutcome {
             dir: dir.as_ref().to_path_buf(),
+            other_space: result.as_ref().ok().and_then(|(_, one)| one.other_space),
             result: result.map(|(applied_as, _)| (applied_as, effects.unwrap_or_default())),
         })
         .collect()
@@ -259,6 +297,8 @@ fn apply_delta(applier: &mut Applier<'_>, base: &Collection, dir: &Path) -> Stor
     let delta = Delta::open(dir)?;
     let collection = delta.collection(&base.name)?;
     compatible::check(applier.dimension(), base, collection)?;
+    let space = collection.config.space;
+    applier.other_space = (space != base.config.space).then_some(space);
     if delta.is_operation_log(collection)? {
         delta.replay(collection, |operation| {
             applier.apply(operation, Log::Append)

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{FoldOptions, FoldReport, StoreResult};
+use crate::{FoldOptions, FoldReport, Space, StoreResult};
 
 /// What an upsert of an existing record does to metadata keys that it does not name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -76,6 +76,8 @@ impl Effects {
 pub struct DeltaOutcome {
     /// Its directory.
     pub dir: PathBuf,
+    /// Its space, if that is not the base's: its vectors are indexed in the base's.
+    pub other_space: Option<Space>,
     /// How it was read and what it did, or why it was left out.
     pub result: StoreResult<(AppliedAs, Effects)>,
 }

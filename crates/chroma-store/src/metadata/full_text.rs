@@ -15,6 +15,9 @@ use crate::{SchemaLevel, StoreError, StoreResult};
 const MANY_SEGMENTS: u64 = 64;
 /// More than SQLite allows, so that it takes its limit.
 const NO_CRISIS: u32 = 2000;
+/// As Chroma's migrations make the table.
+const TABLE: &str =
+    "CREATE VIRTUAL TABLE embedding_fulltext_search USING fts5(string_value, tokenize='trigram')";
 /// Bytes of index that SQLite gathers in memory before it writes a segment.
 const HASH_BYTES: u32 = 16 << 20;
 
@@ -48,18 +51,16 @@ impl<'c> FullText<'c> {
         if changed.is_empty() {
             return Ok(());
         }
-        let written = has_nul_documents(self.connection).and_then(|rebuild| {
-            if rebuild {
-                // Who wrote the index of these may have gone past the NUL, or not.
-                return rebuild_full_text(self.connection);
-            }
-            match self.write_rows(&changed) {
-                Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) => {
-                    rebuild_full_text(self.connection)
-                }
-                written => written,
-            }
-        });
+        let written = match has_nul_documents(self.connection) {
+            // Who wrote the index of these may have gone past the NUL, or not.
+            Ok(true) => rebuild_full_text(self.connection),
+            Ok(false) => self.write_rows(&changed),
+            Err(error) => Err(error),
+        };
+        let written = match written {
+            Err(error) if is_damage(&error) => rebuild_full_text(self.connection),
+            written => written,
+        };
         written.map_err(StoreError::sqlite(&self.path, "write the full text"))
     }
 
@@ -125,8 +126,46 @@ impl<'c> FullText<'c> {
     }
 }
 
-/// Makes table and index anew from the documents of all records.
+/// Makes table and index anew from the documents of all records, inside the caller's transaction.
 pub(crate) fn rebuild_full_text(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch("SAVEPOINT full_text")?;
+    match fill(connection) {
+        Err(error) if is_damage(&error) => {
+            // Parts of the table are missing: it cannot even be opened.
+            connection.execute_batch("ROLLBACK TO full_text")?;
+            drop_table(connection)?;
+            connection.execute_batch(TABLE)?;
+            fill(connection)
+        }
+        filled => filled,
+    }?;
+    connection.execute_batch("RELEASE full_text")
+}
+
+/// Whether it is the table's own fault: not the machine's, and nobody holds it.
+fn is_damage(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::Unknown | ErrorCode::ConstraintViolation)
+    )
+}
+
+/// Removes the table where `DROP TABLE` cannot, because SQLite cannot open it.
+fn drop_table(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch(
+        "PRAGMA writable_schema = ON;
+         DELETE FROM sqlite_schema WHERE name = 'embedding_fulltext_search';
+         PRAGMA writable_schema = RESET;",
+    )?;
+    for part in ["data", "idx", "content", "docsize", "config"] {
+        connection.execute_batch(&format!(
+            "DROP TABLE IF EXISTS embedding_fulltext_search_{part}"
+        ))?;
+    }
+    Ok(())
+}
+
+fn fill(connection: &Connection) -> rusqlite::Result<()> {
     let documents = "FROM embedding_metadata m JOIN embeddings e ON e.id = m.id
                      WHERE m.key = 'chroma:document' AND m.string_value IS NOT NULL";
     connection.execute_batch(&format!(

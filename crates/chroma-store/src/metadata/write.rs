@@ -44,7 +44,6 @@ impl<'c> SegmentWriter<'c> {
                 &format!(
                     "SELECT max((SELECT coalesce(max(id), 0) FROM embeddings),
                                 (SELECT coalesce(max(id), 0) FROM embedding_metadata),
-                                (SELECT coalesce(max(id), 0) FROM embedding_fulltext_search_content),
                                 {array_max})"
                 ),
                 [],
@@ -110,6 +109,8 @@ impl<'c> SegmentWriter<'c> {
             })
             .map_err(StoreError::sqlite(&self.path, "insert a record"))?;
         self.next_row += 1;
+        // A text that a deleted record left behind must not become its own.
+        self.full_text.note(row);
         Ok(row)
     }
 

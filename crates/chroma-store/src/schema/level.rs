@@ -146,7 +146,7 @@ const CODE: &str = "
     WHERE schema = 'main' AND type = 'virtual' AND name <> 'embedding_fulltext_search'
     UNION ALL
     SELECT s.name || '.' || c.name FROM sqlite_schema s, pragma_table_xinfo(s.name) c
-    WHERE s.type = 'table' AND c.hidden IN (2, 3)
+    WHERE s.type = 'table' AND c.hidden IN (2, 3) AND s.name <> 'embedding_fulltext_search'
     UNION ALL
     SELECT s.name FROM sqlite_schema s, pragma_index_xinfo(s.name) c
     WHERE s.type = 'index' AND c.cid = -2

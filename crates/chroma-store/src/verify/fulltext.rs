@@ -1,8 +1,18 @@
 //! I9: the full-text table says what the documents say, and nothing hangs on a record that is
 //! not there.
 
-use super::{Checked, VerifyReport};
+use super::{Checked, Remedy, VerifyReport};
 use crate::StoreResult;
+
+/// The table, and those in which SQLite keeps it.
+const TABLES: u64 = 6;
+
+/// Whether nothing of the table is missing, so that it can be looked at.
+pub(super) fn is_whole(checked: &Checked<'_>) -> StoreResult<bool> {
+    let sql = "SELECT count(*) FROM sqlite_schema
+               WHERE type = 'table' AND name GLOB 'embedding_fulltext_search*'";
+    Ok(checked.count(sql, &[])? >= TABLES)
+}
 
 pub(super) fn check(checked: &Checked<'_>, report: &mut VerifyReport) -> StoreResult<()> {
     let differing = checked.count(
@@ -14,11 +24,8 @@ pub(super) fn check(checked: &Checked<'_>, report: &mut VerifyReport) -> StoreRe
         &[],
     )?;
     if differing > 0 {
-        report.error(
-            "I9",
-            None,
-            format!("{differing} documents differ from their full text"),
-        );
+        let detail = format!("{differing} documents differ from their full text");
+        report.mendable(Remedy::FullText, "I9", None, detail);
     }
     let without_document = checked.count(
         "SELECT count(*) FROM embedding_fulltext_search_content f
@@ -29,11 +36,8 @@ pub(super) fn check(checked: &Checked<'_>, report: &mut VerifyReport) -> StoreRe
         &[],
     )?;
     if without_document > 0 {
-        report.error(
-            "I9",
-            None,
-            format!("{without_document} full texts have no document"),
-        );
+        let detail = format!("{without_document} full texts have no document");
+        report.mendable(Remedy::FullText, "I9", None, detail);
     }
     // Orphans attach themselves to the next record that gets their row; chromadb leaves some.
     let mut tables = vec![

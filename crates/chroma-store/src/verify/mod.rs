@@ -5,6 +5,7 @@
 //! reported on.
 
 mod fulltext;
+mod progress;
 mod records;
 mod report;
 mod segments;
@@ -19,7 +20,8 @@ use crate::{
     Collection, SchemaLevel, Store, StoreError, StoreResult, connection, handle, metadata,
 };
 
-pub use report::{CheckedCollection, Problem, Severity, VerifyLevel, VerifyReport};
+pub(crate) use progress::{progress_is_founded, progress_of_a_delta_is_founded};
+pub use report::{CheckedCollection, Problem, Remedy, Severity, VerifyLevel, VerifyReport};
 
 /// Verifies the directory `dir`.
 ///
@@ -27,14 +29,38 @@ pub use report::{CheckedCollection, Problem, Severity, VerifyLevel, VerifyReport
 /// It is not a Chroma directory, not closed, torn, damaged in the eyes of SQLite, or of an unknown
 /// schema level.
 pub fn verify(dir: &Path, level: VerifyLevel) -> StoreResult<VerifyReport> {
+    let survey = survey(dir, level)?;
+    match survey.index_damage.into_iter().next() {
+        Some(damage) => Err(damage),
+        None => Ok(survey.report),
+    }
+}
+
+/// What there is to say of a directory, damaged index files included.
+#[derive(Debug)]
+pub struct Survey {
+    /// All other findings.
+    pub report: VerifyReport,
+    /// Why index files cannot be read, per collection that has such.
+    pub index_damage: Vec<StoreError>,
+}
+
+/// Verifies the directory `dir` and does not stop at damaged index files.
+///
+/// # Errors
+/// As for [`verify`], but for damaged index files.
+pub fn survey(dir: &Path, level: VerifyLevel) -> StoreResult<Survey> {
     let header = connection::preflight(dir)?;
     let connection = connection::open_read(dir)?;
     let path = connection::database_path(dir);
-    let pragma = match level {
-        VerifyLevel::Quick => "PRAGMA quick_check(100)",
-        VerifyLevel::Full => "PRAGMA integrity_check(100)",
+    let check = match level {
+        VerifyLevel::Quick => "quick_check",
+        VerifyLevel::Full => "integrity_check",
     };
-    let nul_documents = findings(&connection, &path, pragma)?;
+    let found = Findings::of(&connection, &path, check)?;
+    if let Some(damage) = found.damage {
+        return Err(damaged(&path, damage));
+    }
     let schema = detect(&connection, &path)?;
     let checked = Checked {
         connection: &connection,
@@ -44,26 +70,44 @@ pub fn verify(dir: &Path, level: VerifyLevel) -> StoreResult<VerifyReport> {
         level,
     };
     let mut report = VerifyReport::new(schema);
-    if nul_documents {
-        let detail = "documents with a NUL character are not searched as a whole by every SQLite";
-        report.warn("I9", None, detail);
+    let has_full_text = fulltext::is_whole(&checked)?;
+    if !has_full_text {
+        let detail = "the table of the full text, or a part of it, is missing";
+        report.mendable(Remedy::FullText, "I9", None, detail);
+    } else if let Some(finding) = found.full_text {
+        if metadata::has_nul_documents(&connection)
+            .map_err(StoreError::sqlite(&path, "look for a NUL character"))?
+        {
+            let detail =
+                "documents with a NUL character are not searched as a whole by every SQLite";
+            report.warn("I9", None, detail);
+        } else {
+            report.mendable(Remedy::FullText, "I9", None, finding);
+        }
+    }
+    if let Some(finding) = found.index {
+        report.mendable(Remedy::Reindex, "sqlite", None, finding);
     }
     if header.wal_mode {
-        report.error(
-            "I11",
-            None,
-            "the database is in WAL mode, Chroma's is DELETE",
-        );
+        let detail = "the database is in WAL mode, Chroma's is DELETE";
+        report.mendable(Remedy::JournalMode, "I11", None, detail);
     }
     checked.migrations(&mut report)?;
     let collections = load_all(&connection, &path, schema)?;
+    let mut index_damage = Vec::new();
     for collection in &collections {
-        segments::check(&checked, collection, &mut report)?;
+        match segments::check(&checked, collection, &mut report) {
+            Err(damage) if damage.is_index_damage() => index_damage.push(damage),
+            checked => checked?,
+        }
     }
-    if level == VerifyLevel::Full {
+    if level == VerifyLevel::Full && has_full_text {
         fulltext::check(&checked, &mut report)?;
     }
-    Ok(report)
+    Ok(Survey {
+        report,
+        index_damage,
+    })
 }
 
 impl Store<handle::Closed> {
@@ -120,36 +164,88 @@ impl Checked<'_> {
     }
 }
 
-/// SQLite's quick check: pages and rows, indexes not compared.
-pub(crate) fn database_is_sound(connection: &Connection, path: &Path) -> StoreResult<()> {
-    findings(connection, path, "PRAGMA quick_check(100)").map(drop)
+/// Whether the records of a delta can be read: SQLite's quick check of all tables but those of the
+/// full text, which is never read from a delta.
+pub(crate) fn records_are_sound(connection: &Connection, path: &Path) -> StoreResult<()> {
+    let found = Findings::beside_full_text(connection, "quick_check")
+        .map_err(StoreError::sqlite(path, "check the integrity"))?;
+    match found.damage.or(found.index) {
+        Some(finding) => Err(damaged(path, finding)),
+        None => Ok(()),
+    }
 }
 
-/// Runs a check of SQLite's; other findings than the one that can be lived with are an error.
-///
-/// SQLite 3.44 and later compare full-text tables with their index as well. Of a document with a
-/// NUL character, which chromadb accepts, older and newer SQLite index different parts; the
-/// directory is not damaged by that. `true` says that it is so.
-fn findings(connection: &Connection, path: &Path, pragma: &str) -> StoreResult<bool> {
-    let failed = || StoreError::sqlite(path, "check the integrity");
-    let found: Vec<String> = connection
-        .prepare(pragma)
-        .and_then(|mut statement| statement.query_map([], |row| row.get(0))?.collect())
-        .map_err(failed())?;
-    let full_text = |finding: &&String| finding.contains("index for FTS5 table");
-    let other = found
-        .iter()
-        .find(|finding| *finding != "ok" && !full_text(finding));
-    let Some(finding) = other.or_else(|| found.iter().find(full_text)) else {
-        return Ok(false);
-    };
-    if other.is_none() && metadata::has_nul_documents(connection).map_err(failed())? {
-        return Ok(true);
+/// The first finding of each kind of a check of SQLite's.
+#[derive(Debug, Default)]
+struct Findings {
+    /// Pages or rows are damaged.
+    damage: Option<String>,
+    /// An index does not agree with its table.
+    index: Option<String>,
+    /// A full-text index does not agree with its table, as SQLite 3.44 and later compare them. Of a
+    /// document with a NUL character, which chromadb accepts, older and newer SQLite index different
+    /// parts.
+    full_text: Option<String>,
+}
+
+impl Findings {
+    fn of(connection: &Connection, path: &Path, check: &str) -> StoreResult<Self> {
+        let mut found = Self::default();
+        match found.take(connection, &format!("PRAGMA {check}(100)")) {
+            Ok(()) => Ok(found),
+            // Parts of the full text are missing, and SQLite stops there.
+            Err(error) => match Self::beside_full_text(connection, check) {
+                Ok(mut found) if found.damage.is_none() => {
+                    found.full_text = Some(error.to_string());
+                    Ok(found)
+                }
+                _ => Err(StoreError::sqlite(path, "check the integrity")(error)),
+            },
+        }
     }
-    Err(StoreError::Damaged {
+
+    /// Table by table.
+    fn beside_full_text(connection: &Connection, check: &str) -> rusqlite::Result<Self> {
+        let sql = "SELECT quote(name) FROM sqlite_schema
+                   WHERE type = 'table' AND name NOT GLOB 'embedding_fulltext_search*'";
+        let tables: Vec<String> = connection
+            .prepare(sql)?
+            .query_map([], |row| row.get(0))?
+            .collect::<rusqlite::Result<_>>()?;
+        let mut found = Self::default();
+        for table in tables {
+            found.take(connection, &format!("PRAGMA {check}({table})"))?;
+        }
+        Ok(found)
+    }
+
+    fn take(&mut self, connection: &Connection, pragma: &str) -> rusqlite::Result<()> {
+        let mut statement = connection.prepare(pragma)?;
+        let lines = statement
+            .query_map([], |row| row.get::<_, String>(0))?
+            .collect::<rusqlite::Result<Vec<_>>>()?;
+        for line in lines.into_iter().filter(|line| line != "ok") {
+            let kind = if line.contains("embedding_fulltext_search") {
+                &mut self.full_text
+            } else if line.contains(" missing from index ")
+                || line.contains("wrong # of entries in index ")
+                || line.starts_with("non-unique entry in index ")
+            {
+                &mut self.index
+            } else {
+                &mut self.damage
+            };
+            kind.get_or_insert(line);
+        }
+        Ok(())
+    }
+}
+
+fn damaged(path: &Path, detail: String) -> StoreError {
+    StoreError::Damaged {
         path: path.to_path_buf(),
-        detail: finding.clone(),
-    })
+        detail,
+    }
 }
 
 fn name_of(collection: &Collection) -> Option<&str> {

@@ -4,10 +4,10 @@
 
 use rusqlite::params;
 
-use super::{Checked, VerifyReport, name_of};
+use super::{Checked, Remedy, VerifyReport, name_of};
 use crate::index::VectorIndex;
 use crate::queue::QueueReader;
-use crate::{Collection, StoreError, StoreResult};
+use crate::{Collection, StoreError, StoreResult, delta};
 
 /// Ids that have a vector: indexed ones, and those that the log made after the index was written
 /// and did not delete again. An id that the log deleted counts only if it was made anew.
@@ -35,10 +35,17 @@ pub(super) fn check(
         checked.path,
         "compare records with vectors",
     ))?;
-    compare(checked, collection, report).map_err(StoreError::sqlite(
+    let found = compare(checked, collection, report).map_err(StoreError::sqlite(
         checked.path,
         "compare records with vectors",
     ))?;
+    if let Some(detail) = found {
+        let name = name_of(collection);
+        match delta::log_is_whole(checked.connection, checked.path, collection)? {
+            true => report.mendable(Remedy::Index, "I2", name, detail),
+            false => report.error("I2", name, detail),
+        }
+    }
     checked
         .connection
         .execute_batch("DROP TABLE with_vector; DROP TABLE logged; DROP TABLE indexed;")
@@ -82,11 +89,12 @@ fn collect(
     connection.execute_batch(WITH_VECTOR)
 }
 
+/// Warns of vectors without a record, and says which records have no vector.
 fn compare(
     checked: &Checked<'_>,
     collection: &Collection,
     report: &mut VerifyReport,
-) -> rusqlite::Result<()> {
+) -> rusqlite::Result<Option<String>> {
     let segment = collection.metadata_segment.to_string();
     let (missing, first): (u64, Option<String>) = checked.connection.query_row(
         "SELECT count(*), min(embedding_id) FROM embeddings e WHERE segment_id = ?1
@@ -94,10 +102,6 @@ fn compare(
         [&segment],
         |row| Ok((row.get(0)?, row.get(1)?)),
     )?;
-    if let Some(first) = first {
-        let detail = format!("{missing} records have no vector, first `{first}`");
-        report.error("I2", name_of(collection), detail);
-    }
     let extra: u64 = checked.connection.query_row(
         "SELECT count(*) FROM with_vector v WHERE NOT EXISTS (
            SELECT 1 FROM embeddings e WHERE e.segment_id = ?1 AND e.embedding_id = v.id)",
@@ -112,7 +116,7 @@ fn compare(
             format!("{extra} vectors belong to no record"),
         );
     }
-    Ok(())
+    Ok(first.map(|first| format!("{missing} records have no vector, first `{first}`")))
 }
 
 /// `seq_id` is a signed 64-bit column.

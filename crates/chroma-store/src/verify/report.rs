@@ -26,17 +26,44 @@ pub enum Severity {
     Error,
 }
 
+/// What mends a finding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Remedy {
+    /// Full text made anew from the documents.
+    FullText,
+    /// Index files made from the log.
+    Flush,
+    /// Index files made anew from the log, or from the vectors that can still be read.
+    Index,
+    /// SQLite's own indexes made anew.
+    Reindex,
+    /// Progress that no log row bears out set back.
+    Progress,
+    /// The journal mode that Chroma uses.
+    JournalMode,
+}
+
+impl Remedy {
+    /// Whether a merge does it on the way.
+    fn comes_with_a_merge(self) -> bool {
+        matches!(self, Self::FullText | Self::Flush | Self::JournalMode)
+    }
+}
+
 /// One finding.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Problem {
     /// How bad it is.
     pub severity: Severity,
-    /// The invariant that it breaks, `I1` to `I12`.
+    /// The invariant that it breaks, `I1` to `I12`, or `sqlite`.
     pub invariant: &'static str,
     /// The collection, if it is about one.
     pub collection: Option<String>,
     /// What was found.
     pub detail: String,
+    /// What mends it; `None` if nothing is known to.
+    pub remedy: Option<Remedy>,
 }
 
 impl fmt::Display for Problem {
@@ -91,6 +118,20 @@ impl VerifyReport {
         self.push(Severity::Error, invariant, collection, detail.into());
     }
 
+    /// An error that something mends.
+    pub(super) fn mendable(
+        &mut self,
+        remedy: Remedy,
+        invariant: &'static str,
+        collection: Option<&str>,
+        detail: impl Into<String>,
+    ) {
+        self.error(invariant, collection, detail);
+        if let Some(problem) = self.problems.last_mut() {
+            problem.remedy = Some(remedy);
+        }
+    }
+
     pub(super) fn warn(
         &mut self,
         invariant: &'static str,
@@ -113,7 +154,44 @@ impl VerifyReport {
             invariant,
             collection,
             detail,
+            remedy: None,
         });
+    }
+
+    /// The report, or its findings as an error if there are some that a merge into a copy of the
+    /// directory does not mend.
+    ///
+    /// # Errors
+    /// `Inconsistent` when there is a finding of error severity that a merge does not mend.
+    pub fn into_base(self, dir: &Path) -> StoreResult<Self> {
+        self.but_for(dir, Remedy::comes_with_a_merge)
+    }
+
+    /// The report, or its findings as an error if there are some that new index files do not mend.
+    ///
+    /// # Errors
+    /// `Inconsistent`.
+    pub fn into_indexable(self, dir: &Path) -> StoreResult<Self> {
+        self.but_for(dir, |remedy| {
+            matches!(remedy, Remedy::Flush | Remedy::Index)
+        })
+    }
+
+    fn but_for(mut self, dir: &Path, mended: impl Fn(Remedy) -> bool) -> StoreResult<Self> {
+        let (mended, left) = self
+            .problems
+            .into_iter()
+            .partition(|problem| problem.remedy.is_some_and(&mended));
+        self.problems = left;
+        let mut sound = self.into_sound(dir)?;
+        sound.problems.extend::<Vec<_>>(mended);
+        Ok(sound)
+    }
+
+    /// Whether a finding asks for `remedy`.
+    pub fn needs(&self, remedy: Remedy) -> bool {
+        let mut remedies = self.problems.iter().map(|problem| problem.remedy);
+        remedies.any(|known| known == Some(remedy))
     }
 
     /// Whether there is no finding of error severity.

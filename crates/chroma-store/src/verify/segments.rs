@@ -1,9 +1,11 @@
 //! One collection: its segments, its progress, its log, its index files, and that all of them
 //! tell of the same records.
 
-use super::{Checked, CheckedCollection, VerifyLevel, VerifyReport, name_of, records};
-use crate::index::{VectorIndex, check_sizes};
-use crate::{Collection, StoreResult};
+use super::{
+    Checked, CheckedCollection, Remedy, VerifyLevel, VerifyReport, name_of, progress, records,
+};
+use crate::index::{VectorIndex, check_sizes, is_written};
+use crate::{Collection, SchemaLevel, StoreResult};
 
 pub(super) fn check(
     checked: &Checked<'_>,
@@ -25,13 +27,24 @@ pub(super) fn check(
         let detail = format!("{records} records, but no dimension: readers would see none");
         report.error("I1", name_of(collection), detail);
     }
-    progress(checked, collection, report)?;
+    let unfounded = progress::unfounded(checked.connection, checked.path, collection)?;
+    report.problems.extend(unfounded);
+    let is_indexed = collection.vector_seq.is_some_and(|seq| seq > 0);
+    if checked.schema == SchemaLevel::L06
+        && records > 0
+        && is_indexed
+        && !is_written(checked.dir, collection)
+    {
+        // chromadb 1.x reads the whole log in their place.
+        let detail = "the index files that its progress is of are missing: chromadb 0.x fails";
+        report.mendable(Remedy::Flush, "I6", name_of(collection), detail);
+    }
     check_sizes(checked.dir, collection)?;
     if checked.level == VerifyLevel::Full {
         let index = VectorIndex::open(checked.dir, collection)?;
         if let Some(index) = &index {
             for (invariant, finding) in index.check()? {
-                report.error(invariant, name_of(collection), finding);
+                report.mendable(Remedy::Index, invariant, name_of(collection), finding);
             }
             if index.legacy_seq().is_some() && index.legacy_seq() != collection.vector_seq {
                 // chromadb 1.x carries the old value along and never reads it back.
@@ -43,31 +56,6 @@ pub(super) fn check(
             }
         }
         records::check(checked, collection, index.as_ref(), report)?;
-    }
-    Ok(())
-}
-
-/// I5: new log rows must get numbers above every segment's progress, or readers drop them.
-fn progress(
-    checked: &Checked<'_>,
-    collection: &Collection,
-    report: &mut VerifyReport,
-) -> StoreResult<()> {
-    let applied = collection.metadata_seq.max(collection.vector_seq);
-    let Some(applied) = applied.filter(|seq| *seq > 0) else {
-        return Ok(());
-    };
-    let applied_column = i64::try_from(applied).unwrap_or(i64::MAX);
-    let above = checked.count(
-        "SELECT count(*) FROM embeddings_queue WHERE seq_id >= ?1",
-        &[&applied_column],
-    )?;
-    if above == 0 {
-        let detail = format!(
-            "progress is {applied}, but embeddings_queue has no row with that number or a higher \
-             one: every later write would be dropped"
-        );
-        report.error("I5", name_of(collection), detail);
     }
     Ok(())
 }

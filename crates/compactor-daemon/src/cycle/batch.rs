@@ -12,6 +12,7 @@ use compactor_core::message::CompactionMessage;
 use compactor_core::ports::{Completion, Delivery, Failure};
 use compactor_core::{CollectionName, Fence, RunId, Version};
 
+use super::fold::DeltaDone;
 use super::verdict::{self, Failed, Verdict};
 use super::{Context, Finished, Kept, Outcome, Step};
 use crate::inbox::ReceivedRun;
@@ -173,10 +174,19 @@ impl<'c> Batch<'c> {
         }
     }
 
-    pub(super) async fn accept_effects(&mut self, merged: Vec<(usize, Result<Effects, RunError>)>) {
+    pub(super) async fn accept_effects(
+        &mut self,
+        merged: Vec<(usize, Result<DeltaDone, RunError>)>,
+    ) {
         for (at, outcome) in merged {
             match outcome {
-                Ok(effects) => self.entries[at].effects = Some(effects),
+                Ok((effects, other_space)) => {
+                    if let Some(space) = other_space {
+                        let run = &self.entries[at].message.key.run_id;
+                        tracing::info!(%run, %space, "the delta's space is not the snapshot's, in which its vectors are indexed");
+                    }
+                    self.entries[at].effects = Some(effects);
+                }
                 Err(error) => self.fail_for_its_delta(at, error).await,
             }
         }

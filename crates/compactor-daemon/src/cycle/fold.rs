@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use chroma_store::{
     CheckedCollection, CloseOptions, ClosedStore, CreateOptions, Effects, Engine, NewIds, Open,
-    OpenOptions, SchemaLevel, Store, StoreError, create, create_like,
+    OpenOptions, SchemaLevel, Space, Store, StoreError, create, create_like,
 };
 use compactor_core::CollectionName;
 
@@ -26,11 +26,14 @@ pub(super) struct Checked {
     pub(super) level: SchemaLevel,
 }
 
+/// What a delta did, and its space if that is not the snapshot's.
+pub(super) type DeltaDone = (Effects, Option<Space>);
+
 /// Deltas by their place in the batch.
 type Deltas = Vec<(usize, PathBuf)>;
 
 /// What each delta did, by its place in the batch, and the result if there is one to publish.
-pub(super) type FoldOutcome = (Vec<(usize, Result<Effects, RunError>)>, Option<Merged>);
+pub(super) type FoldOutcome = (Vec<(usize, Result<DeltaDone, RunError>)>, Option<Merged>);
 
 /// Merges `deltas` into the directory `work`, which holds the published snapshot, or nothing when
 /// there is none. Without deltas, only folds.
@@ -84,16 +87,22 @@ pub(super) async fn verify(
     .await
 }
 
-/// Builds the index files anew: those of the base were damaged, most likely.
+/// Builds what is damaged anew, index files or full text: those of the base were, most likely.
 pub(super) async fn rebuild(
     context: &Context,
     collection: &CollectionName,
     merged: Merged,
+    damage: &StoreError,
 ) -> Result<Merged, RunError> {
+    let of_full_text = damage.is_full_text_damage();
     let (settings, collection) = (Arc::clone(&context.settings), collection.clone());
     blocking(move || {
         let mut store = Store::open(merged.store.dir(), OpenOptions::default())?;
-        store.rebuild(collection.as_str(), Engine::Native, settings.merge.fold)?;
+        if of_full_text {
+            store.rebuild_full_text()?;
+        } else {
+            store.rebuild(collection.as_str(), Engine::Native, settings.merge.fold)?;
+        }
         Ok(Merged {
             store: Arc::new(store.close(&close_options(&settings))?),
             records: merged.records,
@@ -147,8 +156,9 @@ impl Job {
         let report = store.merge(self.collection.as_str(), &dirs, options)?;
         self.hooks.reached(Step::Merged, &self.collection)?;
         let merged = report.outcomes.into_iter().map(|outcome| {
-            let effects = outcome.result.map(|(_, effects)| effects);
-            effects.map_err(RunError::from)
+            let space = outcome.other_space;
+            let done = outcome.result.map(|(_, effects)| (effects, space));
+            done.map_err(RunError::from)
         });
         outcomes.extend(places.into_iter().zip(merged));
         let has_applied = outcomes.iter().any(|(_, result)| result.is_ok());
@@ -171,7 +181,7 @@ impl Job {
     fn begin(
         &self,
         deltas: Deltas,
-        outcomes: &mut Vec<(usize, Result<Effects, RunError>)>,
+        outcomes: &mut Vec<(usize, Result<DeltaDone, RunError>)>,
     ) -> Result<(Option<Store<Open>>, Deltas), RunError> {
         let mut rest = deltas.into_iter();
         while let Some((place, dir)) = rest.next() {

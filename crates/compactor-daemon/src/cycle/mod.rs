@@ -279,7 +279,14 @@ async fn try_once(
     }
 }
 
-/// Uploads and verifies side by side; damaged index files are built anew once.
+/// Index files and full text, each once.
+const REBUILDS: u32 = 2;
+
+fn is_mendable(damage: &StoreError) -> bool {
+    damage.is_index_damage() || damage.is_full_text_damage()
+}
+
+/// Uploads and verifies side by side; what is damaged and can be built anew is.
 async fn upload(
     context: &Context,
     lease: &Lease,
@@ -287,7 +294,7 @@ async fn upload(
     mut merged: Merged,
     before: &KnownFiles,
 ) -> Result<Uploaded, RunError> {
-    let mut is_rebuilt = false;
+    let mut rebuilt = 0;
     loop {
         let upload = Upload::prepare(context, origin, Arc::clone(&merged.store), before.clone())?;
         // To the end of both: whoever still reads a file would be found by the proof of a rebuild.
@@ -303,11 +310,11 @@ async fn upload(
                 let completing = upload.complete(context, sent?, &checked);
                 return lease.abandonable(context, completing).await;
             }
-            Err(RunError::Store(damage)) if damage.is_index_damage() && !is_rebuilt => {
-                tracing::warn!(code = damage.code(), error = %damage, "index files are built anew");
-                let rebuilding = fold::rebuild(context, origin.collection, merged);
+            Err(RunError::Store(damage)) if rebuilt < REBUILDS && is_mendable(&damage) => {
+                tracing::warn!(code = damage.code(), error = %damage, "index files or full text are built anew");
+                let rebuilding = fold::rebuild(context, origin.collection, merged, &damage);
                 merged = lease.abandonable(context, rebuilding).await?;
-                is_rebuilt = true;
+                rebuilt += 1;
             }
             Err(error) => return Err(error),
         }

@@ -75,8 +75,8 @@ impl Rebuild {
 
 impl Place {
     fn change(self, rebuild: Option<Engine>) -> Result<ExitCode, Failure> {
-        let progress = Progress::new(3, self.json);
-        progress.step("indexing");
+        let progress = Progress::new(4, self.json);
+        progress.step("verifying");
         let options = OpenOptions {
             roll_back: true,
             ..OpenOptions::default()
@@ -97,6 +97,10 @@ impl Place {
         for name in &names {
             store.find(name)?;
         }
+        // What is wrong beside the index files is found before anything is changed.
+        let found = chroma_store::survey(&self.dir, VerifyLevel::Full)?;
+        found.report.into_indexable(&self.dir)?;
+        progress.step("indexing");
         let mut reports = Vec::new();
         for name in names {
             let report = match rebuild {

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use chroma_store::{
     AppliedAs, CloseOptions, FoldOptions, FoldWhen, MergeOptions, MergeReport, MetadataMode,
-    OpenOptions, Store, StoreError, VerifyLevel,
+    OpenOptions, Remedy, Store, StoreError, VerifyLevel,
 };
 use clap::{Args, ValueEnum};
 
@@ -122,7 +122,7 @@ impl Merge {
 
     fn merge_into(&self, work: &Path, progress: &Progress) -> Result<Vec<MergeReport>, Failure> {
         progress.step("checking and copying the base");
-        chroma_store::verify(&self.base, VerifyLevel::Full)?.into_sound(&self.base)?;
+        let base = chroma_store::verify(&self.base, VerifyLevel::Full)?.into_base(&self.base)?;
         chroma_store::copy_directory(&self.base, work)?;
         progress.step("merging");
         let plan = self.plan()?;
@@ -133,6 +133,9 @@ impl Merge {
             );
         }
         let mut store = Store::open(work, OpenOptions::default())?;
+        if base.needs(Remedy::FullText) {
+            store.rebuild_full_text()?;
+        }
         let options = MergeOptions {
             metadata: match self.metadata {
                 Metadata::Merge => MetadataMode::Merge,
@@ -227,6 +230,12 @@ impl Merge {
         }
         output::line(&table.render())?;
         for outcome in reports.iter().flat_map(|report| &report.outcomes) {
+            if let Some(space) = outcome.other_space {
+                output::line(&format!(
+                    "{}: its space is {space}; its vectors are indexed in the base's",
+                    outcome.dir.display()
+                ))?;
+            }
             if let Ok((_, effects)) = &outcome.result
                 && effects.changed_nothing()
             {

@@ -1,0 +1,83 @@
+//! I5: new log rows must get numbers above every segment's progress, or readers drop them.
+
+use std::path::Path;
+
+use rusqlite::Connection;
+
+use super::{Problem, Remedy, Severity};
+use crate::{Collection, StoreError, StoreResult};
+
+/// What is wrong with the progress of a collection's segments: the log has no row with its number
+/// or a higher one.
+pub(super) fn unfounded(
+    connection: &Connection,
+    path: &Path,
+    collection: &Collection,
+) -> StoreResult<Option<Problem>> {
+    let applied = collection.metadata_seq.max(collection.vector_seq);
+    let Some(applied) = applied.filter(|seq| *seq > 0) else {
+        return Ok(None);
+    };
+    let last = last_row(connection, path)?;
+    if last.is_some_and(|last| last >= applied) {
+        return Ok(None);
+    }
+    let last = last.map_or("is empty".to_owned(), |last| format!("ends at {last}"));
+    Ok(Some(Problem {
+        severity: Severity::Error,
+        invariant: "I5",
+        collection: Some(collection.name.clone()),
+        detail: format!(
+            "its progress is {applied}, but embeddings_queue {last}: writes are dropped in silence"
+        ),
+        remedy: Some(Remedy::Progress),
+    }))
+}
+
+/// Refuses to change a collection whose progress says that rows were applied which nobody knows of:
+/// the log would be purged of rows that were not.
+///
+/// # Errors
+/// `Inconsistent`.
+pub(crate) fn progress_is_founded(
+    connection: &Connection,
+    path: &Path,
+    collection: &Collection,
+) -> StoreResult<()> {
+    refuse(path, unfounded(connection, path, collection)?)
+}
+
+/// The same for a delta, of which only what waits in the log depends on it: an empty log is none.
+///
+/// # Errors
+/// `Inconsistent`.
+pub(crate) fn progress_of_a_delta_is_founded(
+    connection: &Connection,
+    path: &Path,
+    collection: &Collection,
+) -> StoreResult<()> {
+    match last_row(connection, path)? {
+        None => Ok(()),
+        Some(_) => progress_is_founded(connection, path, collection),
+    }
+}
+
+fn refuse(path: &Path, problem: Option<Problem>) -> StoreResult<()> {
+    match problem {
+        None => Ok(()),
+        Some(problem) => Err(StoreError::Inconsistent {
+            path: path.parent().unwrap_or(path).to_path_buf(),
+            problems: vec![problem],
+        }),
+    }
+}
+
+/// The last row of the log, which all collections share.
+fn last_row(connection: &Connection, path: &Path) -> StoreResult<Option<u64>> {
+    connection
+        .query_row("SELECT max(seq_id) FROM embeddings_queue", [], |row| {
+            row.get::<_, Option<i64>>(0)
+        })
+        .map(|last| last.and_then(|last| u64::try_from(last).ok()))
+        .map_err(StoreError::sqlite(path, "read the last log row"))
+}

@@ -1,0 +1,184 @@
+//! Directories to which something happened: what this program makes of them, real chromadb must
+//! hold, find and go on with.
+
+use crate::session::Session;
+
+/// Directories of one version.
+struct Odd {
+    session: Session,
+    version: &'static str,
+    /// Each with what it must hold in the end.
+    dirs: Vec<[String; 2]>,
+    /// Holds the records that each of them has.
+    delta: String,
+}
+
+impl Odd {
+    /// One of each kind, in a space.
+    fn new(version: &'static str, kinds: &[(&str, &str)]) -> Self {
+        let mut session = Session::new(90_000);
+        let delta = session.path("delta");
+        let mut dirs = Vec::new();
+        let seed = session.seed().to_string();
+        let mut steps = Vec::new();
+        for (number, (kind, space)) in kinds.iter().chain(&[("sound", "l2")]).enumerate() {
+            let dir = match number == kinds.len() {
+                true => delta.clone(),
+                false => session.path(&format!("base{number}")),
+            };
+            let expected = session.path(&format!("expected{number}.json"));
+            let arguments = [
+                "make-odd",
+                "--kind",
+                kind,
+                "--out",
+                &dir,
+                "--expected",
+                &expected,
+                "--seed",
+                &seed,
+                "--space",
+                space,
+            ];
+            steps.push((version, arguments.map(str::to_owned).to_vec()));
+            if number < kinds.len() {
+                dirs.push([dir, expected]);
+            }
+        }
+        session.oracle_all(&steps);
+        Self {
+            session,
+            version,
+            dirs,
+            delta,
+        }
+    }
+
+    /// Merges the records that all have into copies, which take the directories' places.
+    fn merge(&mut self, fold: &str) {
+        let delta = self.delta.clone();
+        self.merge_delta(&delta, fold);
+    }
+
+    fn merge_delta(&mut self, delta: &str, fold: &str) {
+        for [dir, _] in &mut self.dirs {
+            let out = format!("{dir}-merged");
+            let arguments = [
+                "store", "merge", "--json", "--base", dir, "--delta", delta, "--out", &out,
+                "--fold", fold,
+            ];
+            self.session.compactor(&arguments);
+            *dir = out;
+        }
+    }
+
+    fn run(&mut self, command: &str) {
+        for [dir, _] in &self.dirs {
+            self.session.compactor(&["store", command, "--json", dir]);
+        }
+    }
+
+    fn use_them(mut self) {
+        let steps: Vec<_> = self
+            .dirs
+            .iter()
+            .map(|[dir, expected]| {
+                let arguments = ["use-odd", "--dir", dir, "--expected", expected];
+                (self.version, arguments.map(str::to_owned).to_vec())
+            })
+            .collect();
+        self.session.oracle_all(&steps);
+    }
+}
+
+#[test]
+fn parameters_that_users_set_far_too_high() {
+    for version in ["0.6.3", "1.5.9"] {
+        let kinds = ["threshold-10^10", "threshold-maxsize", "m-5000", "ef-10^10"];
+        let mut odd = Odd::new(version, &kinds.map(|kind| (kind, "cosine")));
+        odd.run("info");
+        odd.merge("due");
+        odd.merge("always");
+        odd.use_them();
+    }
+}
+
+#[test]
+fn a_log_that_is_whole_replaces_index_files_that_cannot_be_read() {
+    for version in ["0.6.3", "1.5.9"] {
+        let kinds = [
+            ("length-cut", "cosine"),
+            ("length-missing", "cosine"),
+            ("label-twice", "l2"),
+            ("level0-zeroed", "ip"),
+            ("links-cut", "l2"),
+            ("ids-torn", "cosine"),
+            ("index-of-another", "l2"),
+        ];
+        let mut odd = Odd::new(version, &kinds);
+        odd.run("rebuild");
+        odd.use_them();
+    }
+}
+
+#[test]
+fn v0_6_3_missing_index_files_are_replaced_from_the_log() {
+    let kinds = [("index-missing", "l2"), ("index-missing", "cosine")];
+    let mut odd = Odd::new("0.6.3", &kinds);
+    let report = odd
+        .session
+        .compactor_output_of(&["store", "verify", &odd.dirs[0][0]]);
+    odd.session.check(report.contains("I6"), &report);
+    odd.merge("due");
+    odd.use_them();
+    let mut odd = Odd::new("0.6.3", &kinds);
+    odd.run("fold");
+    odd.use_them();
+}
+
+#[test]
+fn writes_that_wait_behind_poisoned_progress_are_not_purged() {
+    for version in ["0.5.23", "0.6.3", "1.5.9"] {
+        let mut odd = Odd::new(version, &[("waiting-behind-progress", "l2"); 2]);
+        for (command, [dir, _]) in ["fold", "rebuild"].iter().zip(&odd.dirs) {
+            let before = odd.session.bytes_of(dir);
+            let arguments = ["store", command, "--json", dir];
+            let code = odd.session.compactor_refuses(&arguments);
+            odd.session.check(code == "CS-INCONSISTENT", &code);
+            odd.session.check_untouched(dir, &before);
+        }
+        let steps: Vec<_> = odd
+            .dirs
+            .iter()
+            .map(|[dir, _]| {
+                let arguments = ["reset-progress", "--dir", dir];
+                (version, arguments.map(str::to_owned).to_vec())
+            })
+            .collect();
+        odd.session.oracle_all(&steps);
+        odd.use_them();
+    }
+}
+
+#[test]
+fn a_merge_mends_full_text_and_journal_mode() {
+    for version in ["0.6.3", "1.5.9"] {
+        let kinds = ["full-text-torn", "full-text-missing", "wal-mode"];
+        let mut odd = Odd::new(version, &kinds.map(|kind| (kind, "l2")));
+        odd.merge("due");
+        odd.use_them();
+    }
+}
+
+#[test]
+fn a_delta_of_another_space_is_indexed_in_that_of_the_base() {
+    for version in ["0.6.3", "1.5.9"] {
+        let cosine = Odd::new(version, &[("sound", "cosine")]);
+        let mut odd = Odd::new(version, &[("sound", "cosine")]);
+        odd.merge("always");
+        odd.use_them();
+        let mut odd = Odd::new(version, &[("sound", "l2")]);
+        odd.merge_delta(&cosine.dirs[0][0], "always");
+        odd.use_them();
+    }
+}

@@ -1,0 +1,234 @@
+"""make-odd and use-odd: directories as users have them, and whether chromadb can go on with them.
+
+Each kind is a small directory that chromadb made and something happened to. What it has to hold
+in the end is written beside it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import random
+import shutil
+import sqlite3
+import sys
+from argparse import Namespace
+from pathlib import Path
+from typing import Any, Callable, Iterator
+
+import numpy
+
+from . import compat, ops
+
+NAME = "odd"
+RECORDS, DIM, THRESHOLD = 60, 8, 20
+PURGES_NOT = '{"automatically_purge":false,"_type":"EmbeddingsQueueConfigurationInternal"}'
+
+# id: vector and document.
+Expected = dict[str, tuple[list[float], str]]
+
+
+def make_odd(arguments: Namespace) -> int:
+    kind = KINDS[arguments.kind]
+    rng = random.Random(f"odd {arguments.seed}")
+    parameters = kind.parameters if isinstance(kind, Parameters) else {}
+    with compat.session(arguments.out) as client:
+        create(client, NAME, arguments.space, parameters)
+    if not isinstance(kind, Parameters):
+        with database(arguments.out) as connection:
+            connection.execute("DELETE FROM embeddings_queue_config")
+            connection.execute("INSERT INTO embeddings_queue_config (config_json_str) VALUES (?)",
+                               (PURGES_NOT,))
+    expected = invent(rng, "r", RECORDS, arguments.space)
+    with compat.session(arguments.out) as client:
+        collection = compat.get_collection(client, NAME)
+        for start in range(0, RECORDS, 10):
+            write(collection, "add", dict(list(expected.items())[start:start + 10]))
+    if not isinstance(kind, Parameters):
+        kind(arguments.out, expected, rng)
+    ops.write_json(arguments.expected, expected)
+    print(json.dumps({"chromadb": compat.VERSION_TEXT, "records": len(expected)}))
+    return 0
+
+
+class Parameters:
+    """A collection with these HNSW parameters, by the names of 1.x."""
+
+    def __init__(self, **parameters: int) -> None:
+        self.parameters = parameters
+
+
+def create(client: Any, name: str, space: str, parameters: dict[str, int]) -> None:
+    parameters = {"sync_threshold": THRESHOLD, "batch_size": THRESHOLD // 2} | parameters
+    if compat.HAS_CONFIGURATION:
+        client.create_collection(name, configuration={"hnsw": {"space": space} | parameters},
+                                 embedding_function=None)
+        return
+    old = {"max_neighbors": "M", "ef_construction": "construction_ef", "ef_search": "search_ef"}
+    metadata = {f"hnsw:{old.get(key, key)}": value for key, value in parameters.items()}
+    client.create_collection(name, metadata=metadata | {"hnsw:space": space},
+                             embedding_function=None)
+
+
+def invent(rng: random.Random, prefix: str, count: int, space: str) -> Expected:
+    return {f"{prefix}{n}": (vector(rng, space), f"text {n} of {prefix}") for n in range(count)}
+
+
+def vector(rng: random.Random, space: str) -> list[float]:
+    """By inner product a vector is nearest to itself only among those of one length."""
+    made = numpy.array([rng.uniform(-1, 1) for _ in range(DIM)])
+    return list(made / numpy.linalg.norm(made) if space == "ip" else made)
+
+
+def write(collection: Any, operation: str, records: Expected) -> None:
+    getattr(collection, operation)(ids=list(records),
+                                   embeddings=[vector for vector, _ in records.values()],
+                                   documents=[text for _, text in records.values()])
+
+
+@contextlib.contextmanager
+def database(path: Path) -> Iterator[sqlite3.Connection]:
+    connection = sqlite3.connect(path / "chroma.sqlite3", isolation_level=None)
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def segment(path: Path) -> Path:
+    """The folder of the index files."""
+    with database(path) as connection:
+        (found,), = connection.execute("SELECT id FROM segments WHERE scope = 'VECTOR'")
+    return path / found
+
+
+def execute(sql: str) -> Callable[[Path, Expected, random.Random], None]:
+    def change(path: Path, expected: Expected, rng: random.Random) -> None:
+        with database(path) as connection:
+            connection.executescript(sql)
+    return change
+
+
+def spoil(name: str, change: Callable[[bytes], bytes | None]) -> Any:
+    def changed(path: Path, expected: Expected, rng: random.Random) -> None:
+        file = segment(path) / name
+        content = change(file.read_bytes())
+        if content is None:
+            file.unlink()
+        else:
+            file.write_bytes(content)
+    return changed
+
+
+def first_label_twice(level0: bytes) -> bytes:
+    size = 4 + 4 * 32 + 4 * DIM + 8
+    return level0[:2 * size - 8] + level0[size - 8:size] + level0[2 * size:]
+
+
+def without_folder(path: Path, expected: Expected, rng: random.Random) -> None:
+    shutil.rmtree(segment(path))
+
+
+def with_the_index_of_another(path: Path, expected: Expected, rng: random.Random) -> None:
+    other = path.with_name("other")
+    with compat.session(other) as client:
+        create(client, NAME, "l2", {})
+        others = invent(rng, "other", 2 * THRESHOLD, "l2")
+        write(compat.get_collection(client, NAME), "add", others)
+    own = segment(path)
+    shutil.rmtree(own)
+    shutil.copytree(segment(other), own)
+    shutil.rmtree(other)
+
+
+def waiting_behind_progress(path: Path, expected: Expected, rng: random.Random) -> None:
+    """chromadb accepts writes and drops them: an old blob was read as an integer."""
+    poison(path, 1_200_000_000_000_000_000)
+    waiting = invent(rng, "waiting", 5, "l2")
+    with compat.session(path) as client:
+        write(compat.get_collection(client, NAME), "add", waiting)
+    expected |= waiting
+
+
+def poison(path: Path, progress: int) -> None:
+    with database(path) as connection:
+        (kind,), = connection.execute("SELECT DISTINCT typeof(seq_id) FROM max_seq_id")
+        value = progress.to_bytes(8, "big") if kind == "blob" else progress
+        connection.execute("UPDATE max_seq_id SET seq_id = ? WHERE segment_id ="
+                           " (SELECT id FROM segments WHERE scope = 'METADATA')", (value,))
+
+
+def reset_progress(arguments: Namespace) -> int:
+    """What a user does by hand once told."""
+    poison(arguments.dir, RECORDS)
+    print("{}")
+    return 0
+
+
+KINDS: dict[str, Any] = {
+    "threshold-10^10": Parameters(sync_threshold=10**10),
+    "threshold-maxsize": Parameters(sync_threshold=sys.maxsize),
+    "m-5000": Parameters(max_neighbors=5000),
+    "ef-10^10": Parameters(ef_construction=10**10, ef_search=10**10),
+    "waiting-behind-progress": waiting_behind_progress,
+    "length-cut": spoil("length.bin", lambda content: content[:17]),
+    "length-missing": spoil("length.bin", lambda content: None),
+    "label-twice": spoil("data_level0.bin", first_label_twice),
+    "level0-zeroed": spoil("data_level0.bin", lambda content: bytes(len(content))),
+    "links-cut": spoil("link_lists.bin", lambda content: content[:3]),
+    "ids-torn": spoil("index_metadata.pickle", lambda content: content[:40]),
+    "index-missing": without_folder,
+    "index-of-another": with_the_index_of_another,
+    "full-text-torn": execute("DELETE FROM embedding_fulltext_search_data WHERE id ="
+                              " (SELECT max(id) FROM embedding_fulltext_search_data)"),
+    "full-text-missing": execute("DROP TABLE embedding_fulltext_search"),
+    "wal-mode": execute("PRAGMA journal_mode=WAL; PRAGMA wal_checkpoint(TRUNCATE)"),
+    "sound": execute("SELECT 1"),
+}
+
+
+def use_odd(arguments: Namespace) -> int:
+    expected: Expected = {i: (vector, text)
+                          for i, (vector, text) in ops.read_json(arguments.expected).items()}
+    wrong = look(arguments.dir, expected, "at first")
+    if not wrong:
+        with compat.session(arguments.dir) as client:
+            collection = compat.get_collection(client, NAME)
+            rng, space = random.Random("later"), compat.hnsw_space(collection)
+            later = invent(rng, "later", 2 * THRESHOLD, space)
+            write(collection, "add", later)
+            expected |= later
+            changed = {i: invented for i, invented in
+                       zip(list(expected)[:10], invent(rng, "changed", 10, space).values())}
+            write(collection, "upsert", changed)
+            expected |= changed
+            gone = list(expected)[10:20]
+            collection.delete(ids=gone)
+            for record_id in gone:
+                del expected[record_id]
+        wrong = look(arguments.dir, expected, "after more writes")
+    for text in wrong:
+        print(text)
+    print(json.dumps({"chromadb": compat.VERSION_TEXT, "records": len(expected)}))
+    return 1 if wrong else 0
+
+
+def look(path: Path, expected: Expected, when: str) -> list[str]:
+    """Whether chromadb holds and finds what it must."""
+    with compat.session(path) as client:
+        collection = compat.get_collection(client, NAME)
+        held = collection.get(include=["embeddings", "documents"])
+        if set(held["ids"]) != set(expected):
+            return [f"{when}: {len(held['ids'])} ids instead of {len(expected)}"]
+        for record_id, vector, text in zip(held["ids"], held["embeddings"], held["documents"]):
+            if text != expected[record_id][1]:
+                return [f"{when}: {record_id} is {text!r}"]
+            if not numpy.allclose(vector, expected[record_id][0], atol=1e-5):
+                return [f"{when}: {record_id} has another vector"]
+            found = collection.get(where_document={"$contains": text}, include=[])["ids"]
+            if record_id not in found:
+                return [f"{when}: {record_id} is not found by its text"]
+        nearest = collection.query(query_embeddings=[vector for vector, _ in expected.values()],
+                                   n_results=1, include=[])["ids"]
+        lost = [i for i, (found,) in zip(expected, nearest) if found != i]
+        return [f"{when}: not found by their vectors: {lost}"] if lost else []
