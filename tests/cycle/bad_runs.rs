@@ -107,7 +107,10 @@ fn all_kinds_at_once(kind: Kind) {
         lineage.push(run);
     }
     let summary = world.drain();
-    assert_eq!((summary.completed, summary.published), (sabotage::ALL.len() as u64, 1));
+    assert_eq!(
+        (summary.completed, summary.published),
+        (sabotage::ALL.len() as u64, 1)
+    );
     let snapshot = world.snapshot("lines").unwrap();
     assert_eq!(snapshot.content, content_of(&deltas));
     assert_eq!(snapshot.lineage(), lineage);

@@ -62,7 +62,7 @@ impl Delta {
         };
         let mut store = create(dir, &options, ids).unwrap();
         store
-            .write(&self.collection, self.operations.clone())
+            .write(self.collection.as_str(), self.operations.clone())
             .unwrap();
         store.close(&CloseOptions::default()).unwrap()
     }

@@ -18,6 +18,7 @@ mod ghosts;
 mod info;
 mod larger;
 mod odd;
+mod places;
 mod python;
 mod refused;
 mod same_version;

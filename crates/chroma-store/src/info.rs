@@ -10,7 +10,7 @@ use crate::index::IndexFiles;
 use crate::queue::QueueReader;
 use crate::schema::detect;
 use crate::verify::{Problem, VerifyLevel, verify};
-use crate::{Collection, HnswConfig, SchemaLevel, StoreResult, connection};
+use crate::{Collection, FullName, HnswConfig, SchemaLevel, StoreResult, connection};
 
 /// What a directory holds.
 #[derive(Debug, Clone, Serialize)]
@@ -28,8 +28,9 @@ pub struct StoreInfo {
 /// What a collection holds.
 #[derive(Debug, Clone, Serialize)]
 pub struct CollectionInfo {
-    /// Its name.
-    pub name: String,
+    /// Its names: `tenant`, `database`, `name`.
+    #[serde(flatten)]
+    pub name: FullName,
     /// Records.
     pub records: u64,
     /// Elements per vector.
@@ -67,9 +68,11 @@ impl StoreInfo {
             .into_iter()
             .map(|collection| {
                 let (vectors, graph) = vectors(&connection, dir, &collection)?;
-                let records = report
-                    .collection(&collection.name)
-                    .map_or(0, |checked| checked.records);
+                let checked = report
+                    .collections
+                    .iter()
+                    .find(|checked| checked.full_name == collection.name);
+                let records = checked.map_or(0, |checked| checked.records);
                 Ok(CollectionInfo {
                     records,
                     vectors,
@@ -117,11 +120,11 @@ fn vectors(
     Ok((places, index.map(|index| index.graph.health(ef))))
 }
 
-/// The names of the collections in `dir`.
+/// The full names of the collections in `dir`.
 ///
 /// # Errors
 /// It cannot be read as a Chroma directory.
-pub fn collection_names(dir: &Path) -> StoreResult<Vec<String>> {
+pub fn collection_names(dir: &Path) -> StoreResult<Vec<FullName>> {
     let connection = connection::open_read(dir)?;
     let path = connection::database_path(dir);
     let level = detect(&connection, &path)?;

@@ -12,7 +12,7 @@ use crate::index::{IndexFiles, MemoryIndex, as_stored};
 use crate::metadata::DOCUMENT_KEY;
 use crate::queue::{Overlay, QueueReader};
 use crate::schema::detect;
-use crate::{Collection, Space, StoreError, StoreResult, connection};
+use crate::{Collection, Space, StoreError, StoreResult, Which, connection};
 
 /// What to look for.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,11 +47,11 @@ pub struct Searcher {
 }
 
 impl Searcher {
-    /// Loads the collection `name` of the directory `dir`.
+    /// Loads the collection that is meant of the directory `dir`.
     ///
     /// # Errors
     /// It cannot be read as a Chroma directory, has no such collection, or its index is damaged.
-    pub fn open(dir: &Path, name: &str) -> StoreResult<Self> {
+    pub fn open<'a>(dir: &Path, which: impl Into<Which<'a>>) -> StoreResult<Self> {
         let connection = connection::open_read(dir)?;
         let path = connection::database_path(dir);
         // Until the files are read, nobody can commit a fold that replaces them.
@@ -60,7 +60,7 @@ impl Searcher {
             .map_err(StoreError::sqlite(&path, "begin reading"))?;
         let level = detect(&connection, &path)?;
         let collections = load_all(&connection, &path, level)?;
-        let collection = find(&collections, name, dir)?.clone();
+        let collection = find(&collections, which.into(), dir)?.clone();
         let files = IndexFiles::open(dir, &collection)?;
         let seen = files
             .as_ref()
@@ -151,7 +151,7 @@ impl Searcher {
     /// The vector to search with, as the index has it.
     fn stored_query(&self, like: &Like) -> StoreResult<Vec<f32>> {
         let wrong = |detail: String| StoreError::Query {
-            collection: self.collection.name.clone(),
+            collection: self.collection.name.to_string(),
             detail,
         };
         let space = self.collection.config.space;

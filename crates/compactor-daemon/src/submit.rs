@@ -179,7 +179,7 @@ async fn package(
                     available: report
                         .collections
                         .into_iter()
-                        .map(|found| found.name)
+                        .map(|found| found.full_name.to_string())
                         .collect(),
                 });
             }

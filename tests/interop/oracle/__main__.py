@@ -142,6 +142,15 @@ def parser() -> argparse.ArgumentParser:
     odd = commands.add_parser("reset-progress", help="set the progress that make-odd poisoned back")
     odd.add_argument("--dir", type=Path, required=True)
 
+    places = commands.add_parser("make-places", help="create one collection in several databases")
+    places.add_argument("--out", type=Path, required=True)
+    places.add_argument("--place", action="append", required=True,
+                        metavar="TENANT/DATABASE=PREFIX:COUNT")
+
+    places = commands.add_parser("use-places", help="say what each has, and write to it")
+    places.add_argument("--dir", type=Path, required=True)
+    places.add_argument("--place", action="append", required=True, metavar="TENANT/DATABASE")
+
     reopened = commands.add_parser("reopen-folds", help="compare once more (used by folds)")
     reopened.add_argument("--dir", type=Path, action="append", required=True)
     return top
@@ -177,6 +186,10 @@ def main() -> int:
         from .odd import use_odd as run
     elif arguments.command == "reset-progress":
         from .odd import reset_progress as run
+    elif arguments.command == "make-places":
+        from .places import make_places as run
+    elif arguments.command == "use-places":
+        from .places import use_places as run
     elif arguments.command == "reopen-folds":
         from .folds import reopen_folds as run
     else:

@@ -24,10 +24,12 @@ NONE_REMOVES = VERSION < (1, 0, 0)
 
 
 @contextlib.contextmanager
-def session(directory: Path) -> Iterator[Any]:
+def session(directory: Path, tenant: str = chromadb.DEFAULT_TENANT,
+            database: str = chromadb.DEFAULT_DATABASE) -> Iterator[Any]:
     """A client on the directory, closed for good when the block ends."""
     client = chromadb.PersistentClient(
-        path=str(directory), settings=Settings(anonymized_telemetry=False)
+        path=str(directory), settings=Settings(anonymized_telemetry=False),
+        tenant=tenant, database=database,
     )
     try:
         yield client

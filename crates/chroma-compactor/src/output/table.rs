@@ -8,15 +8,15 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    pub(crate) fn new<const N: usize>(header: [&str; N]) -> Self {
+    pub(crate) fn new<'a>(header: impl IntoIterator<Item = &'a str>) -> Self {
         let mut inner = comfy_table::Table::new();
         inner
             .load_preset(NOTHING)
-            .set_header(header.map(str::to_uppercase));
+            .set_header(header.into_iter().map(str::to_uppercase));
         Self { inner }
     }
 
-    pub(crate) fn row<const N: usize>(&mut self, cells: [String; N]) {
+    pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
         self.inner.add_row(cells);
     }
 

@@ -1,6 +1,7 @@
 //! Collections of a directory: identity, segments, configuration and progress.
 
 mod config;
+mod name;
 mod space;
 
 use std::path::Path;
@@ -12,23 +13,22 @@ use uuid::Uuid;
 use crate::{SchemaLevel, StoreError, StoreResult};
 
 pub use config::HnswConfig;
+pub(crate) use name::{DEFAULT_DATABASE, DEFAULT_TENANT};
+pub use name::{FullName, Which};
 pub use space::Space;
 
 const VECTOR_SCOPE: &str = "VECTOR";
 const METADATA_SCOPE: &str = "METADATA";
 pub(crate) const VECTOR_TYPE: &str = "urn:chroma:segment/vector/hnsw-local-persisted";
 pub(crate) const METADATA_TYPE: &str = "urn:chroma:segment/metadata/sqlite";
-const DEFAULT_DATABASE: &str = "default_database";
 
 /// One collection of a directory.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Collection {
     /// Its id.
     pub id: Uuid,
-    /// Its name; deltas and snapshots are matched by it.
-    pub name: String,
-    /// The name of the database that holds it.
-    pub database: String,
+    /// Its name, with those of its database and tenant.
+    pub name: FullName,
     /// Elements per vector; `None` until the first record.
     pub dimension: Option<u32>,
     /// The VECTOR segment; the folder of the index files has this name.
@@ -68,8 +68,9 @@ pub(crate) fn load_all(
         "NULL"
     };
     let sql = format!(
-        "SELECT c.id, c.name, d.name, c.dimension, c.config_json_str, {schema_column}
-         FROM collections c JOIN databases d ON d.id = c.database_id ORDER BY c.name, d.name"
+        "SELECT c.id, c.name, d.name, c.dimension, c.config_json_str, {schema_column}, d.tenant_id
+         FROM collections c JOIN databases d ON d.id = c.database_id
+         ORDER BY c.name, d.name, d.tenant_id"
     );
     let rows: Vec<RawCollection> = connection
         .prepare(&sql)
@@ -78,8 +79,11 @@ pub(crate) fn load_all(
                 .query_map([], |row| {
                     Ok(RawCollection {
                         id: row.get(0)?,
-                        name: row.get(1)?,
-                        database: row.get(2)?,
+                        name: FullName {
+                            name: row.get(1)?,
+                            database: row.get(2)?,
+                            tenant: row.get(6)?,
+                        },
                         dimension: row.get(3)?,
                         config_json: row.get(4)?,
                         schema_json: row.get(5)?,
@@ -93,34 +97,18 @@ pub(crate) fn load_all(
         .collect()
 }
 
-/// Finds a collection by name, in the default database first.
+/// Finds the one collection that is meant.
 pub(crate) fn find<'a>(
     collections: &'a [Collection],
-    name: &str,
+    which: Which<'_>,
     dir: &Path,
 ) -> StoreResult<&'a Collection> {
-    let named = || {
-        collections
-            .iter()
-            .filter(|collection| collection.name == name)
-    };
-    named()
-        .find(|collection| collection.database == DEFAULT_DATABASE)
-        .or_else(|| named().next())
-        .ok_or_else(|| StoreError::CollectionMissing {
-            path: dir.to_path_buf(),
-            name: name.to_owned(),
-            available: collections
-                .iter()
-                .map(|collection| collection.name.clone())
-                .collect(),
-        })
+    which.named(collections, |collection| &collection.name, dir)
 }
 
 struct RawCollection {
     id: String,
-    name: String,
-    database: String,
+    name: FullName,
     dimension: Option<i64>,
     config_json: Option<String>,
     schema_json: Option<String>,
@@ -130,7 +118,7 @@ impl RawCollection {
     fn complete(self, connection: &Connection, path: &Path) -> StoreResult<Collection> {
         let bad = |detail: String| StoreError::BadConfiguration {
             path: path.to_path_buf(),
-            collection: self.name.clone(),
+            collection: self.name.to_string(),
             detail,
         };
         let id = Uuid::try_parse(&self.id)
@@ -179,7 +167,6 @@ impl RawCollection {
             metadata_seq: max_seq_id(connection, path, metadata_segment)?,
             vector_seq: max_seq_id(connection, path, vector_segment)?,
             name: self.name,
-            database: self.database,
         })
     }
 }

@@ -14,7 +14,7 @@ use self::own_ids::OwnIds;
 use crate::collection::{find, load_all};
 use crate::queue::{Operation, QueueReader};
 use crate::schema::detect;
-use crate::{Collection, SchemaLevel, StoreError, StoreResult, connection, verify};
+use crate::{Collection, FullName, SchemaLevel, StoreError, StoreResult, connection, verify};
 
 /// An open delta.
 #[derive(Debug)]
@@ -59,8 +59,9 @@ impl Delta {
         &self.path
     }
 
-    pub(crate) fn collection(&self, name: &str) -> StoreResult<&Collection> {
-        find(&self.collections, name, &self.dir)
+    /// The collection of exactly this name: one in another database is another collection.
+    pub(crate) fn collection(&self, name: &FullName) -> StoreResult<&Collection> {
+        find(&self.collections, name.into(), &self.dir)
     }
 
     /// Whether the log of the collection is whole, so that it can be applied as it was written.

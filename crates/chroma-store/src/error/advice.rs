@@ -21,6 +21,7 @@ impl StoreError {
             Self::IndexFile { .. } => "CS-INDEX-FILE",
             Self::UnknownSchema { .. } => "CS-UNKNOWN-SCHEMA",
             Self::CollectionMissing { .. } => "CS-COLLECTION-MISSING",
+            Self::CollectionAmbiguous { .. } => "CS-COLLECTION-AMBIGUOUS",
             Self::DimensionMismatch { .. } => "CS-DIMENSION",
             Self::VectorLength { .. } => "CS-VECTOR-LENGTH",
             Self::NotFinite { .. } => "CS-NOT-FINITE",
@@ -117,6 +118,9 @@ impl StoreError {
             }
             Self::CollectionMissing { .. } => {
                 "pass the name of a collection that is there, or create it in the delta under the snapshot's name"
+            }
+            Self::CollectionAmbiguous { .. } => {
+                "say which with --database and --tenant; a delta must have tenant, database and name of the snapshot's collection"
             }
             Self::DimensionMismatch { .. } => {
                 "embed the delta with the model that the snapshot was made with"

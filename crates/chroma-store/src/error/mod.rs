@@ -104,6 +104,16 @@ pub enum StoreError {
         /// The names that are there.
         available: Vec<String>,
     },
+    /// More than one collection has the name.
+    #[error("{}: several collections are named `{name}`: {}", path.display(), fitting.join(", "))]
+    CollectionAmbiguous {
+        /// The directory.
+        path: PathBuf,
+        /// The wanted name.
+        name: String,
+        /// Those that it fits, with tenant and database where these are not the default ones.
+        fitting: Vec<String>,
+    },
     /// The delta's vectors have another dimension than the base's.
     #[error(
         "collection `{collection}`: dimension {delta} of the delta differs from {base} of the base"

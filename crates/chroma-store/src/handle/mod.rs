@@ -15,7 +15,7 @@ use rusqlite::Connection;
 use crate::collection::{find, load_all};
 use crate::schema::detect;
 use crate::stamps::Stamps;
-use crate::{Collection, SchemaLevel, StoreError, StoreResult, connection};
+use crate::{Collection, SchemaLevel, StoreError, StoreResult, Which, connection};
 
 pub use proof::{CloseOptions, Pause, ThreadPause};
 
@@ -109,12 +109,12 @@ impl Store<Open> {
         &self.state.collections
     }
 
-    /// The collection `name`, that of the default database first.
+    /// The collection that is meant.
     ///
     /// # Errors
-    /// There is none; the error lists those that there are.
-    pub fn find(&self, name: &str) -> StoreResult<&Collection> {
-        find(&self.state.collections, name, &self.dir)
+    /// There is none, or more than one; the error lists those that there are.
+    pub fn find<'a>(&self, which: impl Into<Which<'a>>) -> StoreResult<&Collection> {
+        find(&self.state.collections, which.into(), &self.dir)
     }
 
     pub(crate) fn connection_mut(&mut self) -> &mut Connection {

@@ -30,7 +30,7 @@ impl MemoryIndex {
         if u64::from(dimension) > MAX_DIMENSION {
             return Err(StoreError::BadConfiguration {
                 path: path.to_path_buf(),
-                collection: collection.name.clone(),
+                collection: collection.name.to_string(),
                 detail: format!(
                     "its dimension is {dimension}, an index has at most {MAX_DIMENSION}"
                 ),

@@ -89,7 +89,7 @@ impl<'c> Applier<'c> {
         Ok(Self {
             connection,
             path: path.to_path_buf(),
-            collection: base.name.clone(),
+            collection: base.name.to_string(),
             collection_id: base.id.to_string(),
             dimension: base.dimension,
             options,

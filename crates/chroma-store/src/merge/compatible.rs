@@ -13,7 +13,7 @@ pub(super) fn check(
         && base_dimension != delta_dimension
     {
         return Err(StoreError::DimensionMismatch {
-            collection: base.name.clone(),
+            collection: base.name.to_string(),
             base: base_dimension,
             delta: delta_dimension,
         });

@@ -12,13 +12,12 @@ use std::path::Path;
 
 use rusqlite::TransactionBehavior;
 
-use crate::collection::find;
 use crate::delta::Delta;
 use crate::fold::{Folding, IndexFrom, unnamed_folders};
 use crate::queue::{Operation, QueueReader};
 use crate::{
-    Collection, Engine, FoldOptions, FoldReport, FoldWhen, Open, Store, StoreError, StoreResult,
-    connection, delta, verify,
+    Collection, Engine, FoldOptions, FoldReport, FoldWhen, FullName, Open, Store, StoreError,
+    StoreResult, Which, connection, delta, verify,
 };
 
 use apply::{Applied, AppliedDelta, Applier, Log};
@@ -26,7 +25,7 @@ use apply::{Applied, AppliedDelta, Applier, Log};
 pub use report::{AppliedAs, DeltaOutcome, Effects, MergeOptions, MergeReport, MetadataMode};
 
 impl Store<Open> {
-    /// Folds `deltas`, in order, into the collection `name`.
+    /// Folds `deltas`, in order, into the collection that is meant.
     ///
     /// A delta whose own content is at fault is left out, with its error in the report; the
     /// others are applied. An `Err` means that nothing was changed.
@@ -34,17 +33,18 @@ impl Store<Open> {
     /// # Errors
     /// The collection is missing here, the directory is locked or damaged, or the result does not
     /// have exactly the rows that it must have.
-    pub fn merge<P: AsRef<Path>>(
+    pub fn merge<'a, P: AsRef<Path>>(
         &mut self,
-        name: &str,
+        which: impl Into<Which<'a>>,
         deltas: &[P],
         options: MergeOptions,
     ) -> StoreResult<MergeReport> {
+        let name = &self.find(which)?.name.clone();
         let merged = self.with_files_or_log(name, IndexFrom::Files, |store, from| {
             store.apply_deltas(name, deltas, options, from)
         });
         merged.map(|done| MergeReport {
-            collection: name.to_owned(),
+            collection: name.to_string(),
             records_before: done.before,
             records_after: done.after,
             outcomes: outcomes(deltas, done.result),
@@ -55,7 +55,7 @@ impl Store<Open> {
 
     fn apply_deltas<P: AsRef<Path>>(
         &mut self,
-        name: &str,
+        name: &FullName,
         deltas: &[P],
         options: MergeOptions,
         from: IndexFrom,
@@ -82,7 +82,7 @@ impl Store<Open> {
     /// they had.
     fn with_files_or_log<T>(
         &mut self,
-        name: &str,
+        name: &FullName,
         from: IndexFrom,
         mut work: impl FnMut(&mut Self, IndexFrom) -> StoreResult<T>,
     ) -> StoreResult<T> {
@@ -94,39 +94,45 @@ impl Store<Open> {
         }
     }
 
-    fn log_is_whole(&mut self, name: &str) -> StoreResult<bool> {
+    fn log_is_whole(&mut self, name: &FullName) -> StoreResult<bool> {
         let path = connection::database_path(self.dir());
         let collection = self.find(name)?.clone();
         delta::log_is_whole(self.connection_mut(), &path, &collection)
     }
 
-    /// Puts the vectors of the collection `name` that wait in the log into its index files; `None`
+    /// Puts the vectors of a collection that wait in the log into its index files; `None`
     /// when `options` say that it is not time.
     ///
     /// # Errors
     /// As for [`Store::merge`], and index files that are damaged while their vectors are not in
     /// the log.
-    pub fn fold(&mut self, name: &str, options: FoldOptions) -> StoreResult<Option<FoldReport>> {
+    pub fn fold<'a>(
+        &mut self,
+        which: impl Into<Which<'a>>,
+        options: FoldOptions,
+    ) -> StoreResult<Option<FoldReport>> {
+        let name = &self.find(which)?.name.clone();
         self.only_fold(name, options, IndexFrom::Files)
     }
 
-    /// Builds the index files of the collection `name` anew from all its vectors, indexed or
+    /// Builds the index files of a collection anew from all its vectors, indexed or
     /// waiting. Links are not read, so damaged ones do no harm. `None` for an empty collection.
     ///
     /// # Errors
     /// As for [`Store::fold`], and `engine` failed.
-    pub fn rebuild(
+    pub fn rebuild<'a>(
         &mut self,
-        name: &str,
+        which: impl Into<Which<'a>>,
         engine: Engine,
         options: FoldOptions,
     ) -> StoreResult<Option<FoldReport>> {
+        let name = &self.find(which)?.name.clone();
         self.only_fold(name, options, IndexFrom::Vectors(engine))
     }
 
     fn only_fold(
         &mut self,
-        name: &str,
+        name: &FullName,
         fold: FoldOptions,
         from: IndexFrom,
     ) -> StoreResult<Option<FoldReport>> {
@@ -140,15 +146,15 @@ impl Store<Open> {
         .map(|done| done.folded)
     }
 
-    /// Applies `operations` to the collection `name`, as a chromadb client would: for producers
+    /// Applies `operations` to a collection, as a chromadb client would: for producers
     /// and tests. All or nothing. Vectors stay in the log, and so do operations without effect here,
     /// so that all of it can be applied elsewhere.
     ///
     /// # Errors
     /// As for [`Store::merge`]; a faulty operation is an error as well.
-    pub fn write(
+    pub fn write<'a>(
         &mut self,
-        name: &str,
+        which: impl Into<Which<'a>>,
         operations: impl IntoIterator<Item = Operation>,
     ) -> StoreResult<Effects> {
         let options = MergeOptions {
@@ -158,6 +164,7 @@ impl Store<Open> {
             },
             ..MergeOptions::default()
         };
+        let name = &self.find(which)?.name.clone();
         self.transact(name, options, IndexFrom::Files, |applier, _, _| {
             applier.log_ignored();
             operations
@@ -171,7 +178,7 @@ impl Store<Open> {
     /// Runs `work` in one transaction and checks that it conserved the rows (I7).
     fn transact<T>(
         &mut self,
-        name: &str,
+        name: &FullName,
         options: MergeOptions,
         from: IndexFrom,
         work: impl FnOnce(&mut Applier<'_>, &Collection, &mut Folding<'_>) -> StoreResult<T>,
@@ -179,7 +186,7 @@ impl Store<Open> {
         self.removed()?;
         let dir = self.dir().to_path_buf();
         let path = connection::database_path(&dir);
-        let base = find(self.collections(), name, self.dir())?.clone();
+        let base = self.find(name)?.clone();
         let level = self.level();
         let transaction = self
             .connection_mut()
@@ -196,7 +203,7 @@ impl Store<Open> {
         let after = applier.count()?;
         let expected = (before + applier.total().added).saturating_sub(applier.total().deleted);
         if after != expected {
-            let collection = name.to_owned();
+            let collection = name.to_string();
             return Err(StoreError::NotConserved {
                 collection,
                 found: after,

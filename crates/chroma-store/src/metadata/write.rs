@@ -55,7 +55,7 @@ impl<'c> SegmentWriter<'c> {
             path: path.to_path_buf(),
             level,
             segment: collection.metadata_segment.to_string(),
-            collection: collection.name.clone(),
+            collection: collection.name.to_string(),
             full_text: FullText::new(connection, path, level),
             next_row: last + 1,
         })

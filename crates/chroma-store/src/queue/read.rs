@@ -30,7 +30,7 @@ impl<'c> QueueReader<'c> {
             connection,
             path: path.to_path_buf(),
             topic: collection.topic(),
-            collection: collection.name.clone(),
+            collection: collection.name.to_string(),
             vector_bytes: collection.vector_bytes(),
         }
     }

@@ -8,10 +8,13 @@ use uuid::Uuid;
 use md5::{Digest, Md5};
 
 use super::{SchemaLevel, migrations};
-use crate::collection::{METADATA_TYPE, VECTOR_TYPE, find, load_all};
+use crate::collection::{
+    DEFAULT_DATABASE, DEFAULT_TENANT, METADATA_TYPE, VECTOR_TYPE, find, load_all,
+};
 use crate::schema::detect;
 use crate::{
-    Collection, DATABASE_NAME, Open, OpenOptions, Space, Store, StoreError, StoreResult, connection,
+    Collection, DATABASE_NAME, FullName, Open, OpenOptions, Space, Store, StoreError, StoreResult,
+    Which, connection,
 };
 
 /// `databases.id` of `default_database`, from Chroma's fourth sysdb migration.
@@ -54,7 +57,12 @@ pub fn create(dir: &Path, options: &CreateOptions, ids: NewIds) -> StoreResult<S
             options.level,
             ids,
             &Row {
-                name: options.collection.clone(),
+                name: FullName {
+                    tenant: DEFAULT_TENANT.to_owned(),
+                    database: DEFAULT_DATABASE.to_owned(),
+                    name: options.collection.clone(),
+                },
+                database_id: DEFAULT_DATABASE_ID.to_owned(),
                 config,
                 schema,
             },
@@ -75,17 +83,22 @@ pub fn create(dir: &Path, options: &CreateOptions, ids: NewIds) -> StoreResult<S
     })
 }
 
-/// Creates the new directory `dir` at the schema level of the directory `model`, with its
-/// collection `name`, configuration and metadata byte for byte, and no records.
+/// Creates the new directory `dir` at the schema level of the directory `model`, with one of its
+/// collections: names of it, its database and its tenant, configuration and metadata byte for byte, and no records.
 ///
 /// # Errors
 /// As for [`create`], and whatever keeps `model` from being read.
-pub fn create_like(dir: &Path, model: &Path, name: &str, ids: NewIds) -> StoreResult<Store<Open>> {
+pub fn create_like<'a>(
+    dir: &Path,
+    model: &Path,
+    which: impl Into<Which<'a>>,
+    ids: NewIds,
+) -> StoreResult<Store<Open>> {
     let source = connection::open_read(model)?;
     let path = connection::database_path(model);
     let level = detect(&source, &path)?;
     let collections = load_all(&source, &path, level)?;
-    let collection = find(&collections, name, model)?;
+    let collection = find(&collections, which.into(), model)?;
     let row = read_row(&source, level, collection)
         .map_err(StoreError::sqlite(&path, "read the collection"))?;
     build(dir, level, |connection| {
@@ -109,7 +122,8 @@ pub fn create_like(dir: &Path, model: &Path, name: &str, ids: NewIds) -> StoreRe
 
 /// The columns of a collection that are carried over verbatim.
 struct Row {
-    name: String,
+    name: FullName,
+    database_id: String,
     config: Option<String>,
     schema: Option<String>,
 }
@@ -248,13 +262,14 @@ fn read_row(
         "NULL"
     };
     connection.query_row(
-        &format!("SELECT config_json_str, {schema} FROM collections WHERE id = ?1"),
+        &format!("SELECT config_json_str, {schema}, database_id FROM collections WHERE id = ?1"),
         [collection.id.to_string()],
         |row| {
             Ok(Row {
                 name: collection.name.clone(),
                 config: row.get(0)?,
                 schema: row.get(1)?,
+                database_id: row.get(2)?,
             })
         },
     )
@@ -266,13 +281,23 @@ fn insert_collection(
     ids: NewIds,
     row: &Row,
 ) -> rusqlite::Result<()> {
+    let FullName {
+        tenant,
+        database,
+        name,
+    } = &row.name;
+    connection.execute("INSERT OR IGNORE INTO tenants (id) VALUES (?1)", [tenant])?;
+    connection.execute(
+        "INSERT OR IGNORE INTO databases (id, name, tenant_id) VALUES (?1, ?2, ?3)",
+        [&row.database_id, database, tenant],
+    )?;
     connection.execute(
         "INSERT INTO collections (id, name, dimension, database_id, config_json_str)
          VALUES (?1, ?2, NULL, ?3, ?4)",
         params![
             ids.collection.to_string(),
-            row.name,
-            DEFAULT_DATABASE_ID,
+            name,
+            row.database_id,
             row.config
         ],
     )?;

@@ -248,6 +248,6 @@ fn damaged(path: &Path, detail: String) -> StoreError {
     }
 }
 
-fn name_of(collection: &Collection) -> Option<&str> {
-    Some(&collection.name)
+fn name_of(collection: &Collection) -> Option<String> {
+    Some(collection.name.to_string())
 }

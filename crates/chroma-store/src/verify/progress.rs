@@ -26,7 +26,7 @@ pub(super) fn unfounded(
     Ok(Some(Problem {
         severity: Severity::Error,
         invariant: "I5",
-        collection: Some(collection.name.clone()),
+        collection: Some(collection.name.to_string()),
         detail: format!(
             "its progress is {applied}, but embeddings_queue {last}: writes are dropped in silence"
         ),

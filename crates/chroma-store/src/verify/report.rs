@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::{SchemaLevel, Space, StoreError, StoreResult};
+use crate::{FullName, SchemaLevel, Space, StoreError, StoreResult};
 
 /// How much is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,8 +79,9 @@ impl fmt::Display for Problem {
 /// A collection as the verification saw it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CheckedCollection {
-    /// Its name.
-    pub name: String,
+    /// Its names: `tenant`, `database`, `name`.
+    #[serde(flatten)]
+    pub full_name: FullName,
     /// Records in the metadata segment.
     pub records: u64,
     /// Elements per vector.
@@ -112,7 +113,7 @@ impl VerifyReport {
     pub(super) fn error(
         &mut self,
         invariant: &'static str,
-        collection: Option<&str>,
+        collection: Option<String>,
         detail: impl Into<String>,
     ) {
         self.push(Severity::Error, invariant, collection, detail.into());
@@ -123,7 +124,7 @@ impl VerifyReport {
         &mut self,
         remedy: Remedy,
         invariant: &'static str,
-        collection: Option<&str>,
+        collection: Option<String>,
         detail: impl Into<String>,
     ) {
         self.error(invariant, collection, detail);
@@ -135,7 +136,7 @@ impl VerifyReport {
     pub(super) fn warn(
         &mut self,
         invariant: &'static str,
-        collection: Option<&str>,
+        collection: Option<String>,
         detail: impl Into<String>,
     ) {
         self.push(Severity::Warning, invariant, collection, detail.into());
@@ -145,10 +146,9 @@ impl VerifyReport {
         &mut self,
         severity: Severity,
         invariant: &'static str,
-        collection: Option<&str>,
+        collection: Option<String>,
         detail: String,
     ) {
-        let collection = collection.map(str::to_owned);
         self.problems.push(Problem {
             severity,
             invariant,
@@ -201,11 +201,11 @@ impl VerifyReport {
             .all(|problem| problem.severity == Severity::Warning)
     }
 
-    /// The collection `name`, if it is there.
+    /// The collection `name`, if there is one, in whichever database.
     pub fn collection(&self, name: &str) -> Option<&CheckedCollection> {
         self.collections
             .iter()
-            .find(|collection| collection.name == name)
+            .find(|collection| collection.full_name.name == name)
     }
 
     /// The report, or its findings as an error.

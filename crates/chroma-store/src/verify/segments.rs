@@ -18,7 +18,7 @@ pub(super) fn check(
         &[&segment],
     )?;
     report.collections.push(CheckedCollection {
-        name: collection.name.clone(),
+        full_name: collection.name.clone(),
         records,
         dimension: collection.dimension,
         space: collection.config.space,

@@ -227,7 +227,7 @@ impl Job {
                             available: report
                                 .collections
                                 .iter()
-                                .map(|found| found.name.clone())
+                                .map(|found| found.full_name.to_string())
                                 .collect(),
                         })?;
                 let options = CreateOptions {

@@ -1,14 +1,15 @@
 //! `store fold DIR` and `store rebuild DIR`: index files made in place.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use chroma_store::{
-    CloseOptions, Engine, FoldOptions, FoldReport, FoldWhen, OpenOptions, Store, VerifyLevel,
+    CloseOptions, Engine, FoldOptions, FoldReport, FoldWhen, FullName, OpenOptions, Store,
+    VerifyLevel,
 };
 use clap::{Args, ValueEnum};
 
+use super::selection::Selection;
 use crate::failure::Failure;
 use crate::output::{self, Progress, Table};
 
@@ -18,9 +19,8 @@ pub(super) struct Place {
     /// The Chroma directory (the one with chroma.sqlite3). It is changed in place; when the command
     /// is interrupted, run it again.
     dir: PathBuf,
-    /// Only this collection (repeatable). Default: all.
-    #[arg(long, value_name = "NAME")]
-    collection: Vec<String>,
+    #[command(flatten)]
+    selection: Selection,
     /// Threads; 0 for one per core. With 1 the same directory gives the same files.
     #[arg(long, default_value_t = 0)]
     threads: usize,
@@ -87,16 +87,13 @@ impl Place {
             threads: self.threads,
             ..FoldOptions::default()
         };
-        let names: BTreeSet<String> = if self.collection.is_empty() {
-            let all = store.collections().iter();
-            all.map(|collection| collection.name.clone()).collect()
-        } else {
-            self.collection.iter().cloned().collect()
-        };
+        let all: Vec<FullName> = store
+            .collections()
+            .iter()
+            .map(|collection| collection.name.clone())
+            .collect();
         // All names before any work: what was folded stays folded.
-        for name in &names {
-            store.find(name)?;
-        }
+        let names = self.selection.of(&all, &self.dir)?;
         // What is wrong beside the index files is found before anything is changed.
         let found = chroma_store::survey(&self.dir, VerifyLevel::Full)?;
         found.report.into_indexable(&self.dir)?;
@@ -118,11 +115,16 @@ impl Place {
         Ok(ExitCode::SUCCESS)
     }
 
-    fn print(&self, reports: &[(String, Option<FoldReport>)]) -> Result<(), Failure> {
+    fn print(&self, reports: &[(FullName, Option<FoldReport>)]) -> Result<(), Failure> {
         if self.json {
             let collections: Vec<_> = reports
                 .iter()
-                .map(|(name, report)| serde_json::json!({"name": name, "folded": report}))
+                .map(|(name, report)| {
+                    serde_json::json!({
+                        "name": name.name, "database": name.database, "tenant": name.tenant,
+                        "folded": report,
+                    })
+                })
                 .collect();
             return output::json(&serde_json::json!({
                 "dir": self.dir, "collections": collections,
@@ -134,7 +136,7 @@ impl Place {
                 report.map_or_else(|| "-".to_owned(), |report| of(&report).to_string())
             };
             table.row([
-                name.clone(),
+                name.to_string(),
                 figure(|report| report.inserted),
                 figure(|report| report.unchanged),
                 figure(|report| report.removed),

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use chroma_store::StoreInfo;
 use chroma_store::graph::GraphHealth;
+use chroma_store::{FullName, StoreInfo};
 use clap::Args;
 
 use crate::failure::Failure;
@@ -35,7 +35,15 @@ impl Info {
             info.schema_level,
             info.chromadb_versions
         ))?;
-        let mut table = Table::new([
+        // Most directories have nothing but the default ones.
+        let mut collections = info.collections.iter();
+        let has_others = collections.any(|one| !one.name.is_in_default_database());
+        let place: &[&str] = if has_others {
+            &["tenant", "database"]
+        } else {
+            &[]
+        };
+        let columns = [
             "collection",
             "records",
             "dimension",
@@ -44,10 +52,17 @@ impl Info {
             "deleted",
             "queued",
             "sync threshold",
-        ]);
+        ];
+        let mut table = Table::new(place.iter().chain(&columns).copied());
         for collection in &info.collections {
-            table.row([
-                collection.name.clone(),
+            let FullName {
+                tenant,
+                database,
+                name,
+            } = collection.name.clone();
+            let place = [tenant, database].into_iter().filter(|_| has_others);
+            let cells = [
+                name,
                 collection.records.to_string(),
                 collection
                     .dimension
@@ -57,12 +72,16 @@ impl Info {
                 collection.vectors.indexed_deleted.to_string(),
                 collection.vectors.queued.to_string(),
                 collection.config.sync_threshold.to_string(),
-            ]);
+            ];
+            table.row(place.chain(cells));
         }
         output::line(&table.render())?;
         for collection in &info.collections {
             if let Some(graph) = &collection.graph {
-                output::line(&format!("\n{}", describe(&collection.name, graph)))?;
+                output::line(&format!(
+                    "\n{}",
+                    describe(&collection.name.to_string(), graph)
+                ))?;
             }
         }
         super::verify::print_problems(&info.problems)?;

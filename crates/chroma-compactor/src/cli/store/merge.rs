@@ -1,15 +1,16 @@
 //! `store merge --base DIR --delta DIR... --out DIR`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use chroma_store::{
-    AppliedAs, CloseOptions, FoldOptions, FoldWhen, MergeOptions, MergeReport, MetadataMode,
-    OpenOptions, Remedy, Store, StoreError, VerifyLevel,
+    AppliedAs, CloseOptions, FoldOptions, FoldWhen, FullName, MergeOptions, MergeReport,
+    MetadataMode, OpenOptions, Remedy, Store, StoreError, VerifyLevel,
 };
 use clap::{Args, ValueEnum};
 
+use super::selection::Selection;
 use crate::cli::interrupt;
 use crate::failure::Failure;
 use crate::output::{self, Progress, Table};
@@ -25,9 +26,8 @@ pub(crate) struct Merge {
     /// The new directory. It appears when everything has succeeded and been verified.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Merge only this collection (repeatable). Default: all that the deltas have.
-    #[arg(long, value_name = "NAME")]
-    collection: Vec<String>,
+    #[command(flatten)]
+    selection: Selection,
     /// What an upsert does to metadata keys that it does not name.
     #[arg(long, value_enum, default_value_t = Metadata::Merge)]
     metadata: Metadata,
@@ -170,15 +170,11 @@ impl Merge {
     }
 
     /// Which deltas go into which collection.
-    fn plan(&self) -> Result<BTreeMap<String, Vec<PathBuf>>, Failure> {
-        let mut plan: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
+    fn plan(&self) -> Result<BTreeMap<FullName, Vec<PathBuf>>, Failure> {
+        let mut plan: BTreeMap<FullName, Vec<PathBuf>> = BTreeMap::new();
         for dir in &self.delta {
-            let names: BTreeSet<String> = if self.collection.is_empty() {
-                chroma_store::collection_names(dir)?.into_iter().collect()
-            } else {
-                self.collection.iter().cloned().collect()
-            };
-            for name in names {
+            let all = chroma_store::collection_names(dir)?;
+            for name in self.selection.of(&all, dir)? {
                 plan.entry(name).or_default().push(dir.clone());
             }
         }

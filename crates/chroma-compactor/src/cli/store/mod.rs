@@ -5,6 +5,7 @@ mod fold;
 mod info;
 mod merge;
 mod query;
+mod selection;
 mod verify;
 
 use std::process::ExitCode;

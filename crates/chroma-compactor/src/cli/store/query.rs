@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use chroma_store::{Like, Neighbour, Searcher};
 use clap::Args;
 
+use super::selection::Scope;
 use crate::failure::Failure;
 use crate::output::{self, Table};
 
@@ -19,6 +20,8 @@ pub(crate) struct Query {
     /// The collection to search.
     #[arg(long, value_name = "NAME")]
     collection: String,
+    #[command(flatten)]
+    scope: Scope,
     #[command(flatten)]
     what: What,
     /// How many records to find.
@@ -50,7 +53,7 @@ impl Query {
             (None, Some(path)) => Like::Vector(read_vector(path)?),
             (None, None) => return Err(Failure::usage("--like or --vector is needed")),
         };
-        let searcher = Searcher::open(&self.dir, &self.collection)?;
+        let searcher = Searcher::open(&self.dir, self.scope.which(&self.collection))?;
         let ef = self.ef.map(|ef| ef as usize);
         let found = searcher.nearest(&like, self.k as usize, ef)?;
         self.print(&searcher, &found)?;
