@@ -23,6 +23,7 @@ mod killed;
 mod mended;
 mod model;
 mod model_index;
+mod orphans;
 mod rebuild;
 mod semantics;
 mod sizes;

@@ -78,7 +78,7 @@ pub(crate) fn regular_files(dir: &Path) -> StoreResult<Vec<String>> {
             let kind = entry.file_type()?;
             let name = entry.file_name();
             let Some(name) = name.to_str() else {
-                return Err(StoreError::NotRegular { path: entry.path() });
+                return Err(StoreError::FileName { path: entry.path() });
             };
             if prefix.is_empty() && SIDE_CAR_NAMES.contains(&name) {
                 continue;

@@ -25,6 +25,7 @@ mod index;
 mod info;
 mod merge;
 mod metadata;
+mod orphans;
 mod query;
 mod queue;
 mod repair;
@@ -42,6 +43,7 @@ pub use handle::{CloseOptions, Closed, ClosedStore, Open, OpenOptions, Pause, St
 pub use info::{CollectionInfo, StoreInfo, VectorPlaces, collection_names};
 pub use merge::{AppliedAs, DeltaOutcome, Effects, MergeOptions, MergeReport, MetadataMode};
 pub use metadata::{Array, DOCUMENT_KEY, MetadataValue, Scalar, URI_KEY};
+pub use orphans::Orphan;
 pub use query::{Like, Neighbour, Searcher};
 pub use queue::{Operation, OperationKind, Patch};
 pub use schema::{CreateOptions, NewIds, SchemaLevel, create, create_like};

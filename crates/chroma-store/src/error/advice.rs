@@ -36,6 +36,7 @@ impl StoreError {
             Self::Changed { .. } => "CS-CHANGED",
             Self::AlreadyExists { .. } => "CS-EXISTS",
             Self::NotRegular { .. } => "CS-NOT-REGULAR",
+            Self::FileName { .. } => "CS-FILE-NAME",
             Self::ArchiveEntry { .. } => "CS-ARCHIVE-ENTRY",
             Self::ArchiveDamaged { .. } => "CS-ARCHIVE-DAMAGED",
             Self::ArchiveLimit { .. } => "CS-ARCHIVE-LIMIT",
@@ -147,6 +148,9 @@ impl StoreError {
             }
             Self::Changed { .. } => "close the client that writes to it, then try again",
             Self::AlreadyExists { .. } => "choose a new path or remove what is there",
+            Self::FileName { .. } => {
+                "Chroma makes no such file: rename it, or move it out of the directory"
+            }
             Self::NotRegular { .. } => "replace links and special files by plain files",
             Self::ArchiveEntry { .. } => "make the archive of plain files with relative names",
             Self::ArchiveDamaged { .. } => "make and upload the archive again",

@@ -242,6 +242,12 @@ pub enum StoreError {
         /// The path.
         path: PathBuf,
     },
+    /// The name of a file in the directory is not UTF-8.
+    #[error("{}: the name of this file is not UTF-8", path.display())]
+    FileName {
+        /// The path, lossily shown.
+        path: PathBuf,
+    },
     /// An archive entry is not allowed.
     #[error("archive entry `{entry}`: {detail}")]
     ArchiveEntry {

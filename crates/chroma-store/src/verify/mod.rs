@@ -17,7 +17,7 @@ use rusqlite::Connection;
 use crate::collection::load_all;
 use crate::schema::{detect, migrations};
 use crate::{
-    Collection, SchemaLevel, Store, StoreError, StoreResult, connection, handle, metadata,
+    Collection, SchemaLevel, Store, StoreError, StoreResult, connection, handle, metadata, orphans,
 };
 
 pub(crate) use progress::{progress_is_founded, progress_of_a_delta_is_founded};
@@ -93,6 +93,7 @@ pub fn survey(dir: &Path, level: VerifyLevel) -> StoreResult<Survey> {
         report.mendable(Remedy::JournalMode, "I11", None, detail);
     }
     checked.migrations(&mut report)?;
+    checked.orphans(&mut report)?;
     let collections = load_all(&connection, &path, schema)?;
     let mut index_damage = Vec::new();
     for collection in &collections {
@@ -131,6 +132,21 @@ struct Checked<'v> {
 }
 
 impl Checked<'_> {
+    fn orphans(&self, report: &mut VerifyReport) -> StoreResult<()> {
+        let orphans = orphans::find(self.connection, self.dir)?;
+        if orphans.is_empty() {
+            return Ok(());
+        }
+        let bytes: u64 = orphans.iter().map(|orphan| orphan.size).sum();
+        let names: Vec<&str> = orphans.iter().map(|orphan| orphan.name.as_str()).collect();
+        let detail = format!(
+            "no segment names {}: {bytes} bytes that nobody reads",
+            names.join(", ")
+        );
+        report.avoidable(Remedy::Orphans, "files", detail);
+        Ok(())
+    }
+
     /// chromadb 1.x refuses a directory in which a migration's text differs by one byte.
     fn migrations(&self, report: &mut VerifyReport) -> StoreResult<()> {
         for migration in migrations(self.schema) {

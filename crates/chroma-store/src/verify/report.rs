@@ -42,6 +42,8 @@ pub enum Remedy {
     Progress,
     /// The journal mode that Chroma uses.
     JournalMode,
+    /// What no segment names removed.
+    Orphans,
 }
 
 impl Remedy {
@@ -56,7 +58,7 @@ impl Remedy {
 pub struct Problem {
     /// How bad it is.
     pub severity: Severity,
-    /// The invariant that it breaks, `I1` to `I12`, or `sqlite`.
+    /// The invariant that it breaks, `I1` to `I12`; `sqlite` or `files` if it is none of Chroma's.
     pub invariant: &'static str,
     /// The collection, if it is about one.
     pub collection: Option<String>,
@@ -140,6 +142,19 @@ impl VerifyReport {
         detail: impl Into<String>,
     ) {
         self.push(Severity::Warning, invariant, collection, detail.into());
+    }
+
+    /// A warning that something does away with.
+    pub(super) fn avoidable(
+        &mut self,
+        remedy: Remedy,
+        invariant: &'static str,
+        detail: impl Into<String>,
+    ) {
+        self.warn(invariant, None, detail);
+        if let Some(problem) = self.problems.last_mut() {
+            problem.remedy = Some(remedy);
+        }
     }
 
     fn push(

@@ -1,0 +1,91 @@
+//! What lies in a directory and no segment names: told of, left alone, and not copied.
+
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use crate::crafted::text;
+use crate::directory::{Recipe, compactor, names_in, record};
+
+const HUGE: u64 = 2 << 30;
+
+/// A file with nothing but a hole in it.
+fn sparse(path: &Path) {
+    let file = std::fs::File::create(path).unwrap();
+    file.set_len(HUGE).unwrap();
+}
+
+fn merge(base: &Path, delta: &Path, out: &Path) -> (i32, String, String) {
+    compactor(&[
+        "store",
+        "merge",
+        "--base",
+        text(base),
+        "--delta",
+        text(delta),
+        "--out",
+        text(out),
+        "--fold",
+        "never",
+    ])
+}
+
+#[test]
+fn what_no_segment_names_is_told_of_and_stays_behind() {
+    let root = tempfile::tempdir().unwrap();
+    let base = Recipe::default().make(root.path(), "base");
+    let delta = Recipe::of(vec![record("new", 4, 9)]).make(root.path(), "delta");
+    let drift = "5f3bd1ce-0a5c-4c0c-a83b-6f0b8d1bc0a4.drift-20260102";
+    std::fs::create_dir(base.join(drift)).unwrap();
+    sparse(&base.join(drift).join("data_level0.bin"));
+    std::fs::write(base.join("notes.txt"), "of the operator").unwrap();
+    let before = names_in(&base);
+
+    for command in [&["store", "info"][..], &["store", "verify", "--full"]] {
+        let (status, told, errors) = compactor(&[command, &[text(&base)]].concat());
+        assert_eq!(status, 0, "{told}{errors}");
+        for part in [drift, "notes.txt", "no segment names"] {
+            assert!(told.contains(part), "{part}: {told}");
+        }
+    }
+    let out = root.path().join("out");
+    let (status, told, errors) = merge(&base, &delta, &out);
+    assert_eq!(status, 0, "{told}{errors}");
+    assert_eq!(names_in(&out), ["chroma.sqlite3"]);
+    assert_eq!(names_in(&base), before);
+}
+
+#[test]
+fn holes_stay_holes() {
+    let root = tempfile::tempdir().unwrap();
+    let base = Recipe::default().make(root.path(), "base");
+    let delta = Recipe::of(vec![record("new", 4, 9)]).make(root.path(), "delta");
+    let (status, told, errors) = compactor(&["store", "fold", text(&base)]);
+    assert_eq!(status, 0, "{told}{errors}");
+    let folder = names_in(&base).into_iter().find(|name| name.len() == 36);
+    let level0 = Path::new(&folder.unwrap()).join("data_level0.bin");
+    // chromadb asks for far more room than there are elements.
+    let mut options = std::fs::OpenOptions::new();
+    let file = options.write(true).open(base.join(&level0)).unwrap();
+    file.set_len(HUGE).unwrap();
+    let out = root.path().join("out");
+    let (status, told, errors) = merge(&base, &delta, &out);
+    assert_eq!(status, 0, "{told}{errors}");
+    let copied = std::fs::metadata(out.join(level0)).unwrap();
+    assert_eq!(copied.len(), HUGE);
+    assert!(copied.blocks() * 512 < 1 << 20, "{}", copied.blocks());
+}
+
+#[test]
+fn a_name_that_is_no_utf_8_is_named_as_such() {
+    let root = tempfile::tempdir().unwrap();
+    let base = Recipe::default().make(root.path(), "base");
+    let delta = Recipe::of(vec![record("new", 4, 9)]).make(root.path(), "delta");
+    let odd = std::ffi::OsStr::from_bytes(b"caf\xe9.txt");
+    std::fs::write(base.join(odd), "x").unwrap();
+    let (status, _, errors) = merge(&base, &delta, &root.path().join("out"));
+    assert_eq!(status, 1);
+    for part in ["CS-FILE-NAME", "caf", "not UTF-8", "rename it"] {
+        assert!(errors.contains(part), "{part}: {errors}");
+    }
+}
