@@ -1,5 +1,7 @@
 //! `store info`, `store verify` and `store create` on all sorts of places.
 
+use std::os::unix::fs::PermissionsExt as _;
+
 use serde_json::Value;
 
 use crate::fixture::{OTHER_TEXT, tamper, words};
@@ -95,8 +97,32 @@ fn findings_are_results_even_if_they_are_bad() {
     let report: Value = serde_json::from_str(&said.stdout).unwrap();
     assert_eq!(report["problems"][0]["severity"], "error", "{said}");
     assert_eq!(said.stderr, "");
-    let said = place.say("store info dir").succeeds();
-    assert!(said.stdout.contains("ERROR I9"), "{said}");
+    for line in ["store info dir", "store info dir --json"] {
+        let said = place.say(line).exits(FAILURE);
+        assert!(said.stdout.contains("I9"), "{said}");
+    }
+}
+
+/// A folder that may not be looked into is there all the same.
+#[test]
+fn a_folder_without_permission_is_not_called_missing() {
+    let place = Place::new();
+    words(&place, "dir");
+    let closed = place.path("closed");
+    std::fs::create_dir(&closed).unwrap();
+    std::fs::rename(place.path("dir"), closed.join("dir")).unwrap();
+    let permissions = |mode| std::fs::Permissions::from_mode(mode);
+    std::fs::set_permissions(&closed, permissions(0o000)).unwrap();
+    for line in [
+        "store info closed/dir",
+        "store verify closed/dir",
+        "store fold closed/dir",
+        "store create closed/new --collection words",
+    ] {
+        let said = place.say_unprivileged(line).fails(FAILURE, "CS-IO");
+        said.naming(&["closed", "Permission denied", "permissions"]);
+    }
+    std::fs::set_permissions(&closed, permissions(0o700)).unwrap();
 }
 
 #[test]

@@ -1,12 +1,14 @@
 //! Index files made in place by a process that is killed at any moment: old or new, never a
 //! mixture, and running the command again is all it takes.
 
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use chroma_store::{Operation, Patch, Space, VerifyLevel, verify};
+use rustix::process::{Pid, Signal, kill_process};
 
-use crate::directory::{Recipe, WORDS, compactor, sql};
+use crate::directory::{Recipe, WORDS, compactor, names_in, record, sql};
 use crate::index_files;
 
 const KILLS: u64 = 25;
@@ -79,4 +81,82 @@ fn an_empty_journal_is_in_nobodys_way() {
         assert!(!journal.exists());
         assert!(verify(&dir, VerifyLevel::Full).unwrap().is_sound());
     }
+}
+
+/// Starts the binary, sends it SIGINT after so many milliseconds, and gives its exit code and what it
+/// said on standard error.
+fn interrupted(arguments: &[&str], after: u64) -> (Option<i32>, String) {
+    let child = Command::new(env!("CARGO_BIN_EXE_chroma-compactor"))
+        .args(arguments)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    #[expect(clippy::disallowed_methods, reason = "a real process runs meanwhile")]
+    std::thread::sleep(Duration::from_millis(after));
+    let pid = Pid::from_child(&child);
+    kill_process(pid, Signal::INT).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    (output.status.code(), errors)
+}
+
+fn many(root: &Path, name: &str, records: u16) -> PathBuf {
+    let operations = (0..records).map(|n| record(&format!("{name}{n}"), 4, n as i16));
+    Recipe::of(operations.collect()).make(root, name)
+}
+
+#[test]
+fn an_interrupted_merge_leaves_nothing_behind() {
+    let root = tempfile::tempdir().unwrap();
+    let base = many(root.path(), "base", 2000);
+    let delta = many(root.path(), "delta", 1500);
+    let out = root.path().join("out");
+    let arguments = [
+        "store",
+        "merge",
+        "--base",
+        base.to_str().unwrap(),
+        "--delta",
+        delta.to_str().unwrap(),
+        "--out",
+        out.to_str().unwrap(),
+    ];
+    let mut cut = 0;
+    for round in 0..KILLS {
+        let (code, errors) = interrupted(&arguments, 5 + round * 20);
+        match code {
+            Some(0) => {}
+            Some(130) => cut += 1,
+            // Before it could listen.
+            None => {}
+            other => panic!("round {round}: {other:?}: {errors}"),
+        }
+        if out.exists() {
+            assert!(verify(&out, VerifyLevel::Full).unwrap().is_sound());
+            std::fs::remove_dir_all(&out).unwrap();
+        }
+        assert_eq!(names_in(root.path()), ["base", "delta"], "round {round}");
+    }
+    assert!(cut > 3, "{cut}");
+}
+
+#[test]
+fn an_interrupted_fold_says_what_lies_there() {
+    let root = tempfile::tempdir().unwrap();
+    let mut cut = 0;
+    for round in 0..KILLS / 2 {
+        let dir = many(root.path(), &format!("dir{round}"), 2000);
+        let path = dir.to_str().unwrap();
+        let (code, errors) = interrupted(&["store", "fold", path], 5 + round * 25);
+        if code == Some(130) {
+            cut += 1;
+            for part in [path, "journal", "run the command again"] {
+                assert!(errors.contains(part), "{part}: {errors}");
+            }
+        }
+        assert_eq!(compactor(&["store", "fold", path]).0, 0);
+        assert!(verify(&dir, VerifyLevel::Full).unwrap().is_sound());
+    }
+    assert!(cut > 1, "{cut}");
 }

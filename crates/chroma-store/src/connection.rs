@@ -2,7 +2,7 @@
 //!
 //! Nothing else in the crate may call `rusqlite::Connection::open*`.
 
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -64,12 +64,10 @@ pub(crate) fn side_files(dir: &Path) -> Vec<PathBuf> {
 /// Checks what can be checked without SQLite: that the file exists, is whole, and has no side file.
 pub(crate) fn preflight(dir: &Path) -> StoreResult<FileHeader> {
     let path = database_path(dir);
-    match path.symlink_metadata() {
+    match fs_err::symlink_metadata(&path) {
         Ok(meta) if meta.is_file() => {}
         Ok(_) => return Err(StoreError::NotRegular { path }),
-        Err(_) => {
-            return Err(not_chroma(dir));
-        }
+        Err(error) => return Err(not_chroma(dir, error)),
     }
     if let Some(path) = side_files(dir).into_iter().next() {
         return Err(StoreError::HotJournal { path });
@@ -77,12 +75,14 @@ pub(crate) fn preflight(dir: &Path) -> StoreResult<FileHeader> {
     read_header(&path)
 }
 
-/// Says why `dir` is no Chroma directory.
-pub(crate) fn not_chroma(dir: &Path) -> StoreError {
-    let detail = match dir.metadata() {
-        Err(_) => "there is no such folder",
-        Ok(meta) if meta.is_dir() => "it has no chroma.sqlite3",
-        Ok(_) => "it is a file; name the folder that holds it",
+/// Says why `dir` is no Chroma directory, or cannot be looked at.
+pub(crate) fn not_chroma(dir: &Path, error: std::io::Error) -> StoreError {
+    let detail = match fs_err::metadata(dir) {
+        Err(error) if error.kind() == ErrorKind::NotFound => "there is no such folder",
+        Err(error) => return error.into(),
+        Ok(meta) if !meta.is_dir() => "it is a file; name the folder that holds it",
+        Ok(_) if error.kind() == ErrorKind::NotFound => "it has no chroma.sqlite3",
+        Ok(_) => return error.into(),
     };
     StoreError::NotChroma {
         path: dir.to_path_buf(),

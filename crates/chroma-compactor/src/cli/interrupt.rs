@@ -1,28 +1,86 @@
 //! Ctrl-C during offline work: what was begun is removed, nothing half-made is left behind.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::runtime::Runtime;
 
 use super::signals::{EXIT_INTERRUPTED, StopSignals};
 use crate::failure::Failure;
+use crate::output;
 
-/// Removes `scratch` and ends the process when Ctrl-C or SIGTERM comes.
-pub(super) fn remove_on_interrupt(scratch: &Path) -> Result<(), Failure> {
-    let scratch = scratch.to_path_buf();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(Failure::io)?;
-    let mut signals = {
-        let _within = runtime.enter();
-        StopSignals::listen()?
-    };
-    std::thread::Builder::new()
-        .name("interrupt".to_owned())
-        .spawn(move || {
-            runtime.block_on(signals.next());
-            let _ = fs_err::remove_dir_all(&scratch);
-            std::process::exit(EXIT_INTERRUPTED);
+/// A folder that is being written may take some turns to remove.
+const REMOVALS: u32 = 1000;
+
+/// Ctrl-C or SIGTERM that came since this was made, or will.
+pub(super) struct Interrupt {
+    runtime: Runtime,
+    signals: StopSignals,
+}
+
+/// Whether the end of the process is near.
+#[derive(Clone)]
+pub(super) struct Interrupted(Arc<AtomicBool>);
+
+impl Interrupt {
+    /// Begins to listen: from now on no signal ends the process by itself.
+    pub(super) fn listen() -> Result<Self, Failure> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(Failure::io)?;
+        let signals = {
+            let _within = runtime.enter();
+            StopSignals::listen()?
+        };
+        Ok(Self { runtime, signals })
+    }
+
+    /// Removes `scratch` and ends the process once a signal comes.
+    pub(super) fn remove(self, scratch: &Path) -> Result<Interrupted, Failure> {
+        let scratch: PathBuf = scratch.to_path_buf();
+        self.end_after(move || {
+            // Meanwhile the work goes on, and may put something new there.
+            for _ in 0..REMOVALS {
+                let _ = fs_err::remove_dir_all(&scratch);
+                if scratch.symlink_metadata().is_err() {
+                    break;
+                }
+            }
         })
-        .map(drop)
-        .map_err(Failure::io)
+    }
+
+    /// Says `words` and ends the process once a signal comes.
+    pub(super) fn say(self, words: String) -> Result<Interrupted, Failure> {
+        self.end_after(move || output::error_line(&words))
+    }
+
+    fn end_after(mut self, last: impl FnOnce() + Send + 'static) -> Result<Interrupted, Failure> {
+        let interrupted = Interrupted(Arc::new(AtomicBool::new(false)));
+        let told = interrupted.clone();
+        std::thread::Builder::new()
+            .name("interrupt".to_owned())
+            .spawn(move || {
+                self.runtime.block_on(self.signals.next());
+                told.0.store(true, Ordering::SeqCst);
+                last();
+                std::process::exit(EXIT_INTERRUPTED);
+            })
+            .map_err(Failure::io)?;
+        Ok(interrupted)
+    }
+}
+
+impl Interrupted {
+    /// Passes an outcome on, unless the process is about to end: what failed then, failed because of
+    /// that.
+    pub(super) fn unless<T>(&self, outcome: Result<T, Failure>) -> Result<T, Failure> {
+        if outcome.is_err() && self.0.load(Ordering::SeqCst) {
+            loop {
+                std::thread::park();
+            }
+        }
+        outcome
+    }
 }

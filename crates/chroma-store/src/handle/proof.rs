@@ -112,8 +112,10 @@ enum Finding {
 
 fn look(dir: &Path) -> StoreResult<Finding> {
     let path = connection::database_path(dir);
-    if !path.is_file() {
-        return Err(connection::not_chroma(dir));
+    match fs_err::metadata(&path) {
+        Ok(meta) if meta.is_file() => {}
+        Ok(_) => return Err(StoreError::NotRegular { path }),
+        Err(error) => return Err(connection::not_chroma(dir, error)),
     }
     if !exclusive_lock_is_free(&path)? {
         return Ok(Finding::Held(path));

@@ -119,17 +119,13 @@ impl Scalar {
     }
 
     fn from_number(number: &Number) -> Result<Self, String> {
-        if let Some(int) = number.as_i64() {
-            Ok(Self::Int(int))
-        } else if number.is_u64() {
-            Err(format!(
-                "the integer {number} has more than 64 bits with its sign"
-            ))
-        } else {
-            number
+        // As chromadb 1.x does it: an integer beyond SQLite's becomes a float.
+        match number.as_i64() {
+            Some(int) => Ok(Self::Int(int)),
+            None => number
                 .as_f64()
                 .map(Self::Float)
-                .ok_or_else(|| format!("the number {number}"))
+                .ok_or_else(|| format!("the number {number}")),
         }
     }
 

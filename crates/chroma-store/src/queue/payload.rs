@@ -10,8 +10,7 @@ pub(super) fn decode(text: Option<&str>) -> Result<Patch, String> {
     let Some(text) = text else {
         return Ok(Patch::new());
     };
-    let value: Value = serde_json::from_str(text)
-        .map_err(|error| format!("its metadata is not JSON (NaN and Infinity are not): {error}"))?;
+    let value: Value = serde_json::from_str(text).map_err(|error| not_json(&error))?;
     let Value::Object(entries) = value else {
         return Err("its metadata is not a JSON object".to_owned());
     };
@@ -25,6 +24,17 @@ pub(super) fn decode(text: Option<&str>) -> Result<Patch, String> {
             },
         })
         .collect()
+}
+
+/// Python writes halves of surrogate pairs, NaN and Infinity, which are no JSON.
+fn not_json(error: &serde_json::Error) -> String {
+    let error = error.to_string();
+    if error.contains("hex escape") {
+        return format!(
+            "its metadata holds half of a surrogate pair, which is no character: {error}"
+        );
+    }
+    format!("its metadata is not JSON (NaN and Infinity are not): {error}")
 }
 
 /// Writes a payload; no change is `{}`, as chromadb 1.x has it (0.x reads it as well).
@@ -56,6 +66,31 @@ mod tests {
     fn nan_is_named() {
         let error = decode(Some(r#"{"a": NaN}"#)).unwrap_err();
         assert!(error.contains("NaN"), "{error}");
+    }
+
+    /// chromadb 1.x makes them floats before it logs them; 0.6 logs them and then fails.
+    #[test]
+    fn integers_beyond_those_of_sqlite_become_floats() {
+        for (text, float) in [
+            ("9223372036854775808", 9.223372036854776e18),
+            ("18446744073709551615", 1.8446744073709552e19),
+            ("1180591620717411303424", 1.1805916207174113e21),
+            ("-9223372036854775809", -9.223372036854776e18),
+        ] {
+            let patch = decode(Some(&format!(r#"{{"a": {text}}}"#))).unwrap();
+            let expected = MetadataValue::Scalar(Scalar::Float(float));
+            assert_eq!(patch, [("a".to_owned(), Some(expected))], "{text}");
+        }
+        let patch = decode(Some(r#"{"a": 9223372036854775807}"#)).unwrap();
+        assert_eq!(patch, [("a".to_owned(), Some(i64::MAX.into()))]);
+    }
+
+    #[test]
+    fn half_of_a_surrogate_pair_is_called_that() {
+        for text in [r#"{"a": "x\ud800y"}"#, r#"{"a": "\udc00"}"#] {
+            let error = decode(Some(text)).unwrap_err();
+            assert!(error.contains("surrogate pair"), "{error}");
+        }
     }
 
     #[test]

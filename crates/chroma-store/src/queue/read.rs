@@ -125,7 +125,7 @@ impl<'c> QueueReader<'c> {
 
     fn decode(&self, row: &Row<'_>) -> StoreResult<QueueRow> {
         let (seq, kind, id, vector) = self.decode_vector(row)?;
-        let bad = |detail: String| self.bad_row(seq, detail);
+        let bad = |detail: String| self.bad_row(seq, format!("record `{id}`: {detail}"));
         let metadata: Option<String> = row.get(5).map_err(|error| bad(error.to_string()))?;
         let patch = payload::decode(metadata.as_deref()).map_err(bad)?;
         Ok(QueueRow {

@@ -5,11 +5,12 @@ use std::process::ExitCode;
 
 use chroma_store::{
     CloseOptions, Engine, FoldOptions, FoldReport, FoldWhen, FullName, OpenOptions, Store,
-    VerifyLevel,
+    StoreError, VerifyLevel,
 };
 use clap::{Args, ValueEnum};
 
 use super::selection::Selection;
+use crate::cli::interrupt::Interrupt;
 use crate::failure::Failure;
 use crate::output::{self, Progress, Table};
 
@@ -73,6 +74,18 @@ impl Rebuild {
     }
 }
 
+/// What to do when index files cannot be made anew.
+fn no_vectors(error: StoreError) -> Failure {
+    let of_index = error.is_index_damage();
+    let failure = Failure::from(error);
+    match of_index {
+        true => failure.with_help(
+            "neither the index files nor the log have all vectors: copy the directory again from its source, after the client that wrote it has been closed",
+        ),
+        false => failure,
+    }
+}
+
 impl Place {
     fn change(self, rebuild: Option<Engine>) -> Result<ExitCode, Failure> {
         let progress = Progress::new(4, self.json);
@@ -81,6 +94,10 @@ impl Place {
             roll_back: true,
             ..OpenOptions::default()
         };
+        Interrupt::listen()?.say(format!(
+            "interrupted: {} is as it was, but for a SQLite journal that may lie there; run the command again, or open it once with chromadb, and it is rolled back",
+            self.dir.display()
+        ))?;
         let mut store = Store::open(&self.dir, options)?;
         let fold = FoldOptions {
             when: FoldWhen::Always,
@@ -101,7 +118,7 @@ impl Place {
         let mut reports = Vec::new();
         for name in names {
             let report = match rebuild {
-                Some(engine) => store.rebuild(&name, engine, fold)?,
+                Some(engine) => store.rebuild(&name, engine, fold).map_err(no_vectors)?,
                 None => store.fold(&name, fold)?,
             };
             reports.push((name, report));

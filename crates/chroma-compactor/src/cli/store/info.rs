@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use chroma_store::graph::GraphHealth;
-use chroma_store::{FullName, StoreInfo};
+use chroma_store::{FullName, Severity, StoreInfo};
 use clap::Args;
 
 use crate::failure::Failure;
@@ -27,7 +27,7 @@ impl Info {
         drop(progress);
         if self.json {
             output::json(&info)?;
-            return Ok(ExitCode::SUCCESS);
+            return Ok(status(&info));
         }
         output::line(&format!(
             "{}: schema level {} (chromadb {})\n",
@@ -85,7 +85,16 @@ impl Info {
             }
         }
         super::verify::print_problems(&info.problems)?;
-        Ok(ExitCode::SUCCESS)
+        Ok(status(&info))
+    }
+}
+
+/// As for `store verify`: a directory that is not sound is a failure.
+fn status(info: &StoreInfo) -> ExitCode {
+    let mut problems = info.problems.iter();
+    match problems.any(|problem| problem.severity == Severity::Error) {
+        true => ExitCode::FAILURE,
+        false => ExitCode::SUCCESS,
     }
 }
 

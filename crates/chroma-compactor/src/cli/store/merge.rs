@@ -1,6 +1,7 @@
 //! `store merge --base DIR --delta DIR... --out DIR`.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -11,7 +12,7 @@ use chroma_store::{
 use clap::{Args, ValueEnum};
 
 use super::selection::Selection;
-use crate::cli::interrupt;
+use crate::cli::interrupt::Interrupt;
 use crate::failure::Failure;
 use crate::output::{self, Progress, Table};
 
@@ -77,15 +78,16 @@ impl Merge {
             _ => Path::new("."),
         };
         self.check_places(parent)?;
+        let interrupt = Interrupt::listen()?;
         // Beside its final place, so that the rename is one step.
         let scratch = tempfile::Builder::new()
             .prefix(".chroma-merge-")
             .tempdir_in(parent)
             .map_err(Failure::io)?;
-        interrupt::remove_on_interrupt(scratch.path())?;
+        let interrupted = interrupt.remove(scratch.path())?;
         let work = scratch.path().join("merged");
         let progress = Progress::new(4, self.json);
-        let reports = self.merge_into(&work, &progress)?;
+        let reports = interrupted.unless(self.merge_into(&work, &progress))?;
         fs_err::rename(&work, &self.out).map_err(Failure::io)?;
         fs_err::File::open(parent)
             .and_then(|parent| parent.sync_all())
@@ -97,12 +99,16 @@ impl Merge {
 
     /// The output has a folder to be in, and is in none of the inputs.
     fn check_places(&self, parent: &Path) -> Result<(), Failure> {
-        let Ok(parent) = parent.canonicalize() else {
-            let message = format!(
-                "{}: there is no such folder for the output",
-                parent.display()
-            );
-            return Err(Failure::io(std::io::Error::other(message)));
+        let parent = match fs_err::canonicalize(parent) {
+            Ok(parent) => parent,
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let message = format!(
+                    "{}: there is no such folder for the output",
+                    parent.display()
+                );
+                return Err(Failure::io(std::io::Error::other(message)));
+            }
+            Err(error) => return Err(Failure::io(error)),
         };
         for input in std::iter::once(&self.base).chain(&self.delta) {
             if input

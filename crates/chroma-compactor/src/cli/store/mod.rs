@@ -16,7 +16,8 @@ use crate::failure::Failure;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum StoreCommand {
-    /// Show collections, counts, dimension, space, schema level, where vectors are, and problems.
+    /// Show collections, counts, dimension, space, schema level, where vectors are, and problems; exits
+    /// with 1 when it is not sound.
     Info(info::Info),
     /// Check a directory against Chroma's format; exits with 1 when it is not sound.
     Verify(verify::Verify),
