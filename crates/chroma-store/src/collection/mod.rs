@@ -62,6 +62,37 @@ pub(crate) fn load_all(
     path: &Path,
     level: SchemaLevel,
 ) -> StoreResult<Vec<Collection>> {
+    read_rows(connection, path, level)?
+        .into_iter()
+        .map(|raw| raw.complete(connection, path))
+        .collect()
+}
+
+/// Loads the one collection that is meant, of the directory `dir`. The others may be many.
+pub(crate) fn load_one(
+    connection: &Connection,
+    path: &Path,
+    level: SchemaLevel,
+    which: Which<'_>,
+    dir: &Path,
+) -> StoreResult<Collection> {
+    let rows = read_rows(connection, path, level)?;
+    let meant = which.named(&rows, |raw| &raw.name, dir)?.id.clone();
+    let mut rows = rows.into_iter().filter(|raw| raw.id == meant);
+    match rows.next() {
+        Some(raw) => raw.complete(connection, path),
+        None => Err(StoreError::Damaged {
+            path: path.to_path_buf(),
+            detail: format!("there is no collection {meant}"),
+        }),
+    }
+}
+
+fn read_rows(
+    connection: &Connection,
+    path: &Path,
+    level: SchemaLevel,
+) -> StoreResult<Vec<RawCollection>> {
     let schema_column = if level.has_schema_column() {
         "c.schema_str"
     } else {
@@ -72,8 +103,8 @@ pub(crate) fn load_all(
          FROM collections c JOIN databases d ON d.id = c.database_id
          ORDER BY c.name, d.name, d.tenant_id"
     );
-    let rows: Vec<RawCollection> = connection
-        .prepare(&sql)
+    connection
+        .prepare_cached(&sql)
         .and_then(|mut statement| {
             statement
                 .query_map([], |row| {
@@ -91,10 +122,7 @@ pub(crate) fn load_all(
                 })?
                 .collect()
         })
-        .map_err(StoreError::sqlite(path, "read the collections"))?;
-    rows.into_iter()
-        .map(|raw| raw.complete(connection, path))
-        .collect()
+        .map_err(StoreError::sqlite(path, "read the collections"))
 }
 
 /// Finds the one collection that is meant.

@@ -4,14 +4,16 @@ mod history;
 mod own_ids;
 mod state;
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use rusqlite::Connection;
 
 pub(crate) use history::log_is_whole;
 
 use self::own_ids::OwnIds;
-use crate::collection::{find, load_all};
+use crate::collection::load_one;
 use crate::queue::{Operation, QueueReader};
 use crate::schema::detect;
 use crate::{Collection, FullName, SchemaLevel, StoreError, StoreResult, connection, verify};
@@ -23,27 +25,38 @@ pub(crate) struct Delta {
     path: PathBuf,
     connection: Connection,
     level: SchemaLevel,
-    collections: Vec<Collection>,
+    collection: Collection,
 }
 
+/// Databases that SQLite found sound, as they were then: a delta with many collections is opened for
+/// each of them.
+#[derive(Debug, Default)]
+pub(crate) struct Sound(HashSet<(PathBuf, u64, SystemTime)>);
+
 impl Delta {
-    /// Opens a directory for reading and checks that SQLite finds it sound.
-    pub(crate) fn open(dir: &Path) -> StoreResult<Self> {
+    /// Opens a directory for reading and checks that SQLite finds it sound, unless it did before. The
+    /// collection has exactly this name: one in another database is another collection.
+    pub(crate) fn open(dir: &Path, name: &FullName, sound: &mut Sound) -> StoreResult<Self> {
         let connection = connection::open_read(dir)?;
         let path = connection::database_path(dir);
         // All reads see one state, whoever writes meanwhile.
         connection
             .execute_batch("BEGIN")
             .map_err(StoreError::sqlite(&path, "begin reading"))?;
-        verify::records_are_sound(&connection, &path)?;
+        let file = fs_err::metadata(&path)?;
+        let state = (path.clone(), file.len(), file.modified()?);
+        if !sound.0.contains(&state) {
+            verify::records_are_sound(&connection, &path)?;
+            sound.0.insert(state);
+        }
         let level = detect(&connection, &path)?;
-        let collections = load_all(&connection, &path, level)?;
+        let collection = load_one(&connection, &path, level, name.into(), dir)?;
         Ok(Self {
             dir: dir.to_path_buf(),
             path,
             connection,
             level,
-            collections,
+            collection,
         })
     }
 
@@ -59,9 +72,8 @@ impl Delta {
         &self.path
     }
 
-    /// The collection of exactly this name: one in another database is another collection.
-    pub(crate) fn collection(&self, name: &FullName) -> StoreResult<&Collection> {
-        find(&self.collections, name.into(), &self.dir)
+    pub(crate) fn collection(&self) -> &Collection {
+        &self.collection
     }
 
     /// Whether the log of the collection is whole, so that it can be applied as it was written.

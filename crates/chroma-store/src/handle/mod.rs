@@ -12,10 +12,11 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
-use crate::collection::{find, load_all};
+use crate::collection::{find, load_all, load_one};
+use crate::delta::Sound;
 use crate::schema::detect;
 use crate::stamps::Stamps;
-use crate::{Collection, SchemaLevel, StoreError, StoreResult, Which, connection};
+use crate::{Collection, FullName, SchemaLevel, StoreError, StoreResult, Which, connection};
 
 pub use proof::{CloseOptions, Pause, ThreadPause};
 
@@ -25,6 +26,8 @@ pub struct Open {
     connection: Connection,
     level: SchemaLevel,
     collections: Vec<Collection>,
+    /// Deltas that were found sound.
+    sound: Sound,
     /// Folders that nothing names any more are being removed.
     removal: Option<JoinHandle<std::io::Result<()>>>,
 }
@@ -94,6 +97,7 @@ impl Store<Open> {
                 connection,
                 level,
                 collections,
+                sound: Sound::default(),
                 removal: None,
             },
         })
@@ -121,11 +125,29 @@ impl Store<Open> {
         &mut self.state.connection
     }
 
-    /// Reads the collections again after a change.
-    pub(crate) fn reload(&mut self) -> StoreResult<()> {
+    /// Reads a collection again after a change.
+    pub(crate) fn reload(&mut self, name: &FullName) -> StoreResult<()> {
         let path = connection::database_path(&self.dir);
-        self.state.collections = load_all(&self.state.connection, &path, self.state.level)?;
+        let Open {
+            connection,
+            level,
+            collections,
+            ..
+        } = &mut self.state;
+        let changed = load_one(connection, &path, *level, name.into(), &self.dir)?;
+        for collection in collections.iter_mut().filter(|one| one.name == *name) {
+            collection.clone_from(&changed);
+        }
         Ok(())
+    }
+
+    /// What is known of deltas; to be put back.
+    pub(crate) fn take_sound(&mut self) -> Sound {
+        std::mem::take(&mut self.state.sound)
+    }
+
+    pub(crate) fn put_sound(&mut self, sound: Sound) {
+        self.state.sound = sound;
     }
 
     /// Removes folders while something else goes on; [`Store::close`] waits for it.

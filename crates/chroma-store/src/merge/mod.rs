@@ -12,7 +12,7 @@ use std::path::Path;
 
 use rusqlite::TransactionBehavior;
 
-use crate::delta::Delta;
+use crate::delta::{Delta, Sound};
 use crate::fold::{Folding, IndexFrom, unnamed_folders};
 use crate::queue::{Operation, QueueReader};
 use crate::{
@@ -62,20 +62,24 @@ impl Store<Open> {
     ) -> StoreResult<Done<Vec<AppliedDelta>>> {
         // Most deltas are sound. What undoes one is as large as what the delta changed, so SQLite
         // keeps it only when the merge is done a second time, because one was not.
-        let mut must_undo = false;
+        let (mut must_undo, mut sound) = (false, self.take_sound());
         let merged = self.transact(name, options, from, |applier, base, folding| {
             apply_each(applier, folding, deltas, |applier, dir| {
-                applier.without_undo(&mut must_undo, |applier| apply_delta(applier, base, dir))
+                applier.without_undo(&mut must_undo, |applier| {
+                    apply_delta(applier, base, dir, &mut sound)
+                })
             })
         });
-        match merged {
+        let merged = match merged {
             Err(_) if must_undo => self.transact(name, options, from, |applier, base, folding| {
                 apply_each(applier, folding, deltas, |applier, dir| {
-                    applier.whole_or_nothing(|applier| apply_delta(applier, base, dir))
+                    applier.whole_or_nothing(|applier| apply_delta(applier, base, dir, &mut sound))
                 })
             }),
             merged => merged,
-        }
+        };
+        self.put_sound(sound);
+        merged
     }
 
     /// Does `work` once more where index files cannot be read, without them, if the log has all that
@@ -221,7 +225,7 @@ impl Store<Open> {
             let unnamed = unnamed_folders(self.connection_mut(), &path, &dir)?;
             self.remove_meanwhile(unnamed)?;
         }
-        self.reload()?;
+        self.reload(name)?;
         Ok(Done {
             result,
             before,
@@ -300,9 +304,14 @@ fn catch_up(
     })
 }
 
-fn apply_delta(applier: &mut Applier<'_>, base: &Collection, dir: &Path) -> StoreResult<AppliedAs> {
-    let delta = Delta::open(dir)?;
-    let collection = delta.collection(&base.name)?;
+fn apply_delta(
+    applier: &mut Applier<'_>,
+    base: &Collection,
+    dir: &Path,
+    sound: &mut Sound,
+) -> StoreResult<AppliedAs> {
+    let delta = Delta::open(dir, &base.name, sound)?;
+    let collection = delta.collection();
     compatible::check(applier.dimension(), base, collection)?;
     let space = collection.config.space;
     applier.other_space = (space != base.config.space).then_some(space);
