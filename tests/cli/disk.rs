@@ -244,6 +244,25 @@ fn a_disk_that_fills_up_during_a_merge() {
     }
 }
 
+/// It takes room for a copy, and looks for that first.
+#[test]
+fn a_vacuum_without_room_changes_nothing() {
+    let place = Place::new();
+    let Some(mounted) = Mounted::at(&place, "full", "4m") else {
+        return;
+    };
+    let file = words(&place, "dir").join("chroma.sqlite3");
+    std::fs::create_dir(place.path("full/dir")).unwrap();
+    std::fs::copy(file, place.path("full/dir/chroma.sqlite3")).unwrap();
+    mounted.fill();
+    let before = std::fs::read(place.path("full/dir/chroma.sqlite3")).unwrap();
+    let said = place.say("store vacuum full/dir");
+    said.fails(FAILURE, "CS-NO-SPACE").naming(&["full/dir"]);
+    let after = std::fs::read(place.path("full/dir/chroma.sqlite3")).unwrap();
+    assert_eq!(before, after);
+    assert_eq!(place.names_in("full/dir"), ["chroma.sqlite3"]);
+}
+
 #[test]
 fn a_daemon_on_a_full_disk_works_again_when_there_is_space() {
     let place = Place::new();

@@ -182,3 +182,13 @@ fn a_delta_of_another_space_is_indexed_in_that_of_the_base() {
         odd.use_them();
     }
 }
+
+#[test]
+fn a_vacuum_changes_nothing_for_chromadb() {
+    for version in ["0.6.3", "1.0.21", "1.5.9"] {
+        let mut odd = Odd::new(version, &[("sound", "l2"), ("sound", "cosine")]);
+        odd.run("fold");
+        odd.run("vacuum");
+        odd.use_them();
+    }
+}

@@ -16,6 +16,7 @@ pub(crate) const ALWAYS: FoldOptions = FoldOptions {
     at_least: 0,
     threads: 2,
     rebuild_above_deleted_percent: 100,
+    vacuum_above_free_percent: 100,
     seed: 1,
 };
 

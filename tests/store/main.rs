@@ -27,3 +27,4 @@ mod orphans;
 mod rebuild;
 mod semantics;
 mod sizes;
+mod vacuum;

@@ -106,6 +106,7 @@ proptest! {
                 when,
                 threads: 1 + number % 2,
                 rebuild_above_deleted_percent: limit,
+                vacuum_above_free_percent: 100,
                 seed: number as u64,
             };
             match step {

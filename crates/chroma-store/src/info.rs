@@ -10,7 +10,10 @@ use crate::index::IndexFiles;
 use crate::queue::QueueReader;
 use crate::schema::detect;
 use crate::verify::{Problem, VerifyLevel, verify};
-use crate::{Collection, FullName, HnswConfig, SchemaLevel, StoreResult, connection};
+use crate::{
+    Collection, DatabaseSize, FullName, HnswConfig, SchemaLevel, StoreError, StoreResult,
+    connection,
+};
 
 /// What a directory holds.
 #[derive(Debug, Clone, Serialize)]
@@ -19,6 +22,8 @@ pub struct StoreInfo {
     pub schema_level: SchemaLevel,
     /// The chromadb versions that write it.
     pub chromadb_versions: &'static str,
+    /// How large `chroma.sqlite3` is.
+    pub database: DatabaseSize,
     /// All collections, by name.
     pub collections: Vec<CollectionInfo>,
     /// Findings of a full verification.
@@ -86,6 +91,8 @@ impl StoreInfo {
         Ok(Self {
             schema_level,
             chromadb_versions: schema_level.versions(),
+            database: DatabaseSize::of(&connection)
+                .map_err(StoreError::sqlite(&path, "measure the database"))?,
             collections,
             problems: report.problems,
         })

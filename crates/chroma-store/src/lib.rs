@@ -31,6 +31,7 @@ mod queue;
 mod repair;
 mod schema;
 mod stamps;
+mod vacuum;
 mod verify;
 
 pub use archive::{ARCHIVE_NAME, UnpackLimits, Unpacked, pack, unpack};
@@ -47,6 +48,7 @@ pub use orphans::Orphan;
 pub use query::{Like, Neighbour, Searcher};
 pub use queue::{Operation, OperationKind, Patch};
 pub use schema::{CreateOptions, NewIds, SchemaLevel, create, create_like};
+pub use vacuum::DatabaseSize;
 pub use verify::{
     CheckedCollection, Problem, Remedy, Severity, Survey, VerifyLevel, VerifyReport, survey, verify,
 };

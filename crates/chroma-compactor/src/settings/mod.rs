@@ -104,6 +104,11 @@ impl RawSettings {
                 "fold.rebuild_above_deleted_percent must be at most 100",
             ));
         }
+        if self.fold.vacuum_above_free_percent > 100 {
+            return Err(Failure::configuration(
+                "fold.vacuum_above_free_percent must be at most 100",
+            ));
+        }
         if self.retry.attempts == 0 {
             return Err(Failure::configuration("retry.attempts must be at least 1"));
         }
@@ -127,6 +132,7 @@ impl RawSettings {
                     when: self.fold.when,
                     threads: self.fold.threads,
                     rebuild_above_deleted_percent: self.fold.rebuild_above_deleted_percent,
+                    vacuum_above_free_percent: self.fold.vacuum_above_free_percent,
                     ..FoldOptions::default()
                 },
             },

@@ -132,6 +132,7 @@ section! {
         threads: usize = 0,
         backlog: u64 = 5_000,
         rebuild_above_deleted_percent: u8 = 20,
+        vacuum_above_free_percent: u8 = 100,
     }
 }
 

@@ -33,6 +33,7 @@ impl StoreError {
             Self::NotConserved { .. } => "CS-NOT-CONSERVED",
             Self::Engine { .. } => "CS-ENGINE",
             Self::Query { .. } => "CS-QUERY",
+            Self::NoSpace { .. } => "CS-NO-SPACE",
             Self::Changed { .. } => "CS-CHANGED",
             Self::AlreadyExists { .. } => "CS-EXISTS",
             Self::NotRegular { .. } => "CS-NOT-REGULAR",
@@ -49,7 +50,10 @@ impl StoreError {
     pub fn kind(&self) -> Kind {
         match self {
             Self::Locked { .. } | Self::Changed { .. } => Kind::Busy,
-            Self::Sqlite { .. } | Self::Io(_) | Self::AlreadyExists { .. } => Kind::Environment,
+            Self::Sqlite { .. }
+            | Self::Io(_)
+            | Self::AlreadyExists { .. }
+            | Self::NoSpace { .. } => Kind::Environment,
             Self::StillOpen { .. } | Self::NotConserved { .. } | Self::Engine { .. } => {
                 Kind::SelfCheck
             }
@@ -62,6 +66,7 @@ impl StoreError {
     pub fn is_shortage(&self) -> bool {
         match self {
             Self::Io(error) => is_short(error),
+            Self::NoSpace { .. } => true,
             Self::Sqlite { source, .. } => matches!(
                 source.sqlite_error_code(),
                 Some(
@@ -146,6 +151,7 @@ impl StoreError {
             Self::Query { .. } => {
                 "`store info` shows the dimension; ids are compared letter by letter"
             }
+            Self::NoSpace { .. } => "make room there, or copy the directory to a larger disk",
             Self::Changed { .. } => "close the client that writes to it, then try again",
             Self::AlreadyExists { .. } => "choose a new path or remove what is there",
             Self::FileName { .. } => {

@@ -224,6 +224,16 @@ pub enum StoreError {
         /// What does not fit.
         detail: String,
     },
+    /// There is no room for what is to be written.
+    #[error("{}: {needed} bytes are needed, {free} are free", path.display())]
+    NoSpace {
+        /// Where it would be written.
+        path: PathBuf,
+        /// How much room it takes.
+        needed: u64,
+        /// How much there is.
+        free: u64,
+    },
     /// A directory was written to while it was read.
     #[error("{}: somebody wrote to it meanwhile", path.display())]
     Changed {

@@ -59,6 +59,9 @@ pub struct FoldOptions {
     /// A graph with a larger share of delete-marked elements is built anew, in percent. Chroma's
     /// own searches change their ways above 20.
     pub rebuild_above_deleted_percent: u8,
+    /// A database with a larger share of free pages is written anew, in percent, by whoever closes it
+    /// ([`Store::vacuum_above`](crate::Store::vacuum_above)). With 100 none is.
+    pub vacuum_above_free_percent: u8,
     /// What random levels are drawn from.
     pub seed: u64,
 }
@@ -70,6 +73,7 @@ impl Default for FoldOptions {
             at_least: 0,
             threads: 0,
             rebuild_above_deleted_percent: 20,
+            vacuum_above_free_percent: 100,
             seed: 0x5EED,
         }
     }

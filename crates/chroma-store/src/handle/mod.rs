@@ -121,6 +121,10 @@ impl Store<Open> {
         find(&self.state.collections, which.into(), &self.dir)
     }
 
+    pub(crate) fn connection(&self) -> &Connection {
+        &self.state.connection
+    }
+
     pub(crate) fn connection_mut(&mut self) -> &mut Connection {
         &mut self.state.connection
     }

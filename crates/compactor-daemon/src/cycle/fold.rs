@@ -166,6 +166,13 @@ impl Job {
         if !has_applied && !has_folded {
             return Ok((outcomes, None));
         }
+        match store.vacuum_above(self.settings.merge.fold.vacuum_above_free_percent) {
+            // Nothing is wrong with the snapshot; it stays larger than it could be.
+            Err(error) if error.is_shortage() => {
+                tracing::warn!(code = error.code(), %error, "the database is not vacuumed");
+            }
+            vacuumed => drop(vacuumed?),
+        }
         let store = store.close(&close_options(&self.settings))?;
         self.hooks.reached(Step::Closed, &self.collection)?;
         let merged = Merged {

@@ -25,6 +25,9 @@ pub(super) struct Place {
     /// Threads; 0 for one per core. With 1 the same directory gives the same files.
     #[arg(long, default_value_t = 0)]
     threads: usize,
+    /// Write the database anew when more of it is free than so many percent.
+    #[arg(long, value_name = "PERCENT", default_value_t = 100, value_parser = clap::value_parser!(u8).range(..=100))]
+    vacuum_above: u8,
     /// Print JSON.
     #[arg(long)]
     pub(super) json: bool,
@@ -123,6 +126,7 @@ impl Place {
             };
             reports.push((name, report));
         }
+        store.vacuum_above(self.vacuum_above)?;
         progress.step("closing");
         let closed = store.close(&CloseOptions::default())?;
         progress.step("verifying");

@@ -30,10 +30,12 @@ impl Info {
             return Ok(status(&info));
         }
         output::line(&format!(
-            "{}: schema level {} (chromadb {})\n",
+            "{}: schema level {} (chromadb {}); database of {} bytes, {} % free\n",
             self.dir.display(),
             info.schema_level,
-            info.chromadb_versions
+            info.chromadb_versions,
+            info.database.bytes,
+            info.database.free_percent()
         ))?;
         // Most directories have nothing but the default ones.
         let mut collections = info.collections.iter();

@@ -35,6 +35,9 @@ pub(crate) struct Merge {
     /// When vectors go from the log into the index files.
     #[arg(long, value_enum, default_value_t = When::Due)]
     fold: When,
+    /// Write the database anew when more of it is free than so many percent.
+    #[arg(long, value_name = "PERCENT", default_value_t = 100, value_parser = clap::value_parser!(u8).range(..=100))]
+    vacuum_above: u8,
     /// Print JSON.
     #[arg(long)]
     pub(super) json: bool,
@@ -168,6 +171,7 @@ impl Merge {
             }
             reports.push(report);
         }
+        store.vacuum_above(self.vacuum_above)?;
         progress.step("closing");
         let closed = store.close(&CloseOptions::default())?;
         progress.step("verifying");

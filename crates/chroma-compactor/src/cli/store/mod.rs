@@ -6,6 +6,7 @@ mod info;
 mod merge;
 mod query;
 mod selection;
+mod vacuum;
 mod verify;
 
 use std::process::ExitCode;
@@ -27,6 +28,8 @@ pub(crate) enum StoreCommand {
     Fold(fold::Fold),
     /// Build the index files anew from all vectors; mends damaged links.
     Rebuild(fold::Rebuild),
+    /// Write the database anew without its free pages.
+    Vacuum(vacuum::Vacuum),
     /// Find the records nearest to a record or a vector.
     Query(query::Query),
     /// Make an empty directory with one collection.
@@ -41,6 +44,7 @@ impl StoreCommand {
             Self::Merge(command) => command.json,
             Self::Fold(command) => command.place.json,
             Self::Rebuild(command) => command.place.json,
+            Self::Vacuum(command) => command.json,
             Self::Query(command) => command.json,
             Self::Create(command) => command.json,
         }
@@ -53,6 +57,7 @@ impl StoreCommand {
             Self::Merge(command) => command.execute(),
             Self::Fold(command) => command.execute(),
             Self::Rebuild(command) => command.execute(),
+            Self::Vacuum(command) => command.execute(),
             Self::Query(command) => command.execute(),
             Self::Create(command) => command.execute(),
         }

@@ -1,0 +1,52 @@
+//! `store vacuum DIR`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use chroma_store::{CloseOptions, OpenOptions, Store, VerifyLevel};
+use clap::Args;
+
+use crate::failure::Failure;
+use crate::output::{self, Progress};
+
+#[derive(Debug, Args)]
+pub(crate) struct Vacuum {
+    /// The Chroma directory (the one with chroma.sqlite3). Its database is replaced by one without
+    /// free pages; there must be room for both.
+    dir: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+impl Vacuum {
+    pub(super) fn execute(self) -> Result<ExitCode, Failure> {
+        let progress = Progress::new(3, self.json);
+        progress.step("writing the database anew");
+        let options = OpenOptions {
+            roll_back: true,
+            ..OpenOptions::default()
+        };
+        let mut store = Store::open(&self.dir, options)?;
+        let before = store.database_size()?;
+        store.vacuum()?;
+        let after = store.database_size()?;
+        progress.step("closing");
+        let closed = store.close(&CloseOptions::default())?;
+        progress.step("verifying");
+        closed.verify(VerifyLevel::Full)?;
+        drop(progress);
+        if self.json {
+            output::json(&serde_json::json!({"dir": self.dir, "before": before, "after": after}))?;
+        } else {
+            output::line(&format!(
+                "{}: {} bytes before, {} % of them free; {} bytes now",
+                self.dir.display(),
+                before.bytes,
+                before.free_percent(),
+                after.bytes
+            ))?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -1,0 +1,138 @@
+//! Gives back the pages of the database that nothing is kept in.
+//!
+//! A flush frees the log rows that it has taken in, and SQLite keeps their pages for later ones.
+
+use std::path::Path;
+
+use rusqlite::Connection;
+use rusqlite::limits::Limit;
+
+use crate::{DATABASE_NAME, Open, OpenOptions, Store, StoreError, StoreResult, connection};
+
+/// The new database, until it takes the place of the old one.
+const NEW_NAME: &str = "chroma.sqlite3.vacuum";
+
+/// How large a database is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct DatabaseSize {
+    /// Bytes of the file.
+    pub bytes: u64,
+    /// Bytes of pages that nothing is kept in.
+    pub free_bytes: u64,
+}
+
+impl DatabaseSize {
+    pub(crate) fn of(connection: &Connection) -> rusqlite::Result<Self> {
+        let number = |name| connection.pragma_query_value(None, name, |row| row.get::<_, u64>(0));
+        let page = number("page_size")?;
+        Ok(Self {
+            bytes: number("page_count")? * page,
+            free_bytes: number("freelist_count")? * page,
+        })
+    }
+
+    /// The free share, in percent, rounded down.
+    pub fn free_percent(&self) -> u64 {
+        self.free_bytes * 100 / self.bytes.max(1)
+    }
+}
+
+impl Store<Open> {
+    /// How large the database is.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn database_size(&self) -> StoreResult<DatabaseSize> {
+        let path = connection::database_path(self.dir());
+        DatabaseSize::of(self.connection())
+            .map_err(StoreError::sqlite(&path, "measure the database"))
+    }
+
+    /// Writes the database anew without its free pages, if these are more than `percent` of it;
+    /// whether they were.
+    ///
+    /// # Errors
+    /// As for [`Store::vacuum`].
+    pub fn vacuum_above(&mut self, percent: u8) -> StoreResult<bool> {
+        let is_due = self.database_size()?.free_percent() > u64::from(percent);
+        if is_due {
+            self.vacuum()?;
+        }
+        Ok(is_due)
+    }
+
+    /// Writes the database anew without its free pages. A crash leaves the old one or the new one.
+    ///
+    /// # Errors
+    /// `NoSpace` when there is no room for the new one beside the old, and nothing was changed;
+    /// the directory is locked or cannot be written to.
+    pub fn vacuum(&mut self) -> StoreResult<()> {
+        let dir = self.dir().to_path_buf();
+        let (path, new) = (connection::database_path(&dir), dir.join(NEW_NAME));
+        remove_if_there(&new)?;
+        let size = self.database_size()?;
+        check_room(&dir, size.bytes - size.free_bytes)?;
+        let before = fs_err::metadata(&path)?;
+        let written = write_into(self.connection(), &new);
+        if let Err(error) = written {
+            remove_if_there(&new)?;
+            return Err(StoreError::sqlite(&path, "write the database anew")(error));
+        }
+        fs_err::File::open(&new)?.sync_all()?;
+        self.replace_database(|| {
+            let now = fs_err::metadata(&path)?;
+            if (now.len(), now.modified()?) != (before.len(), before.modified()?) {
+                remove_if_there(&new)?;
+                return Err(StoreError::Changed { path: dir.clone() });
+            }
+            fs_err::set_permissions(&new, before.permissions())?;
+            fs_err::rename(&new, dir.join(DATABASE_NAME))?;
+            Ok(fs_err::File::open(&dir)?.sync_all()?)
+        })
+    }
+
+    /// Closes the database, lets `replace` put another in its place, and opens that.
+    fn replace_database(&mut self, replace: impl FnOnce() -> StoreResult<()>) -> StoreResult<()> {
+        let dir = self.dir().to_path_buf();
+        let path = connection::database_path(&dir);
+        let placeholder = Connection::open_in_memory()
+            .map_err(StoreError::sqlite(&path, "replace the database"))?;
+        let old = std::mem::replace(self.connection_mut(), placeholder);
+        old.flush_prepared_statement_cache();
+        old.close()
+            .map_err(|(_, error)| StoreError::sqlite(&path, "close")(error))?;
+        let replaced = replace();
+        *self.connection_mut() = connection::open_write(&dir, OpenOptions::default())?;
+        replaced
+    }
+}
+
+fn write_into(connection: &Connection, new: &Path) -> rusqlite::Result<()> {
+    // SQLite attaches the new database while it writes it.
+    let attached = connection.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 1)?;
+    let written = connection
+        .prepare("VACUUM INTO ?1")
+        .and_then(|mut statement| statement.execute([new.to_string_lossy()]));
+    connection.set_limit(Limit::SQLITE_LIMIT_ATTACHED, attached)?;
+    written.map(drop)
+}
+
+fn check_room(dir: &Path, needed: u64) -> StoreResult<()> {
+    let stat = rustix::fs::statvfs(dir).map_err(std::io::Error::from)?;
+    let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+    if free < needed {
+        return Err(StoreError::NoSpace {
+            path: dir.to_path_buf(),
+            needed,
+            free,
+        });
+    }
+    Ok(())
+}
+
+fn remove_if_there(path: &Path) -> StoreResult<()> {
+    match fs_err::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,99 @@
+//! Pages that nothing is kept in are given back, and nothing else changes.
+
+use std::path::Path;
+
+use chroma_store::{CloseOptions, OpenOptions, Store, StoreInfo, VerifyLevel, verify};
+
+use crate::crafted::text;
+use crate::directory::{Recipe, bytes_of, compactor, names_in, record};
+use crate::index_files;
+
+/// Flushed, so that the log's pages are free.
+fn flushed(root: &Path) -> std::path::PathBuf {
+    let records = (0..1500).map(|n| record(&format!("r{n}"), 64, n));
+    let dir = Recipe::of(records.collect()).make(root, "dir");
+    let (status, told, errors) = compactor(&["store", "fold", text(&dir)]);
+    assert_eq!(status, 0, "{told}{errors}");
+    dir
+}
+
+fn free_percent(dir: &Path) -> u64 {
+    StoreInfo::read(dir).unwrap().database.free_percent()
+}
+
+#[test]
+fn a_vacuum_gives_free_pages_back() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = flushed(root.path());
+    assert!(free_percent(&dir) > 30, "{}", free_percent(&dir));
+    let names = names_in(&dir);
+    let (vectors, records) = (
+        index_files::read(&dir, "words").unwrap().vectors,
+        StoreInfo::read(&dir).unwrap().collections,
+    );
+    let (status, told, errors) = compactor(&["store", "vacuum", text(&dir)]);
+    assert_eq!(status, 0, "{told}{errors}");
+    assert_eq!(free_percent(&dir), 0);
+    assert_eq!(names_in(&dir), names);
+    assert_eq!(index_files::read(&dir, "words").unwrap().vectors, vectors);
+    let after = StoreInfo::read(&dir).unwrap().collections;
+    assert_eq!(after[0].records, records[0].records);
+    assert!(verify(&dir, VerifyLevel::Full).unwrap().is_sound());
+}
+
+#[test]
+fn a_merge_or_flush_vacuums_only_above_the_share_that_is_asked_for() {
+    for (percent, is_due) in [("10", true), ("99", false)] {
+        let root = tempfile::tempdir().unwrap();
+        let base = flushed(root.path());
+        let delta = Recipe::of(vec![record("new", 64, 1)]).make(root.path(), "delta");
+        let out = root.path().join("out");
+        let (status, told, errors) = compactor(&[
+            "store",
+            "merge",
+            "--base",
+            text(&base),
+            "--delta",
+            text(&delta),
+            "--out",
+            text(&out),
+            "--vacuum-above",
+            percent,
+        ]);
+        assert_eq!(status, 0, "{told}{errors}");
+        assert_eq!(free_percent(&out) == 0, is_due, "{percent}");
+        let arguments = ["store", "fold", text(&base), "--vacuum-above", percent];
+        let (status, told, errors) = compactor(&arguments);
+        assert_eq!(status, 0, "{told}{errors}");
+        assert_eq!(free_percent(&base) == 0, is_due, "{percent}");
+    }
+}
+
+#[test]
+fn what_a_killed_vacuum_left_is_in_nobodys_way() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = flushed(root.path());
+    std::fs::write(dir.join("chroma.sqlite3.vacuum"), "half of a database").unwrap();
+    let mut store = Store::open(&dir, OpenOptions::default()).unwrap();
+    store.vacuum().unwrap();
+    // It goes on with the new one.
+    let merged = store.write("words", [record("later", 64, 3)]).unwrap();
+    assert_eq!(merged.added, 1);
+    store.close(&CloseOptions::default()).unwrap();
+    assert!(!names_in(&dir).contains(&"chroma.sqlite3.vacuum".to_owned()));
+    assert!(verify(&dir, VerifyLevel::Full).unwrap().is_sound());
+}
+
+#[test]
+fn somebody_who_writes_meanwhile_keeps_it_from_being_replaced() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = flushed(root.path());
+    let before = bytes_of(&dir);
+    let writer = rusqlite::Connection::open(dir.join("chroma.sqlite3")).unwrap();
+    writer.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    let (status, told, errors) = compactor(&["store", "vacuum", text(&dir)]);
+    assert_eq!(status, 1, "{told}{errors}");
+    assert!(errors.contains("CS-LOCKED"), "{errors}");
+    drop(writer);
+    assert!(bytes_of(&dir) == before);
+}
