@@ -27,6 +27,7 @@ mod place;
 #[path = "../interop/python.rs"]
 mod python;
 mod quickstart;
+mod repair;
 mod set_clock;
 mod stopping;
 mod submit;

@@ -4,18 +4,18 @@
 use crate::session::Session;
 
 /// Directories of one version.
-struct Odd {
-    session: Session,
+pub(crate) struct Odd {
+    pub(crate) session: Session,
     version: &'static str,
     /// Each with what it must hold in the end.
-    dirs: Vec<[String; 2]>,
+    pub(crate) dirs: Vec<[String; 2]>,
     /// Holds the records that each of them has.
-    delta: String,
+    pub(crate) delta: String,
 }
 
 impl Odd {
     /// One of each kind, in a space.
-    fn new(version: &'static str, kinds: &[(&str, &str)]) -> Self {
+    pub(crate) fn new(version: &'static str, kinds: &[(&str, &str)]) -> Self {
         let mut session = Session::new(90_000);
         let delta = session.path("delta");
         let mut dirs = Vec::new();
@@ -78,7 +78,7 @@ impl Odd {
         }
     }
 
-    fn use_them(mut self) {
+    pub(crate) fn use_them(mut self) {
         let steps: Vec<_> = self
             .dirs
             .iter()

@@ -133,6 +133,11 @@ impl Session {
         }
     }
 
+    /// What the binary prints and how it ends.
+    pub(crate) fn output(&mut self, arguments: &[&str]) -> Output {
+        self.compactor_output(arguments)
+    }
+
     fn compactor_output(&mut self, arguments: &[&str]) -> Output {
         let output = self.run(arguments);
         if text_of(&output).contains("panicked") {

@@ -1,35 +1,218 @@
-//! Mends what SQLite finds wrong in an open directory, from what else is in it.
+//! Mends an open directory from what else is in it.
+//!
+//! Each function does one thing; which of them are needed a verification says.
 
-use rusqlite::TransactionBehavior;
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
+use crate::collection::{decode_seq, write_progress};
+use crate::index::IndexFiles;
 use crate::metadata::rebuild_full_text;
-use crate::{Open, Store, StoreError, StoreResult, connection};
+use crate::queue::OperationKind;
+use crate::schema::migrations;
+use crate::{
+    Collection, Engine, FoldOptions, FoldWhen, FullName, Open, Remedy, SchemaLevel, Store,
+    StoreError, StoreResult, connection,
+};
+
+/// The id of the row that is put at the end of an emptied log. It deletes a record that nobody has.
+const TAIL_ID: &str = "chroma-compactor: end of the log";
 
 impl Store<Open> {
+    /// Does what a finding asks for. `collection` is the one that it is about.
+    ///
+    /// # Errors
+    /// The directory is locked, or lacks what it could be mended from.
+    pub fn mend(&mut self, remedy: Remedy, collection: Option<&FullName>) -> StoreResult<()> {
+        let always = FoldOptions {
+            when: FoldWhen::Always,
+            ..FoldOptions::default()
+        };
+        match (remedy, collection) {
+            // Opening has set it; what no segment names is not part of a copy.
+            (Remedy::JournalMode | Remedy::Orphans, _) => Ok(()),
+            (Remedy::FullText, _) => self.rebuild_full_text(),
+            (Remedy::Reindex, _) => self.reindex(),
+            (Remedy::Migrations, _) => {
+                let level = self.level();
+                self.in_transaction("write the migrations", |connection| {
+                    write_migrations(connection, level)
+                })
+            }
+            (Remedy::Progress, Some(name)) => self.mend_progress(name),
+            (Remedy::Dimension, Some(name)) => self.mend_dimension(name),
+            (Remedy::Flush, Some(name)) => self.fold(name, always).map(drop),
+            (Remedy::Index, Some(name)) => self.rebuild(name, Engine::Native, always).map(drop),
+            (Remedy::Progress | Remedy::Dimension | Remedy::Flush | Remedy::Index, None) => Ok(()),
+        }
+    }
+
     /// Makes table and index of the full text anew, from the documents of all records.
     ///
     /// # Errors
     /// The directory is locked, or the documents cannot be read.
     pub fn rebuild_full_text(&mut self) -> StoreResult<()> {
-        let path = connection::database_path(self.dir());
-        let mut rebuild = || -> rusqlite::Result<()> {
-            let connection = self.connection_mut();
-            let transaction =
-                connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            rebuild_full_text(&transaction)?;
-            transaction.commit()
-        };
-        rebuild().map_err(StoreError::sqlite(&path, "rebuild the full text"))
+        self.in_transaction("rebuild the full text", rebuild_full_text)
     }
 
     /// Makes SQLite's own indexes anew, from the rows of their tables.
-    ///
-    /// # Errors
-    /// The directory is locked, or the rows cannot be read.
-    pub fn reindex(&mut self) -> StoreResult<()> {
-        let path = connection::database_path(self.dir());
-        self.connection_mut()
-            .execute_batch("REINDEX")
-            .map_err(StoreError::sqlite(&path, "make the indexes anew"))
+    fn reindex(&mut self) -> StoreResult<()> {
+        self.in_transaction("make the indexes anew", |connection| {
+            connection.execute_batch("REINDEX")
+        })
     }
+
+    /// Sets the progress of both segments to what the log bears out, and applies what waits then.
+    fn mend_progress(&mut self, name: &FullName) -> StoreResult<()> {
+        let collection = self.find(name)?.clone();
+        let level = self.level();
+        self.in_transaction("mend max_seq_id", |connection| {
+            mend_progress(connection, level, &collection)
+        })?;
+        self.reload(name)?;
+        let never = FoldOptions {
+            when: FoldWhen::Never,
+            ..FoldOptions::default()
+        };
+        self.fold(name, never).map(drop)
+    }
+
+    fn mend_dimension(&mut self, name: &FullName) -> StoreResult<()> {
+        let collection = self.find(name)?.clone();
+        let files = IndexFiles::open(self.dir(), &collection)?;
+        let indexed = files.map(|files| files.dimension());
+        self.in_transaction("set the dimension", |connection| {
+            let dimension = match indexed {
+                Some(dimension) => Some(dimension),
+                None => logged_dimension(connection, &collection)?,
+            };
+            connection.execute(
+                "UPDATE collections SET dimension = ?2 WHERE id = ?1",
+                params![collection.id.to_string(), dimension],
+            )
+        })?;
+        self.reload(name)
+    }
+
+    fn in_transaction<T>(
+        &mut self,
+        operation: &'static str,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> StoreResult<()> {
+        let path = connection::database_path(self.dir());
+        let connection = self.connection_mut();
+        let transaction = || -> rusqlite::Result<()> {
+            let transaction =
+                connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            work(&transaction)?;
+            transaction.commit()
+        };
+        transaction().map_err(StoreError::sqlite(&path, operation))
+    }
+}
+
+fn write_migrations(connection: &Connection, level: SchemaLevel) -> rusqlite::Result<()> {
+    for migration in migrations(level) {
+        connection.execute(
+            "UPDATE migrations SET filename = ?3, sql = ?4 WHERE dir = ?1 AND version = ?2",
+            params![
+                migration.dir,
+                migration.version,
+                migration.file_name,
+                migration.sql
+            ],
+        )?;
+    }
+    Ok(())
+}
+
+fn mend_progress(
+    connection: &Connection,
+    level: SchemaLevel,
+    collection: &Collection,
+) -> rusqlite::Result<()> {
+    let bounds = "SELECT (SELECT max(seq_id) FROM embeddings_queue),
+                         (SELECT min(seq_id) FROM embeddings_queue WHERE topic = ?1)";
+    let (last, first): (Option<u64>, Option<u64>) =
+        connection.query_row(bounds, [collection.topic()], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?;
+    // Each record knows the last operation that touched it.
+    let touched = last_touched(connection, collection, last)?;
+    let Some(last) = last else {
+        return put_tail(connection, level, collection, touched.max(1));
+    };
+    let (metadata, vector) = (collection.metadata_segment, collection.vector_segment);
+    if collection.metadata_seq.is_some_and(|seq| seq > last) {
+        write_progress(connection, level, &metadata.to_string(), touched)?;
+    }
+    if collection.vector_seq.is_some_and(|seq| seq > last) {
+        // What the index has already may come once more.
+        let before = first.map_or(last, |first| first.saturating_sub(1));
+        write_progress(connection, level, &vector.to_string(), before)?;
+    }
+    Ok(())
+}
+
+/// The highest number of an operation that touched a record and that can be true.
+fn last_touched(
+    connection: &Connection,
+    collection: &Collection,
+    last: Option<u64>,
+) -> rusqlite::Result<u64> {
+    let mut statement =
+        connection.prepare("SELECT seq_id FROM embeddings WHERE segment_id = ?1")?;
+    let mut rows = statement.query([collection.metadata_segment.to_string()])?;
+    // Without a log, larger ones than this would not fit into chromadb's id maps.
+    let limit = last.unwrap_or(u64::from(u32::MAX));
+    let mut highest = 0;
+    while let Some(row) = rows.next()? {
+        if let Ok(seq) = decode_seq(row.get_ref(0)?)
+            && seq <= limit
+        {
+            highest = highest.max(seq);
+        }
+    }
+    Ok(highest)
+}
+
+/// Ends an emptied log with a row that says where it stands, so that later ones get higher numbers.
+fn put_tail(
+    connection: &Connection,
+    level: SchemaLevel,
+    collection: &Collection,
+    seq: u64,
+) -> rusqlite::Result<()> {
+    connection.execute(
+        "INSERT INTO embeddings_queue (seq_id, operation, topic, id, metadata)
+         VALUES (?1, ?2, ?3, ?4, '{}')",
+        params![
+            i64::try_from(seq).unwrap_or(i64::MAX),
+            OperationKind::Delete.code(),
+            collection.topic(),
+            TAIL_ID
+        ],
+    )?;
+    for (segment, progress) in [
+        (collection.metadata_segment, collection.metadata_seq),
+        (collection.vector_segment, collection.vector_seq),
+    ] {
+        if progress.is_some() {
+            write_progress(connection, level, &segment.to_string(), seq)?;
+        }
+    }
+    Ok(())
+}
+
+fn logged_dimension(
+    connection: &Connection,
+    collection: &Collection,
+) -> rusqlite::Result<Option<u32>> {
+    connection
+        .query_row(
+            "SELECT length(vector) / 4 FROM embeddings_queue
+             WHERE topic = ?1 AND vector IS NOT NULL ORDER BY seq_id LIMIT 1",
+            [collection.topic()],
+            |row| row.get(0),
+        )
+        .optional()
 }

@@ -7,7 +7,9 @@ in the end is written beside it.
 from __future__ import annotations
 
 import contextlib
+import io
 import json
+import pickle
 import random
 import shutil
 import sqlite3
@@ -125,6 +127,23 @@ def first_label_twice(level0: bytes) -> bytes:
     return level0[:2 * size - 8] + level0[size - 8:size] + level0[2 * size:]
 
 
+def lower_total(pickled: bytes) -> bytes:
+    """`total_elements_added`, from which the next label is counted."""
+    class Data:
+        def __setstate__(self, state: Any) -> None:
+            self.__dict__ = dict(state)
+
+    class Unpickler(pickle.Unpickler):
+        def find_class(self, module: str, name: str) -> Any:
+            return Data if name == "PersistentData" else super().find_class(module, name)
+
+    found = Unpickler(io.BytesIO(pickled)).load()
+    state = found if isinstance(found, dict) else vars(found)
+    state["total_elements_added"] = 3
+    # Every version reads the plain form of 1.x in place of its own but 0.x.
+    return pickle.dumps(state, 2)
+
+
 def without_folder(path: Path, expected: Expected, rng: random.Random) -> None:
     shutil.rmtree(segment(path))
 
@@ -165,12 +184,62 @@ def reset_progress(arguments: Namespace) -> int:
     return 0
 
 
+def spoil_database(change: Callable[[bytes], bytes]) -> Any:
+    def changed(path: Path, expected: Expected, rng: random.Random) -> None:
+        file = path / "chroma.sqlite3"
+        file.write_bytes(change(file.read_bytes()))
+    return changed
+
+
+def zero_a_page(database: bytes) -> bytes:
+    """One in the middle, whatever it holds."""
+    at = 4096 * (len(database) // 4096 // 2)
+    return database[:at] + bytes(4096) + database[at + 4096:]
+
+
+def open_journal(path: Path, expected: Expected, rng: random.Random) -> None:
+    (path / "chroma.sqlite3-journal").write_bytes(b"copied while it was written")
+
+
+def without_vectors(path: Path, expected: Expected, rng: random.Random) -> None:
+    """The log was purged, and the folder of the index files was lost in a copy."""
+    execute("DELETE FROM embeddings_queue WHERE seq_id < (SELECT max(seq_id) FROM"
+            " embeddings_queue)")(path, expected, rng)
+    without_folder(path, expected, rng)
+
+
+def without_index_rows(path: Path, expected: Expected, rng: random.Random) -> None:
+    """A row that SQLite's own index does not know of, as a crash of the disk leaves it."""
+    name = "embedding_metadata_string_value"
+    with database(path) as connection:
+        connection.executescript("PRAGMA writable_schema = ON")
+        row = connection.execute("SELECT * FROM sqlite_master WHERE name = ?", (name,)).fetchone()
+        connection.execute("DELETE FROM sqlite_master WHERE name = ?", (name,))
+    with database(path) as connection:
+        connection.execute("INSERT INTO embedding_metadata (id, key, string_value)"
+                           " SELECT id, 'more', 'unknown to the index' FROM embeddings LIMIT 3")
+        connection.executescript("PRAGMA writable_schema = ON")
+        connection.execute("INSERT INTO sqlite_master VALUES (?, ?, ?, ?, ?)", row)
+
+
+def drift(path: Path, expected: Expected, rng: random.Random) -> None:
+    folder = path / f"{segment(path).name}.drift-20260102"
+    shutil.copytree(segment(path), folder)
+
+
+def waiting_without_a_whole_log(path: Path, expected: Expected, rng: random.Random) -> None:
+    execute("DELETE FROM embeddings_queue WHERE seq_id < (SELECT max(seq_id) FROM"
+            " embeddings_queue)")(path, expected, rng)
+    waiting_behind_progress(path, expected, rng)
+
+
 KINDS: dict[str, Any] = {
     "threshold-10^10": Parameters(sync_threshold=10**10),
     "threshold-maxsize": Parameters(sync_threshold=sys.maxsize),
     "m-5000": Parameters(max_neighbors=5000),
     "ef-10^10": Parameters(ef_construction=10**10, ef_search=10**10),
     "waiting-behind-progress": waiting_behind_progress,
+    "waiting-log-purged": waiting_without_a_whole_log,
     "length-cut": spoil("length.bin", lambda content: content[:17]),
     "length-missing": spoil("length.bin", lambda content: None),
     "label-twice": spoil("data_level0.bin", first_label_twice),
@@ -183,6 +252,20 @@ KINDS: dict[str, Any] = {
                               " (SELECT max(id) FROM embedding_fulltext_search_data)"),
     "full-text-missing": execute("DROP TABLE embedding_fulltext_search"),
     "wal-mode": execute("PRAGMA journal_mode=WAL; PRAGMA wal_checkpoint(TRUNCATE)"),
+    "sqlite-index-incomplete": without_index_rows,
+    "migration-differs": execute("UPDATE migrations SET sql = sql || ' ' WHERE dir = 'sysdb'"
+                                 " AND version = 3"),
+    "no-dimension": execute("UPDATE collections SET dimension = NULL"),
+    "log-emptied": execute("DELETE FROM embeddings_queue"),
+    "total-too-low": spoil("index_metadata.pickle", lambda content: lower_total(content)),
+    "folder-of-nobody": drift,
+    "free-pages": execute("CREATE TABLE t (x); INSERT INTO t VALUES (zeroblob(500000));"
+                          " DROP TABLE t"),
+    "database-cut": spoil_database(lambda content: content[:len(content) // 2]),
+    "database-header-zeroed": spoil_database(lambda content: bytes(100) + content[100:]),
+    "database-page-zeroed": spoil_database(zero_a_page),
+    "open-journal": open_journal,
+    "vectors-lost": without_vectors,
     "sound": execute("SELECT 1"),
 }
 

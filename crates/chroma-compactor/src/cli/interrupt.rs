@@ -1,8 +1,8 @@
 //! Ctrl-C during offline work: what was begun is removed, nothing half-made is left behind.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::runtime::Runtime;
 
@@ -20,8 +20,15 @@ pub(super) struct Interrupt {
 }
 
 /// Whether the end of the process is near.
-#[derive(Clone)]
-pub(super) struct Interrupted(Arc<AtomicBool>);
+#[derive(Clone, Default)]
+pub(super) struct Interrupted(Arc<State>);
+
+#[derive(Default)]
+struct State {
+    came: AtomicBool,
+    /// Held by whoever must not be interrupted, and by the end.
+    turn: Mutex<()>,
+}
 
 impl Interrupt {
     /// Begins to listen: from now on no signal ends the process by itself.
@@ -57,13 +64,14 @@ impl Interrupt {
     }
 
     fn end_after(mut self, last: impl FnOnce() + Send + 'static) -> Result<Interrupted, Failure> {
-        let interrupted = Interrupted(Arc::new(AtomicBool::new(false)));
+        let interrupted = Interrupted::default();
         let told = interrupted.clone();
         std::thread::Builder::new()
             .name("interrupt".to_owned())
             .spawn(move || {
                 self.runtime.block_on(self.signals.next());
-                told.0.store(true, Ordering::SeqCst);
+                let _turn = told.hold();
+                told.0.came.store(true, Ordering::SeqCst);
                 last();
                 std::process::exit(EXIT_INTERRUPTED);
             })
@@ -73,10 +81,15 @@ impl Interrupt {
 }
 
 impl Interrupted {
+    /// While this lives, a signal waits.
+    pub(super) fn hold(&self) -> MutexGuard<'_, ()> {
+        self.0.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Passes an outcome on, unless the process is about to end: what failed then, failed because of
     /// that.
     pub(super) fn unless<T>(&self, outcome: Result<T, Failure>) -> Result<T, Failure> {
-        if outcome.is_err() && self.0.load(Ordering::SeqCst) {
+        if outcome.is_err() && self.0.came.load(Ordering::SeqCst) {
             loop {
                 std::thread::park();
             }

@@ -141,7 +141,7 @@ impl StoreError {
                 "open the snapshot once with chromadb >= 1.5 to raise its schema level, or leave array metadata out"
             }
             Self::Inconsistent { .. } => {
-                "run `chroma-compactor store verify DIR --full` for all findings; a producer that copied an open directory makes such"
+                "`chroma-compactor store repair DIR` names all findings and what would mend them; a producer that copied an open directory makes such"
             }
             Self::BadConfiguration { .. } => {
                 "open it with the chromadb that wrote it and check the collection's configuration"

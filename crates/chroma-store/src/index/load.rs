@@ -58,6 +58,11 @@ impl IndexFiles {
         self.ids.len()
     }
 
+    /// Elements of each vector.
+    pub(crate) fn dimension(&self) -> u32 {
+        self.header.dimension
+    }
+
     /// Elements of the graph, marked ones included.
     pub(crate) fn elements(&self) -> usize {
         self.header.elements as usize

@@ -17,7 +17,8 @@ use rusqlite::Connection;
 use crate::collection::load_all;
 use crate::schema::{detect, migrations};
 use crate::{
-    Collection, SchemaLevel, Store, StoreError, StoreResult, connection, handle, metadata, orphans,
+    Collection, FullName, Orphan, SchemaLevel, Store, StoreError, StoreResult, connection, handle,
+    metadata, orphans,
 };
 
 pub(crate) use progress::{progress_is_founded, progress_of_a_delta_is_founded};
@@ -31,7 +32,7 @@ pub use report::{CheckedCollection, Problem, Remedy, Severity, VerifyLevel, Veri
 pub fn verify(dir: &Path, level: VerifyLevel) -> StoreResult<VerifyReport> {
     let survey = survey(dir, level)?;
     match survey.index_damage.into_iter().next() {
-        Some(damage) => Err(damage),
+        Some((_, damage)) => Err(damage),
         None => Ok(survey.report),
     }
 }
@@ -41,8 +42,24 @@ pub fn verify(dir: &Path, level: VerifyLevel) -> StoreResult<VerifyReport> {
 pub struct Survey {
     /// All other findings.
     pub report: VerifyReport,
-    /// Why index files cannot be read, per collection that has such.
-    pub index_damage: Vec<StoreError>,
+    /// What no segment names.
+    pub orphans: Vec<Orphan>,
+    /// Why index files cannot be read, for each collection that has such.
+    pub index_damage: Vec<(FullName, StoreError)>,
+}
+
+impl Survey {
+    /// All findings, damaged index files among them.
+    pub fn problems(&self) -> Vec<Problem> {
+        let damage = self.index_damage.iter().map(|(name, damage)| Problem {
+            severity: Severity::Error,
+            invariant: "index",
+            collection: Some(name.to_string()),
+            detail: damage.to_string(),
+            remedy: Some(Remedy::Index),
+        });
+        self.report.problems.iter().cloned().chain(damage).collect()
+    }
 }
 
 /// Verifies the directory `dir` and does not stop at damaged index files.
@@ -93,12 +110,15 @@ pub fn survey(dir: &Path, level: VerifyLevel) -> StoreResult<Survey> {
         report.mendable(Remedy::JournalMode, "I11", None, detail);
     }
     checked.migrations(&mut report)?;
-    checked.orphans(&mut report)?;
+    let orphans = orphans::find(&connection, dir)?;
+    tell_of(&orphans, &mut report);
     let collections = load_all(&connection, &path, schema)?;
     let mut index_damage = Vec::new();
     for collection in &collections {
         match segments::check(&checked, collection, &mut report) {
-            Err(damage) if damage.is_index_damage() => index_damage.push(damage),
+            Err(damage) if damage.is_index_damage() => {
+                index_damage.push((collection.name.clone(), damage));
+            }
             checked => checked?,
         }
     }
@@ -107,6 +127,7 @@ pub fn survey(dir: &Path, level: VerifyLevel) -> StoreResult<Survey> {
     }
     Ok(Survey {
         report,
+        orphans,
         index_damage,
     })
 }
@@ -132,21 +153,6 @@ struct Checked<'v> {
 }
 
 impl Checked<'_> {
-    fn orphans(&self, report: &mut VerifyReport) -> StoreResult<()> {
-        let orphans = orphans::find(self.connection, self.dir)?;
-        if orphans.is_empty() {
-            return Ok(());
-        }
-        let bytes: u64 = orphans.iter().map(|orphan| orphan.size).sum();
-        let names: Vec<&str> = orphans.iter().map(|orphan| orphan.name.as_str()).collect();
-        let detail = format!(
-            "no segment names {}: {bytes} bytes that nobody reads",
-            names.join(", ")
-        );
-        report.avoidable(Remedy::Orphans, "files", detail);
-        Ok(())
-    }
-
     /// chromadb 1.x refuses a directory in which a migration's text differs by one byte.
     fn migrations(&self, report: &mut VerifyReport) -> StoreResult<()> {
         for migration in migrations(self.schema) {
@@ -166,7 +172,7 @@ impl Checked<'_> {
                 .map_err(StoreError::sqlite(self.path, "read the migrations"))?;
             if !same {
                 let detail = format!("migration {} {} differs", migration.dir, migration.version);
-                report.error("I12", None, detail);
+                report.mendable(Remedy::Migrations, "I12", None, detail);
             }
         }
         Ok(())
@@ -262,6 +268,19 @@ fn damaged(path: &Path, detail: String) -> StoreError {
         path: path.to_path_buf(),
         detail,
     }
+}
+
+fn tell_of(orphans: &[Orphan], report: &mut VerifyReport) {
+    if orphans.is_empty() {
+        return;
+    }
+    let bytes: u64 = orphans.iter().map(|orphan| orphan.size).sum();
+    let names: Vec<&str> = orphans.iter().map(|orphan| orphan.name.as_str()).collect();
+    let detail = format!(
+        "no segment names {}: {bytes} bytes that nobody reads",
+        names.join(", ")
+    );
+    report.avoidable(Remedy::Orphans, "files", detail);
 }
 
 fn name_of(collection: &Collection) -> Option<String> {

@@ -30,16 +30,20 @@ pub enum Severity {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Remedy {
+    /// The text of migrations as Chroma has it.
+    Migrations,
+    /// SQLite's own indexes made anew.
+    Reindex,
+    /// Progress that no log row bears out set back, and what waits applied.
+    Progress,
+    /// The dimension that its vectors have.
+    Dimension,
     /// Full text made anew from the documents.
     FullText,
     /// Index files made from the log.
     Flush,
     /// Index files made anew from the log, or from the vectors that can still be read.
     Index,
-    /// SQLite's own indexes made anew.
-    Reindex,
-    /// Progress that no log row bears out set back.
-    Progress,
     /// The journal mode that Chroma uses.
     JournalMode,
     /// What no segment names removed.

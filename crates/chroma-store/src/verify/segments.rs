@@ -25,7 +25,7 @@ pub(super) fn check(
     });
     if records > 0 && collection.dimension.is_none() {
         let detail = format!("{records} records, but no dimension: readers would see none");
-        report.error("I1", name_of(collection), detail);
+        report.mendable(Remedy::Dimension, "I1", name_of(collection), detail);
     }
     let unfounded = progress::unfounded(checked.connection, checked.path, collection)?;
     report.problems.extend(unfounded);

@@ -5,6 +5,7 @@ mod fold;
 mod info;
 mod merge;
 mod query;
+mod repair;
 mod selection;
 mod vacuum;
 mod verify;
@@ -28,6 +29,8 @@ pub(crate) enum StoreCommand {
     Fold(fold::Fold),
     /// Build the index files anew from all vectors; mends damaged links.
     Rebuild(fold::Rebuild),
+    /// Say what is wrong with a directory and what would mend it; with --yes, mend it.
+    Repair(repair::Repair),
     /// Write the database anew without its free pages.
     Vacuum(vacuum::Vacuum),
     /// Find the records nearest to a record or a vector.
@@ -44,6 +47,7 @@ impl StoreCommand {
             Self::Merge(command) => command.json,
             Self::Fold(command) => command.place.json,
             Self::Rebuild(command) => command.place.json,
+            Self::Repair(command) => command.json,
             Self::Vacuum(command) => command.json,
             Self::Query(command) => command.json,
             Self::Create(command) => command.json,
@@ -57,6 +61,7 @@ impl StoreCommand {
             Self::Merge(command) => command.execute(),
             Self::Fold(command) => command.execute(),
             Self::Rebuild(command) => command.execute(),
+            Self::Repair(command) => command.execute(),
             Self::Vacuum(command) => command.execute(),
             Self::Query(command) => command.execute(),
             Self::Create(command) => command.execute(),

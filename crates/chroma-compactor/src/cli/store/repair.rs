@@ -1,0 +1,232 @@
+//! `store repair DIR`: says what is wrong and what would mend it, and with `--yes` mends it in a copy
+//! that takes the directory's place when it is sound.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use chroma_store::{
+    CloseOptions, ClosedStore, OpenOptions, Orphan, Problem, Remedy, Severity, Store, StoreError,
+    Survey, VerifyLevel,
+};
+use clap::Args;
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use serde::Serialize;
+
+use super::verify::print_problems;
+use crate::cli::interrupt::Interrupt;
+use crate::failure::Failure;
+use crate::output::{self, Progress};
+
+#[derive(Debug, Args)]
+pub(crate) struct Repair {
+    /// The Chroma directory (the one with chroma.sqlite3).
+    dir: PathBuf,
+    /// Do it: what was there before is kept as DIR.before-repair.
+    #[arg(long)]
+    yes: bool,
+    /// Write the database anew without its free pages as well.
+    #[arg(long)]
+    vacuum: bool,
+    /// Leave behind the folders and files that no segment names.
+    #[arg(long)]
+    remove_orphans: bool,
+    /// Print JSON.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// Something to do, and to which collection.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+struct Step {
+    remedy: Remedy,
+    collection: Option<String>,
+}
+
+impl Repair {
+    pub(super) fn execute(self) -> Result<ExitCode, Failure> {
+        let progress = Progress::new(5, self.json);
+        progress.step("verifying");
+        let survey = chroma_store::survey(&self.dir, VerifyLevel::Full)?;
+        let problems = survey.problems();
+        let steps = self.steps(&problems);
+        let hopeless = problems
+            .iter()
+            .any(|problem| problem.severity == Severity::Error && problem.remedy.is_none());
+        let to_do = !steps.is_empty() || self.vacuum;
+        let before = if self.yes && to_do && !hopeless {
+            Some(self.mend(&steps, &survey, &progress)?)
+        } else {
+            None
+        };
+        drop(progress);
+        self.print(&problems, &steps, before.as_deref(), hopeless)?;
+        Ok(if before.is_some() || (!to_do && !hopeless) {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        })
+    }
+
+    /// In the order in which one builds upon the other.
+    fn steps(&self, problems: &[Problem]) -> BTreeSet<Step> {
+        let steps = problems.iter().filter_map(|problem| {
+            Some(Step {
+                remedy: problem.remedy?,
+                collection: problem.collection.clone(),
+            })
+        });
+        steps
+            .filter(|step| step.remedy != Remedy::Orphans || self.remove_orphans)
+            .collect()
+    }
+
+    /// Mends a copy and swaps it in; where the directory is now that was there before.
+    fn mend(
+        &self,
+        steps: &BTreeSet<Step>,
+        survey: &Survey,
+        progress: &Progress,
+    ) -> Result<PathBuf, Failure> {
+        let dir = fs_err::canonicalize(&self.dir).map_err(Failure::io)?;
+        let before = kept_as(&dir);
+        if before.symlink_metadata().is_ok() {
+            return Err(StoreError::AlreadyExists { path: before }.into());
+        }
+        let original = ClosedStore::prove(&dir, &CloseOptions::default())?;
+        let interrupt = Interrupt::listen()?;
+        let scratch = tempfile::Builder::new()
+            .prefix(".chroma-repair-")
+            .tempdir_in(dir.parent().unwrap_or(&dir))
+            .map_err(Failure::io)?;
+        let interrupted = interrupt.remove(scratch.path())?;
+        let work = scratch.path().join("mended");
+        interrupted.unless(self.make(&dir, &work, steps, progress))?;
+        original.still_closed()?;
+        progress.step("swapping");
+        // The scratch folder holds the original for a moment.
+        let _undisturbed = interrupted.hold();
+        swap(&dir, &work, &before)?;
+        if !self.remove_orphans {
+            for Orphan { name, .. } in &survey.orphans {
+                fs_err::rename(before.join(name), dir.join(name)).map_err(Failure::io)?;
+            }
+        }
+        Ok(before)
+    }
+
+    /// Makes the mended copy `work`.
+    fn make(
+        &self,
+        dir: &Path,
+        work: &Path,
+        steps: &BTreeSet<Step>,
+        progress: &Progress,
+    ) -> Result<(), Failure> {
+        progress.step("copying");
+        chroma_store::copy_directory(dir, work)?;
+        progress.step("mending");
+        let mut store = Store::open(work, OpenOptions::default())?;
+        for step in steps {
+            let named = |name: &str| step.collection.as_deref() == Some(name);
+            let mut all = store.collections().iter();
+            let collection = all.find(|one| named(&one.name.to_string()));
+            let collection = collection.map(|one| one.name.clone());
+            store
+                .mend(step.remedy, collection.as_ref())
+                .map_err(|error| Failure::from(error).with_help(NOT_MENDED))?;
+        }
+        if self.vacuum {
+            store.vacuum()?;
+        }
+        let closed = store.close(&CloseOptions::default())?;
+        progress.step("verifying the result");
+        closed
+            .verify(VerifyLevel::Full)
+            .map_err(|error| Failure::from(error).with_help(NOT_MENDED))?;
+        Ok(())
+    }
+
+    fn print(
+        &self,
+        problems: &[Problem],
+        steps: &BTreeSet<Step>,
+        before: Option<&Path>,
+        hopeless: bool,
+    ) -> Result<(), Failure> {
+        if self.json {
+            return output::json(&serde_json::json!({
+                "dir": self.dir, "problems": problems, "steps": steps,
+                "mended": before.is_some(), "before": before,
+            }));
+        }
+        print_problems(problems)?;
+        for step in steps {
+            let of = match &step.collection {
+                Some(name) => format!(" (collection {name})"),
+                None => String::new(),
+            };
+            output::line(&format!("to do: {}{of}", in_words(step.remedy)))?;
+        }
+        if self.vacuum {
+            output::line("to do: write the database anew without its free pages")?;
+        }
+        let dir = self.dir.display();
+        output::line(&match before {
+            Some(before) => format!(
+                "mended and verified: {dir}; what was there before is {}",
+                before.display()
+            ),
+            None if hopeless => format!(
+                "{dir}: not all of this can be mended: copy the directory again from its source"
+            ),
+            None if steps.is_empty() && !self.vacuum => format!("{dir}: nothing to mend"),
+            None => format!("{dir}: nothing was changed; add --yes to mend a copy and swap it in"),
+        })
+    }
+}
+
+const NOT_MENDED: &str = "nothing was changed: the directory lacks what it could be mended from; copy it again from its source";
+
+/// What a remedy does.
+fn in_words(remedy: Remedy) -> &'static str {
+    match remedy {
+        Remedy::Migrations => "write the text of the migrations as Chroma has it",
+        Remedy::Reindex => "make SQLite's indexes anew from their tables",
+        Remedy::Progress => "set the progress to what the log bears out, and apply what waits",
+        Remedy::Dimension => "set the dimension to that of the vectors",
+        Remedy::FullText => "make the full text anew from the documents",
+        Remedy::Flush => "make the index files from the log",
+        Remedy::Index => {
+            "make the index files anew, from their vectors or from a log that is whole"
+        }
+        Remedy::JournalMode => "set SQLite's journal mode to DELETE",
+        Remedy::Orphans => "leave behind what no segment names",
+    }
+}
+
+fn kept_as(dir: &Path) -> PathBuf {
+    let mut name = dir.as_os_str().to_owned();
+    name.push(".before-repair");
+    PathBuf::from(name)
+}
+
+/// Puts `work` in the place of `dir`, which becomes `before`.
+fn swap(dir: &Path, work: &Path, before: &Path) -> Result<(), Failure> {
+    match renameat_with(CWD, work, CWD, dir, RenameFlags::EXCHANGE) {
+        Ok(()) => fs_err::rename(work, before).map_err(Failure::io),
+        // Not every file system can exchange two folders.
+        Err(_) => {
+            fs_err::rename(dir, before).map_err(Failure::io)?;
+            fs_err::rename(work, dir).map_err(|error| {
+                // As it was; the error that counts is the one that is returned.
+                let _ = fs_err::rename(before, dir);
+                Failure::io(error)
+            })
+        }
+    }?;
+    let parent = dir.parent().unwrap_or(dir);
+    fs_err::File::open(parent)
+        .and_then(|parent| parent.sync_all())
+        .map_err(Failure::io)
+}

@@ -1,0 +1,111 @@
+//! `store repair`: says what it would do, does it on request, and keeps what was there before.
+
+use std::path::Path;
+
+use crate::fixture::{OTHER_TEXT, tamper, words};
+use crate::place::{FAILURE, Place};
+
+fn database(dir: &Path) -> Vec<u8> {
+    std::fs::read(dir.join("chroma.sqlite3")).unwrap()
+}
+
+#[test]
+fn a_sound_directory_needs_nothing() {
+    let place = Place::new();
+    let dir = words(&place, "dir");
+    let before = database(&dir);
+    for line in ["store repair dir", "store repair dir --yes"] {
+        let said = place.say(line).succeeds();
+        assert!(said.stdout.contains("nothing to mend"), "{said}");
+    }
+    let told = place.say("store repair dir --yes --json").json();
+    assert_eq!(
+        (&told["mended"], &told["before"]),
+        (&false.into(), &().into())
+    );
+    assert_eq!(database(&dir), before);
+    assert_eq!(place.names_in("."), ["dir"]);
+}
+
+#[test]
+fn it_says_what_it_would_do_and_does_it_on_request() {
+    let place = Place::new();
+    let dir = words(&place, "dir");
+    tamper(&dir, OTHER_TEXT);
+    let before = database(&dir);
+    let said = place.say("store repair dir").exits(FAILURE);
+    for part in ["ERROR I9", "to do: make the full text anew", "--yes"] {
+        assert!(said.stdout.contains(part), "{part}: {said}");
+    }
+    assert_eq!(database(&dir), before);
+    let said = place.say("store repair dir --yes").succeeds();
+    assert!(said.stdout.contains("dir.before-repair"), "{said}");
+    assert_eq!(place.names_in("."), ["dir", "dir.before-repair"]);
+    assert_eq!(database(&place.path("dir.before-repair")), before);
+    place.say("store verify dir --full").succeeds();
+
+    // What was kept is not replaced.
+    tamper(&dir, OTHER_TEXT);
+    let said = place.say("store repair dir --yes");
+    said.fails(FAILURE, "CS-EXISTS")
+        .naming(&["dir.before-repair"]);
+    assert_eq!(database(&place.path("dir.before-repair")), before);
+}
+
+#[test]
+fn what_no_segment_names_stays_unless_its_removal_is_asked_for() {
+    let place = Place::new();
+    let dir = words(&place, "dir");
+    tamper(&dir, OTHER_TEXT);
+    std::fs::create_dir(dir.join("drift")).unwrap();
+    place.write("dir/drift/file", "of nobody");
+    place.write("dir/notes.txt", "of the operator");
+    place.say("store repair dir --yes").succeeds();
+    assert_eq!(
+        place.names_in("dir"),
+        ["chroma.sqlite3", "drift", "notes.txt"]
+    );
+    assert_eq!(place.names_in("dir/drift"), ["file"]);
+    std::fs::remove_dir_all(place.path("dir.before-repair")).unwrap();
+    let said = place
+        .say("store repair dir --remove-orphans")
+        .exits(FAILURE);
+    assert!(said.stdout.contains("notes.txt"), "{said}");
+    place
+        .say("store repair dir --remove-orphans --yes")
+        .succeeds();
+    assert_eq!(place.names_in("dir"), ["chroma.sqlite3"]);
+    let kept = place.names_in("dir.before-repair");
+    assert_eq!(kept, ["chroma.sqlite3", "drift", "notes.txt"]);
+}
+
+#[test]
+fn what_cannot_be_mended_is_left_alone() {
+    let place = Place::new();
+    let dir = words(&place, "dir");
+    tamper(&dir, OTHER_TEXT);
+    tamper(&dir, "DELETE FROM embeddings_queue WHERE seq_id = 2");
+    let before = database(&dir);
+    let said = place.say("store repair dir --yes").exits(FAILURE);
+    assert!(
+        said.stdout.contains("not all of this can be mended"),
+        "{said}"
+    );
+    assert_eq!(database(&dir), before);
+    assert_eq!(place.names_in("."), ["dir"]);
+}
+
+#[test]
+fn a_vacuum_can_be_asked_for_alone() {
+    let place = Place::new();
+    let dir = words(&place, "dir");
+    tamper(
+        &dir,
+        "CREATE TABLE t (x); INSERT INTO t VALUES (zeroblob(500000)); DROP TABLE t",
+    );
+    let before = database(&dir).len();
+    place.say("store repair dir --vacuum").exits(FAILURE);
+    place.say("store repair dir --vacuum --yes").succeeds();
+    assert!(database(&dir).len() + 500_000 <= before);
+    place.say("store verify dir --full").succeeds();
+}

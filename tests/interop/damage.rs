@@ -1,0 +1,172 @@
+//! What each command makes of each kind of damage: the table in `docs/repair.md` is what is checked.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::odd::Odd;
+
+/// The columns of the table after the kind.
+const COMMANDS: [&str; 5] = ["info", "verify", "base", "delta", "repair"];
+
+/// The rows of the table: kind, and what each command is to do with it.
+fn table() -> Vec<(String, Vec<String>)> {
+    let manifest = std::env::var_os("CARGO_MANIFEST_DIR").unwrap();
+    let path = Path::new(&manifest).join("../../docs/repair.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let rows = text.lines().filter(|line| line.starts_with("| `"));
+    rows.map(|row| {
+        let mut cells = row.trim_matches('|').split('|').map(str::trim);
+        let kind = cells.next().unwrap().trim_matches('`').to_owned();
+        // The second cell says in words what it is.
+        (kind, cells.skip(1).map(str::to_owned).collect())
+    })
+    .collect()
+}
+
+fn has_errors(report: &Value) -> bool {
+    let mut problems = report["problems"].as_array().unwrap().iter();
+    problems.any(|problem| problem["severity"] == "error")
+}
+
+/// Runs a command: its JSON, or the code of its error.
+fn outcome(odd: &mut Odd, arguments: &[&str]) -> Result<Value, String> {
+    let output = odd.session.output(arguments);
+    let json = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).ok();
+    match (json(&output.stdout), json(&output.stderr)) {
+        (Some(told), _) => Ok(told),
+        (None, Some(error)) => Err(error["error"]["code"].as_str().unwrap().to_owned()),
+        (None, None) => odd.session.fail(&format!("{arguments:?}: {output:?}")),
+    }
+}
+
+/// What `info`, `verify` and the merges say.
+fn looked_at(odd: &mut Odd, dir: &str) -> Vec<String> {
+    let looks = [
+        ["store", "info", "--json", dir].to_vec(),
+        ["store", "verify", "--full", "--json", dir].to_vec(),
+    ];
+    let mut cells: Vec<String> = looks
+        .iter()
+        .map(|arguments| match outcome(odd, arguments) {
+            Ok(report) if has_errors(&report) => "told".to_owned(),
+            Ok(report) if report["problems"] == Value::Array(Vec::new()) => "sound".to_owned(),
+            Ok(_) => "warned of".to_owned(),
+            Err(code) => code,
+        })
+        .collect();
+    let was_sound = cells[1] != "told";
+    let sound = odd.delta.clone();
+    for (base, delta, mended) in [(dir, sound.as_str(), !was_sound), (&sound, dir, false)] {
+        let out = odd.session.path("out");
+        let arguments = [
+            "store", "merge", "--json", "--base", base, "--delta", delta, "--out", &out,
+        ];
+        cells.push(match outcome(odd, &arguments) {
+            Ok(_) if mended => "mended".to_owned(),
+            Ok(_) => "merged".to_owned(),
+            Err(code) => code,
+        });
+        let _ = std::fs::remove_dir_all(&out);
+    }
+    cells
+}
+
+fn repaired(odd: &mut Odd, dir: &str) -> String {
+    let before = odd.session.bytes_of(dir);
+    // Without --yes it says as much and changes nothing.
+    let told = outcome(odd, &["store", "repair", "--json", dir]);
+    odd.session.check_untouched(dir, &before);
+    let done = outcome(odd, &["store", "repair", "--yes", "--json", dir]);
+    match (told, done) {
+        (Ok(told), Ok(done)) => {
+            odd.session.check(told["steps"] == done["steps"], dir);
+            if done["mended"] == true {
+                let kept = done["before"].as_str().unwrap().to_owned();
+                let kept: BTreeMap<_, _> = odd.session.bytes_of(&kept);
+                odd.session.check(!kept.is_empty(), dir);
+                return "mended".to_owned();
+            }
+            odd.session.check_untouched(dir, &before);
+            match has_errors(&done) {
+                true => "cannot".to_owned(),
+                false => "nothing".to_owned(),
+            }
+        }
+        (told, Err(code)) => {
+            odd.session.check_untouched(dir, &before);
+            let same = told.is_ok() || told == Err(code.clone());
+            odd.session.check(same, &code);
+            code
+        }
+        (Err(code), Ok(done)) => odd.session.fail(&format!("{code}, then {done:#}")),
+    }
+}
+
+/// Whether a cell of the table says so; what differs between versions it says as `0.x: …, 1.x: …`.
+fn says(cell: &str, version: &str, found: &str) -> bool {
+    let major = version.split('.').next().unwrap();
+    match cell.split_once(", ") {
+        None => cell == found,
+        Some((old, new)) => {
+            let (told, name) = if major == "0" {
+                (old, "0.x: ")
+            } else {
+                (new, "1.x: ")
+            };
+            told.strip_prefix(name) == Some(found)
+        }
+    }
+}
+
+fn every_kind(version: &'static str) {
+    let table = table();
+    // The lengths of vectors are read in cosine space alone.
+    let space = |kind: &str| match kind.starts_with("length") {
+        true => "cosine",
+        false => "l2",
+    };
+    let kinds: Vec<(&str, &str)> = table
+        .iter()
+        .map(|(kind, _)| (kind.as_str(), space(kind)))
+        .collect();
+    let mut odd = Odd::new(version, &kinds);
+    let (mut found, mut usable) = (Vec::new(), Vec::new());
+    for (at, (kind, _)) in table.iter().enumerate() {
+        let [dir, expected] = odd.dirs[at].clone();
+        let mut cells = looked_at(&mut odd, &dir);
+        cells.push(repaired(&mut odd, &dir));
+        if ["mended", "nothing"].contains(&cells[4].as_str()) {
+            usable.push([dir, expected]);
+        }
+        found.push((kind.clone(), cells));
+    }
+    assert_eq!(COMMANDS.len(), found[0].1.len());
+    let wrong: Vec<String> = table
+        .iter()
+        .zip(&found)
+        .filter(|((_, told), (_, found))| {
+            let mut pairs = told.iter().zip(found);
+            !pairs.all(|(told, found)| says(told, version, found))
+        })
+        .map(|(_, (kind, cells))| format!("| `{kind}` | … | {} |", cells.join(" | ")))
+        .collect();
+    odd.session.check(
+        wrong.is_empty(),
+        &format!("docs/repair.md and {version} differ:\n{}", wrong.join("\n")),
+    );
+    // What is mended, or needed nothing, chromadb goes on with.
+    odd.dirs = usable;
+    odd.use_them();
+}
+
+#[test]
+fn v0_6_3_every_kind_is_treated_as_the_table_says() {
+    every_kind("0.6.3");
+}
+
+#[test]
+fn v1_5_9_every_kind_is_treated_as_the_table_says() {
+    every_kind("1.5.9");
+}
