@@ -78,13 +78,19 @@ impl Odd {
         }
     }
 
-    pub(crate) fn use_them(mut self) {
+    pub(crate) fn use_them(self) {
+        self.use_with(&[]);
+    }
+
+    /// chromadb goes on with each; `more` are options of `use-odd`.
+    fn use_with(mut self, more: &[&str]) {
         let steps: Vec<_> = self
             .dirs
             .iter()
             .map(|[dir, expected]| {
                 let arguments = ["use-odd", "--dir", dir, "--expected", expected];
-                (self.version, arguments.map(str::to_owned).to_vec())
+                let arguments = arguments.iter().chain(more);
+                (self.version, arguments.map(ToString::to_string).collect())
             })
             .collect();
         self.session.oracle_all(&steps);
@@ -190,5 +196,35 @@ fn a_vacuum_changes_nothing_for_chromadb() {
         odd.run("fold");
         odd.run("vacuum");
         odd.use_them();
+    }
+}
+
+#[test]
+fn parameters_that_a_repair_changes_are_those_of_chromadb() {
+    for (version, from, to) in [
+        ("0.6.3", "l2", "cosine"),
+        ("1.0.21", "cosine", "l2"),
+        ("1.3.3", "l2", "cosine"),
+        ("1.5.9", "cosine", "l2"),
+    ] {
+        let mut odd = Odd::new(version, &[("sound", from)]);
+        let dir = odd.dirs[0][0].clone();
+        let arguments = [
+            "store",
+            "repair",
+            "--json",
+            "--yes",
+            "--space",
+            to,
+            "--m",
+            "7",
+            "--ef-construction",
+            "50",
+            &dir,
+        ];
+        let done = odd.session.compactor(&arguments);
+        odd.session
+            .check(done["mended"] == true, &format!("{done:#}"));
+        odd.use_with(&["--space", to, "--m", "7"]);
     }
 }

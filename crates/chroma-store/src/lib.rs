@@ -35,7 +35,7 @@ mod vacuum;
 mod verify;
 
 pub use archive::{ARCHIVE_NAME, UnpackLimits, Unpacked, pack, unpack};
-pub use collection::{Collection, FullName, HnswConfig, Space, Which};
+pub use collection::{Collection, FullName, HnswConfig, Parameters, Space, Which};
 pub use copy::copy_directory;
 pub use error::{Kind, StoreError, StoreResult};
 pub use files::{SIDE_CAR_NAMES, StoredFile};

@@ -138,6 +138,8 @@ def parser() -> argparse.ArgumentParser:
     odd = commands.add_parser("use-odd", help="look whether all is there, and go on")
     odd.add_argument("--dir", type=Path, required=True)
     odd.add_argument("--expected", type=Path, required=True)
+    odd.add_argument("--space", choices=SPACES, help="the space that it must have by now")
+    odd.add_argument("--m", type=int, help="the links per element that it must have by now")
 
     odd = commands.add_parser("reset-progress", help="set the progress that make-odd poisoned back")
     odd.add_argument("--dir", type=Path, required=True)

@@ -13,6 +13,7 @@ import pickle
 import random
 import shutil
 import sqlite3
+import struct
 import sys
 from argparse import Namespace
 from pathlib import Path
@@ -274,6 +275,8 @@ def use_odd(arguments: Namespace) -> int:
     expected: Expected = {i: (vector, text)
                           for i, (vector, text) in ops.read_json(arguments.expected).items()}
     wrong = look(arguments.dir, expected, "at first")
+    if arguments.space:
+        wrong += other_parameters(arguments)
     if not wrong:
         with compat.session(arguments.dir) as client:
             collection = compat.get_collection(client, NAME)
@@ -294,6 +297,27 @@ def use_odd(arguments: Namespace) -> int:
         print(text)
     print(json.dumps({"chromadb": compat.VERSION_TEXT, "records": len(expected)}))
     return 1 if wrong else 0
+
+
+def other_parameters(arguments: Namespace) -> list[str]:
+    """Space and M, as chromadb reads them, as it measures, and as the files say."""
+    with compat.session(arguments.dir) as client:
+        collection = compat.get_collection(client, NAME)
+        space = compat.hnsw_space(collection)
+        vector = collection.get(limit=1, include=["embeddings"])["embeddings"][0]
+        found = collection.query(query_embeddings=[[2 * x for x in vector]], n_results=1)
+        distance = found["distances"][0][0]
+    # Twice a vector is as far away as it is long, but points the same way.
+    squared = float(numpy.dot(vector, vector))
+    expected = {"l2": squared, "cosine": 0.0, "ip": 1 - 2 * squared}[arguments.space]
+    header = (segment(arguments.dir) / "header.bin").read_bytes()
+    links = struct.unpack_from("<Q", header, 76)[0]
+    wrong = []
+    if space != arguments.space or not numpy.isclose(distance, expected, atol=1e-4):
+        wrong.append(f"the space is {space}, the distance {distance} instead of {expected}")
+    if links != arguments.m:
+        wrong.append(f"M is {links}")
+    return wrong
 
 
 def look(path: Path, expected: Expected, when: str) -> list[str]:

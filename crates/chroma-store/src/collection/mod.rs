@@ -2,6 +2,7 @@
 
 mod config;
 mod name;
+mod parameters;
 mod space;
 
 use std::path::Path;
@@ -15,6 +16,7 @@ use crate::{SchemaLevel, StoreError, StoreResult};
 pub use config::HnswConfig;
 pub(crate) use name::{DEFAULT_DATABASE, DEFAULT_TENANT};
 pub use name::{FullName, Which};
+pub use parameters::Parameters;
 pub use space::Space;
 
 const VECTOR_SCOPE: &str = "VECTOR";

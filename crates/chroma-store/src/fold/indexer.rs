@@ -246,7 +246,15 @@ fn index_like(index: &mut MemoryIndex) -> MemoryIndex {
 /// All vectors of the files, none of them linked.
 fn all_vectors(mut index: MemoryIndex, files: &IndexFiles) -> StoreResult<MemoryIndex> {
     index.graph.reserve(files.len());
-    files.vectors(|id, norm, vector| index.add_stored(id, norm, vector.iter().copied()))?;
+    let is_same = files.space() == index.graph.params().space;
+    files.vectors(|id, norm, vector| {
+        if is_same {
+            index.add_stored(id, norm, vector.iter().copied());
+        } else {
+            let as_given: Vec<f32> = vector.iter().map(|element| element * norm).collect();
+            index.put(id, &as_given);
+        }
+    })?;
     Ok(index)
 }
 

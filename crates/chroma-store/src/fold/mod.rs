@@ -171,7 +171,12 @@ impl<'c> Folding<'c> {
     }
 
     fn begin(&self, dimension: u32, expected: usize) -> StoreResult<Begun> {
-        let (files, seq) = match IndexFiles::open(&self.dir, &self.collection) {
+        let stored = match self.from {
+            IndexFrom::Space(stored) => stored,
+            _ => self.collection.config.space,
+        };
+        let folder = segment_dir(&self.dir, &self.collection);
+        let (files, seq) = match IndexFiles::open_at(folder, stored, self.collection.dimension) {
             _ if self.from == IndexFrom::Log => (None, 0),
             Ok(Some(files)) => {
                 let seq = files.progress(&self.collection);

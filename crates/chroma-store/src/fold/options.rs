@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::Space;
+
 /// What new index files are made from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum IndexFrom {
@@ -9,6 +11,8 @@ pub(crate) enum IndexFrom {
     Files,
     /// The vectors of the files, and what waits in the log; the engine makes all links anew.
     Vectors(Engine),
+    /// The vectors of the files, which are stored as this other space wants them.
+    Space(Space),
     /// The log alone, which has to be whole: the files cannot be read.
     Log,
 }
@@ -17,6 +21,7 @@ impl IndexFrom {
     pub(super) fn engine(self) -> Option<Engine> {
         match self {
             Self::Vectors(engine) => Some(engine),
+            Self::Space(_) => Some(Engine::Native),
             Self::Files | Self::Log => None,
         }
     }

@@ -58,6 +58,11 @@ impl IndexFiles {
         self.ids.len()
     }
 
+    /// The space that the vectors are stored for.
+    pub(crate) fn space(&self) -> Space {
+        self.space
+    }
+
     /// Elements of each vector.
     pub(crate) fn dimension(&self) -> u32 {
         self.header.dimension

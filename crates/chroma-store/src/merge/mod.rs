@@ -16,8 +16,8 @@ use crate::delta::{Delta, Sound};
 use crate::fold::{Folding, IndexFrom, unnamed_folders};
 use crate::queue::{Operation, QueueReader};
 use crate::{
-    Collection, Engine, FoldOptions, FoldReport, FoldWhen, FullName, Open, Store, StoreError,
-    StoreResult, Which, connection, delta, verify,
+    Collection, Engine, FoldOptions, FoldReport, FoldWhen, FullName, Open, Parameters, Store,
+    StoreError, StoreResult, Which, connection, delta, verify,
 };
 
 use apply::{Applied, AppliedDelta, Applier, Log};
@@ -148,6 +148,33 @@ impl Store<Open> {
             store.transact(name, options, from, |_, _, _| Ok(()))
         })
         .map(|done| done.folded)
+    }
+
+    /// Changes index parameters of a collection, and makes its index files anew with them.
+    ///
+    /// # Errors
+    /// As for [`Store::rebuild`]; then parameters may be changed and files not.
+    pub fn set_parameters<'a>(
+        &mut self,
+        which: impl Into<Which<'a>>,
+        parameters: Parameters,
+    ) -> StoreResult<Option<FoldReport>> {
+        let old = self.find(which)?.clone();
+        let (path, level) = (connection::database_path(self.dir()), self.level());
+        let connection = self.connection_mut();
+        let mut write = || -> rusqlite::Result<()> {
+            let transaction =
+                connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            parameters.write(&transaction, level, &old)?;
+            transaction.commit()
+        };
+        write().map_err(StoreError::sqlite(&path, "write the parameters"))?;
+        self.reload(&old.name)?;
+        let options = FoldOptions {
+            when: FoldWhen::Always,
+            ..FoldOptions::default()
+        };
+        self.only_fold(&old.name, options, IndexFrom::Space(old.config.space))
     }
 
     /// Applies `operations` to a collection, as a chromadb client would: for producers

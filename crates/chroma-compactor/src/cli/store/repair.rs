@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use chroma_store::{
-    CloseOptions, ClosedStore, OpenOptions, Orphan, Problem, Remedy, Severity, Store, StoreError,
-    Survey, VerifyLevel,
+    CloseOptions, ClosedStore, OpenOptions, Orphan, Parameters, Problem, Remedy, Severity, Space,
+    Store, StoreError, Survey, VerifyLevel,
 };
 use clap::Args;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
@@ -31,6 +31,15 @@ pub(crate) struct Repair {
     /// Leave behind the folders and files that no segment names.
     #[arg(long)]
     remove_orphans: bool,
+    /// Give the graph of every collection so many links per element (M), and make it anew.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=32_767))]
+    m: Option<u32>,
+    /// Build graphs with a candidate list of this size, and make them anew.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    ef_construction: Option<u32>,
+    /// Give every collection this distance space: l2, cosine or ip.
+    #[arg(long)]
+    space: Option<Space>,
     /// Print JSON.
     #[arg(long)]
     pub(super) json: bool,
@@ -53,7 +62,7 @@ impl Repair {
         let hopeless = problems
             .iter()
             .any(|problem| problem.severity == Severity::Error && problem.remedy.is_none());
-        let to_do = !steps.is_empty() || self.vacuum;
+        let to_do = !steps.is_empty() || self.vacuum || !self.parameters().is_empty();
         let before = if self.yes && to_do && !hopeless {
             Some(self.mend(&steps, &survey, &progress)?)
         } else {
@@ -66,6 +75,14 @@ impl Repair {
         } else {
             ExitCode::FAILURE
         })
+    }
+
+    fn parameters(&self) -> Parameters {
+        Parameters {
+            space: self.space,
+            max_neighbors: self.m,
+            ef_construction: self.ef_construction,
+        }
     }
 
     /// In the order in which one builds upon the other.
@@ -136,6 +153,13 @@ impl Repair {
                 .mend(step.remedy, collection.as_ref())
                 .map_err(|error| Failure::from(error).with_help(NOT_MENDED))?;
         }
+        if !self.parameters().is_empty() {
+            let all = store.collections().iter();
+            let names: Vec<_> = all.map(|collection| collection.name.clone()).collect();
+            for name in &names {
+                store.set_parameters(name, self.parameters())?;
+            }
+        }
         if self.vacuum {
             store.vacuum()?;
         }
@@ -168,6 +192,9 @@ impl Repair {
             };
             output::line(&format!("to do: {}{of}", in_words(step.remedy)))?;
         }
+        if !self.parameters().is_empty() {
+            output::line("to do: set the parameters, and make all index files anew with them")?;
+        }
         if self.vacuum {
             output::line("to do: write the database anew without its free pages")?;
         }
@@ -180,7 +207,9 @@ impl Repair {
             None if hopeless => format!(
                 "{dir}: not all of this can be mended: copy the directory again from its source"
             ),
-            None if steps.is_empty() && !self.vacuum => format!("{dir}: nothing to mend"),
+            None if steps.is_empty() && !self.vacuum && self.parameters().is_empty() => {
+                format!("{dir}: nothing to mend")
+            }
             None => format!("{dir}: nothing was changed; add --yes to mend a copy and swap it in"),
         })
     }
