@@ -24,4 +24,5 @@ mod python;
 mod refused;
 mod same_version;
 mod session;
+mod sweep;
 mod texts;

@@ -151,6 +151,25 @@ pub(crate) fn open_read(dir: &Path) -> StoreResult<Connection> {
     Ok(connection)
 }
 
+/// Opens the database of `dir` for reading what can be read of it, whatever is wrong: nobody may be
+/// writing to it, and a journal beside it is not looked at.
+pub(crate) fn open_damaged(dir: &Path) -> StoreResult<Connection> {
+    let path = database_path(dir);
+    fs_err::symlink_metadata(&path).map_err(|error| not_chroma(dir, error))?;
+    let uri = format!("file:{}?immutable=1", percent_encode(&plain_name(&path)));
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_URI;
+    let connection = Connection::open_with_flags(uri, flags)
+        .map_err(StoreError::sqlite(&path, "open for reading"))?;
+    // Else SQLite refuses a file that is shorter than its header says, before it reads anything.
+    connection
+        .execute_batch("PRAGMA writable_schema=ON")
+        .map_err(StoreError::sqlite(&path, "open for reading"))?;
+    configure(&connection, &path, Usage::Reads)?;
+    Ok(connection)
+}
+
 /// Opens the database of `dir` for writing.
 pub(crate) fn open_write(dir: &Path, options: OpenOptions) -> StoreResult<Connection> {
     let path = database_path(dir);

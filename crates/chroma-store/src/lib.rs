@@ -29,6 +29,7 @@ mod orphans;
 mod query;
 mod queue;
 mod repair;
+mod salvage;
 mod schema;
 mod stamps;
 mod vacuum;
@@ -47,6 +48,7 @@ pub use metadata::{Array, DOCUMENT_KEY, MetadataValue, Scalar, URI_KEY};
 pub use orphans::Orphan;
 pub use query::{Like, Neighbour, Searcher};
 pub use queue::{Operation, OperationKind, Patch};
+pub use salvage::{Lost, Salvaged, salvage};
 pub use schema::{CreateOptions, NewIds, SchemaLevel, create, create_like};
 pub use vacuum::DatabaseSize;
 pub use verify::{

@@ -13,6 +13,7 @@ mod phases;
 mod python;
 mod runner;
 mod soak;
+mod sweep;
 mod test;
 
 use std::process::ExitCode;
@@ -59,6 +60,8 @@ enum Task {
         #[arg(long, default_value_t = 60)]
         minutes: u64,
     },
+    /// Merge deltas of all sizes, with chromadb as the judge; prints a table.
+    Sweep,
     /// Feed bytes to what reads other people's bytes. Needs cargo-fuzz.
     Fuzz {
         /// Only this target of `fuzz/fuzz_targets`.
@@ -79,6 +82,7 @@ fn main() -> ExitCode {
         Task::Crash { kills } => crash::run(kills),
         Task::Guards { invariant } => guards::run(invariant.as_deref()),
         Task::Soak { minutes } => soak::run(minutes),
+        Task::Sweep => sweep::run(),
         Task::Fuzz { target, minutes } => fuzz::run(target.as_deref(), minutes),
     };
     match outcome {

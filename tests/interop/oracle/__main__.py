@@ -153,6 +153,12 @@ def parser() -> argparse.ArgumentParser:
     places.add_argument("--dir", type=Path, required=True)
     places.add_argument("--place", action="append", required=True, metavar="TENANT/DATABASE")
 
+    sweep = commands.add_parser("sweep", help="merge deltas of all sizes")
+    sweep.add_argument("--binary", type=Path, required=True, help="our binary")
+    sweep.add_argument("--out", type=Path, required=True, help="a folder to work in")
+    sweep.add_argument("--seed", type=int, required=True)
+    sweep.add_argument("--all", action="store_true", help="not only the share of the tests")
+
     reopened = commands.add_parser("reopen-folds", help="compare once more (used by folds)")
     reopened.add_argument("--dir", type=Path, action="append", required=True)
     return top
@@ -192,6 +198,8 @@ def main() -> int:
         from .places import make_places as run
     elif arguments.command == "use-places":
         from .places import use_places as run
+    elif arguments.command == "sweep":
+        from .sweep import sweep as run
     elif arguments.command == "reopen-folds":
         from .folds import reopen_folds as run
     else:

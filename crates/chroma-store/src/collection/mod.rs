@@ -70,6 +70,19 @@ pub(crate) fn load_all(
         .collect()
 }
 
+/// Loads every collection, or says of it why it cannot be loaded.
+pub(crate) fn load_each(
+    connection: &Connection,
+    path: &Path,
+    level: SchemaLevel,
+) -> StoreResult<Vec<(FullName, StoreResult<Collection>)>> {
+    let rows = read_rows(connection, path, level)?;
+    Ok(rows
+        .into_iter()
+        .map(|raw| (raw.name.clone(), raw.complete(connection, path)))
+        .collect())
+}
+
 /// Loads the one collection that is meant, of the directory `dir`. The others may be many.
 pub(crate) fn load_one(
     connection: &Connection,

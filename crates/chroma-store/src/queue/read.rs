@@ -113,6 +113,23 @@ impl<'c> QueueReader<'c> {
             .map_err(StoreError::sqlite(&self.path, "read the last log row"))
     }
 
+    /// The row `seq`; `None` if there is none.
+    pub(crate) fn row(&self, seq: i64) -> StoreResult<Option<QueueRow>> {
+        let failed = || StoreError::sqlite(&self.path, "read embeddings_queue");
+        let mut statement = self
+            .connection
+            .prepare_cached(
+                "SELECT seq_id, operation, id, vector, encoding, metadata FROM embeddings_queue
+                 WHERE seq_id = ?1",
+            )
+            .map_err(failed())?;
+        let mut rows = statement.query([seq]).map_err(failed())?;
+        match rows.next().map_err(failed())? {
+            Some(row) => self.decode(row).map(Some),
+            None => Ok(None),
+        }
+    }
+
     /// The vector of row `seq`, checked.
     pub(crate) fn vector(&self, seq: i64, id: &str) -> StoreResult<Option<Vec<u8>>> {
         let vector: Option<Vec<u8>> = self

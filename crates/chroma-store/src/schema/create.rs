@@ -120,6 +120,43 @@ pub fn create_like<'a>(
     })
 }
 
+/// Creates the new directory `dir` with collections of another database, with names, configuration
+/// and metadata as far as they can be read, and no records.
+///
+/// # Errors
+/// As for [`create`].
+pub(crate) fn create_with(
+    dir: &Path,
+    source: &Connection,
+    level: SchemaLevel,
+    collections: &[(Collection, NewIds)],
+) -> StoreResult<Store<Open>> {
+    build(dir, level, |connection| {
+        for (collection, ids) in collections {
+            let row = read_row(source, level, collection)?;
+            insert_collection(connection, level, *ids, &row)?;
+            for (table, owner, from, to) in [
+                (
+                    "collection_metadata",
+                    "collection_id",
+                    collection.id,
+                    ids.collection,
+                ),
+                (
+                    "segment_metadata",
+                    "segment_id",
+                    collection.vector_segment,
+                    ids.vector_segment,
+                ),
+            ] {
+                // What cannot be read of it is not worth the records.
+                let _ = copy_metadata(source, connection, table, owner, [from, to]);
+            }
+        }
+        Ok(())
+    })
+}
+
 /// The columns of a collection that are carried over verbatim.
 struct Row {
     name: FullName,

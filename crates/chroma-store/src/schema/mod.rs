@@ -4,6 +4,7 @@ mod create;
 mod level;
 mod migrations;
 
+pub(crate) use create::create_with;
 pub use create::{CreateOptions, NewIds, create, create_like};
 pub use level::SchemaLevel;
 pub(crate) use level::detect;

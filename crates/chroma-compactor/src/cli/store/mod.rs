@@ -6,6 +6,7 @@ mod info;
 mod merge;
 mod query;
 mod repair;
+mod salvage;
 mod selection;
 mod vacuum;
 mod verify;

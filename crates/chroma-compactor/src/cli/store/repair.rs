@@ -13,6 +13,7 @@ use clap::Args;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use serde::Serialize;
 
+use super::salvage;
 use super::verify::print_problems;
 use crate::cli::interrupt::Interrupt;
 use crate::failure::Failure;
@@ -40,6 +41,10 @@ pub(crate) struct Repair {
     /// Give every collection this distance space: l2, cosine or ip.
     #[arg(long)]
     space: Option<Space>,
+    /// Change nothing, and save every record that can still be read into this new directory. What
+    /// was lost is listed in NEW.lost.jsonl.
+    #[arg(long, value_name = "NEW", conflicts_with_all = ["yes", "vacuum", "remove_orphans", "m", "ef_construction", "space"])]
+    salvage: Option<PathBuf>,
     /// Print JSON.
     #[arg(long)]
     pub(super) json: bool,
@@ -54,6 +59,9 @@ struct Step {
 
 impl Repair {
     pub(super) fn execute(self) -> Result<ExitCode, Failure> {
+        if let Some(new) = &self.salvage {
+            return salvage::save(&self.dir, new, self.json);
+        }
         let progress = Progress::new(5, self.json);
         progress.step("verifying");
         let survey = chroma_store::survey(&self.dir, VerifyLevel::Full)?;
@@ -205,7 +213,7 @@ impl Repair {
                 before.display()
             ),
             None if hopeless => format!(
-                "{dir}: not all of this can be mended: copy the directory again from its source"
+                "{dir}: not all of this can be mended: copy the directory again from its source, or save the rest with --salvage NEW"
             ),
             None if steps.is_empty() && !self.vacuum && self.parameters().is_empty() => {
                 format!("{dir}: nothing to mend")
@@ -215,7 +223,7 @@ impl Repair {
     }
 }
 
-const NOT_MENDED: &str = "nothing was changed: the directory lacks what it could be mended from; copy it again from its source";
+const NOT_MENDED: &str = "nothing was changed: the directory lacks what it could be mended from; copy it again from its source, or save the rest with --salvage NEW";
 
 /// What a remedy does.
 fn in_words(remedy: Remedy) -> &'static str {

@@ -1,0 +1,118 @@
+//! `store repair DIR --salvage NEW`: saves what can still be read.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use chroma_store::{CloseOptions, Lost, NewIds, StoreError, VerifyLevel};
+use compactor_core::ports::Ids as _;
+use compactor_local::RandomIds;
+
+use crate::cli::interrupt::Interrupt;
+use crate::failure::Failure;
+use crate::output::{self, Progress};
+
+/// Losses that are printed; the file has all of them.
+const SHOWN: usize = 10;
+
+/// Saves what can be read of `dir` into the new directory `new`.
+pub(super) fn save(dir: &Path, new: &Path, json: bool) -> Result<ExitCode, Failure> {
+    let list = listed_as(new);
+    for path in [new, &list] {
+        if path.symlink_metadata().is_ok() {
+            return Err(StoreError::AlreadyExists {
+                path: path.to_path_buf(),
+            }
+            .into());
+        }
+    }
+    let parent = match new.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let interrupt = Interrupt::listen()?;
+    let scratch = tempfile::Builder::new()
+        .prefix(".chroma-salvage-")
+        .tempdir_in(parent)
+        .map_err(Failure::io)?;
+    let interrupted = interrupt.remove(scratch.path())?;
+    let work = scratch.path().join("saved");
+    let progress = Progress::new(2, json);
+    let made = || -> Result<_, Failure> {
+        progress.step("reading what can be read");
+        let ids = RandomIds;
+        let salvaged = chroma_store::salvage(dir, &work, || NewIds {
+            collection: ids.uuid(),
+            vector_segment: ids.uuid(),
+            metadata_segment: ids.uuid(),
+        })?;
+        progress.step("verifying the result");
+        let closed = salvaged.store.close(&CloseOptions::default())?;
+        closed.verify(VerifyLevel::Full)?;
+        if !salvaged.lost.is_empty() {
+            write_list(&list, &salvaged.lost)?;
+        }
+        fs_err::rename(&work, new).map_err(Failure::io)?;
+        Ok((salvaged.saved, salvaged.lost))
+    };
+    let (saved, lost) = interrupted.unless(made())?;
+    drop(progress);
+    let kept = (!lost.is_empty()).then_some(list);
+    if json {
+        let saved: Vec<_> = saved
+            .iter()
+            .map(
+                |(name, records)| serde_json::json!({"name": name.to_string(), "records": records}),
+            )
+            .collect();
+        output::json(&serde_json::json!({
+            "dir": dir, "new": new, "saved": saved, "lost": lost.len(), "list": kept,
+        }))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    for (name, records) in &saved {
+        output::line(&format!("{name}: {records} records saved"))?;
+    }
+    for one in lost.iter().take(SHOWN) {
+        output::line(&format!("lost: {}", in_words(one)))?;
+    }
+    output::line(&match kept {
+        Some(list) => format!(
+            "saved and verified: {}; {} losses are listed in {}",
+            new.display(),
+            lost.len(),
+            list.display()
+        ),
+        None => format!("saved and verified: {}; nothing was lost", new.display()),
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn in_words(lost: &Lost) -> String {
+    let parts = [&lost.collection, &lost.id];
+    let parts: Vec<&str> = parts.into_iter().flatten().map(String::as_str).collect();
+    match parts.is_empty() {
+        true => lost.reason.clone(),
+        false => format!("{}: {}", parts.join(" "), lost.reason),
+    }
+}
+
+fn listed_as(new: &Path) -> PathBuf {
+    let mut name = new.as_os_str().to_owned();
+    name.push(".lost.jsonl");
+    PathBuf::from(name)
+}
+
+fn write_list(path: &Path, lost: &[Lost]) -> Result<(), Failure> {
+    let write = || -> std::io::Result<()> {
+        let mut file = std::io::BufWriter::new(fs_err::File::create_new(path)?);
+        for one in lost {
+            serde_json::to_writer(&mut file, one)?;
+            file.write_all(b"\n")?;
+        }
+        file.into_inner()
+            .map_err(std::io::IntoInnerError::into_error)?
+            .sync_all()
+    };
+    write().map_err(Failure::io)
+}

@@ -1,0 +1,13 @@
+//! Merges of many sizes; `cargo xtask sweep` runs all of them, this a share.
+
+use crate::session::{COMPACTOR, Session};
+
+#[test]
+fn v1_5_9_a_share_of_all_sizes() {
+    let mut session = Session::new(97_000);
+    let (seed, out) = (session.seed().to_string(), session.path("out"));
+    let arguments = [
+        "sweep", "--binary", COMPACTOR, "--out", &out, "--seed", &seed,
+    ];
+    session.oracle("1.5.9", &arguments);
+}
