@@ -290,3 +290,33 @@ fn rows_of_deleted_collections_do_not_attach_to_new_records() {
         );
     }
 }
+
+/// Of a directory with hundreds of collections, each merge reads the one that it is about.
+#[test]
+fn collections_of_a_delta_that_are_not_merged_are_not_read() {
+    let root = tempfile::tempdir().unwrap();
+    let base = Recipe::default().make(root.path(), "base");
+    let delta = Recipe::of(vec![record("new", 4, 9)]).make(root.path(), "delta");
+    sql(
+        &delta,
+        "INSERT INTO collections (id, name, dimension, database_id)
+         SELECT 'no uuid', 'another', -3, database_id FROM collections",
+    );
+    let out = root.path().join("out");
+    let [base, delta, out] = [&base, &delta, &out].map(|path| path.to_str().unwrap());
+    let arguments = [
+        "store",
+        "merge",
+        "--base",
+        base,
+        "--delta",
+        delta,
+        "--out",
+        out,
+        "--collection",
+        WORDS,
+    ];
+    let (status, told, errors) = crate::directory::compactor(&arguments);
+    assert_eq!(status, 0, "{told}{errors}");
+    assert!(content::read(Path::new(out)).contains_key("new"));
+}

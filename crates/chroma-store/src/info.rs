@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::collection::load_all;
+use crate::collection::{load_all, names};
 use crate::graph::GraphHealth;
 use crate::index::IndexFiles;
 use crate::queue::QueueReader;
@@ -135,9 +135,5 @@ pub fn collection_names(dir: &Path) -> StoreResult<Vec<FullName>> {
     let connection = connection::open_read(dir)?;
     let path = connection::database_path(dir);
     let level = detect(&connection, &path)?;
-    let collections = load_all(&connection, &path, level)?;
-    Ok(collections
-        .into_iter()
-        .map(|collection| collection.name)
-        .collect())
+    names(&connection, &path, level)
 }

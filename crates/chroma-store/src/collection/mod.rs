@@ -70,6 +70,16 @@ pub(crate) fn load_all(
         .collect()
 }
 
+/// The names of all collections.
+pub(crate) fn names(
+    connection: &Connection,
+    path: &Path,
+    level: SchemaLevel,
+) -> StoreResult<Vec<FullName>> {
+    let rows = read_rows(connection, path, level)?;
+    Ok(rows.into_iter().map(|raw| raw.name).collect())
+}
+
 /// Loads every collection, or says of it why it cannot be loaded.
 pub(crate) fn load_each(
     connection: &Connection,
