@@ -1,9 +1,10 @@
 //! `store repair`: says what it would do, does it on request, and keeps what was there before.
 
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use crate::fixture::{OTHER_TEXT, tamper, words};
-use crate::place::{FAILURE, Place};
+use crate::place::{FAILURE, Place, USAGE};
 
 fn database(dir: &Path) -> Vec<u8> {
     std::fs::read(dir.join("chroma.sqlite3")).unwrap()
@@ -108,4 +109,43 @@ fn a_vacuum_can_be_asked_for_alone() {
     place.say("store repair dir --vacuum --yes").succeeds();
     assert!(database(&dir).len() + 500_000 <= before);
     place.say("store verify dir --full").succeeds();
+}
+
+/// Its service must be able to go on writing, and nobody else may read.
+#[test]
+fn owners_and_permissions_stay() {
+    let place = Place::new();
+    let dir = words(&place, "dir");
+    place.say("store fold dir").succeeds();
+    let set = |path: &Path, mode| {
+        let permissions = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(path, permissions).unwrap();
+    };
+    set(&dir, 0o700);
+    set(&dir.join("chroma.sqlite3"), 0o660);
+    if rustix::process::geteuid().is_root() {
+        for path in [dir.clone(), dir.join("chroma.sqlite3")] {
+            std::os::unix::fs::chown(path, Some(1234), Some(1234)).unwrap();
+        }
+    }
+    let of = |path: &Path| {
+        let meta = std::fs::metadata(path).unwrap();
+        (meta.uid(), meta.gid(), meta.mode() & 0o777)
+    };
+    let both = || [of(&dir), of(&dir.join("chroma.sqlite3"))];
+    let before = both();
+    place.say("store vacuum dir").succeeds();
+    assert_eq!(both(), before);
+    tamper(&dir, OTHER_TEXT);
+    place.say("store repair dir --yes").succeeds();
+    assert_eq!(both(), before);
+}
+
+#[test]
+fn nothing_is_saved_into_the_damaged_directory() {
+    let place = Place::new();
+    words(&place, "dir");
+    let said = place.say("store repair dir --salvage dir/new");
+    said.fails(USAGE, "CC-USAGE").naming(&["dir/new", "inside"]);
+    assert_eq!(place.names_in("dir"), ["chroma.sqlite3"]);
 }

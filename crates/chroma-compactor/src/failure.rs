@@ -1,6 +1,7 @@
 //! Errors as the user sees them: code, cause, next step, exit status.
 
 use std::fmt;
+use std::path::Path;
 
 use chroma_store::StoreError;
 use compactor_core::Class;
@@ -58,6 +59,13 @@ impl Failure {
 
     pub(crate) fn with_help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
+        self
+    }
+
+    /// Names `known` in place of `path`, which only this program knows.
+    pub(crate) fn naming(mut self, path: &Path, known: &Path) -> Self {
+        let [path, known] = [path, known].map(|one| one.display().to_string());
+        self.message = self.message.replace(&path, &known);
         self
     }
 

@@ -50,7 +50,7 @@ pub use query::{Like, Neighbour, Searcher};
 pub use queue::{Operation, OperationKind, Patch};
 pub use salvage::{Lost, Salvaged, salvage};
 pub use schema::{CreateOptions, NewIds, SchemaLevel, create, create_like};
-pub use vacuum::DatabaseSize;
+pub use vacuum::{DatabaseSize, vacuum_leftovers};
 pub use verify::{
     CheckedCollection, Problem, Remedy, Severity, Survey, VerifyLevel, VerifyReport, survey, verify,
 };

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use crate::collection::{decode_seq, write_progress};
 use crate::index::IndexFiles;
-use crate::metadata::rebuild_full_text;
+use crate::metadata::{forget_full_text, rebuild_full_text};
 use crate::queue::OperationKind;
 use crate::schema::migrations;
 use crate::{
@@ -14,6 +14,12 @@ use crate::{
     StoreError, StoreResult, connection,
 };
 
+const RESTORE_DOCUMENTS: &str = "
+    INSERT INTO embedding_metadata (id, key, string_value)
+    SELECT f.id, 'chroma:document', f.c0
+    FROM embedding_fulltext_search_content f JOIN embeddings e ON e.id = f.id
+    WHERE f.c0 IS NOT NULL AND NOT EXISTS (
+        SELECT 1 FROM embedding_metadata m WHERE m.id = f.id AND m.key = 'chroma:document')";
 /// The id of the row that is put at the end of an emptied log. It deletes a record that nobody has.
 const TAIL_ID: &str = "chroma-compactor: end of the log";
 
@@ -46,12 +52,29 @@ impl Store<Open> {
         }
     }
 
-    /// Makes table and index of the full text anew, from the documents of all records.
+    /// Makes table and index of the full text anew, from the documents of all records. A text whose
+    /// document is gone becomes the document again.
     ///
     /// # Errors
     /// The directory is locked, or the documents cannot be read.
     pub fn rebuild_full_text(&mut self) -> StoreResult<()> {
-        self.in_transaction("rebuild the full text", rebuild_full_text)
+        let operation = "rebuild the full text";
+        let rebuilt = self.in_transaction(operation, |connection| {
+            // Where the texts cannot be read there is nothing to restore from.
+            let _ = connection.execute_batch(RESTORE_DOCUMENTS);
+            rebuild_full_text(connection)
+        });
+        match rebuilt {
+            Err(StoreError::Damaged { .. }) => {
+                // Its pages cannot even be freed: forgotten, they stay behind in a vacuum.
+                self.in_transaction(operation, |connection| {
+                    forget_full_text(connection)?;
+                    rebuild_full_text(connection)
+                })?;
+                self.vacuum()
+            }
+            rebuilt => rebuilt,
+        }
     }
 
     /// Makes SQLite's own indexes anew, from the rows of their tables.
@@ -69,11 +92,17 @@ impl Store<Open> {
             mend_progress(connection, level, &collection)
         })?;
         self.reload(name)?;
-        let never = FoldOptions {
-            when: FoldWhen::Never,
+        // Index files that are written now have a progress that is true again: chromadb 0.x takes 0
+        // for "nothing waits".
+        let when = match self.find(name)?.vector_seq == collection.vector_seq {
+            true => FoldWhen::Never,
+            false => FoldWhen::Always,
+        };
+        let options = FoldOptions {
+            when,
             ..FoldOptions::default()
         };
-        self.fold(name, never).map(drop)
+        self.fold(name, options).map(drop)
     }
 
     fn mend_dimension(&mut self, name: &FullName) -> StoreResult<()> {
@@ -131,15 +160,19 @@ fn mend_progress(
     collection: &Collection,
 ) -> rusqlite::Result<()> {
     let bounds = "SELECT (SELECT max(seq_id) FROM embeddings_queue),
-                         (SELECT min(seq_id) FROM embeddings_queue WHERE topic = ?1)";
-    let (last, first): (Option<u64>, Option<u64>) =
-        connection.query_row(bounds, [collection.topic()], |row| {
-            Ok((row.get(0)?, row.get(1)?))
+                         (SELECT min(seq_id) FROM embeddings_queue WHERE topic = ?1),
+                         (SELECT count(*) FROM embeddings_queue WHERE id <> ?2)";
+    let (last, first, others): (Option<u64>, Option<u64>, u64) =
+        connection.query_row(bounds, [collection.topic(), TAIL_ID.to_owned()], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
         })?;
-    // Each record knows the last operation that touched it.
-    let touched = last_touched(connection, collection, last)?;
-    let Some(last) = last else {
-        return put_tail(connection, level, collection, touched.max(1));
+    // Each record knows the last operation that touched it. Without a log, larger numbers than
+    // those of chromadb's id maps cannot be true.
+    let limit = last.filter(|_| others > 0);
+    let touched = last_touched(connection, collection, limit.unwrap_or(u64::from(u32::MAX)))?;
+    let Some(last) = limit else {
+        let after = last.map_or(1, |last| last + 1);
+        return put_tail(connection, level, collection, touched.max(after));
     };
     let (metadata, vector) = (collection.metadata_segment, collection.vector_segment);
     if collection.metadata_seq.is_some_and(|seq| seq > last) {
@@ -157,13 +190,11 @@ fn mend_progress(
 fn last_touched(
     connection: &Connection,
     collection: &Collection,
-    last: Option<u64>,
+    limit: u64,
 ) -> rusqlite::Result<u64> {
     let mut statement =
         connection.prepare("SELECT seq_id FROM embeddings WHERE segment_id = ?1")?;
     let mut rows = statement.query([collection.metadata_segment.to_string()])?;
-    // Without a log, larger ones than this would not fit into chromadb's id maps.
-    let limit = last.unwrap_or(u64::from(u32::MAX));
     let mut highest = 0;
     while let Some(row) = rows.next()? {
         if let Ok(seq) = decode_seq(row.get_ref(0)?)

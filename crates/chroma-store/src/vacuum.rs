@@ -2,7 +2,7 @@
 //!
 //! A flush frees the log rows that it has taken in, and SQLite keeps their pages for later ones.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 use rusqlite::limits::Limit;
@@ -11,6 +11,11 @@ use crate::{DATABASE_NAME, Open, OpenOptions, Store, StoreError, StoreResult, co
 
 /// The new database, until it takes the place of the old one.
 const NEW_NAME: &str = "chroma.sqlite3.vacuum";
+
+/// What a vacuum of the directory `dir` leaves behind when its process is killed.
+pub fn vacuum_leftovers(dir: &Path) -> Vec<PathBuf> {
+    vec![dir.join(NEW_NAME), dir.join(format!("{NEW_NAME}-journal"))]
+}
 
 /// How large a database is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -69,7 +74,9 @@ impl Store<Open> {
     pub fn vacuum(&mut self) -> StoreResult<()> {
         let dir = self.dir().to_path_buf();
         let (path, new) = (connection::database_path(&dir), dir.join(NEW_NAME));
-        remove_if_there(&new)?;
+        vacuum_leftovers(&dir)
+            .iter()
+            .try_for_each(|path| remove_if_there(path))?;
         let size = self.database_size()?;
         check_room(&dir, size.bytes - size.free_bytes)?;
         let before = fs_err::metadata(&path)?;
@@ -86,6 +93,7 @@ impl Store<Open> {
                 return Err(StoreError::Changed { path: dir.clone() });
             }
             fs_err::set_permissions(&new, before.permissions())?;
+            own_as(&new, &before);
             fs_err::rename(&new, dir.join(DATABASE_NAME))?;
             Ok(fs_err::File::open(&dir)?.sync_all()?)
         })
@@ -128,6 +136,17 @@ fn check_room(dir: &Path, needed: u64) -> StoreResult<()> {
         });
     }
     Ok(())
+}
+
+/// Gives a file the owner that another has, where this process may do that.
+fn own_as(path: &Path, model: &std::fs::Metadata) {
+    use std::os::unix::fs::MetadataExt as _;
+    let (owner, group) = (
+        rustix::fs::Uid::from_raw(model.uid()),
+        rustix::fs::Gid::from_raw(model.gid()),
+    );
+    // Only root may give files away; anybody else owns it already.
+    let _ = rustix::fs::chown(path, Some(owner), Some(group));
 }
 
 fn remove_if_there(path: &Path) -> StoreResult<()> {

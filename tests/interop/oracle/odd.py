@@ -170,12 +170,41 @@ def waiting_behind_progress(path: Path, expected: Expected, rng: random.Random) 
     expected |= waiting
 
 
-def poison(path: Path, progress: int) -> None:
+def waiting_behind(*scopes: str) -> Any:
+    """The same with the progress of other segments."""
+    def change(path: Path, expected: Expected, rng: random.Random) -> None:
+        waiting = invent(rng, "waiting", 5, "l2")
+        with compat.session(path) as client:
+            write(compat.get_collection(client, NAME), "add", waiting)
+        for scope in scopes:
+            poison(path, 1_200_000_000_000_000_000, scope)
+        expected |= waiting
+    return change
+
+
+def ignored_adds(path: Path, expected: Expected, rng: random.Random) -> None:
+    """Adds of ids that exist are logged, and ignored."""
+    others = dict(zip(list(expected)[:3], invent(rng, "other", 3, "l2").values()))
+    with compat.session(path) as client:
+        write(compat.get_collection(client, NAME), "add", others)
+
+
+def waiting_deletes(path: Path, expected: Expected, rng: random.Random) -> None:
+    """Deletes that the index files have not seen, and a record whose row cannot be read."""
+    gone = list(expected)[3:5]
+    with compat.session(path) as client:
+        compat.get_collection(client, NAME).delete(ids=gone)
+    for record_id in gone:
+        del expected[record_id]
+    execute("UPDATE embeddings SET embedding_id = x'ff00' WHERE id = 10")(path, expected, rng)
+
+
+def poison(path: Path, progress: int, scope: str = "METADATA") -> None:
     with database(path) as connection:
         (kind,), = connection.execute("SELECT DISTINCT typeof(seq_id) FROM max_seq_id")
         value = progress.to_bytes(8, "big") if kind == "blob" else progress
         connection.execute("UPDATE max_seq_id SET seq_id = ? WHERE segment_id ="
-                           " (SELECT id FROM segments WHERE scope = 'METADATA')", (value,))
+                           " (SELECT id FROM segments WHERE scope = ?)", (value, scope))
 
 
 def reset_progress(arguments: Namespace) -> int:
@@ -196,6 +225,17 @@ def zero_a_page(database: bytes) -> bytes:
     """One in the middle, whatever it holds."""
     at = 4096 * (len(database) // 4096 // 2)
     return database[:at] + bytes(4096) + database[at + 4096:]
+
+
+def zero_the_root_of(table: str) -> Any:
+    def changed(path: Path, expected: Expected, rng: random.Random) -> None:
+        with database(path) as connection:
+            (root,), = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = ?",
+                                          (table,))
+        at = 4096 * (root - 1)
+        zero = spoil_database(lambda content: content[:at] + bytes(4096) + content[at + 4096:])
+        zero(path, expected, rng)
+    return changed
 
 
 def open_journal(path: Path, expected: Expected, rng: random.Random) -> None:
@@ -241,6 +281,10 @@ KINDS: dict[str, Any] = {
     "ef-10^10": Parameters(ef_construction=10**10, ef_search=10**10),
     "waiting-behind-progress": waiting_behind_progress,
     "waiting-log-purged": waiting_without_a_whole_log,
+    "vector-progress-beyond": waiting_behind("VECTOR"),
+    "both-progress-beyond": waiting_behind("METADATA", "VECTOR"),
+    "ignored-adds": ignored_adds,
+    "deletes-wait": waiting_deletes,
     "length-cut": spoil("length.bin", lambda content: content[:17]),
     "length-missing": spoil("length.bin", lambda content: None),
     "label-twice": spoil("data_level0.bin", first_label_twice),
@@ -252,6 +296,12 @@ KINDS: dict[str, Any] = {
     "full-text-torn": execute("DELETE FROM embedding_fulltext_search_data WHERE id ="
                               " (SELECT max(id) FROM embedding_fulltext_search_data)"),
     "full-text-missing": execute("DROP TABLE embedding_fulltext_search"),
+    "full-text-index-zeroed": zero_the_root_of("embedding_fulltext_search_data"),
+    "full-text-zeroed": zero_the_root_of("embedding_fulltext_search_content"),
+    "documents-lost": execute("DELETE FROM embedding_metadata WHERE key = 'chroma:document'"
+                              " AND id < 5"),
+    "configuration-broken": execute("UPDATE collections SET config_json_str = '{bad'"),
+    "tenant-missing": execute("DELETE FROM tenants"),
     "wal-mode": execute("PRAGMA journal_mode=WAL; PRAGMA wal_checkpoint(TRUNCATE)"),
     "sqlite-index-incomplete": without_index_rows,
     "migration-differs": execute("UPDATE migrations SET sql = sql || ' ' WHERE dir = 'sysdb'"

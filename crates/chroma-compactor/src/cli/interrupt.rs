@@ -46,15 +46,25 @@ impl Interrupt {
 
     /// Removes `scratch` and ends the process once a signal comes.
     pub(super) fn remove(self, scratch: &Path) -> Result<Interrupted, Failure> {
-        let scratch: PathBuf = scratch.to_path_buf();
+        self.remove_all(vec![scratch.to_path_buf()])
+    }
+
+    /// Removes files and folders and ends the process once a signal comes.
+    pub(super) fn remove_all(self, paths: Vec<PathBuf>) -> Result<Interrupted, Failure> {
         self.end_after(move || {
             // Meanwhile the work goes on, and may put something new there.
             for _ in 0..REMOVALS {
-                let _ = fs_err::remove_dir_all(&scratch);
-                if scratch.symlink_metadata().is_err() {
+                for path in &paths {
+                    let _ = match path.is_dir() {
+                        true => fs_err::remove_dir_all(path),
+                        false => fs_err::remove_file(path),
+                    };
+                }
+                if paths.iter().all(|path| path.symlink_metadata().is_err()) {
                     break;
                 }
             }
+            output::error_line("interrupted: nothing was changed");
         })
     }
 

@@ -53,6 +53,10 @@ impl HnswConfig {
         schema_json: Option<&str>,
         segment_metadata: &SegmentMetadata,
     ) -> Result<Self, String> {
+        // chromadb reads it in any case, and fails on what it cannot parse.
+        if let Some(text) = present(config_json) {
+            parse("config_json_str", text)?;
+        }
         let stored = match present(schema_json) {
             Some(text) => Self::from_schema(&parse("schema_str", text)?)?,
             None => match present(config_json) {

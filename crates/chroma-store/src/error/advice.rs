@@ -117,7 +117,7 @@ impl StoreError {
                 "if its vectors can still be read, there or in a log that is whole, `chroma-compactor store rebuild DIR` makes the files anew; else copy the directory again from its source, after the client that wrote it has been closed"
             }
             Self::Truncated { .. } | Self::Damaged { .. } => {
-                "copy the directory again from its source, after the client that wrote it has been closed"
+                "copy the directory again from its source, after the client that wrote it has been closed; `chroma-compactor store repair DIR --salvage NEW` saves what can still be read"
             }
             Self::UnknownSchema { .. } => {
                 "supported are directories of chromadb 0.5.6 to 0.6.3 and 1.0 to 1.5; open older ones once with chromadb 0.6.3"
@@ -144,7 +144,7 @@ impl StoreError {
                 "`chroma-compactor store repair DIR` names all findings and what would mend them; a producer that copied an open directory makes such"
             }
             Self::BadConfiguration { .. } => {
-                "open it with the chromadb that wrote it and check the collection's configuration"
+                "open it with the chromadb that wrote it and check the collection's configuration; `chroma-compactor store repair DIR --salvage NEW` saves the other collections"
             }
             Self::NotConserved { .. } => "nothing was published; please report it with the delta",
             Self::Engine { .. } => "nothing was changed; use `--engine native`",

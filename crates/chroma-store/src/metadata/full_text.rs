@@ -142,6 +142,18 @@ pub(crate) fn rebuild_full_text(connection: &Connection) -> rusqlite::Result<()>
     connection.execute_batch("RELEASE full_text")
 }
 
+/// Puts an empty table in the place of one whose pages cannot be read. The old pages belong to nothing
+/// afterwards, which a vacuum has to mend.
+pub(crate) fn forget_full_text(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch(
+        "PRAGMA writable_schema = ON;
+         DELETE FROM sqlite_schema WHERE name GLOB 'embedding_fulltext_search*'
+           OR tbl_name GLOB 'embedding_fulltext_search*';
+         PRAGMA writable_schema = RESET;",
+    )?;
+    connection.execute_batch(TABLE)
+}
+
 /// Whether it is the table's own fault: not the machine's, and nobody holds it.
 fn is_damage(error: &rusqlite::Error) -> bool {
     matches!(

@@ -45,6 +45,46 @@ impl<'c> RecordReader<'c> {
         Ok(entries)
     }
 
+    /// The keys in these rows of `embedding_metadata` and `embedding_metadata_array`, those of one
+    /// array in their order: for a database whose indexes cannot be trusted.
+    pub(crate) fn read_rows(
+        &self,
+        rows: &[(&'static str, i64)],
+    ) -> StoreResult<Vec<(String, MetadataValue)>> {
+        let failed = || StoreError::sqlite(&self.path, "read the metadata");
+        let mut scalars: Vec<(String, MetadataValue)> = Vec::new();
+        let mut arrays: Vec<(String, Vec<Scalar>)> = Vec::new();
+        for (table, number) in rows {
+            let mut statement = self
+                .connection
+                .prepare_cached(&format!(
+                    "SELECT key, string_value, int_value, float_value, bool_value
+                     FROM {table} NOT INDEXED WHERE rowid = ?1"
+                ))
+                .map_err(failed())?;
+            let (key, value): (String, Option<Scalar>) = statement
+                .query_row([number], |row| Ok((row.get(0)?, typed(row)?)))
+                .map_err(failed())?;
+            let Some(value) = value else { continue };
+            if *table == "embedding_metadata" {
+                scalars.push((key, value.into()));
+            } else {
+                match arrays.iter_mut().find(|(known, _)| *known == key) {
+                    Some((_, items)) => items.push(value),
+                    None => arrays.push((key, vec![value])),
+                }
+            }
+        }
+        for (key, items) in arrays {
+            let array = Array::from_scalars(items).ok_or_else(|| StoreError::Damaged {
+                path: self.path.clone(),
+                detail: format!("array metadata `{key}` mixes types"),
+            })?;
+            scalars.push((key, MetadataValue::Array(array)));
+        }
+        Ok(scalars)
+    }
+
     fn scalars(&self, record: i64) -> rusqlite::Result<Vec<(String, MetadataValue)>> {
         let mut statement = self.connection.prepare_cached(
             "SELECT key, string_value, int_value, float_value, bool_value

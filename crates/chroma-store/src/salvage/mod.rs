@@ -17,7 +17,7 @@ use crate::{
     StoreError, StoreResult,
 };
 
-use source::{Record, Source};
+use source::{Metadata, Record, Source};
 
 /// Operations that are written at once.
 const BATCH: usize = 500;
@@ -52,8 +52,8 @@ pub struct Salvaged {
 /// # Errors
 /// Not even the collections can be read, or `out` cannot be written.
 pub fn salvage(dir: &Path, out: &Path, mut ids: impl FnMut() -> NewIds) -> StoreResult<Salvaged> {
-    let source = Source::open(dir)?;
     let mut lost = Vec::new();
+    let source = Source::open(dir, &mut lost)?;
     let mut collections = Vec::new();
     for (name, collection) in source.collections()? {
         match collection {
@@ -68,6 +68,7 @@ pub fn salvage(dir: &Path, out: &Path, mut ids: impl FnMut() -> NewIds) -> Store
     }
     let mut store = create_with(out, source.connection(), source.level(), &collections)?;
     let records = source.records(&mut lost)?;
+    let metadata = source.metadata(&mut lost)?;
     let mut saved = BTreeMap::new();
     for (collection, _) in &collections {
         let mut rescue = Rescue {
@@ -78,7 +79,7 @@ pub fn salvage(dir: &Path, out: &Path, mut ids: impl FnMut() -> NewIds) -> Store
             saved: HashSet::new(),
             bare: BTreeMap::new(),
         };
-        rescue.all(&source, &records)?;
+        rescue.all(&source, &records, &metadata)?;
         let count = rescue.saved.len() as u64;
         saved.insert(collection.name.clone(), count);
         store.fold(&collection.name, FoldOptions::default())?;
@@ -98,7 +99,12 @@ struct Rescue<'r> {
 }
 
 impl Rescue<'_> {
-    fn all(&mut self, source: &Source, records: &[Record]) -> StoreResult<()> {
+    fn all(
+        &mut self,
+        source: &Source,
+        records: &[Record],
+        metadata: &Metadata<'_>,
+    ) -> StoreResult<()> {
         let vectors = source.vectors(self.collection);
         if let Some(reason) = &vectors.damage {
             self.lose(None, format!("index files: {reason}"), None);
@@ -106,8 +112,7 @@ impl Rescue<'_> {
         let segment = self.collection.metadata_segment.to_string();
         let own = records.iter().filter(|record| record.segment == segment);
         for record in own {
-            let metadata = source.metadata(record.row);
-            let (patch, damage) = match metadata {
+            let (patch, damage) = match metadata.of(record.row) {
                 Ok(patch) => (patch, None),
                 Err(error) => (Patch::new(), Some(error.to_string())),
             };

@@ -1,20 +1,17 @@
-//! Looks rows up one by one, in a table of which parts cannot be read.
+//! Reads the rows of a table of which parts cannot be read, in the order of their numbers.
 
 use rusqlite::{Connection, OptionalExtension, Row};
-
-/// Numbers to try beyond the last that can be read, where SQLite cannot say which is the last.
-const BEYOND: i64 = 10_000;
 
 /// What was found.
 #[derive(Debug)]
 pub(super) struct Rows<T> {
     pub(super) found: Vec<T>,
-    /// How many numbers SQLite could not look up.
-    pub(super) unreadable: u64,
+    /// Numbers between which SQLite could not read.
+    pub(super) gaps: Vec<(i64, i64)>,
 }
 
-/// Every row of `table` that can be read, in the order of its number `key`. `columns` may hold
-/// anything; `read` gets them.
+/// Every row of `table` that can be read. `columns` may hold anything; `read` gets them, after the
+/// row's number `key`. No index is asked, which may be damaged by itself.
 pub(super) fn all<T>(
     connection: &Connection,
     [table, key, columns]: [&str; 3],
@@ -22,33 +19,63 @@ pub(super) fn all<T>(
 ) -> rusqlite::Result<Rows<T>> {
     let mut rows = Rows {
         found: Vec::new(),
-        unreadable: 0,
+        gaps: Vec::new(),
     };
-    let mut one = connection.prepare(&format!("SELECT {columns} FROM {table} WHERE {key} = ?1"))?;
-    for number in 1..=last(connection, table, key)? {
-        match one.query_row([number], |row| read(row)).optional() {
-            Ok(Some(row)) => rows.found.push(row),
-            Ok(None) => {}
-            Err(_) => rows.unreadable += 1,
+    let from = format!("FROM {table} NOT INDEXED WHERE {key} >= ?1 ORDER BY {key}");
+    let mut stream = connection.prepare(&format!("SELECT {key}, {columns} {from}"))?;
+    let mut probe = connection.prepare(&format!("SELECT {key} {from} LIMIT 1"))?;
+    let mut can_read = |at: i64| {
+        let found = probe.query_row([at], |row| row.get::<_, i64>(0));
+        found.optional().is_ok()
+    };
+    let mut next = i64::MIN;
+    loop {
+        let mut good = stream.query([next])?;
+        loop {
+            match good.next() {
+                Ok(Some(row)) => {
+                    let number: i64 = row.get(0)?;
+                    match read(row) {
+                        Ok(one) => rows.found.push(one),
+                        Err(_) => rows.gaps.push((number, number)),
+                    }
+                    match number.checked_add(1) {
+                        Some(after) => next = after,
+                        None => return Ok(rows),
+                    }
+                }
+                Ok(None) => return Ok(rows),
+                Err(_) => break,
+            }
         }
+        drop(good);
+        let Some(after) = first_readable(next, &mut can_read) else {
+            rows.gaps.push((next, i64::MAX));
+            return Ok(rows);
+        };
+        rows.gaps.push((next, after));
+        next = after;
     }
-    Ok(rows)
 }
 
-fn last(connection: &Connection, table: &str, key: &str) -> rusqlite::Result<i64> {
-    let last = connection.query_row(
-        &format!("SELECT coalesce(max({key}), 0) FROM {table}"),
-        [],
-        |row| row.get(0),
-    );
-    if let Ok(last) = last {
-        return Ok(last);
+/// The first number after `bad` from which SQLite can read on.
+fn first_readable(bad: i64, can_read: &mut impl FnMut(i64) -> bool) -> Option<i64> {
+    let (mut low, mut step) = (bad.max(0), 1_i64);
+    let mut high = loop {
+        let at = low.checked_add(step)?;
+        if can_read(at) {
+            break at;
+        }
+        low = at;
+        step = step.checked_mul(2)?;
+    };
+    while high - low > 1 {
+        let middle = low + (high - low) / 2;
+        if can_read(middle) {
+            high = middle;
+        } else {
+            low = middle;
+        }
     }
-    let mut statement = connection.prepare(&format!("SELECT {key} FROM {table} ORDER BY {key}"))?;
-    let mut rows = statement.query([])?;
-    let mut last: i64 = 0;
-    while let Ok(Some(row)) = rows.next() {
-        last = row.get(0)?;
-    }
-    Ok(last.saturating_mul(2).saturating_add(BEYOND))
+    Some(high)
 }

@@ -10,7 +10,7 @@ use super::{Lost, rows};
 use crate::collection::load_each;
 use crate::index::VectorIndex;
 use crate::metadata::RecordReader;
-use crate::queue::{Operation, OperationKind, QueueReader, QueueRow};
+use crate::queue::{Operation, Overlay, QueueReader, QueueRow};
 use crate::schema::detect;
 use crate::{Collection, FullName, Patch, SchemaLevel, StoreError, StoreResult, connection};
 
@@ -32,7 +32,18 @@ pub(super) struct Source {
 }
 
 impl Source {
-    pub(super) fn open(dir: &Path) -> StoreResult<Self> {
+    pub(super) fn open(dir: &Path, lost: &mut Vec<Lost>) -> StoreResult<Self> {
+        for beside in connection::side_files(dir) {
+            lost.push(Lost {
+                collection: None,
+                id: None,
+                reason: format!(
+                    "{} was not looked at: what it would undo or add is not in the saved records",
+                    beside.display()
+                ),
+                left: None,
+            });
+        }
         let connection = connection::open_damaged(dir)?;
         let path = connection::database_path(dir);
         let level = detect(&connection, &path)?;
@@ -57,6 +68,13 @@ impl Source {
         self.misses_records.get()
     }
 
+    fn damaged(&self, detail: &str) -> StoreError {
+        StoreError::Damaged {
+            path: self.path.clone(),
+            detail: detail.to_owned(),
+        }
+    }
+
     /// Each collection, or why it cannot be read.
     pub(super) fn collections(&self) -> StoreResult<Vec<(FullName, StoreResult<Collection>)>> {
         load_each(&self.connection, &self.path, self.level)
@@ -64,7 +82,7 @@ impl Source {
 
     /// All records that can be read.
     pub(super) fn records(&self, lost: &mut Vec<Lost>) -> StoreResult<Vec<Record>> {
-        let columns = ["embeddings", "id", "id, segment_id, embedding_id"];
+        let columns = ["embeddings", "id", "segment_id, embedding_id"];
         let rows = rows::all(&self.connection, columns, |row| {
             Ok(Record {
                 row: row.get(0)?,
@@ -73,37 +91,51 @@ impl Source {
             })
         })
         .map_err(StoreError::sqlite(&self.path, "read the records"))?;
-        if rows.unreadable > 0 {
+        if tell_of("embeddings", &rows.gaps, lost) {
             self.misses_records.set(true);
-            lost.push(Lost {
-                collection: None,
-                id: None,
-                reason: format!("{} rows of embeddings cannot be read", rows.unreadable),
-                left: None,
-            });
         }
         Ok(rows.found)
     }
 
-    /// Metadata, document and uri of a record.
-    pub(super) fn metadata(&self, row: i64) -> StoreResult<Patch> {
-        let reader = RecordReader::new(&self.connection, &self.path, self.level);
-        let read = reader.read(row)?;
-        Ok(read
-            .into_iter()
-            .map(|(key, value)| (key, Some(value)))
-            .collect())
+    /// Where the metadata of each record is.
+    pub(super) fn metadata(&self, lost: &mut Vec<Lost>) -> StoreResult<Metadata<'_>> {
+        let mut tables = vec!["embedding_metadata"];
+        if self.level.has_arrays() {
+            tables.push("embedding_metadata_array");
+        }
+        let mut metadata = Metadata {
+            source: self,
+            rows: HashMap::new(),
+            is_torn: false,
+        };
+        for table in tables {
+            let rows = rows::all(&self.connection, [table, "rowid", "id"], |row| {
+                Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))
+            })
+            .map_err(StoreError::sqlite(&self.path, "read the metadata"))?;
+            metadata.is_torn |= tell_of(table, &rows.gaps, lost);
+            for (row, record) in rows.found {
+                metadata.rows.entry(record).or_default().push((table, row));
+            }
+        }
+        Ok(metadata)
     }
 
     /// The rows of a collection's log that can be read, in order.
     fn log(&self, collection: &Collection, lost: &mut Vec<Lost>) -> Vec<QueueRow> {
         let reader = QueueReader::new(&self.connection, &self.path, collection);
-        let columns = ["embeddings_queue", "seq_id", "seq_id, topic"];
+        let columns = ["embeddings_queue", "seq_id", "topic"];
         let topic = collection.topic();
         let numbers = rows::all(&self.connection, columns, |row| {
             Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?))
         });
-        let numbers = numbers.map(|rows| rows.found).unwrap_or_default();
+        let numbers = match numbers {
+            Ok(rows) => {
+                tell_of("embeddings_queue", &rows.gaps, lost);
+                rows.found
+            }
+            Err(_) => Vec::new(),
+        };
         let mut log = Vec::new();
         for (seq, _) in numbers.into_iter().filter(|(_, of)| *of == topic) {
             match reader.row(seq) {
@@ -151,17 +183,14 @@ impl Source {
             Ok(index) => (index, None),
             Err(error) => (None, Some(error.to_string())),
         };
-        let mut logged = HashMap::new();
+        let mut logged = Overlay::default();
         for row in self.log(collection, &mut Vec::new()) {
             let Operation {
                 kind, id, vector, ..
             } = row.operation;
-            match (kind, vector) {
-                (OperationKind::Delete, _) => drop(logged.remove(&id)),
-                (OperationKind::Add, Some(vector)) => drop(logged.entry(id).or_insert(vector)),
-                (_, Some(vector)) => drop(logged.insert(id, vector)),
-                (_, None) => {}
-            }
+            logged.apply(kind, id, vector, |id| {
+                index.as_ref().is_some_and(|index| index.contains(id))
+            });
         }
         Vectors {
             index,
@@ -173,7 +202,7 @@ impl Source {
 
 pub(super) struct Vectors {
     index: Option<VectorIndex>,
-    logged: HashMap<String, Vec<u8>>,
+    logged: Overlay<Vec<u8>>,
     /// Why the index files cannot be read.
     pub(super) damage: Option<String>,
 }
@@ -181,16 +210,19 @@ pub(super) struct Vectors {
 impl Vectors {
     /// The vector of `id`; the logged one is the user's own, to the bit, and the newer one.
     pub(super) fn of(&self, id: &str) -> Option<Vec<u8>> {
-        let indexed = || self.index.as_ref()?.vector(id).ok()?;
-        self.logged.get(id).cloned().or_else(indexed)
+        match self.logged.get(id) {
+            Some(Some(vector)) => Some(vector.clone()),
+            _ => self.index.as_ref()?.vector(id).ok()?,
+        }
     }
 
-    /// Ids that have a vector and are not among `saved`.
+    /// Ids that have a vector, are not among `saved`, and were not deleted.
     pub(super) fn others(&self, saved: &HashSet<String>) -> Vec<(String, Vec<u8>)> {
         let indexed = self.index.iter().flat_map(VectorIndex::ids);
+        let is_deleted = |id: &str| matches!(self.logged.get(id), Some(None));
         let mut ids: Vec<&str> = indexed
-            .chain(self.logged.keys().map(String::as_str))
-            .filter(|id| !saved.contains(*id))
+            .chain(self.logged.ids())
+            .filter(|id| !saved.contains(*id) && !is_deleted(id))
             .collect();
         ids.sort_unstable();
         ids.dedup();
@@ -198,4 +230,60 @@ impl Vectors {
             .filter_map(|id| Some((id.to_owned(), self.of(id)?)))
             .collect()
     }
+}
+
+/// The metadata of all records, found without an index.
+pub(super) struct Metadata<'s> {
+    source: &'s Source,
+    /// Tables and numbers of the rows of each record.
+    rows: HashMap<i64, Vec<(&'static str, i64)>>,
+    /// Some rows cannot be read, and nobody knows whose.
+    is_torn: bool,
+}
+
+impl Metadata<'_> {
+    /// Metadata, document and uri of a record.
+    pub(super) fn of(&self, record: i64) -> StoreResult<Patch> {
+        let rows = self
+            .rows
+            .get(&record)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        if rows.is_empty() && self.is_torn {
+            return Err(self.source.damaged("its rows of metadata cannot be read"));
+        }
+        let reader = RecordReader::new(
+            &self.source.connection,
+            &self.source.path,
+            self.source.level,
+        );
+        let read = reader.read_rows(rows)?;
+        Ok(read
+            .into_iter()
+            .map(|(key, value)| (key, Some(value)))
+            .collect())
+    }
+}
+
+/// Notes what cannot be read of a table; whether there is such.
+fn tell_of(table: &str, gaps: &[(i64, i64)], lost: &mut Vec<Lost>) -> bool {
+    for (first, last) in gaps {
+        let reason = match (*first, *last) {
+            (first, last) if first == last => format!("row {first} of {table} cannot be read"),
+            (first, i64::MAX) => {
+                format!("no row of {table} from {} on can be read", first.max(0))
+            }
+            (first, last) => format!(
+                "rows of {table} from {} to before {last} cannot be read",
+                first.max(0)
+            ),
+        };
+        lost.push(Lost {
+            collection: None,
+            id: None,
+            reason,
+            left: None,
+        });
+    }
+    !gaps.is_empty()
 }

@@ -87,19 +87,19 @@ pub fn survey(dir: &Path, level: VerifyLevel) -> StoreResult<Survey> {
         level,
     };
     let mut report = VerifyReport::new(schema);
-    let has_full_text = fulltext::is_whole(&checked)?;
+    let mut has_full_text = fulltext::is_whole(&checked)?;
     if !has_full_text {
         let detail = "the table of the full text, or a part of it, is missing";
         report.mendable(Remedy::FullText, "I9", None, detail);
     } else if let Some(finding) = found.full_text {
-        if metadata::has_nul_documents(&connection)
-            .map_err(StoreError::sqlite(&path, "look for a NUL character"))?
-        {
+        // A text that cannot be read is damaged, whatever is in it.
+        if metadata::has_nul_documents(&connection).unwrap_or(false) {
             let detail =
                 "documents with a NUL character are not searched as a whole by every SQLite";
             report.warn("I9", None, detail);
         } else {
             report.mendable(Remedy::FullText, "I9", None, finding);
+            has_full_text = false;
         }
     }
     if let Some(finding) = found.index {
@@ -110,6 +110,7 @@ pub fn survey(dir: &Path, level: VerifyLevel) -> StoreResult<Survey> {
         report.mendable(Remedy::JournalMode, "I11", None, detail);
     }
     checked.migrations(&mut report)?;
+    checked.places(&mut report)?;
     let orphans = orphans::find(&connection, dir)?;
     tell_of(&orphans, &mut report);
     let collections = load_all(&connection, &path, schema)?;
@@ -178,6 +179,28 @@ impl Checked<'_> {
         Ok(())
     }
 
+    /// chromadb reaches a collection by its tenant and its database.
+    fn places(&self, report: &mut VerifyReport) -> StoreResult<()> {
+        for (sql, what) in [
+            (
+                "SELECT count(*) FROM collections c
+                 WHERE NOT EXISTS (SELECT 1 FROM databases d WHERE d.id = c.database_id)",
+                "collections are in a database that is not there",
+            ),
+            (
+                "SELECT count(*) FROM databases d
+                 WHERE NOT EXISTS (SELECT 1 FROM tenants t WHERE t.id = d.tenant_id)",
+                "databases are those of a tenant that is not there",
+            ),
+        ] {
+            let count = self.count(sql, &[])?;
+            if count > 0 {
+                report.error("I1", None, format!("{count} {what}"));
+            }
+        }
+        Ok(())
+    }
+
     fn count(&self, sql: &str, parameters: &[&dyn rusqlite::ToSql]) -> StoreResult<u64> {
         self.connection
             .prepare_cached(sql)
@@ -214,7 +237,20 @@ impl Findings {
     fn of(connection: &Connection, path: &Path, check: &str) -> StoreResult<Self> {
         let mut found = Self::default();
         match found.take(connection, &format!("PRAGMA {check}(100)")) {
-            Ok(()) => Ok(found),
+            Ok(()) => {
+                // Pages have no name: what no other table has is the full text's.
+                let of_tree = |line: &String| {
+                    let of_page = line.starts_with("Tree ") || line.starts_with("Page ");
+                    of_page && !line.contains("never used")
+                };
+                if let Some(line) = found.damage.take_if(|line| of_tree(line)) {
+                    match Self::beside_full_text(connection, check) {
+                        Ok(others) if others.damage.is_none() => found.full_text = Some(line),
+                        _ => found.damage = Some(line),
+                    }
+                }
+                Ok(found)
+            }
             // Parts of the full text are missing, and SQLite stops there.
             Err(error) => match Self::beside_full_text(connection, check) {
                 Ok(mut found) if found.damage.is_none() => {

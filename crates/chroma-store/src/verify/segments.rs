@@ -28,7 +28,9 @@ pub(super) fn check(
         report.mendable(Remedy::Dimension, "I1", name_of(collection), detail);
     }
     let unfounded = progress::unfounded(checked.connection, checked.path, collection)?;
+    let is_unfounded = unfounded.is_some();
     report.problems.extend(unfounded);
+    let told = report.problems.len();
     let is_indexed = collection.vector_seq.is_some_and(|seq| seq > 0);
     if checked.schema == SchemaLevel::L06
         && records > 0
@@ -56,6 +58,12 @@ pub(super) fn check(
             }
         }
         records::check(checked, collection, index.as_ref(), report)?;
+        // Records and vectors were compared by a progress that is not true.
+        for problem in report.problems.iter_mut().skip(told) {
+            if is_unfounded && problem.remedy.is_none() {
+                problem.remedy = Some(Remedy::Progress);
+            }
+        }
     }
     Ok(())
 }

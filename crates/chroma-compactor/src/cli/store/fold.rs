@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use chroma_store::{
-    CloseOptions, Engine, FoldOptions, FoldReport, FoldWhen, FullName, OpenOptions, Store,
-    StoreError, VerifyLevel,
+    CloseOptions, ClosedStore, Engine, FoldOptions, FoldReport, FoldWhen, FullName, OpenOptions,
+    Store, StoreError, VerifyLevel,
 };
 use clap::{Args, ValueEnum};
 
@@ -89,6 +89,21 @@ fn no_vectors(error: StoreError) -> Failure {
     }
 }
 
+/// Verifies the directory; index files that were damaged before and not asked for stay as they were.
+fn verify_but_for(closed: &ClosedStore, others: &[&FullName]) -> Result<(), Failure> {
+    if others.is_empty() {
+        closed.verify(VerifyLevel::Full)?;
+        return Ok(());
+    }
+    let found = chroma_store::survey(closed.dir(), VerifyLevel::Full)?;
+    found.report.into_sound(closed.dir())?;
+    let mut damage = found.index_damage.into_iter();
+    match damage.find(|(name, _)| !others.contains(&name)) {
+        Some((_, damage)) => Err(damage.into()),
+        None => Ok(closed.still_closed()?),
+    }
+}
+
 impl Place {
     fn change(self, rebuild: Option<Engine>) -> Result<ExitCode, Failure> {
         let progress = Progress::new(4, self.json);
@@ -98,9 +113,23 @@ impl Place {
             ..OpenOptions::default()
         };
         Interrupt::listen()?.say(format!(
-            "interrupted: {} is as it was, but for a SQLite journal that may lie there; run the command again, or open it once with chromadb, and it is rolled back",
+            "interrupted: what was finished in {} stays, the rest is undone: a SQLite journal or chroma.sqlite3.vacuum may lie there; run the command again, or open it once with chromadb, and the journal is rolled back",
             self.dir.display()
         ))?;
+        // What is wrong beside the index files is found before anything is changed.
+        let found = match chroma_store::survey(&self.dir, VerifyLevel::Full) {
+            Err(StoreError::HotJournal { .. }) => {
+                drop(Store::open(&self.dir, options)?);
+                chroma_store::survey(&self.dir, VerifyLevel::Full)?
+            }
+            found => found?,
+        };
+        found.report.into_indexable(&self.dir)?;
+        let damaged: Vec<FullName> = found
+            .index_damage
+            .into_iter()
+            .map(|(name, _)| name)
+            .collect();
         let mut store = Store::open(&self.dir, options)?;
         let fold = FoldOptions {
             when: FoldWhen::Always,
@@ -114,9 +143,14 @@ impl Place {
             .collect();
         // All names before any work: what was folded stays folded.
         let names = self.selection.of(&all, &self.dir)?;
-        // What is wrong beside the index files is found before anything is changed.
-        let found = chroma_store::survey(&self.dir, VerifyLevel::Full)?;
-        found.report.into_indexable(&self.dir)?;
+        // Those that may fail come first: then nothing is changed yet.
+        let (first, rest): (Vec<_>, Vec<_>) =
+            names.into_iter().partition(|name| damaged.contains(name));
+        let others: Vec<&FullName> = damaged
+            .iter()
+            .filter(|name| !first.contains(name))
+            .collect();
+        let names: Vec<FullName> = first.iter().cloned().chain(rest).collect();
         progress.step("indexing");
         let mut reports = Vec::new();
         for name in names {
@@ -130,7 +164,7 @@ impl Place {
         progress.step("closing");
         let closed = store.close(&CloseOptions::default())?;
         progress.step("verifying");
-        closed.verify(VerifyLevel::Full)?;
+        verify_but_for(&closed, &others)?;
         drop(progress);
         self.print(&reports)?;
         Ok(ExitCode::SUCCESS)

@@ -91,6 +91,8 @@ impl Merge {
         let work = scratch.path().join("merged");
         let progress = Progress::new(4, self.json);
         let reports = interrupted.unless(self.merge_into(&work, &progress))?;
+        // Not while what is there is being removed.
+        let _undisturbed = interrupted.hold();
         fs_err::rename(&work, &self.out).map_err(Failure::io)?;
         fs_err::File::open(parent)
             .and_then(|parent| parent.sync_all())
@@ -283,6 +285,7 @@ fn to_json(out: &Path, reports: &[MergeReport]) -> serde_json::Value {
                     let (applied_as, effects) = outcome.result.as_ref().ok()?;
                     Some(serde_json::json!({
                         "dir": outcome.dir, "applied": name_of(*applied_as), "effects": effects,
+                        "other_space": outcome.other_space,
                     }))
                 })
                 .collect();

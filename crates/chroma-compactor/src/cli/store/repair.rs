@@ -2,12 +2,13 @@
 //! that takes the directory's place when it is sound.
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use chroma_store::{
-    CloseOptions, ClosedStore, OpenOptions, Orphan, Parameters, Problem, Remedy, Severity, Space,
-    Store, StoreError, Survey, VerifyLevel,
+    CloseOptions, ClosedStore, DATABASE_NAME, OpenOptions, Orphan, Parameters, Problem, Remedy,
+    Severity, Space, Store, StoreError, Survey, VerifyLevel,
 };
 use clap::Args;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
@@ -126,7 +127,9 @@ impl Repair {
             .map_err(Failure::io)?;
         let interrupted = interrupt.remove(scratch.path())?;
         let work = scratch.path().join("mended");
-        interrupted.unless(self.make(&dir, &work, steps, progress))?;
+        let made = self.make(&dir, &work, steps, progress);
+        interrupted.unless(made.map_err(|failure| failure.naming(&work, &dir)))?;
+        give_owners(&dir, &work)?;
         original.still_closed()?;
         progress.step("swapping");
         // The scratch folder holds the original for a moment.
@@ -188,7 +191,10 @@ impl Repair {
     ) -> Result<(), Failure> {
         if self.json {
             return output::json(&serde_json::json!({
-                "dir": self.dir, "problems": problems, "steps": steps,
+                "dir": self.dir, "problems": problems, "steps": steps, "vacuum": self.vacuum,
+                "parameters": {
+                    "space": self.space, "m": self.m, "ef_construction": self.ef_construction,
+                },
                 "mended": before.is_some(), "before": before,
             }));
         }
@@ -209,7 +215,7 @@ impl Repair {
         let dir = self.dir.display();
         output::line(&match before {
             Some(before) => format!(
-                "mended and verified: {dir}; what was there before is {}",
+                "mended and verified: {dir}; what was there before is {} (a shell that stands in it has to enter {dir} again)",
                 before.display()
             ),
             None if hopeless => format!(
@@ -242,6 +248,39 @@ fn in_words(remedy: Remedy) -> &'static str {
     }
 }
 
+/// Gives folders and files of a copy the permissions and owners that those of the original have; new
+/// ones those of the database.
+fn give_owners(original: &Path, copy: &Path) -> Result<(), Failure> {
+    let mut folders = vec![(original.to_path_buf(), copy.to_path_buf())];
+    while let Some((original_folder, folder)) = folders.pop() {
+        let folder_model = match fs_err::metadata(&original_folder) {
+            Ok(model) => model,
+            Err(_) => fs_err::metadata(original).map_err(Failure::io)?,
+        };
+        give_owner(&folder, &folder_model)?;
+        for entry in fs_err::read_dir(&folder).map_err(Failure::io)? {
+            let entry = entry.map_err(Failure::io)?;
+            let of_original = original_folder.join(entry.file_name());
+            if entry.file_type().map_err(Failure::io)?.is_dir() {
+                folders.push((of_original, entry.path()));
+                continue;
+            }
+            let model = match fs_err::metadata(&of_original) {
+                Ok(model) => model,
+                Err(_) => fs_err::metadata(original.join(DATABASE_NAME)).map_err(Failure::io)?,
+            };
+            give_owner(&entry.path(), &model)?;
+        }
+    }
+    Ok(())
+}
+
+fn give_owner(path: &Path, model: &std::fs::Metadata) -> Result<(), Failure> {
+    // Only root may give files away; anybody else owns them already.
+    let _ = std::os::unix::fs::chown(path, Some(model.uid()), Some(model.gid()));
+    fs_err::set_permissions(path, model.permissions()).map_err(Failure::io)
+}
+
 fn kept_as(dir: &Path) -> PathBuf {
     let mut name = dir.as_os_str().to_owned();
     name.push(".before-repair");
@@ -251,7 +290,11 @@ fn kept_as(dir: &Path) -> PathBuf {
 /// Puts `work` in the place of `dir`, which becomes `before`.
 fn swap(dir: &Path, work: &Path, before: &Path) -> Result<(), Failure> {
     match renameat_with(CWD, work, CWD, dir, RenameFlags::EXCHANGE) {
-        Ok(()) => fs_err::rename(work, before).map_err(Failure::io),
+        Ok(()) => fs_err::rename(work, before).map_err(|error| {
+            // As it was: the scratch folder is removed with what is in it.
+            let _ = renameat_with(CWD, work, CWD, dir, RenameFlags::EXCHANGE);
+            Failure::io(error)
+        }),
         // Not every file system can exchange two folders.
         Err(_) => {
             fs_err::rename(dir, before).map_err(Failure::io)?;

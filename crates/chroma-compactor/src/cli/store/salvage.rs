@@ -30,6 +30,11 @@ pub(super) fn save(dir: &Path, new: &Path, json: bool) -> Result<ExitCode, Failu
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
+    let inside = fs_err::canonicalize(parent).map_err(Failure::io)?;
+    if fs_err::canonicalize(dir).is_ok_and(|dir| inside.starts_with(dir)) {
+        let message = format!("{} is inside {}", new.display(), dir.display());
+        return Err(Failure::usage(message).with_help("choose a folder beside it"));
+    }
     let interrupt = Interrupt::listen()?;
     let scratch = tempfile::Builder::new()
         .prefix(".chroma-salvage-")
@@ -49,13 +54,15 @@ pub(super) fn save(dir: &Path, new: &Path, json: bool) -> Result<ExitCode, Failu
         progress.step("verifying the result");
         let closed = salvaged.store.close(&CloseOptions::default())?;
         closed.verify(VerifyLevel::Full)?;
-        if !salvaged.lost.is_empty() {
-            write_list(&list, &salvaged.lost)?;
-        }
-        fs_err::rename(&work, new).map_err(Failure::io)?;
         Ok((salvaged.saved, salvaged.lost))
     };
     let (saved, lost) = interrupted.unless(made())?;
+    let undisturbed = interrupted.hold();
+    if !lost.is_empty() {
+        write_list(&list, &lost)?;
+    }
+    fs_err::rename(&work, new).map_err(Failure::io)?;
+    drop(undisturbed);
     drop(progress);
     let kept = (!lost.is_empty()).then_some(list);
     if json {

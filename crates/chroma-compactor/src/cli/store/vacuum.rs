@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use chroma_store::{CloseOptions, OpenOptions, Store, VerifyLevel};
 use clap::Args;
 
+use crate::cli::interrupt::Interrupt;
 use crate::failure::Failure;
 use crate::output::{self, Progress};
 
@@ -21,14 +22,20 @@ pub(crate) struct Vacuum {
 
 impl Vacuum {
     pub(super) fn execute(self) -> Result<ExitCode, Failure> {
-        let progress = Progress::new(3, self.json);
-        progress.step("writing the database anew");
+        let progress = Progress::new(4, self.json);
+        progress.step("verifying");
         let options = OpenOptions {
             roll_back: true,
             ..OpenOptions::default()
         };
+        // What it would make smaller has to be sound.
+        chroma_store::survey(&self.dir, VerifyLevel::Full)?
+            .report
+            .into_sound(&self.dir)?;
+        Interrupt::listen()?.remove_all(chroma_store::vacuum_leftovers(&self.dir))?;
         let mut store = Store::open(&self.dir, options)?;
         let before = store.database_size()?;
+        progress.step("writing the database anew");
         store.vacuum()?;
         let after = store.database_size()?;
         progress.step("closing");
