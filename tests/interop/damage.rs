@@ -55,7 +55,7 @@ fn looked_at(odd: &mut Odd, dir: &str) -> Vec<String> {
             Err(code) => code,
         })
         .collect();
-    let was_sound = cells[1] != "told";
+    let was_sound = ["sound", "warned of"].contains(&cells[1].as_str());
     let sound = odd.delta.clone();
     for (base, delta, mended) in [(dir, sound.as_str(), !was_sound), (&sound, dir, false)] {
         let out = odd.session.path("out");

@@ -53,7 +53,10 @@ pub enum Remedy {
 impl Remedy {
     /// Whether a merge does it on the way.
     fn comes_with_a_merge(self) -> bool {
-        matches!(self, Self::FullText | Self::Flush | Self::JournalMode)
+        matches!(
+            self,
+            Self::FullText | Self::Flush | Self::Index | Self::JournalMode
+        )
     }
 }
 
@@ -207,10 +210,10 @@ impl VerifyReport {
         Ok(sound)
     }
 
-    /// Whether a finding asks for `remedy`.
-    pub fn needs(&self, remedy: Remedy) -> bool {
-        let mut remedies = self.problems.iter().map(|problem| problem.remedy);
-        remedies.any(|known| known == Some(remedy))
+    /// The findings that ask for `remedy`.
+    pub fn asking_for(&self, remedy: Remedy) -> impl Iterator<Item = &Problem> {
+        let problems = self.problems.iter();
+        problems.filter(move |problem| problem.remedy == Some(remedy))
     }
 
     /// Whether there is no finding of error severity.

@@ -1,12 +1,12 @@
 //! `store merge --base DIR --delta DIR... --out DIR`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use chroma_store::{
-    AppliedAs, CloseOptions, FoldOptions, FoldWhen, FullName, MergeOptions, MergeReport,
+    AppliedAs, CloseOptions, Engine, FoldOptions, FoldWhen, FullName, MergeOptions, MergeReport,
     MetadataMode, OpenOptions, Remedy, Store, StoreError, VerifyLevel,
 };
 use clap::{Args, ValueEnum};
@@ -133,7 +133,8 @@ impl Merge {
 
     fn merge_into(&self, work: &Path, progress: &Progress) -> Result<Vec<MergeReport>, Failure> {
         progress.step("checking and copying the base");
-        let base = chroma_store::verify(&self.base, VerifyLevel::Full)?.into_base(&self.base)?;
+        let found = chroma_store::survey(&self.base, VerifyLevel::Full)?;
+        let base = found.report.into_base(&self.base)?;
         chroma_store::copy_directory(&self.base, work)?;
         progress.step("merging");
         let plan = self.plan()?;
@@ -144,8 +145,25 @@ impl Merge {
             );
         }
         let mut store = Store::open(work, OpenOptions::default())?;
-        if base.needs(Remedy::FullText) {
+        if base.asking_for(Remedy::FullText).next().is_some() {
             store.rebuild_full_text()?;
+        }
+        let torn = base.asking_for(Remedy::Index);
+        let torn: BTreeSet<_> = torn
+            .filter_map(|problem| problem.collection.clone())
+            .chain(found.index_damage.iter().map(|(name, _)| name.to_string()))
+            .collect();
+        let always = FoldOptions {
+            when: FoldWhen::Always,
+            ..FoldOptions::default()
+        };
+        let all = store.collections().iter().map(|one| one.name.clone());
+        for name in all.collect::<Vec<_>>() {
+            if torn.contains(&name.to_string()) {
+                store
+                    .rebuild(&name, Engine::Native, always)
+                    .map_err(|error| Failure::from(error).naming(work, &self.base))?;
+            }
         }
         let options = MergeOptions {
             metadata: match self.metadata {
