@@ -196,6 +196,7 @@ struct StopAt<F> {
     stop: CancellationToken,
     clock: Arc<dyn Clock>,
     asked: OnceLock<Monotonic>,
+    before: Box<dyn Fn() + Send + Sync>,
     then: F,
 }
 
@@ -204,17 +205,19 @@ impl<F: Fn() -> Result<(), RunError> + Send + Sync> StepHooks for StopAt<F> {
         if step != self.at || self.asked.set(self.clock.monotonic()).is_err() {
             return Ok(());
         }
+        (self.before)();
         self.stop.cancel();
         (self.then)()
     }
 }
 
-/// Runs a daemon that is asked to stop at `at`, and does `then` there. Gives the time from the
-/// request to its end.
+/// Runs a daemon that is asked to stop at `at`, does `before` ahead of that, and `then` after it.
+/// Gives the time from the request to its end.
 fn time_to_stop(
     world: &World,
     threads: &Runtime,
     at: Step,
+    before: impl Fn() + Send + Sync + 'static,
     then: impl Fn() -> Result<(), RunError> + Send + Sync + 'static,
 ) -> Duration {
     let (stop, clock) = (CancellationToken::new(), Arc::clone(&world.ports.clock));
@@ -223,6 +226,7 @@ fn time_to_stop(
         stop: stop.clone(),
         clock: Arc::clone(&clock),
         asked: OnceLock::new(),
+        before: Box::new(before),
         then,
     });
     let scratch = Scratch::claim(&world.scratch()).unwrap();
@@ -255,11 +259,17 @@ fn a_step_that_does_not_go_on_is_left_alone(world: World) {
         // Gone before the threads, which are waited for.
         let (gate, opened) = channel::<()>();
         let opened = Mutex::new(opened);
-        let took = time_to_stop(&world, &threads, step, move || {
-            // Nobody sends. It ends after the daemon, as its process would have ended it.
-            assert!(opened.lock().unwrap().recv().is_err());
-            Err(RunError::Killed { step: step.name() })
-        });
+        let took = time_to_stop(
+            &world,
+            &threads,
+            step,
+            || {},
+            move || {
+                // Nobody sends. It ends after the daemon, as its process would have ended it.
+                assert!(opened.lock().unwrap().recv().is_err());
+                Err(RunError::Killed { step: step.name() })
+            },
+        );
         drop(gate);
         drop(threads);
         // Work on directories has threads of its own, which nobody waits for.
@@ -283,10 +293,9 @@ fn a_queue_that_does_not_answer_is_left_alone(world: World) {
             is_mute: Arc::clone(&is_mute),
         });
         let (threads, mute) = (threads(&world), Arc::clone(&is_mute));
-        let took = time_to_stop(&world, &threads, step, move || {
-            mute.store(true, Ordering::SeqCst);
-            Ok(())
-        });
+        // Before it is asked to stop: else it may be the faster one.
+        let fall_mute = move || mute.store(true, Ordering::SeqCst);
+        let took = time_to_stop(&world, &threads, step, fall_mute, || Ok(()));
         drop(threads);
         let tenths = match step {
             // Nothing is left to give back or to delete.
