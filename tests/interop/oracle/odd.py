@@ -25,6 +25,8 @@ from . import compat, ops
 
 NAME = "odd"
 RECORDS, DIM, THRESHOLD = 60, 8, 20
+# What chromadb changes in a graph it may no longer find itself: hnswlib's updates cut links.
+MISSED = 3
 PURGES_NOT = '{"automatically_purge":false,"_type":"EmbeddingsQueueConfigurationInternal"}'
 
 # id: vector and document.
@@ -324,7 +326,7 @@ KINDS: dict[str, Any] = {
 def use_odd(arguments: Namespace) -> int:
     expected: Expected = {i: (vector, text)
                           for i, (vector, text) in ops.read_json(arguments.expected).items()}
-    wrong = look(arguments.dir, expected, "at first")
+    wrong = look(arguments.dir, expected, "at first", 0)
     if arguments.space:
         wrong += other_parameters(arguments)
     if not wrong:
@@ -342,7 +344,7 @@ def use_odd(arguments: Namespace) -> int:
             collection.delete(ids=gone)
             for record_id in gone:
                 del expected[record_id]
-        wrong = look(arguments.dir, expected, "after more writes")
+        wrong = look(arguments.dir, expected, "after more writes", MISSED)
     for text in wrong:
         print(text)
     print(json.dumps({"chromadb": compat.VERSION_TEXT, "records": len(expected)}))
@@ -370,8 +372,8 @@ def other_parameters(arguments: Namespace) -> list[str]:
     return wrong
 
 
-def look(path: Path, expected: Expected, when: str) -> list[str]:
-    """Whether chromadb holds and finds what it must."""
+def look(path: Path, expected: Expected, when: str, missed: int) -> list[str]:
+    """Whether chromadb holds and finds what it must; so many may be missed by their vectors."""
     with compat.session(path) as client:
         collection = compat.get_collection(client, NAME)
         held = collection.get(include=["embeddings", "documents"])
@@ -388,4 +390,4 @@ def look(path: Path, expected: Expected, when: str) -> list[str]:
         nearest = collection.query(query_embeddings=[vector for vector, _ in expected.values()],
                                    n_results=1, include=[])["ids"]
         lost = [i for i, (found,) in zip(expected, nearest) if found != i]
-        return [f"{when}: not found by their vectors: {lost}"] if lost else []
+        return [f"{when}: not found by their vectors: {lost}"] if len(lost) > missed else []
