@@ -51,6 +51,8 @@ impl<'c> FullText<'c> {
         if changed.is_empty() {
             return Ok(());
         }
+        // What cannot be read has no settings to keep.
+        let settings = Settings::read(self.connection).unwrap_or_default();
         let written = match has_nul_documents(self.connection) {
             // Who wrote the index of these may have gone past the NUL, or not.
             Ok(true) => rebuild_full_text(self.connection),
@@ -61,14 +63,14 @@ impl<'c> FullText<'c> {
             Err(error) if is_damage(&error) => rebuild_full_text(self.connection),
             written => written,
         };
+        let written = written.and_then(|()| settings.restore(self.connection));
         written.map_err(StoreError::sqlite(&self.path, "write the full text"))
     }
 
     fn write_rows(&self, rows: &BTreeSet<i64>) -> rusqlite::Result<()> {
-        let settings = Settings::read(self.connection)?;
         set(self.connection, "hashsize", HASH_BYTES)?;
-        // SQLite up to 3.42 takes the mark that an entry replaces an older one from the oldest of
-        // those that it merges, later ones take it from the newest. What a later one has merged,
+        // SQLite 3.41 takes the mark that an entry replaces an older one from the oldest of those
+        // that it merges, 3.44 and later take it from the newest. What a later one has merged,
         // the earlier ones of chromadb 0.x would lose deletions in. Merging all is safe.
         let keeps_segments = self.level == SchemaLevel::L06;
         if keeps_segments {
@@ -81,7 +83,7 @@ impl<'c> FullText<'c> {
         if keeps_segments && segments(self.connection)? > MANY_SEGMENTS {
             command(self.connection, "optimize")?;
         }
-        settings.restore(self.connection)
+        Ok(())
     }
 
     fn write_row(&self, row: i64) -> rusqlite::Result<()> {
@@ -204,6 +206,7 @@ pub(crate) fn has_nul_documents(connection: &Connection) -> rusqlite::Result<boo
 }
 
 /// Rows of the table's configuration.
+#[derive(Default)]
 struct Settings(Vec<(String, rusqlite::types::Value)>);
 
 impl Settings {
