@@ -136,6 +136,15 @@ pub(crate) fn names_in(dir: &Path) -> Vec<String> {
     names
 }
 
+/// Runs `store merge` of one delta, with `more` options.
+pub(crate) fn merge(base: &Path, delta: &Path, out: &Path, more: &[&str]) -> (i32, String, String) {
+    let [base, delta, out] = [base, delta, out].map(|path| path.to_str().unwrap());
+    let arguments = [
+        "store", "merge", "--base", base, "--delta", delta, "--out", out,
+    ];
+    compactor(&[&arguments, more].concat())
+}
+
 /// Runs the binary; gives exit code, standard output and standard error.
 pub(crate) fn compactor(arguments: &[&str]) -> (i32, String, String) {
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_chroma-compactor"))

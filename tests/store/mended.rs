@@ -1,10 +1,8 @@
 //! Damage that a merge mends on its way into the result, and the base keeps.
 
-use std::path::Path;
-
 use crate::content;
 use crate::crafted::{Case, text};
-use crate::directory::{Recipe, bytes_of, compactor, record, sql};
+use crate::directory::{Recipe, bytes_of, compactor, merge, record, sql};
 
 const FULL_TEXT: &[Case] = &[
     ("an index that lost a page", "I9", |dir| {
@@ -48,19 +46,6 @@ const FULL_TEXT: &[Case] = &[
     }),
 ];
 
-fn merge(base: &Path, delta: &Path, out: &Path) -> (i32, String, String) {
-    compactor(&[
-        "store",
-        "merge",
-        "--base",
-        text(base),
-        "--delta",
-        text(delta),
-        "--out",
-        text(out),
-    ])
-}
-
 #[test]
 fn full_text_is_made_anew_from_the_documents() {
     for (what, invariant, spoil) in FULL_TEXT {
@@ -74,7 +59,7 @@ fn full_text_is_made_anew_from_the_documents() {
         assert_eq!(status, 1, "{what}: {told}{errors}");
         assert!(told.contains(invariant), "{what}: {told}{errors}");
         let out = root.path().join("out");
-        let (status, told, errors) = merge(&base, &delta, &out);
+        let (status, told, errors) = merge(&base, &delta, &out, &[]);
         assert_eq!(status, 0, "{what}: {told}{errors}");
         assert!(bytes_of(&base) == before, "{what}");
         let content = content::read(&out);
@@ -103,7 +88,7 @@ fn the_full_text_of_a_delta_is_not_needed() {
             "INSERT INTO embedding_fulltext_search (rowid, string_value) VALUES (2, 'more')",
         );
         spoil(&delta);
-        let (status, told, errors) = merge(&base, &delta, &root.path().join("out"));
+        let (status, told, errors) = merge(&base, &delta, &root.path().join("out"), &[]);
         assert_eq!(status, 0, "{what}: {told}{errors}");
     }
 }
@@ -115,7 +100,7 @@ fn a_closed_base_in_wal_mode_is_merged_into_one_of_chromas_mode() {
     let delta = Recipe::of(vec![record("new", 4, 10)]).make(root.path(), "delta");
     sql(&base, "PRAGMA journal_mode=WAL");
     let out = root.path().join("out");
-    let (status, told, errors) = merge(&base, &delta, &out);
+    let (status, told, errors) = merge(&base, &delta, &out, &[]);
     assert_eq!(status, 0, "{told}{errors}");
     let header = std::fs::read(out.join("chroma.sqlite3")).unwrap();
     assert_eq!(header[18..20], [1, 1], "the mode is DELETE");

@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use crate::crafted::text;
-use crate::directory::{Recipe, compactor, names_in, record};
+use crate::directory::{Recipe, compactor, merge, names_in, record};
 
 const HUGE: u64 = 2 << 30;
 
@@ -13,21 +13,6 @@ const HUGE: u64 = 2 << 30;
 fn sparse(path: &Path) {
     let file = std::fs::File::create(path).unwrap();
     file.set_len(HUGE).unwrap();
-}
-
-fn merge(base: &Path, delta: &Path, out: &Path) -> (i32, String, String) {
-    compactor(&[
-        "store",
-        "merge",
-        "--base",
-        text(base),
-        "--delta",
-        text(delta),
-        "--out",
-        text(out),
-        "--fold",
-        "never",
-    ])
 }
 
 #[test]
@@ -49,7 +34,7 @@ fn what_no_segment_names_is_told_of_and_stays_behind() {
         }
     }
     let out = root.path().join("out");
-    let (status, told, errors) = merge(&base, &delta, &out);
+    let (status, told, errors) = merge(&base, &delta, &out, &["--fold", "never"]);
     assert_eq!(status, 0, "{told}{errors}");
     assert_eq!(names_in(&out), ["chroma.sqlite3"]);
     assert_eq!(names_in(&base), before);
@@ -69,7 +54,7 @@ fn holes_stay_holes() {
     let file = options.write(true).open(base.join(&level0)).unwrap();
     file.set_len(HUGE).unwrap();
     let out = root.path().join("out");
-    let (status, told, errors) = merge(&base, &delta, &out);
+    let (status, told, errors) = merge(&base, &delta, &out, &["--fold", "never"]);
     assert_eq!(status, 0, "{told}{errors}");
     let copied = std::fs::metadata(out.join(level0)).unwrap();
     assert_eq!(copied.len(), HUGE);
@@ -83,7 +68,12 @@ fn a_name_that_is_no_utf_8_is_named_as_such() {
     let delta = Recipe::of(vec![record("new", 4, 9)]).make(root.path(), "delta");
     let odd = std::ffi::OsStr::from_bytes(b"caf\xe9.txt");
     std::fs::write(base.join(odd), "x").unwrap();
-    let (status, _, errors) = merge(&base, &delta, &root.path().join("out"));
+    let (status, _, errors) = merge(
+        &base,
+        &delta,
+        &root.path().join("out"),
+        &["--fold", "never"],
+    );
     assert_eq!(status, 1);
     for part in ["CS-FILE-NAME", "caf", "not UTF-8", "rename it"] {
         assert!(errors.contains(part), "{part}: {errors}");

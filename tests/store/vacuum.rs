@@ -5,7 +5,7 @@ use std::path::Path;
 use chroma_store::{CloseOptions, OpenOptions, Store, StoreInfo, VerifyLevel, verify};
 
 use crate::crafted::text;
-use crate::directory::{Recipe, bytes_of, compactor, names_in, record};
+use crate::directory::{Recipe, bytes_of, compactor, merge, names_in, record};
 use crate::index_files;
 
 /// Flushed, so that the log's pages are free.
@@ -48,18 +48,7 @@ fn a_merge_or_flush_vacuums_only_above_the_share_that_is_asked_for() {
         let base = flushed(root.path());
         let delta = Recipe::of(vec![record("new", 64, 1)]).make(root.path(), "delta");
         let out = root.path().join("out");
-        let (status, told, errors) = compactor(&[
-            "store",
-            "merge",
-            "--base",
-            text(&base),
-            "--delta",
-            text(&delta),
-            "--out",
-            text(&out),
-            "--vacuum-above",
-            percent,
-        ]);
+        let (status, told, errors) = merge(&base, &delta, &out, &["--vacuum-above", percent]);
         assert_eq!(status, 0, "{told}{errors}");
         assert_eq!(free_percent(&out) == 0, is_due, "{percent}");
         let arguments = ["store", "fold", text(&base), "--vacuum-above", percent];
