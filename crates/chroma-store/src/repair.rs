@@ -122,7 +122,7 @@ impl Store<Open> {
         self.reload(name)
     }
 
-    fn in_transaction<T>(
+    pub(crate) fn in_transaction<T>(
         &mut self,
         operation: &'static str,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T>,

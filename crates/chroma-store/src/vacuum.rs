@@ -2,6 +2,7 @@
 //!
 //! A flush frees the log rows that it has taken in, and SQLite keeps their pages for later ones.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
@@ -53,8 +54,7 @@ impl Store<Open> {
             .map_err(StoreError::sqlite(&path, "measure the database"))
     }
 
-    /// Writes the database anew without its free pages, if these are more than `percent` of it;
-    /// whether they were.
+    /// Vacuums the database if more than `percent` of its pages are free. Returns whether it did.
     ///
     /// # Errors
     /// As for [`Store::vacuum`].
@@ -66,7 +66,7 @@ impl Store<Open> {
         Ok(is_due)
     }
 
-    /// Writes the database anew without its free pages. A crash leaves the old one or the new one.
+    /// Writes a copy without free pages and puts it in the database's place. A crash leaves the old one or the new one.
     ///
     /// # Errors
     /// `NoSpace` when there is no room for the new one beside the old, and nothing was changed;
@@ -83,7 +83,7 @@ impl Store<Open> {
         let written = write_into(self.connection(), &new);
         if let Err(error) = written {
             remove_if_there(&new)?;
-            return Err(StoreError::sqlite(&path, "write the database anew")(error));
+            return Err(StoreError::sqlite(&path, "vacuum")(error));
         }
         fs_err::File::open(&new)?.sync_all()?;
         self.replace_database(|| {
@@ -93,7 +93,8 @@ impl Store<Open> {
                 return Err(StoreError::Changed { path: dir.clone() });
             }
             fs_err::set_permissions(&new, before.permissions())?;
-            own_as(&new, &before);
+            // Only root may give files away; another user owns it already.
+            let _ = std::os::unix::fs::chown(&new, Some(before.uid()), Some(before.gid()));
             fs_err::rename(&new, dir.join(DATABASE_NAME))?;
             Ok(fs_err::File::open(&dir)?.sync_all()?)
         })
@@ -136,17 +137,6 @@ fn check_room(dir: &Path, needed: u64) -> StoreResult<()> {
         });
     }
     Ok(())
-}
-
-/// Gives a file the owner that another has, where this process may do that.
-fn own_as(path: &Path, model: &std::fs::Metadata) {
-    use std::os::unix::fs::MetadataExt as _;
-    let (owner, group) = (
-        rustix::fs::Uid::from_raw(model.uid()),
-        rustix::fs::Gid::from_raw(model.gid()),
-    );
-    // Only root may give files away; anybody else owns it already.
-    let _ = rustix::fs::chown(path, Some(owner), Some(group));
 }
 
 fn remove_if_there(path: &Path) -> StoreResult<()> {

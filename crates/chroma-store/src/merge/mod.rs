@@ -160,15 +160,10 @@ impl Store<Open> {
         parameters: Parameters,
     ) -> StoreResult<Option<FoldReport>> {
         let old = self.find(which)?.clone();
-        let (path, level) = (connection::database_path(self.dir()), self.level());
-        let connection = self.connection_mut();
-        let mut write = || -> rusqlite::Result<()> {
-            let transaction =
-                connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            parameters.write(&transaction, level, &old)?;
-            transaction.commit()
-        };
-        write().map_err(StoreError::sqlite(&path, "write the parameters"))?;
+        let level = self.level();
+        self.in_transaction("write the parameters", |connection| {
+            parameters.write(connection, level, &old)
+        })?;
         self.reload(&old.name)?;
         let options = FoldOptions {
             when: FoldWhen::Always,
