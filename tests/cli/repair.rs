@@ -35,7 +35,7 @@ fn it_says_what_it_would_do_and_does_it_on_request() {
     tamper(&dir, OTHER_TEXT);
     let before = database(&dir);
     let said = place.say("store repair dir").exits(FAILURE);
-    for part in ["ERROR I9", "to do: make the full text anew", "--yes"] {
+    for part in ["ERROR I9", "to do: rebuild the full text", "--yes"] {
         assert!(said.stdout.contains(part), "{part}: {said}");
     }
     assert_eq!(database(&dir), before);

@@ -26,7 +26,7 @@ pub(super) struct Interrupted(Arc<State>);
 #[derive(Default)]
 struct State {
     came: AtomicBool,
-    /// Held by whoever must not be interrupted, and by the end.
+    /// The work holds it where a signal must wait; the interrupt thread holds it from the signal on.
     turn: Mutex<()>,
 }
 

@@ -25,7 +25,7 @@ pub(super) struct Place {
     /// Threads; 0 for one per core. With 1 the same directory gives the same files.
     #[arg(long, default_value_t = 0)]
     threads: usize,
-    /// Write the database anew when more of it is free than so many percent.
+    /// Vacuum the database when more than PERCENT of its pages are free.
     #[arg(long, value_name = "PERCENT", default_value_t = 100, value_parser = clap::value_parser!(u8).range(..=100))]
     vacuum_above: u8,
     /// Print JSON.
@@ -77,7 +77,7 @@ impl Rebuild {
     }
 }
 
-/// What to do when index files cannot be made anew.
+/// Tells the user what to do when a rebuild finds no vectors to rebuild from.
 fn no_vectors(error: StoreError) -> Failure {
     let of_index = error.is_index_damage();
     let failure = Failure::from(error);

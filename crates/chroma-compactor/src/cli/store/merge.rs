@@ -35,7 +35,7 @@ pub(crate) struct Merge {
     /// When vectors go from the log into the index files.
     #[arg(long, value_enum, default_value_t = When::Due)]
     fold: When,
-    /// Write the database anew when more of it is free than so many percent.
+    /// Vacuum the database when more than PERCENT of its pages are free.
     #[arg(long, value_name = "PERCENT", default_value_t = 100, value_parser = clap::value_parser!(u8).range(..=100))]
     vacuum_above: u8,
     /// Print JSON.

@@ -32,7 +32,7 @@ pub(crate) enum StoreCommand {
     Rebuild(fold::Rebuild),
     /// Say what is wrong with a directory and what would mend it; with --yes, mend it.
     Repair(repair::Repair),
-    /// Write the database anew without its free pages.
+    /// Vacuum the database: give its free pages back to the disk.
     Vacuum(vacuum::Vacuum),
     /// Find the records nearest to a record or a vector.
     Query(query::Query),

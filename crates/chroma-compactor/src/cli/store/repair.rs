@@ -27,19 +27,19 @@ pub(crate) struct Repair {
     /// Do it: what was there before is kept as DIR.before-repair.
     #[arg(long)]
     yes: bool,
-    /// Write the database anew without its free pages as well.
+    /// Also vacuum the database.
     #[arg(long)]
     vacuum: bool,
     /// Leave behind the folders and files that no segment names.
     #[arg(long)]
     remove_orphans: bool,
-    /// Give the graph of every collection so many links per element (M), and make it anew.
+    /// Rebuild every graph with N links per element (M).
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=32_767))]
     m: Option<u32>,
-    /// Build graphs with a candidate list of this size, and make them anew.
+    /// Rebuild every graph with a candidate list of N.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     ef_construction: Option<u32>,
-    /// Give every collection this distance space: l2, cosine or ip.
+    /// Rebuild every graph in this distance space: l2, cosine or ip.
     #[arg(long)]
     space: Option<Space>,
     /// Change nothing, and save every record that can still be read into this new directory. What
@@ -107,7 +107,7 @@ impl Repair {
             .collect()
     }
 
-    /// Mends a copy and swaps it in; where the directory is now that was there before.
+    /// Mends a copy and swaps it in. Returns where the original is now.
     fn mend(
         &self,
         steps: &BTreeSet<Step>,
@@ -207,10 +207,10 @@ impl Repair {
             output::line(&format!("to do: {}{of}", in_words(step.remedy)))?;
         }
         if !self.parameters().is_empty() {
-            output::line("to do: set the parameters, and make all index files anew with them")?;
+            output::line("to do: set the parameters and rebuild all index files")?;
         }
         if self.vacuum {
-            output::line("to do: write the database anew without its free pages")?;
+            output::line("to do: vacuum the database")?;
         }
         let dir = self.dir.display();
         output::line(&match before {
@@ -235,14 +235,12 @@ const NOT_MENDED: &str = "nothing was changed: the directory lacks what it could
 fn in_words(remedy: Remedy) -> &'static str {
     match remedy {
         Remedy::Migrations => "write the text of the migrations as Chroma has it",
-        Remedy::Reindex => "make SQLite's indexes anew from their tables",
+        Remedy::Reindex => "rebuild SQLite's indexes from their tables",
         Remedy::Progress => "set the progress to what the log bears out, and apply what waits",
         Remedy::Dimension => "set the dimension to that of the vectors",
-        Remedy::FullText => "make the full text anew from the documents",
+        Remedy::FullText => "rebuild the full text from the documents",
         Remedy::Flush => "make the index files from the log",
-        Remedy::Index => {
-            "make the index files anew, from their vectors or from a log that is whole"
-        }
+        Remedy::Index => "rebuild the index files, from their vectors or from a log that is whole",
         Remedy::JournalMode => "set SQLite's journal mode to DELETE",
         Remedy::Orphans => "leave behind what no segment names",
     }

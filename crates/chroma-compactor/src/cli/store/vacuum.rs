@@ -12,8 +12,8 @@ use crate::output::{self, Progress};
 
 #[derive(Debug, Args)]
 pub(crate) struct Vacuum {
-    /// The Chroma directory (the one with chroma.sqlite3). Its database is replaced by one without
-    /// free pages; there must be room for both.
+    /// The Chroma directory (the one with chroma.sqlite3). Close every client of it first. The disk
+    /// needs room for a copy of the database.
     dir: PathBuf,
     /// Print JSON.
     #[arg(long)]
@@ -35,7 +35,7 @@ impl Vacuum {
         Interrupt::listen()?.remove_all(chroma_store::vacuum_leftovers(&self.dir))?;
         let mut store = Store::open(&self.dir, options)?;
         let before = store.database_size()?;
-        progress.step("writing the database anew");
+        progress.step("vacuuming");
         store.vacuum()?;
         let after = store.database_size()?;
         progress.step("closing");
