@@ -111,6 +111,28 @@ fn a_vacuum_can_be_asked_for_alone() {
     place.say("store verify dir --full").succeeds();
 }
 
+/// A client that does nothing holds no lock, and would go on with the files that it has read.
+#[test]
+fn a_directory_that_a_client_has_open_is_left_alone() {
+    let place = Place::new();
+    let dir = words(&place, "dir");
+    tamper(&dir, OTHER_TEXT);
+    let before = database(&dir);
+    let open = std::fs::File::open(dir.join("chroma.sqlite3")).unwrap();
+    let own = format!("pid {}", std::process::id());
+    for line in ["repair dir --yes", "vacuum dir", "fold dir", "rebuild dir"] {
+        let said = place.say(&format!("store {line}"));
+        said.fails(FAILURE, "CS-IN-USE").naming(&[&own]);
+        assert_eq!(database(&dir), before, "{line}");
+    }
+    assert_eq!(place.names_in("."), ["dir"]);
+    // Looking does no harm.
+    place.say("store repair dir").exits(FAILURE);
+    place.say("store info dir").exits(FAILURE);
+    drop(open);
+    place.say("store repair dir --yes").succeeds();
+}
+
 /// Its service must be able to go on writing, and nobody else may read.
 #[test]
 fn owners_and_permissions_stay() {

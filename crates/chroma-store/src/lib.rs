@@ -41,7 +41,10 @@ pub use copy::copy_directory;
 pub use error::{Kind, StoreError, StoreResult};
 pub use files::{SIDE_CAR_NAMES, StoredFile};
 pub use fold::{Engine, FoldOptions, FoldReport, FoldWhen};
-pub use handle::{CloseOptions, Closed, ClosedStore, Open, OpenOptions, Pause, Store, ThreadPause};
+pub use handle::{
+    CloseOptions, Closed, ClosedStore, Open, OpenOptions, Pause, Store, ThreadPause,
+    refuse_open_elsewhere,
+};
 pub use info::{CollectionInfo, StoreInfo, VectorPlaces, collection_names};
 pub use merge::{AppliedAs, DeltaOutcome, Effects, MergeOptions, MergeReport, MetadataMode};
 pub use metadata::{Array, DOCUMENT_KEY, MetadataValue, Scalar, URI_KEY};
@@ -52,7 +55,8 @@ pub use salvage::{Lost, Salvaged, salvage};
 pub use schema::{CreateOptions, NewIds, SchemaLevel, create, create_like};
 pub use vacuum::{DatabaseSize, vacuum_leftovers};
 pub use verify::{
-    CheckedCollection, Problem, Remedy, Severity, Survey, VerifyLevel, VerifyReport, survey, verify,
+    CheckedCollection, IndexDamage, Problem, Remedy, Severity, Survey, VerifyLevel, VerifyReport,
+    survey, verify,
 };
 
 /// The file every Chroma directory has.

@@ -5,7 +5,7 @@
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use crate::collection::{decode_seq, write_progress};
-use crate::index::IndexFiles;
+use crate::index::{dimension_in, is_written, segment_dir};
 use crate::metadata::{forget_full_text, rebuild_full_text};
 use crate::queue::OperationKind;
 use crate::schema::migrations;
@@ -20,6 +20,16 @@ const RESTORE_DOCUMENTS: &str = "
     FROM embedding_fulltext_search_content f JOIN embeddings e ON e.id = f.id
     WHERE f.c0 IS NOT NULL AND NOT EXISTS (
         SELECT 1 FROM embedding_metadata m WHERE m.id = f.id AND m.key = 'chroma:document')";
+/// A database whose name is gone has its id for a name, but for the one that all clients use.
+const WRITE_PLACES: &str = "
+    INSERT OR IGNORE INTO databases (id, name, tenant_id)
+    SELECT DISTINCT c.database_id,
+           CASE c.database_id WHEN '00000000-0000-0000-0000-000000000000'
+               THEN 'default_database' ELSE c.database_id END,
+           'default_tenant'
+    FROM collections c
+    WHERE NOT EXISTS (SELECT 1 FROM databases d WHERE d.id = c.database_id);
+    INSERT OR IGNORE INTO tenants (id) SELECT DISTINCT tenant_id FROM databases;";
 /// The id of the row that is put at the end of an emptied log. It deletes a record that nobody has.
 const TAIL_ID: &str = "chroma-compactor: end of the log";
 
@@ -38,6 +48,10 @@ impl Store<Open> {
             (Remedy::JournalMode | Remedy::Orphans, _) => Ok(()),
             (Remedy::FullText, _) => self.rebuild_full_text(),
             (Remedy::Reindex, _) => self.reindex(),
+            (Remedy::Places, _) => self
+                .in_transaction("write databases and tenants", |connection| {
+                    connection.execute_batch(WRITE_PLACES)
+                }),
             (Remedy::Migrations, _) => {
                 let level = self.level();
                 self.in_transaction("write the migrations", |connection| {
@@ -88,8 +102,9 @@ impl Store<Open> {
     fn mend_progress(&mut self, name: &FullName) -> StoreResult<()> {
         let collection = self.find(name)?.clone();
         let level = self.level();
+        let has_files = is_written(self.dir(), &collection);
         self.in_transaction("mend max_seq_id", |connection| {
-            mend_progress(connection, level, &collection)
+            mend_progress(connection, level, &collection, has_files)
         })?;
         self.reload(name)?;
         // Index files that are written now have a progress that is true again: chromadb 0.x takes 0
@@ -107,8 +122,7 @@ impl Store<Open> {
 
     fn mend_dimension(&mut self, name: &FullName) -> StoreResult<()> {
         let collection = self.find(name)?.clone();
-        let files = IndexFiles::open(self.dir(), &collection)?;
-        let indexed = files.map(|files| files.dimension());
+        let indexed = dimension_in(&segment_dir(self.dir(), &collection));
         self.in_transaction("set the dimension", |connection| {
             let dimension = match indexed {
                 Some(dimension) => Some(dimension),
@@ -158,6 +172,7 @@ fn mend_progress(
     connection: &Connection,
     level: SchemaLevel,
     collection: &Collection,
+    has_files: bool,
 ) -> rusqlite::Result<()> {
     let bounds = "SELECT (SELECT max(seq_id) FROM embeddings_queue),
                          (SELECT min(seq_id) FROM embeddings_queue WHERE topic = ?1),
@@ -172,13 +187,18 @@ fn mend_progress(
     let touched = last_touched(connection, collection, limit.unwrap_or(u64::from(u32::MAX)))?;
     let Some(last) = limit else {
         let after = last.map_or(1, |last| last + 1);
-        return put_tail(connection, level, collection, touched.max(after));
+        return put_tail(
+            connection,
+            level,
+            collection,
+            (has_files, touched.max(after)),
+        );
     };
     let (metadata, vector) = (collection.metadata_segment, collection.vector_segment);
     if collection.metadata_seq.is_some_and(|seq| seq > last) {
         write_progress(connection, level, &metadata.to_string(), touched)?;
     }
-    if collection.vector_seq.is_some_and(|seq| seq > last) {
+    if collection.vector_seq.map_or(has_files, |seq| seq > last) {
         // What the index has already may come once more.
         let before = first.map_or(last, |first| first.saturating_sub(1));
         write_progress(connection, level, &vector.to_string(), before)?;
@@ -211,7 +231,7 @@ fn put_tail(
     connection: &Connection,
     level: SchemaLevel,
     collection: &Collection,
-    seq: u64,
+    (has_files, seq): (bool, u64),
 ) -> rusqlite::Result<()> {
     connection.execute(
         "INSERT INTO embeddings_queue (seq_id, operation, topic, id, metadata)
@@ -223,27 +243,42 @@ fn put_tail(
             TAIL_ID
         ],
     )?;
-    for (segment, progress) in [
-        (collection.metadata_segment, collection.metadata_seq),
-        (collection.vector_segment, collection.vector_seq),
+    for (segment, has_progress) in [
+        (
+            collection.metadata_segment,
+            collection.metadata_seq.is_some(),
+        ),
+        (
+            collection.vector_segment,
+            has_files || collection.vector_seq.is_some(),
+        ),
     ] {
-        if progress.is_some() {
+        if has_progress {
             write_progress(connection, level, &segment.to_string(), seq)?;
         }
     }
     Ok(())
 }
 
-fn logged_dimension(
+/// Elements of the first vector in a collection's log, or, where that differs from the declared
+/// dimension, of most of them.
+pub(crate) fn logged_dimension(
     connection: &Connection,
     collection: &Collection,
 ) -> rusqlite::Result<Option<u32>> {
-    connection
-        .query_row(
-            "SELECT length(vector) / 4 FROM embeddings_queue
-             WHERE topic = ?1 AND vector IS NOT NULL ORDER BY seq_id LIMIT 1",
-            [collection.topic()],
-            |row| row.get(0),
-        )
-        .optional()
+    let read = |rest: &str| {
+        let sql = format!(
+            "SELECT length(vector) / 4 AS elements FROM embeddings_queue
+             WHERE topic = ?1 AND vector IS NOT NULL {rest} LIMIT 1"
+        );
+        let mut statement = connection.prepare_cached(&sql)?;
+        statement
+            .query_row([collection.topic()], |row| row.get(0))
+            .optional()
+    };
+    let first: Option<u32> = read("ORDER BY seq_id")?;
+    match first == collection.dimension {
+        true => Ok(first),
+        false => read("GROUP BY elements ORDER BY count(*) DESC"),
+    }
 }

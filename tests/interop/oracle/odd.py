@@ -39,7 +39,8 @@ def make_odd(arguments: Namespace) -> int:
     parameters = kind.parameters if isinstance(kind, Parameters) else {}
     with compat.session(arguments.out) as client:
         create(client, NAME, arguments.space, parameters)
-    if not isinstance(kind, Parameters):
+    # Up to 0.5.5 nothing is purged, and there is no such table.
+    if not isinstance(kind, Parameters) and compat.VERSION >= (0, 5, 6):
         with database(arguments.out) as connection:
             connection.execute("DELETE FROM embeddings_queue_config")
             connection.execute("INSERT INTO embeddings_queue_config (config_json_str) VALUES (?)",
@@ -251,6 +252,36 @@ def without_vectors(path: Path, expected: Expected, rng: random.Random) -> None:
     without_folder(path, expected, rng)
 
 
+def purged(change: Any) -> Any:
+    """The same where the log was purged: the index files are all that is left."""
+    def changed(path: Path, expected: Expected, rng: random.Random) -> None:
+        execute("DELETE FROM embeddings_queue WHERE seq_id < (SELECT max(seq_id) FROM"
+                " embeddings_queue)")(path, expected, rng)
+        change(path, expected, rng)
+    return changed
+
+
+def swapped_folders(path: Path, expected: Expected, rng: random.Random) -> None:
+    """Those of two collections."""
+    with compat.session(path) as client:
+        create(client, "another", "l2", {})
+        collection = compat.get_collection(client, "another")
+        others = invent(rng, "other", 2 * THRESHOLD, "l2")
+        for start in range(0, len(others), 10):
+            write(collection, "add", dict(list(others.items())[start:start + 10]))
+    with database(path) as connection:
+        folders = [path / name for name, in
+                   connection.execute("SELECT id FROM segments WHERE scope = 'VECTOR'")]
+    folders[0].rename(path / "aside")
+    folders[1].rename(folders[0])
+    (path / "aside").rename(folders[1])
+
+
+def dent(level0: bytes) -> bytes:
+    """Some records in the middle of the file."""
+    return level0[:4000] + bytes(800) + level0[4800:]
+
+
 def without_index_rows(path: Path, expected: Expected, rng: random.Random) -> None:
     """A row that SQLite's own index does not know of, as a crash of the disk leaves it."""
     name = "embedding_metadata_string_value"
@@ -280,6 +311,7 @@ KINDS: dict[str, Any] = {
     "threshold-10^10": Parameters(sync_threshold=10**10),
     "threshold-maxsize": Parameters(sync_threshold=sys.maxsize),
     "m-5000": Parameters(max_neighbors=5000),
+    "ef-negative": Parameters(ef_search=-1),
     "ef-10^10": Parameters(ef_construction=10**10, ef_search=10**10),
     "waiting-behind-progress": waiting_behind_progress,
     "waiting-log-purged": waiting_without_a_whole_log,
@@ -319,8 +351,30 @@ KINDS: dict[str, Any] = {
     "database-page-zeroed": spoil_database(zero_a_page),
     "open-journal": open_journal,
     "vectors-lost": without_vectors,
+    "header-missing": purged(spoil("header.bin", lambda content: None)),
+    "header-zeroed": purged(spoil("header.bin", lambda content: bytes(len(content)))),
+    "level0-dented": purged(spoil("data_level0.bin", dent)),
+    "level0-cut": purged(spoil("data_level0.bin", lambda content: content[:4000])),
+    "folders-swapped": purged(swapped_folders),
+    "dimension-wrong": execute("UPDATE collections SET dimension = 3"),
+    "dimension-wrong-purged": purged(execute("UPDATE collections SET dimension = 3")),
+    "progress-dropped": execute("DROP TABLE max_seq_id"),
+    "progress-deleted": execute("DELETE FROM max_seq_id"),
+    "progress-deleted-purged": purged(execute("DELETE FROM max_seq_id")),
+    "vector-segment-missing": purged(execute("DELETE FROM segments WHERE scope = 'VECTOR'")),
+    "metadata-segment-missing": purged(execute("DELETE FROM segments WHERE scope = 'METADATA'")),
+    "database-row-missing": execute("DELETE FROM databases"),
+    "sqlite-index-zeroed": zero_the_root_of("embedding_metadata_string_value"),
+    "sqlite-key-zeroed": zero_the_root_of("sqlite_autoindex_embeddings_1"),
     "sound": execute("SELECT 1"),
 }
+
+
+def upgrade(arguments: Namespace) -> int:
+    """Opens a directory, which this version migrates."""
+    with compat.session(arguments.dir) as client:
+        print(json.dumps({"records": compat.get_collection(client, NAME).count()}))
+    return 0
 
 
 def use_odd(arguments: Namespace) -> int:
@@ -367,6 +421,10 @@ def other_parameters(arguments: Namespace) -> list[str]:
     wrong = []
     if space != arguments.space or not numpy.isclose(distance, expected, atol=1e-4):
         wrong.append(f"the space is {space}, the distance {distance} instead of {expected}")
+    # What users gave to 0.x is carried along, and shown.
+    shown = (collection.metadata or {}).get("hnsw:space", arguments.space)
+    if shown != arguments.space:
+        wrong.append(f"the metadata say that the space is {shown}")
     if links != arguments.m:
         wrong.append(f"M is {links}")
     return wrong

@@ -48,7 +48,7 @@ impl HnswConfig {
     /// Resolves the parameters as chromadb does: `schema_str` (level L13 on), else
     /// `config_json_str` (L10 on); where these say nothing but defaults, the VECTOR segment's
     /// `hnsw:*` metadata (the only place at L06).
-    pub(super) fn resolve(
+    pub(crate) fn resolve(
         config_json: Option<&str>,
         schema_json: Option<&str>,
         segment_metadata: &SegmentMetadata,
@@ -152,7 +152,7 @@ fn parse(column: &str, text: &str) -> Result<Value, String> {
     serde_json::from_str(text).map_err(|error| format!("{column} is not JSON: {error}"))
 }
 
-pub(super) fn read_segment_metadata(
+pub(crate) fn read_segment_metadata(
     connection: &Connection,
     path: &Path,
     segment: Uuid,

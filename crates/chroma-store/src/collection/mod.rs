@@ -14,6 +14,7 @@ use uuid::Uuid;
 use crate::{SchemaLevel, StoreError, StoreResult};
 
 pub use config::HnswConfig;
+pub(crate) use config::{SegmentMetadata, read_segment_metadata};
 pub(crate) use name::{DEFAULT_DATABASE, DEFAULT_TENANT};
 pub use name::{FullName, Which};
 pub use parameters::Parameters;
@@ -78,19 +79,6 @@ pub(crate) fn names(
 ) -> StoreResult<Vec<FullName>> {
     let rows = read_rows(connection, path, level)?;
     Ok(rows.into_iter().map(|raw| raw.name).collect())
-}
-
-/// Loads every collection, or says of it why it cannot be loaded.
-pub(crate) fn load_each(
-    connection: &Connection,
-    path: &Path,
-    level: SchemaLevel,
-) -> StoreResult<Vec<(FullName, StoreResult<Collection>)>> {
-    let rows = read_rows(connection, path, level)?;
-    Ok(rows
-        .into_iter()
-        .map(|raw| (raw.name.clone(), raw.complete(connection, path)))
-        .collect())
 }
 
 /// Loads the one collection that is meant, of the directory `dir`. The others may be many.
@@ -204,7 +192,7 @@ impl RawCollection {
         };
         let vector_segment = segment(VECTOR_SCOPE, VECTOR_TYPE)?;
         let metadata_segment = segment(METADATA_SCOPE, METADATA_TYPE)?;
-        let segment_metadata = config::read_segment_metadata(connection, path, vector_segment)?;
+        let segment_metadata = read_segment_metadata(connection, path, vector_segment)?;
         let config = HnswConfig::resolve(
             self.config_json.as_deref(),
             self.schema_json.as_deref(),

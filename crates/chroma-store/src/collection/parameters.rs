@@ -58,8 +58,14 @@ impl Parameters {
         if has_rows || !is_in_json {
             self.write_rows(connection, "segment_metadata", "segment_id", &segment)?;
         }
-        if level == SchemaLevel::L06 {
-            // chromadb 0.x keeps a copy with what users gave, and shows it.
+        let rows =
+            "SELECT 1 FROM collection_metadata WHERE collection_id = ?1 AND key GLOB 'hnsw:*'";
+        let has_rows = connection
+            .query_row(rows, [&id], |_| Ok(()))
+            .optional()?
+            .is_some();
+        if has_rows || level == SchemaLevel::L06 {
+            // chromadb 0.x keeps a copy with what users gave, and shows it; later ones carry it along.
             self.write_rows(connection, "collection_metadata", "collection_id", &id)?;
         }
         Ok(())

@@ -15,6 +15,7 @@ impl StoreError {
             Self::NotChroma { .. } => "CS-NOT-CHROMA",
             Self::HotJournal { .. } => "CS-HOT-JOURNAL",
             Self::Locked { .. } => "CS-LOCKED",
+            Self::InUse { .. } => "CS-IN-USE",
             Self::StillOpen { .. } => "CS-STILL-OPEN",
             Self::Truncated { .. } => "CS-TRUNCATED",
             Self::Damaged { .. } => "CS-DAMAGED",
@@ -49,7 +50,7 @@ impl StoreError {
     /// What sort of case this is.
     pub fn kind(&self) -> Kind {
         match self {
-            Self::Locked { .. } | Self::Changed { .. } => Kind::Busy,
+            Self::Locked { .. } | Self::InUse { .. } | Self::Changed { .. } => Kind::Busy,
             Self::Sqlite { .. }
             | Self::Io(_)
             | Self::AlreadyExists { .. }
@@ -109,12 +110,15 @@ impl StoreError {
                 "close the client that wrote it (chromadb >= 1.5.2: client.close()), or open it once with that chromadb so that SQLite rolls the journal back, then copy it again; after an interrupted `store fold` or `store rebuild`, run that again"
             }
             Self::Locked { .. } => "stop the named process or wait for it to finish its write",
+            Self::InUse { .. } => {
+                "close the client in that process first: it would go on with the files that it has read"
+            }
             Self::StillOpen { .. } => "this is a defect: please report it with the named file",
             Self::IndexFile { .. } => {
-                "if its vectors can still be read, there or in a log that is whole, `chroma-compactor store rebuild DIR` makes the files anew; else copy the directory again from its source, after the client that wrote it has been closed"
+                "if its vectors can still be read, there or in a log that is whole, `chroma-compactor store rebuild DIR` builds the files again; else copy the directory again from its source, after the client that wrote it has been closed, or save what can still be read: `chroma-compactor store repair DIR --salvage NEW`"
             }
             Self::Truncated { path, .. } if !path.ends_with(DATABASE_NAME) => {
-                "if its vectors can still be read, there or in a log that is whole, `chroma-compactor store rebuild DIR` makes the files anew; else copy the directory again from its source, after the client that wrote it has been closed"
+                "if its vectors can still be read, there or in a log that is whole, `chroma-compactor store rebuild DIR` builds the files again; else copy the directory again from its source, after the client that wrote it has been closed, or save what can still be read: `chroma-compactor store repair DIR --salvage NEW`"
             }
             Self::Truncated { .. } | Self::Damaged { .. } => {
                 "copy the directory again from its source, after the client that wrote it has been closed; `chroma-compactor store repair DIR --salvage NEW` saves what can still be read"
@@ -132,10 +136,10 @@ impl StoreError {
                 "embed the delta with the model that the snapshot was made with"
             }
             Self::VectorLength { .. } | Self::NotFinite { .. } | Self::MissingVector { .. } => {
-                "fix the record at its producer and send the delta again"
+                "fix the record at its producer and send the delta again; of a directory of your own, `chroma-compactor store repair DIR --salvage NEW` saves the other records"
             }
             Self::QueueRow { .. } => {
-                "JSON with NaN or Infinity and foreign operation codes are refused; fix the record at its producer"
+                "JSON with NaN or Infinity and foreign operation codes are refused; fix the record at its producer; of a directory of your own, `chroma-compactor store repair DIR --salvage NEW` saves the other records"
             }
             Self::ArraysUnsupported { .. } => {
                 "open the snapshot once with chromadb >= 1.5 to raise its schema level, or leave array metadata out"
@@ -144,7 +148,7 @@ impl StoreError {
                 "`chroma-compactor store repair DIR` names all findings and what would mend them; a producer that copied an open directory makes such"
             }
             Self::BadConfiguration { .. } => {
-                "open it with the chromadb that wrote it and check the collection's configuration; `chroma-compactor store repair DIR --salvage NEW` saves the other collections"
+                "open it with the chromadb that wrote it and check the collection's configuration; `chroma-compactor store repair DIR --salvage NEW` saves what can still be read"
             }
             Self::NotConserved { .. } => "nothing was published; please report it with the delta",
             Self::Engine { .. } => "nothing was changed; use `--engine native`",
@@ -153,7 +157,7 @@ impl StoreError {
             }
             Self::NoSpace { .. } => "make room there, or copy the directory to a larger disk",
             Self::Changed { .. } => "close the client that writes to it, then try again",
-            Self::AlreadyExists { .. } => "choose a new path or remove what is there",
+            Self::AlreadyExists { .. } => "choose a new path, or remove or rename what is there",
             Self::FileName { .. } => {
                 "Chroma makes no such file: rename it, or move it out of the directory"
             }

@@ -56,6 +56,14 @@ pub enum StoreError {
         /// How long was waited.
         waited: Duration,
     },
+    /// Another process has the database open, and holds no lock at the moment.
+    #[error("{}: open in another process{}", path.display(), by(holders))]
+    InUse {
+        /// The open file.
+        path: PathBuf,
+        /// Process ids that have it open.
+        holders: Vec<u32>,
+    },
     /// This process still has a descriptor open inside the directory.
     #[error("{}: still open in this process", path.display())]
     StillOpen {

@@ -24,6 +24,23 @@ pub(crate) use options::IndexFrom;
 pub use options::{Engine, FoldOptions, FoldReport, FoldWhen};
 pub(crate) use publish::unnamed_folders;
 
+/// What has all the vectors that damaged index files had, if anything has.
+pub(crate) fn replacement(
+    connection: &Connection,
+    dir: &Path,
+    collection: &Collection,
+) -> StoreResult<Option<IndexFrom>> {
+    let path = crate::connection::database_path(dir);
+    if delta::log_is_whole(connection, &path, collection)? {
+        return Ok(Some(IndexFrom::Log));
+    }
+    match IndexFiles::of_remains(dir, collection) {
+        Ok(left) => Ok(left.map(|_| IndexFrom::Remains)),
+        Err(error) if error.is_index_damage() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// A fold in the caller's transaction: takes in log rows as they come, and writes in the end.
 pub(crate) struct Folding<'c> {
     connection: &'c Connection,
@@ -176,8 +193,12 @@ impl<'c> Folding<'c> {
             _ => self.collection.config.space,
         };
         let folder = segment_dir(&self.dir, &self.collection);
-        let (files, seq) = match IndexFiles::open_at(folder, stored, self.collection.dimension) {
-            _ if self.from == IndexFrom::Log => (None, 0),
+        let opened = match self.from {
+            IndexFrom::Log => Ok(None),
+            IndexFrom::Remains => IndexFiles::of_remains(&self.dir, &self.collection),
+            _ => IndexFiles::open_at(folder, stored, self.collection.dimension),
+        };
+        let (files, seq) = match opened {
             Ok(Some(files)) => {
                 let seq = files.progress(&self.collection);
                 (Some(files), seq)

@@ -13,6 +13,8 @@ pub(crate) enum IndexFrom {
     Vectors(Engine),
     /// The vectors of the files, which are stored as this other space wants them.
     Space(Space),
+    /// The vectors of files whose other parts cannot be read, and what waits in the log.
+    Remains,
     /// The log alone, which has to be whole: the files cannot be read.
     Log,
 }
@@ -21,7 +23,7 @@ impl IndexFrom {
     pub(super) fn engine(self) -> Option<Engine> {
         match self {
             Self::Vectors(engine) => Some(engine),
-            Self::Space(_) => Some(Engine::Native),
+            Self::Space(_) | Self::Remains => Some(Engine::Native),
             Self::Files | Self::Log => None,
         }
     }

@@ -1,5 +1,6 @@
 //! Puts new index files in the place of the old ones.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, ErrorCode, params};
@@ -29,7 +30,10 @@ pub(super) fn publish(
     if !index.elements.is_empty() {
         let folder = dir.join(new.to_string());
         meanwhile(
-            || index::write(&folder, index, level, seq),
+            || {
+                index::write(&folder, index, level, seq)?;
+                give_to_owner_of(path, &folder)
+            },
             || flush(connection, path),
         )?;
         fs_err::File::open(dir)?.sync_all()?;
@@ -38,6 +42,18 @@ pub(super) fn publish(
         .map_err(StoreError::sqlite(path, "name the new index files"))?;
     write_progress(connection, level, &new.to_string(), seq)
         .map_err(StoreError::sqlite(path, "write max_seq_id"))
+}
+
+/// Gives the folder and its files to the owner of the database, who has to be able to go on.
+fn give_to_owner_of(path: &Path, folder: &Path) -> StoreResult<()> {
+    let owner = fs_err::metadata(path)?;
+    let files = fs_err::read_dir(folder)?.collect::<Result<Vec<_>, _>>()?;
+    let paths = files.iter().map(fs_err::DirEntry::path);
+    for path in paths.chain([folder.to_path_buf()]) {
+        // Only root may give files away; another user owns them already.
+        let _ = std::os::unix::fs::chown(path, Some(owner.uid()), Some(owner.gid()));
+    }
+    Ok(())
 }
 
 /// Does `other` on this thread while `work` is done.

@@ -1,4 +1,4 @@
-//! Which processes hold a lock on a file (Linux; elsewhere nobody is named).
+//! Which processes hold a lock on a file or have it open (Linux; elsewhere none is named).
 
 use std::path::Path;
 
@@ -31,7 +31,39 @@ pub(crate) fn of(path: &Path) -> Vec<u32> {
     pids
 }
 
+/// Ids of other processes that have `path` open, of those whose descriptors this one may look at.
+#[cfg(target_os = "linux")]
+pub(crate) fn with_open(path: &Path) -> Vec<u32> {
+    use std::os::unix::fs::MetadataExt;
+
+    let Ok(meta) = path.metadata() else {
+        return Vec::new();
+    };
+    let has_open = |pid: &u32| {
+        let descriptors = fs_err::read_dir(format!("/proc/{pid}/fd"));
+        let mut descriptors = descriptors.into_iter().flatten().flatten();
+        descriptors.any(|descriptor| {
+            // Follows the link to the open file itself, whatever its name is now.
+            let open = fs_err::metadata(descriptor.path());
+            open.is_ok_and(|open| (open.dev(), open.ino()) == (meta.dev(), meta.ino()))
+        })
+    };
+    let processes = fs_err::read_dir("/proc").into_iter().flatten().flatten();
+    let mut pids: Vec<u32> = processes
+        .filter_map(|process| process.file_name().to_str()?.parse().ok())
+        .filter(|pid| *pid != std::process::id())
+        .filter(has_open)
+        .collect();
+    pids.sort_unstable();
+    pids
+}
+
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn of(_: &Path) -> Vec<u32> {
+    Vec::new()
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn with_open(_: &Path) -> Vec<u32> {
     Vec::new()
 }

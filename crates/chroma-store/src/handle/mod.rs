@@ -18,7 +18,7 @@ use crate::schema::detect;
 use crate::stamps::Stamps;
 use crate::{Collection, FullName, SchemaLevel, StoreError, StoreResult, Which, connection};
 
-pub use proof::{CloseOptions, Pause, ThreadPause};
+pub use proof::{CloseOptions, Pause, ThreadPause, refuse_open_elsewhere};
 
 /// State of a store that can be read and written.
 #[derive(Debug)]

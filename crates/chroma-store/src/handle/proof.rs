@@ -102,6 +102,20 @@ pub(super) fn prove_closed(dir: &Path, options: &CloseOptions<'_>) -> StoreResul
     }
 }
 
+/// Refuses a directory that another process has open. A client that does nothing holds no lock, and
+/// would go on with files that are replaced meanwhile.
+///
+/// # Errors
+/// `InUse`.
+pub fn refuse_open_elsewhere(dir: &Path) -> StoreResult<()> {
+    let path = connection::database_path(dir);
+    let holders = holders::with_open(&path);
+    match holders.is_empty() {
+        true => Ok(()),
+        false => Err(StoreError::InUse { path, holders }),
+    }
+}
+
 enum Finding {
     Closed,
     /// SQLite refused an exclusive lock.

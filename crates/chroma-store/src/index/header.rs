@@ -116,6 +116,35 @@ impl Header {
         })
     }
 
+    /// Where the parts of a record are, if a collection's parameters are those that its files were
+    /// written with. It says nothing about the graph.
+    pub(super) fn assumed(dimension: u32, max_links: u32) -> Option<Self> {
+        let is_possible =
+            u64::from(dimension) <= MAX_DIMENSION && (1..=MAX_M).contains(&u64::from(max_links));
+        let max_links = usize::try_from(max_links).ok().filter(|_| is_possible)?;
+        let vector_offset = 4 + 4 * 2 * max_links;
+        let label_offset = vector_offset + 4 * dimension as usize;
+        Some(Self {
+            elements: u32::MAX,
+            dimension,
+            record_bytes: label_offset + 8,
+            vector_offset,
+            label_offset,
+            max_links,
+            max_links_0: 2 * max_links,
+            max_level: -1,
+            entry_point: u32::MAX,
+            ef_construction: 0,
+        })
+    }
+
+    /// The same for no more than `elements` elements.
+    pub(super) fn with_at_most(mut self, elements: u64) -> Self {
+        self.elements =
+            u32::try_from(elements).map_or(self.elements, |at_most| self.elements.min(at_most));
+        self
+    }
+
     /// The vectors have as many elements as the collection's.
     pub(super) fn check_dimension(&self, path: &Path, dimension: Option<u32>) -> StoreResult<()> {
         match dimension {

@@ -121,7 +121,7 @@ impl<'p> Records<'p> {
             .zip(lists.zip(labels))
             .map(|(position, (list, label))| Record {
                 position,
-                deleted: list[2] & DELETED != 0,
+                deleted: is_deleted(list),
                 label: u64::from_le_bytes(*label),
                 list,
             }))
@@ -218,6 +218,11 @@ fn check_label(label: [u8; LABEL_BYTES], seen: &mut HashSet<u64>) -> Result<(), 
     Ok(())
 }
 
+/// Whether a record is that of an element which is marked as deleted.
+pub(super) fn is_deleted(record: &[u8]) -> bool {
+    record.get(2).is_some_and(|flags| flags & DELETED != 0)
+}
+
 fn count_of(record: &[u8]) -> usize {
     usize::from(u16::from_le_bytes([record[0], record[1]]))
 }
@@ -233,6 +238,26 @@ pub(super) fn check_neighbours(list: &[u8], elements: u32) -> Result<(), String>
         Some(id) => Err(format!("neighbour {id} of {elements} elements")),
         None => Ok(()),
     }
+}
+
+/// As many norms of `elements` original vectors as can be read; one that cannot be right is 1.
+pub(super) fn norms_that_are_left(path: &Path, elements: u32) -> Vec<f32> {
+    let mut bytes = Vec::new();
+    if let Ok(file) = open_file(path) {
+        // What was read before an error counts.
+        let _ = file.take(u64::from(elements) * 4).read_to_end(&mut bytes);
+    }
+    let (norms, _) = bytes.as_chunks::<4>();
+    let norms = norms.iter().map(|norm| f32::from_le_bytes(*norm));
+    norms
+        .map(|norm| {
+            if norm.is_finite() && norm >= 0.0 {
+                norm
+            } else {
+                1.0
+            }
+        })
+        .collect()
 }
 
 /// The norms of the original vectors, one f32 per element.

@@ -14,10 +14,10 @@ use crate::{Collection, Space, StoreResult};
 /// The index files of a collection, opened, with what is read first.
 #[derive(Debug)]
 pub(crate) struct IndexFiles {
-    path: PathBuf,
-    space: Space,
-    header: Header,
-    ids: IdMaps,
+    pub(super) path: PathBuf,
+    pub(super) space: Space,
+    pub(super) header: Header,
+    pub(super) ids: IdMaps,
 }
 
 impl IndexFiles {
@@ -61,11 +61,6 @@ impl IndexFiles {
     /// The space that the vectors are stored for.
     pub(crate) fn space(&self) -> Space {
         self.space
-    }
-
-    /// Elements of each vector.
-    pub(crate) fn dimension(&self) -> u32 {
-        self.header.dimension
     }
 
     /// Elements of the graph, marked ones included.

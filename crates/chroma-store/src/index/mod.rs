@@ -10,6 +10,7 @@ mod links;
 mod load;
 mod memory;
 mod pickle_scan;
+mod remains;
 mod write;
 
 use std::collections::HashMap;
@@ -24,6 +25,7 @@ use links::UpperLists;
 
 pub(crate) use load::IndexFiles;
 pub(crate) use memory::{MemoryIndex, Put, as_stored};
+pub(crate) use remains::dimension_in;
 pub(crate) use write::write;
 
 const HEADER: &str = "header.bin";
@@ -89,7 +91,11 @@ impl VectorIndex {
     /// Opens the index files of a collection. `None` when nothing is indexed yet: no folder, no
     /// id maps, or empty ones — chromadb treats all three the same and replays the log.
     pub(crate) fn open(dir: &Path, collection: &Collection) -> StoreResult<Option<Self>> {
-        let path = segment_dir(dir, collection);
+        Self::open_at(segment_dir(dir, collection), collection)
+    }
+
+    /// The same for the folder `path`.
+    pub(crate) fn open_at(path: PathBuf, collection: &Collection) -> StoreResult<Option<Self>> {
         if path.symlink_metadata().is_err() {
             return Ok(None);
         }

@@ -13,11 +13,11 @@ use std::path::Path;
 use rusqlite::TransactionBehavior;
 
 use crate::delta::{Delta, Sound};
-use crate::fold::{Folding, IndexFrom, unnamed_folders};
+use crate::fold::{Folding, IndexFrom, replacement, unnamed_folders};
 use crate::queue::{Operation, QueueReader};
 use crate::{
     Collection, Engine, FoldOptions, FoldReport, FoldWhen, FullName, Open, Parameters, Store,
-    StoreError, StoreResult, Which, connection, delta, verify,
+    StoreError, StoreResult, Which, connection, verify,
 };
 
 use apply::{Applied, AppliedDelta, Applier, Log};
@@ -82,8 +82,8 @@ impl Store<Open> {
         merged
     }
 
-    /// Does `work` once more where index files cannot be read, without them, if the log has all that
-    /// they had.
+    /// Does `work` once more where index files cannot be read, from the log or from what is left of
+    /// them, if that is all that they had.
     fn with_files_or_log<T>(
         &mut self,
         name: &FullName,
@@ -91,17 +91,15 @@ impl Store<Open> {
         mut work: impl FnMut(&mut Self, IndexFrom) -> StoreResult<T>,
     ) -> StoreResult<T> {
         match work(self, from) {
-            Err(error) if error.is_index_damage() && self.log_is_whole(name)? => {
-                work(self, IndexFrom::Log)
+            Err(error) if error.is_index_damage() => {
+                let (dir, collection) = (self.dir().to_path_buf(), self.find(name)?.clone());
+                match replacement(self.connection_mut(), &dir, &collection)? {
+                    Some(other) => work(self, other),
+                    None => Err(error),
+                }
             }
             done => done,
         }
-    }
-
-    fn log_is_whole(&mut self, name: &FullName) -> StoreResult<bool> {
-        let path = connection::database_path(self.dir());
-        let collection = self.find(name)?.clone();
-        delta::log_is_whole(self.connection_mut(), &path, &collection)
     }
 
     /// Puts the vectors of a collection that wait in the log into its index files; `None`

@@ -3,21 +3,25 @@
 //! Reading goes row by row: one that SQLite cannot give does not hide the others. Nothing is written
 //! to the damaged directory.
 
+mod collections;
 mod rows;
 mod source;
+mod vectors;
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 use serde::Serialize;
 
+use crate::queue::QueueRow;
 use crate::schema::create_with;
 use crate::{
     Collection, FoldOptions, FullName, Kind, NewIds, Open, Operation, OperationKind, Patch, Store,
     StoreError, StoreResult,
 };
 
-use source::{Metadata, Record, Source};
+use source::{Metadata, Record, Source, log_to_apply};
+use vectors::{Vectors, dimension};
 
 /// Operations that are written at once.
 const BATCH: usize = 500;
@@ -33,6 +37,18 @@ pub struct Lost {
     pub reason: String,
     /// What is left of the record, as JSON: with a vector it can be added again.
     pub left: Option<serde_json::Value>,
+}
+
+impl Lost {
+    /// A part of the directory.
+    fn part(reason: String) -> Self {
+        Self {
+            collection: None,
+            id: None,
+            reason,
+            left: None,
+        }
+    }
 }
 
 /// What came of it.
@@ -54,23 +70,38 @@ pub struct Salvaged {
 pub fn salvage(dir: &Path, out: &Path, mut ids: impl FnMut() -> NewIds) -> StoreResult<Salvaged> {
     let mut lost = Vec::new();
     let source = Source::open(dir, &mut lost)?;
+    let records = source.records(&mut lost)?;
+    let mut of_segments: BTreeMap<&str, Vec<&Record>> = BTreeMap::new();
+    for record in &records {
+        let of_segment = of_segments.entry(&record.segment).or_default();
+        of_segment.push(record);
+    }
     let mut collections = Vec::new();
-    for (name, collection) in source.collections()? {
-        match collection {
-            Ok(collection) => collections.push((collection, ids())),
-            Err(error) => lost.push(Lost {
-                collection: Some(name.to_string()),
-                id: None,
-                reason: error.to_string(),
-                left: None,
-            }),
-        }
+    for like in collections::read(&source, &records, &mut lost)? {
+        collections.push((like, ids()));
     }
     let mut store = create_with(out, source.connection(), source.level(), &collections)?;
-    let records = source.records(&mut lost)?;
     let metadata = source.metadata(&mut lost)?;
+    source.tell_of_the_log(&mut lost);
+    let mut taken = Vec::new();
+    for (like, _) in &mut collections {
+        let segment = like.collection.metadata_segment.to_string();
+        let own = of_segments.remove(segment.as_str()).unwrap_or_default();
+        let ids: HashSet<&str> = own.iter().map(|record| record.id.as_str()).collect();
+        like.collection.dimension = dimension(&source, &like.collection, &ids);
+        taken.push((&like.collection, own, ids));
+    }
     let mut saved = BTreeMap::new();
-    for (collection, _) in &collections {
+    for (collection, own, ids) in &taken {
+        let is_of_another = |folder: &Path| {
+            taken.iter().any(|(other, _, ids)| {
+                other.id != collection.id
+                    && source.folder(other.vector_segment) == folder
+                    && source.records_in(folder, ids) > 0
+            })
+        };
+        let log = source.log(collection, &mut lost);
+        let vectors = Vectors::find(&source, collection, &log, ids, is_of_another);
         let mut rescue = Rescue {
             store: &mut store,
             collection,
@@ -79,10 +110,19 @@ pub fn salvage(dir: &Path, out: &Path, mut ids: impl FnMut() -> NewIds) -> Store
             saved: HashSet::new(),
             bare: BTreeMap::new(),
         };
-        rescue.all(&source, &records, &metadata)?;
+        rescue.all(&source, own, &metadata, &vectors, log)?;
         let count = rescue.saved.len() as u64;
         saved.insert(collection.name.clone(), count);
         store.fold(&collection.name, FoldOptions::default())?;
+    }
+    for (segment, records) in of_segments {
+        for record in records {
+            lost.push(Lost {
+                id: Some(record.id.clone()),
+                left: metadata.of(record.row).ok().map(|patch| as_json(&patch)),
+                ..Lost::part(format!("no collection has its segment {segment}"))
+            });
+        }
     }
     Ok(Salvaged { store, saved, lost })
 }
@@ -102,16 +142,15 @@ impl Rescue<'_> {
     fn all(
         &mut self,
         source: &Source,
-        records: &[Record],
+        records: &[&Record],
         metadata: &Metadata<'_>,
+        vectors: &Vectors,
+        log: Vec<QueueRow>,
     ) -> StoreResult<()> {
-        let vectors = source.vectors(self.collection);
-        if let Some(reason) = &vectors.damage {
-            self.lose(None, format!("index files: {reason}"), None);
+        for damage in vectors.damage() {
+            self.lose(None, format!("index files: {damage}"), None);
         }
-        let segment = self.collection.metadata_segment.to_string();
-        let own = records.iter().filter(|record| record.segment == segment);
-        for record in own {
+        for record in records {
             let (patch, damage) = match metadata.of(record.row) {
                 Ok(patch) => (patch, None),
                 Err(error) => (Patch::new(), Some(error.to_string())),
@@ -138,7 +177,7 @@ impl Rescue<'_> {
         self.flush()?;
         // What was accepted and never applied, and what is left of records that cannot be read.
         let everything = source.misses_records() || !self.bare.is_empty();
-        for mut operation in source.log_to_apply(self.collection, everything, self.lost) {
+        for mut operation in log_to_apply(self.collection, log, everything) {
             if operation.kind == OperationKind::Add && self.bare.remove(&operation.id).is_some() {
                 // The log still has what the record has lost.
                 operation.kind = OperationKind::Upsert;

@@ -2,12 +2,52 @@
 
 use rusqlite::{Connection, OptionalExtension, Row};
 
+use super::{Lost, source::Source};
+
 /// What was found.
 #[derive(Debug)]
 pub(super) struct Rows<T> {
     pub(super) found: Vec<T>,
     /// Numbers between which SQLite could not read.
     pub(super) gaps: Vec<(i64, i64)>,
+}
+
+/// Every row of `[table, columns]` that can be read; the rest is told of. A table that is not there
+/// has no rows.
+pub(super) fn table<T>(
+    source: &Source,
+    [table, columns]: [&str; 2],
+    lost: &mut Vec<Lost>,
+    read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+) -> Vec<T> {
+    match all(source.connection(), [table, "rowid", columns], read) {
+        Ok(rows) => {
+            tell_of(table, &rows.gaps, lost);
+            rows.found
+        }
+        Err(error) => {
+            lost.push(Lost::part(format!("table {table}: {error}")));
+            Vec::new()
+        }
+    }
+}
+
+/// Notes what cannot be read of a table; whether there is such.
+pub(super) fn tell_of(table: &str, gaps: &[(i64, i64)], lost: &mut Vec<Lost>) -> bool {
+    for (first, last) in gaps {
+        let reason = match (*first, *last) {
+            (first, last) if first == last => format!("row {first} of {table} cannot be read"),
+            (first, i64::MAX) => {
+                format!("no row of {table} from {} on can be read", first.max(0))
+            }
+            (first, last) => format!(
+                "rows of {table} from {} to before {last} cannot be read",
+                first.max(0)
+            ),
+        };
+        lost.push(Lost::part(reason));
+    }
+    !gaps.is_empty()
 }
 
 /// Every row of `table` that can be read. `columns` may hold anything; `read` gets them, after the

@@ -5,14 +5,14 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
+use uuid::Uuid;
 
 use super::{Lost, rows};
-use crate::collection::load_each;
 use crate::index::VectorIndex;
 use crate::metadata::RecordReader;
-use crate::queue::{Operation, Overlay, QueueReader, QueueRow};
+use crate::queue::{Operation, QueueReader, QueueRow};
 use crate::schema::detect;
-use crate::{Collection, FullName, Patch, SchemaLevel, StoreError, StoreResult, connection};
+use crate::{Collection, Patch, SchemaLevel, StoreError, StoreResult, connection};
 
 /// A record of any collection.
 #[derive(Debug)]
@@ -34,15 +34,10 @@ pub(super) struct Source {
 impl Source {
     pub(super) fn open(dir: &Path, lost: &mut Vec<Lost>) -> StoreResult<Self> {
         for beside in connection::side_files(dir) {
-            lost.push(Lost {
-                collection: None,
-                id: None,
-                reason: format!(
-                    "{} was not looked at: what it would undo or add is not in the saved records",
-                    beside.display()
-                ),
-                left: None,
-            });
+            lost.push(Lost::part(format!(
+                "{} was not looked at: what it would undo or add is not in the saved records",
+                beside.display()
+            )));
         }
         let connection = connection::open_damaged(dir)?;
         let path = connection::database_path(dir);
@@ -60,6 +55,10 @@ impl Source {
         &self.connection
     }
 
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     pub(super) fn level(&self) -> SchemaLevel {
         self.level
     }
@@ -75,9 +74,29 @@ impl Source {
         }
     }
 
-    /// Each collection, or why it cannot be read.
-    pub(super) fn collections(&self) -> StoreResult<Vec<(FullName, StoreResult<Collection>)>> {
-        load_each(&self.connection, &self.path, self.level)
+    /// The folder of a segment's index files.
+    pub(super) fn folder(&self, segment: Uuid) -> PathBuf {
+        self.dir.join(segment.to_string())
+    }
+
+    /// All folders, whoever names them.
+    pub(super) fn folders(&self) -> Vec<PathBuf> {
+        let entries = fs_err::read_dir(&self.dir).into_iter().flatten().flatten();
+        let mut folders: Vec<PathBuf> = entries
+            .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+            .map(|entry| entry.path())
+            .collect();
+        folders.sort_unstable();
+        folders
+    }
+
+    /// How many of these records have a vector in the index files of a folder.
+    pub(super) fn records_in(&self, folder: &Path, ids: &HashSet<&str>) -> usize {
+        let indexed = VectorIndex::ids_in(folder);
+        indexed
+            .iter()
+            .filter(|id| ids.contains(id.as_str()))
+            .count()
     }
 
     /// All records that can be read.
@@ -91,7 +110,7 @@ impl Source {
             })
         })
         .map_err(StoreError::sqlite(&self.path, "read the records"))?;
-        if tell_of("embeddings", &rows.gaps, lost) {
+        if rows::tell_of("embeddings", &rows.gaps, lost) {
             self.misses_records.set(true);
         }
         Ok(rows.found)
@@ -113,7 +132,7 @@ impl Source {
                 Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))
             })
             .map_err(StoreError::sqlite(&self.path, "read the metadata"))?;
-            metadata.is_torn |= tell_of(table, &rows.gaps, lost);
+            metadata.is_torn |= rows::tell_of(table, &rows.gaps, lost);
             for (row, record) in rows.found {
                 metadata.rows.entry(record).or_default().push((table, row));
             }
@@ -122,20 +141,15 @@ impl Source {
     }
 
     /// The rows of a collection's log that can be read, in order.
-    fn log(&self, collection: &Collection, lost: &mut Vec<Lost>) -> Vec<QueueRow> {
+    pub(super) fn log(&self, collection: &Collection, lost: &mut Vec<Lost>) -> Vec<QueueRow> {
         let reader = QueueReader::new(&self.connection, &self.path, collection);
-        let columns = ["embeddings_queue", "seq_id", "topic"];
         let topic = collection.topic();
-        let numbers = rows::all(&self.connection, columns, |row| {
-            Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?))
-        });
-        let numbers = match numbers {
-            Ok(rows) => {
-                tell_of("embeddings_queue", &rows.gaps, lost);
-                rows.found
-            }
-            Err(_) => Vec::new(),
-        };
+        let numbers = rows::table(
+            self,
+            ["embeddings_queue", "topic"],
+            &mut Vec::new(),
+            |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)),
+        );
         let mut log = Vec::new();
         for (seq, _) in numbers.into_iter().filter(|(_, of)| *of == topic) {
             match reader.row(seq) {
@@ -143,93 +157,58 @@ impl Source {
                 Ok(None) => {}
                 Err(error) => lost.push(Lost {
                     collection: Some(collection.name.to_string()),
-                    id: None,
-                    reason: error.to_string(),
-                    left: None,
+                    ..Lost::part(error.to_string())
                 }),
             }
         }
         log
     }
 
-    /// What the log has that the records do not have yet; `everything` where nobody knows what they
-    /// had.
-    pub(super) fn log_to_apply(
-        &self,
-        collection: &Collection,
-        everything: bool,
-        lost: &mut Vec<Lost>,
-    ) -> Vec<Operation> {
-        let log = self.log(collection, lost);
-        let last = log
-            .last()
-            .and_then(|row| u64::try_from(row.seq).ok())
-            .unwrap_or(0);
-        // Progress beyond the log says nothing: all of it is applied once more.
-        let applied = collection
-            .metadata_seq
-            .filter(|seq| *seq <= last)
-            .unwrap_or(0);
-        let everything = everything || applied == 0;
-        log.into_iter()
-            .filter(|row| everything || u64::try_from(row.seq).is_ok_and(|seq| seq > applied))
-            .map(|row| row.operation)
-            .collect()
+    /// Bytes of the vectors that a collection's log has; where they differ, of most of them.
+    pub(super) fn logged_dimension(&self, collection: &Collection) -> Option<u32> {
+        let topic = collection.topic();
+        let columns = ["embeddings_queue", "topic, length(vector) / 4"];
+        let lengths = rows::table(self, columns, &mut Vec::new(), |row| {
+            Ok((row.get::<_, String>(1)?, row.get::<_, Option<u32>>(2)?))
+        });
+        let mut votes: HashMap<u32, usize> = HashMap::new();
+        for (_, length) in lengths.into_iter().filter(|(of, _)| *of == topic) {
+            *votes.entry(length.unwrap_or(0)).or_default() += 1;
+        }
+        votes.remove(&0);
+        let most = votes.into_iter().max_by_key(|(_, votes)| *votes);
+        most.map(|(length, _)| length)
     }
 
-    /// The vectors of a collection, from index files and log.
-    pub(super) fn vectors(&self, collection: &Collection) -> Vectors {
-        let (index, damage) = match VectorIndex::open(&self.dir, collection) {
-            Ok(index) => (index, None),
-            Err(error) => (None, Some(error.to_string())),
-        };
-        let mut logged = Overlay::default();
-        for row in self.log(collection, &mut Vec::new()) {
-            let Operation {
-                kind, id, vector, ..
-            } = row.operation;
-            logged.apply(kind, id, vector, |id| {
-                index.as_ref().is_some_and(|index| index.contains(id))
-            });
-        }
-        Vectors {
-            index,
-            logged,
-            damage,
-        }
+    /// Notes what cannot be read of the log, which all collections share.
+    pub(super) fn tell_of_the_log(&self, lost: &mut Vec<Lost>) {
+        rows::table(self, ["embeddings_queue", "topic"], lost, |row| {
+            row.get::<_, String>(1)
+        });
     }
 }
 
-pub(super) struct Vectors {
-    index: Option<VectorIndex>,
-    logged: Overlay<Vec<u8>>,
-    /// Why the index files cannot be read.
-    pub(super) damage: Option<String>,
-}
-
-impl Vectors {
-    /// The vector of `id`; the logged one is the user's own, to the bit, and the newer one.
-    pub(super) fn of(&self, id: &str) -> Option<Vec<u8>> {
-        match self.logged.get(id) {
-            Some(Some(vector)) => Some(vector.clone()),
-            _ => self.index.as_ref()?.vector(id).ok()?,
-        }
-    }
-
-    /// Ids that have a vector, are not among `saved`, and were not deleted.
-    pub(super) fn others(&self, saved: &HashSet<String>) -> Vec<(String, Vec<u8>)> {
-        let indexed = self.index.iter().flat_map(VectorIndex::ids);
-        let is_deleted = |id: &str| matches!(self.logged.get(id), Some(None));
-        let mut ids: Vec<&str> = indexed
-            .chain(self.logged.ids())
-            .filter(|id| !saved.contains(*id) && !is_deleted(id))
-            .collect();
-        ids.sort_unstable();
-        ids.dedup();
-        ids.into_iter()
-            .filter_map(|id| Some((id.to_owned(), self.of(id)?)))
-            .collect()
-    }
+/// What the log has that the records do not have yet; `everything` where nobody knows what they
+/// had.
+pub(super) fn log_to_apply(
+    collection: &Collection,
+    log: Vec<QueueRow>,
+    everything: bool,
+) -> Vec<Operation> {
+    let last = log
+        .last()
+        .and_then(|row| u64::try_from(row.seq).ok())
+        .unwrap_or(0);
+    // Progress beyond the log says nothing: all of it is applied once more.
+    let applied = collection
+        .metadata_seq
+        .filter(|seq| *seq <= last)
+        .unwrap_or(0);
+    let everything = everything || applied == 0;
+    log.into_iter()
+        .filter(|row| everything || u64::try_from(row.seq).is_ok_and(|seq| seq > applied))
+        .map(|row| row.operation)
+        .collect()
 }
 
 /// The metadata of all records, found without an index.
@@ -263,27 +242,4 @@ impl Metadata<'_> {
             .map(|(key, value)| (key, Some(value)))
             .collect())
     }
-}
-
-/// Notes what cannot be read of a table; whether there is such.
-fn tell_of(table: &str, gaps: &[(i64, i64)], lost: &mut Vec<Lost>) -> bool {
-    for (first, last) in gaps {
-        let reason = match (*first, *last) {
-            (first, last) if first == last => format!("row {first} of {table} cannot be read"),
-            (first, i64::MAX) => {
-                format!("no row of {table} from {} on can be read", first.max(0))
-            }
-            (first, last) => format!(
-                "rows of {table} from {} to before {last} cannot be read",
-                first.max(0)
-            ),
-        };
-        lost.push(Lost {
-            collection: None,
-            id: None,
-            reason,
-            left: None,
-        });
-    }
-    !gaps.is_empty()
 }

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// `databases.id` of `default_database`, from Chroma's fourth sysdb migration.
-const DEFAULT_DATABASE_ID: &str = "00000000-0000-0000-0000-000000000000";
+pub(crate) const DEFAULT_DATABASE_ID: &str = "00000000-0000-0000-0000-000000000000";
 /// Without this row chromadb inserts one that turns purging off for good.
 const QUEUE_CONFIG: &str =
     r#"{"automatically_purge":true,"_type":"EmbeddingsQueueConfigurationInternal"}"#;
@@ -51,7 +51,7 @@ pub struct NewIds {
 /// `dir` holds something already, or cannot be written.
 pub fn create(dir: &Path, options: &CreateOptions, ids: NewIds) -> StoreResult<Store<Open>> {
     build(dir, options.level, |connection| {
-        let (config, schema) = configuration(options);
+        let (config, schema) = configuration(options.space, options.level);
         insert_collection(
             connection,
             options.level,
@@ -67,19 +67,10 @@ pub fn create(dir: &Path, options: &CreateOptions, ids: NewIds) -> StoreResult<S
                 schema,
             },
         )?;
-        if options.level == SchemaLevel::L06 {
-            for table in ["collection_metadata", "segment_metadata"] {
-                let (column, id) = match table {
-                    "collection_metadata" => ("collection_id", ids.collection),
-                    _ => ("segment_id", ids.vector_segment),
-                };
-                connection.execute(
-                    &format!("INSERT INTO {table} ({column}, key, str_value) VALUES (?1, 'hnsw:space', ?2)"),
-                    params![id.to_string(), options.space.name()],
-                )?;
-            }
+        match options.level {
+            SchemaLevel::L06 => insert_space(connection, ids, options.space),
+            _ => Ok(()),
         }
-        Ok(())
     })
 }
 
@@ -120,6 +111,17 @@ pub fn create_like<'a>(
     })
 }
 
+/// A collection of another database, as far as it could be read.
+#[derive(Debug)]
+pub(crate) struct Like {
+    pub(crate) collection: Collection,
+    pub(crate) database_id: String,
+    pub(crate) config: Option<String>,
+    pub(crate) schema: Option<String>,
+    /// Else it gets the parameters in `collection`.
+    pub(crate) has_configuration: bool,
+}
+
 /// Creates the new directory `dir` with collections of another database, with names, configuration
 /// and metadata as far as they can be read, and no records.
 ///
@@ -129,11 +131,20 @@ pub(crate) fn create_with(
     dir: &Path,
     source: &Connection,
     level: SchemaLevel,
-    collections: &[(Collection, NewIds)],
+    collections: &[(Like, NewIds)],
 ) -> StoreResult<Store<Open>> {
     build(dir, level, |connection| {
-        for (collection, ids) in collections {
-            let row = read_row(source, level, collection)?;
+        for (like, ids) in collections {
+            let collection = &like.collection;
+            let mut row = Row {
+                name: collection.name.clone(),
+                database_id: like.database_id.clone(),
+                config: like.config.clone(),
+                schema: like.schema.clone(),
+            };
+            if !like.has_configuration {
+                (row.config, row.schema) = configuration(collection.config.space, level);
+            }
             insert_collection(connection, level, *ids, &row)?;
             for (table, owner, from, to) in [
                 (
@@ -151,6 +162,14 @@ pub(crate) fn create_with(
             ] {
                 // What cannot be read of it is not worth the records.
                 let _ = copy_metadata(source, connection, table, owner, [from, to]);
+                if !like.has_configuration {
+                    let of_graph =
+                        format!("DELETE FROM {table} WHERE {owner} = ?1 AND key GLOB 'hnsw:*'");
+                    connection.execute(&of_graph, [to.to_string()])?;
+                }
+            }
+            if !like.has_configuration && level == SchemaLevel::L06 {
+                insert_space(connection, *ids, collection.config.space)?;
             }
         }
         Ok(())
@@ -245,9 +264,9 @@ fn migrate(connection: &Connection, level: SchemaLevel) -> rusqlite::Result<()> 
 
 /// `config_json_str` and `schema_str` as the level's chromadb reads them; never both, which
 /// chromadb 1.3 refuses.
-fn configuration(options: &CreateOptions) -> (Option<String>, Option<String>) {
-    let space = options.space.name();
-    match options.level {
+fn configuration(space: Space, level: SchemaLevel) -> (Option<String>, Option<String>) {
+    let space = space.name();
+    match level {
         SchemaLevel::L06 => (None, None),
         SchemaLevel::L10 => {
             let config = format!(
@@ -351,6 +370,20 @@ fn insert_collection(
         connection.execute(
             "INSERT INTO segments (id, type, scope, collection) VALUES (?1, ?2, ?3, ?4)",
             params![id.to_string(), kind, scope, ids.collection.to_string()],
+        )?;
+    }
+    Ok(())
+}
+
+/// Writes the space where chromadb 0.x reads it from.
+fn insert_space(connection: &Connection, ids: NewIds, space: Space) -> rusqlite::Result<()> {
+    for (table, owner, id) in [
+        ("collection_metadata", "collection_id", ids.collection),
+        ("segment_metadata", "segment_id", ids.vector_segment),
+    ] {
+        connection.execute(
+            &format!("INSERT INTO {table} ({owner}, key, str_value) VALUES (?1, 'hnsw:space', ?2)"),
+            params![id.to_string(), space.name()],
         )?;
     }
     Ok(())

@@ -4,8 +4,8 @@ mod create;
 mod level;
 mod migrations;
 
-pub(crate) use create::create_with;
 pub use create::{CreateOptions, NewIds, create, create_like};
+pub(crate) use create::{DEFAULT_DATABASE_ID, Like, create_with};
 pub use level::SchemaLevel;
 pub(crate) use level::detect;
 pub(crate) use migrations::migrations;

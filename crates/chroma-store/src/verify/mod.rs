@@ -15,6 +15,7 @@ use std::path::Path;
 use rusqlite::Connection;
 
 use crate::collection::load_all;
+use crate::fold::replacement;
 use crate::schema::{detect, migrations};
 use crate::{
     Collection, FullName, Orphan, SchemaLevel, Store, StoreError, StoreResult, connection, handle,
@@ -32,7 +33,7 @@ pub use report::{CheckedCollection, Problem, Remedy, Severity, VerifyLevel, Veri
 pub fn verify(dir: &Path, level: VerifyLevel) -> StoreResult<VerifyReport> {
     let survey = survey(dir, level)?;
     match survey.index_damage.into_iter().next() {
-        Some((_, damage)) => Err(damage),
+        Some(damage) => Err(damage.error),
         None => Ok(survey.report),
     }
 }
@@ -44,19 +45,33 @@ pub struct Survey {
     pub report: VerifyReport,
     /// What no segment names.
     pub orphans: Vec<Orphan>,
-    /// Why index files cannot be read, for each collection that has such.
-    pub index_damage: Vec<(FullName, StoreError)>,
+    /// Index files that cannot be read.
+    pub index_damage: Vec<IndexDamage>,
+}
+
+/// Index files that cannot be read.
+#[derive(Debug)]
+pub struct IndexDamage {
+    /// The collection.
+    pub collection: FullName,
+    /// Why.
+    pub error: StoreError,
+    /// Whether all their vectors can be had from elsewhere, so that they can be rebuilt.
+    pub can_be_rebuilt: bool,
 }
 
 impl Survey {
     /// All findings, damaged index files among them.
     pub fn problems(&self) -> Vec<Problem> {
-        let damage = self.index_damage.iter().map(|(name, damage)| Problem {
+        let damage = self.index_damage.iter().map(|damage| Problem {
             severity: Severity::Error,
             invariant: "index",
-            collection: Some(name.to_string()),
-            detail: damage.to_string(),
-            remedy: Some(Remedy::Index),
+            collection: Some(damage.collection.to_string()),
+            detail: match damage.can_be_rebuilt {
+                true => damage.error.to_string(),
+                false => format!("{}; the log does not have all vectors either", damage.error),
+            },
+            remedy: damage.can_be_rebuilt.then_some(Remedy::Index),
         });
         self.report.problems.iter().cloned().chain(damage).collect()
     }
@@ -118,7 +133,11 @@ pub fn survey(dir: &Path, level: VerifyLevel) -> StoreResult<Survey> {
     for collection in &collections {
         match segments::check(&checked, collection, &mut report) {
             Err(damage) if damage.is_index_damage() => {
-                index_damage.push((collection.name.clone(), damage));
+                index_damage.push(IndexDamage {
+                    collection: collection.name.clone(),
+                    error: damage,
+                    can_be_rebuilt: replacement(&connection, dir, collection)?.is_some(),
+                });
             }
             checked => checked?,
         }
@@ -143,6 +162,11 @@ impl Store<handle::Closed> {
         self.unchanged(report)
     }
 }
+
+const MISSING_DATABASES: &str = "SELECT count(*) FROM collections c
+    WHERE NOT EXISTS (SELECT 1 FROM databases d WHERE d.id = c.database_id)";
+const MISSING_TENANTS: &str = "SELECT count(*) FROM databases d
+    WHERE NOT EXISTS (SELECT 1 FROM tenants t WHERE t.id = d.tenant_id)";
 
 /// What the checks work on.
 struct Checked<'v> {
@@ -183,19 +207,17 @@ impl Checked<'_> {
     fn places(&self, report: &mut VerifyReport) -> StoreResult<()> {
         for (sql, what) in [
             (
-                "SELECT count(*) FROM collections c
-                 WHERE NOT EXISTS (SELECT 1 FROM databases d WHERE d.id = c.database_id)",
+                MISSING_DATABASES,
                 "collections are in a database that is not there",
             ),
             (
-                "SELECT count(*) FROM databases d
-                 WHERE NOT EXISTS (SELECT 1 FROM tenants t WHERE t.id = d.tenant_id)",
+                MISSING_TENANTS,
                 "databases are those of a tenant that is not there",
             ),
         ] {
             let count = self.count(sql, &[])?;
             if count > 0 {
-                report.error("I1", None, format!("{count} {what}"));
+                report.mendable(Remedy::Places, "I1", None, format!("{count} {what}"));
             }
         }
         Ok(())
@@ -214,9 +236,19 @@ impl Checked<'_> {
 pub(crate) fn records_are_sound(connection: &Connection, path: &Path) -> StoreResult<()> {
     let found = Findings::beside_full_text(connection, "quick_check")
         .map_err(StoreError::sqlite(path, "check the integrity"))?;
-    match found.damage.or(found.index) {
-        Some(finding) => Err(damaged(path, finding)),
-        None => Ok(()),
+    match (found.damage, found.index) {
+        (Some(finding), _) => Err(damaged(path, finding)),
+        (None, Some(detail)) => Err(StoreError::Inconsistent {
+            path: path.parent().unwrap_or(path).to_path_buf(),
+            problems: vec![Problem {
+                severity: Severity::Error,
+                invariant: "sqlite",
+                collection: None,
+                detail,
+                remedy: Some(Remedy::Reindex),
+            }],
+        }),
+        (None, None) => Ok(()),
     }
 }
 

@@ -34,6 +34,8 @@ pub enum Remedy {
     Migrations,
     /// SQLite's own indexes made anew.
     Reindex,
+    /// Tenants and databases that are named but not there.
+    Places,
     /// Progress that no log row bears out set back, and what waits applied.
     Progress,
     /// The dimension that its vectors have.

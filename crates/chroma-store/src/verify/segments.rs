@@ -4,8 +4,9 @@
 use super::{
     Checked, CheckedCollection, Remedy, VerifyLevel, VerifyReport, name_of, progress, records,
 };
-use crate::index::{VectorIndex, check_sizes, is_written};
-use crate::{Collection, SchemaLevel, StoreResult};
+use crate::index::{VectorIndex, check_sizes, dimension_in, is_written, segment_dir};
+use crate::repair::logged_dimension;
+use crate::{Collection, SchemaLevel, StoreError, StoreResult};
 
 pub(super) fn check(
     checked: &Checked<'_>,
@@ -27,6 +28,12 @@ pub(super) fn check(
         let detail = format!("{records} records, but no dimension: readers would see none");
         report.mendable(Remedy::Dimension, "I1", name_of(collection), detail);
     }
+    if let Some(found) = other_dimension(checked, collection)? {
+        let declared = collection.dimension.unwrap_or(0);
+        let detail = format!("its dimension is {declared}, its vectors have {found} elements");
+        report.mendable(Remedy::Dimension, "I1", name_of(collection), detail);
+        return Ok(());
+    }
     let unfounded = progress::unfounded(checked.connection, checked.path, collection)?;
     let is_unfounded = unfounded.is_some();
     report.problems.extend(unfounded);
@@ -41,12 +48,20 @@ pub(super) fn check(
         let detail = "the index files that its progress is of are missing: chromadb 0.x fails";
         report.mendable(Remedy::Flush, "I6", name_of(collection), detail);
     }
+    let has_no_progress = checked.schema == SchemaLevel::L06
+        && collection.vector_seq.is_none()
+        && is_written(checked.dir, collection);
     check_sizes(checked.dir, collection)?;
     if checked.level == VerifyLevel::Full {
         let index = VectorIndex::open(checked.dir, collection)?;
         if let Some(index) = &index {
             for (invariant, finding) in index.check()? {
                 report.mendable(Remedy::Index, invariant, name_of(collection), finding);
+            }
+            if has_no_progress && index.legacy_seq().is_none() {
+                let detail = "neither max_seq_id nor the id maps say how far the index files are: \
+                              chromadb 0.x fails";
+                report.mendable(Remedy::Progress, "I6", name_of(collection), detail);
             }
             if index.legacy_seq().is_some() && index.legacy_seq() != collection.vector_seq {
                 // chromadb 1.x carries the old value along and never reads it back.
@@ -66,4 +81,22 @@ pub(super) fn check(
         }
     }
     Ok(())
+}
+
+/// The dimension that the vectors have, if it is not the declared one.
+fn other_dimension(checked: &Checked<'_>, collection: &Collection) -> StoreResult<Option<u32>> {
+    let indexed = dimension_in(&segment_dir(checked.dir, collection));
+    if collection.dimension.is_none() || indexed == collection.dimension {
+        return Ok(None);
+    }
+    let logged = logged_dimension(checked.connection, collection).map_err(StoreError::sqlite(
+        checked.path,
+        "read the length of a vector",
+    ))?;
+    let found = match (indexed, logged) {
+        // One of them is damaged, and which one cannot be told here.
+        (Some(indexed), Some(logged)) if indexed != logged => None,
+        (indexed, logged) => indexed.or(logged),
+    };
+    Ok(found.filter(|found| Some(*found) != collection.dimension))
 }

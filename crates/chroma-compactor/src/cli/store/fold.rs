@@ -83,7 +83,7 @@ fn no_vectors(error: StoreError) -> Failure {
     let failure = Failure::from(error);
     match of_index {
         true => failure.with_help(
-            "neither the index files nor the log have all vectors: copy the directory again from its source, after the client that wrote it has been closed",
+            "neither the index files nor the log have all vectors: copy the directory again from its source, after the client that wrote it has been closed, or save what can still be read: `chroma-compactor store repair DIR --salvage NEW`",
         ),
         false => failure,
     }
@@ -98,8 +98,8 @@ fn verify_but_for(closed: &ClosedStore, others: &[&FullName]) -> Result<(), Fail
     let found = chroma_store::survey(closed.dir(), VerifyLevel::Full)?;
     found.report.into_sound(closed.dir())?;
     let mut damage = found.index_damage.into_iter();
-    match damage.find(|(name, _)| !others.contains(&name)) {
-        Some((_, damage)) => Err(damage.into()),
+    match damage.find(|damage| !others.contains(&&damage.collection)) {
+        Some(damage) => Err(damage.error.into()),
         None => Ok(closed.still_closed()?),
     }
 }
@@ -107,6 +107,7 @@ fn verify_but_for(closed: &ClosedStore, others: &[&FullName]) -> Result<(), Fail
 impl Place {
     fn change(self, rebuild: Option<Engine>) -> Result<ExitCode, Failure> {
         let progress = Progress::new(4, self.json);
+        chroma_store::refuse_open_elsewhere(&self.dir)?;
         progress.step("verifying");
         let options = OpenOptions {
             roll_back: true,
@@ -128,7 +129,7 @@ impl Place {
         let damaged: Vec<FullName> = found
             .index_damage
             .into_iter()
-            .map(|(name, _)| name)
+            .map(|damage| damage.collection)
             .collect();
         let mut store = Store::open(&self.dir, options)?;
         let fold = FoldOptions {

@@ -1,7 +1,6 @@
 //! `store merge --base DIR --delta DIR... --out DIR`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -11,6 +10,7 @@ use chroma_store::{
 };
 use clap::{Args, ValueEnum};
 
+use super::output_folder::OutputFolder;
 use super::selection::Selection;
 use crate::cli::interrupt::Interrupt;
 use crate::failure::Failure;
@@ -73,20 +73,10 @@ impl From<When> for FoldWhen {
 
 impl Merge {
     pub(super) fn execute(self) -> Result<ExitCode, Failure> {
-        if self.out.symlink_metadata().is_ok() {
-            return Err(StoreError::AlreadyExists { path: self.out }.into());
-        }
-        let parent = match self.out.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
-        self.check_places(parent)?;
+        let inputs = std::iter::once(&self.base).chain(&self.delta);
+        let folder = OutputFolder::of(&self.out, inputs.map(PathBuf::as_path))?;
         let interrupt = Interrupt::listen()?;
-        // Beside its final place, so that the rename is one step.
-        let scratch = tempfile::Builder::new()
-            .prefix(".chroma-merge-")
-            .tempdir_in(parent)
-            .map_err(Failure::io)?;
+        let scratch = folder.scratch("merge")?;
         let interrupted = interrupt.remove(scratch.path())?;
         let work = scratch.path().join("merged");
         let progress = Progress::new(4, self.json);
@@ -94,41 +84,12 @@ impl Merge {
         // Not while what is there is being removed.
         let _undisturbed = interrupted.hold();
         fs_err::rename(&work, &self.out).map_err(Failure::io)?;
-        fs_err::File::open(parent)
+        fs_err::File::open(folder.path())
             .and_then(|parent| parent.sync_all())
             .map_err(Failure::io)?;
         drop(progress);
         self.print(&reports)?;
         Ok(ExitCode::SUCCESS)
-    }
-
-    /// The output has a folder to be in, and is in none of the inputs.
-    fn check_places(&self, parent: &Path) -> Result<(), Failure> {
-        let parent = match fs_err::canonicalize(parent) {
-            Ok(parent) => parent,
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                let message = format!(
-                    "{}: there is no such folder for the output",
-                    parent.display()
-                );
-                return Err(Failure::io(std::io::Error::other(message)));
-            }
-            Err(error) => return Err(Failure::io(error)),
-        };
-        for input in std::iter::once(&self.base).chain(&self.delta) {
-            if input
-                .canonicalize()
-                .is_ok_and(|input| parent.starts_with(input))
-            {
-                let message = format!(
-                    "the output {} is inside {}",
-                    self.out.display(),
-                    input.display()
-                );
-                return Err(Failure::usage(message).with_help("choose a folder beside it"));
-            }
-        }
-        Ok(())
     }
 
     fn merge_into(&self, work: &Path, progress: &Progress) -> Result<Vec<MergeReport>, Failure> {
@@ -151,7 +112,12 @@ impl Merge {
         let torn = base.asking_for(Remedy::Index);
         let torn: BTreeSet<_> = torn
             .filter_map(|problem| problem.collection.clone())
-            .chain(found.index_damage.iter().map(|(name, _)| name.to_string()))
+            .chain(
+                found
+                    .index_damage
+                    .iter()
+                    .map(|damage| damage.collection.to_string()),
+            )
             .collect();
         let always = FoldOptions {
             when: FoldWhen::Always,

@@ -4,6 +4,7 @@ mod create;
 mod fold;
 mod info;
 mod merge;
+mod output_folder;
 mod query;
 mod repair;
 mod salvage;

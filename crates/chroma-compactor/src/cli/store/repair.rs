@@ -14,6 +14,7 @@ use clap::Args;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use serde::Serialize;
 
+use super::output_folder::OutputFolder;
 use super::salvage;
 use super::verify::print_problems;
 use crate::cli::interrupt::Interrupt;
@@ -24,7 +25,8 @@ use crate::output::{self, Progress};
 pub(crate) struct Repair {
     /// The Chroma directory (the one with chroma.sqlite3).
     dir: PathBuf,
-    /// Do it: what was there before is kept as DIR.before-repair.
+    /// Do it: what was there before is kept as DIR.before-repair. Without, a plan with something to do
+    /// exits with 1.
     #[arg(long)]
     yes: bool,
     /// Also vacuum the database.
@@ -43,7 +45,7 @@ pub(crate) struct Repair {
     #[arg(long)]
     space: Option<Space>,
     /// Change nothing, and save every record that can still be read into this new directory. What
-    /// was lost is listed in NEW.lost.jsonl.
+    /// was lost is listed in NEW.lost.jsonl, and counted; exits with 0 all the same.
     #[arg(long, value_name = "NEW", conflicts_with_all = ["yes", "vacuum", "remove_orphans", "m", "ef_construction", "space"])]
     salvage: Option<PathBuf>,
     /// Print JSON.
@@ -68,9 +70,7 @@ impl Repair {
         let survey = chroma_store::survey(&self.dir, VerifyLevel::Full)?;
         let problems = survey.problems();
         let steps = self.steps(&problems);
-        let hopeless = problems
-            .iter()
-            .any(|problem| problem.severity == Severity::Error && problem.remedy.is_none());
+        let hopeless = problems.iter().any(is_hopeless);
         let to_do = !steps.is_empty() || self.vacuum || !self.parameters().is_empty();
         let before = if self.yes && to_do && !hopeless {
             Some(self.mend(&steps, &survey, &progress)?)
@@ -117,14 +117,16 @@ impl Repair {
         let dir = fs_err::canonicalize(&self.dir).map_err(Failure::io)?;
         let before = kept_as(&dir);
         if before.symlink_metadata().is_ok() {
-            return Err(StoreError::AlreadyExists { path: before }.into());
+            return Err(
+                Failure::from(StoreError::AlreadyExists { path: before }).with_help(
+                    "it is what an earlier repair has kept: remove or rename it, then repair again",
+                ),
+            );
         }
+        chroma_store::refuse_open_elsewhere(&dir)?;
         let original = ClosedStore::prove(&dir, &CloseOptions::default())?;
         let interrupt = Interrupt::listen()?;
-        let scratch = tempfile::Builder::new()
-            .prefix(".chroma-repair-")
-            .tempdir_in(dir.parent().unwrap_or(&dir))
-            .map_err(Failure::io)?;
+        let scratch = OutputFolder::around(&dir).scratch("repair")?;
         let interrupted = interrupt.remove(scratch.path())?;
         let work = scratch.path().join("mended");
         let made = self.make(&dir, &work, steps, progress);
@@ -199,7 +201,12 @@ impl Repair {
             }));
         }
         print_problems(problems)?;
-        for step in steps {
+        if hopeless {
+            for problem in problems.iter().filter(|problem| is_hopeless(problem)) {
+                output::line(&format!("cannot be mended: {problem}"))?;
+            }
+        }
+        for step in steps.iter().filter(|_| !hopeless) {
             let of = match &step.collection {
                 Some(name) => format!(" (collection {name})"),
                 None => String::new(),
@@ -219,7 +226,7 @@ impl Repair {
                 before.display()
             ),
             None if hopeless => format!(
-                "{dir}: not all of this can be mended: copy the directory again from its source, or save the rest with --salvage NEW"
+                "{dir}: nothing was changed, because not all of this can be mended: copy the directory again from its source, or save what can still be read with --salvage NEW"
             ),
             None if steps.is_empty() && !self.vacuum && self.parameters().is_empty() => {
                 format!("{dir}: nothing to mend")
@@ -229,12 +236,17 @@ impl Repair {
     }
 }
 
+fn is_hopeless(problem: &Problem) -> bool {
+    problem.severity == Severity::Error && problem.remedy.is_none()
+}
+
 const NOT_MENDED: &str = "nothing was changed: the directory lacks what it could be mended from; copy it again from its source, or save the rest with --salvage NEW";
 
 /// What a remedy does.
 fn in_words(remedy: Remedy) -> &'static str {
     match remedy {
         Remedy::Migrations => "write the text of the migrations as Chroma has it",
+        Remedy::Places => "write the tenants and databases that are named but not there",
         Remedy::Reindex => "rebuild SQLite's indexes from their tables",
         Remedy::Progress => "set the progress to what the log bears out, and apply what waits",
         Remedy::Dimension => "set the dimension to that of the vectors",

@@ -8,6 +8,7 @@ use chroma_store::{CloseOptions, Lost, NewIds, StoreError, VerifyLevel};
 use compactor_core::ports::Ids as _;
 use compactor_local::RandomIds;
 
+use super::output_folder::OutputFolder;
 use crate::cli::interrupt::Interrupt;
 use crate::failure::Failure;
 use crate::output::{self, Progress};
@@ -17,29 +18,13 @@ const SHOWN: usize = 10;
 
 /// Saves what can be read of `dir` into the new directory `new`.
 pub(super) fn save(dir: &Path, new: &Path, json: bool) -> Result<ExitCode, Failure> {
+    let folder = OutputFolder::of(new, [dir])?;
     let list = listed_as(new);
-    for path in [new, &list] {
-        if path.symlink_metadata().is_ok() {
-            return Err(StoreError::AlreadyExists {
-                path: path.to_path_buf(),
-            }
-            .into());
-        }
-    }
-    let parent = match new.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let inside = fs_err::canonicalize(parent).map_err(Failure::io)?;
-    if fs_err::canonicalize(dir).is_ok_and(|dir| inside.starts_with(dir)) {
-        let message = format!("{} is inside {}", new.display(), dir.display());
-        return Err(Failure::usage(message).with_help("choose a folder beside it"));
+    if list.symlink_metadata().is_ok() {
+        return Err(StoreError::AlreadyExists { path: list }.into());
     }
     let interrupt = Interrupt::listen()?;
-    let scratch = tempfile::Builder::new()
-        .prefix(".chroma-salvage-")
-        .tempdir_in(parent)
-        .map_err(Failure::io)?;
+    let scratch = folder.scratch("salvage")?;
     let interrupted = interrupt.remove(scratch.path())?;
     let work = scratch.path().join("saved");
     let progress = Progress::new(2, json);

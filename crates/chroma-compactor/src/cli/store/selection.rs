@@ -68,7 +68,7 @@ impl Selection {
         if there.is_empty() && !all.is_empty() {
             return Err(StoreError::CollectionMissing {
                 path: dir.to_path_buf(),
-                name: self.scope.which("").to_string(),
+                name: self.scope.which("*").to_string(),
                 available: all.iter().map(ToString::to_string).collect(),
             });
         }

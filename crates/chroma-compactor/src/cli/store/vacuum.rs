@@ -12,8 +12,8 @@ use crate::output::{self, Progress};
 
 #[derive(Debug, Args)]
 pub(crate) struct Vacuum {
-    /// The Chroma directory (the one with chroma.sqlite3). Close every client of it first. The disk
-    /// needs room for a copy of the database.
+    /// The Chroma directory (the one with chroma.sqlite3). The disk needs room for a copy of the
+    /// database.
     dir: PathBuf,
     /// Print JSON.
     #[arg(long)]
@@ -23,6 +23,7 @@ pub(crate) struct Vacuum {
 impl Vacuum {
     pub(super) fn execute(self) -> Result<ExitCode, Failure> {
         let progress = Progress::new(4, self.json);
+        chroma_store::refuse_open_elsewhere(&self.dir)?;
         progress.step("verifying");
         let options = OpenOptions {
             roll_back: true,

@@ -1,0 +1,196 @@
+//! What is left of damaged index files: every vector that can still be told from its record.
+//!
+//! Links are not looked at. A record whose label has no id, or whose vector cannot be right, is left
+//! out; one that was changed in a way that could be right cannot be told.
+
+use std::collections::{HashMap, HashSet};
+use std::io::{BufReader, Read};
+use std::path::Path;
+
+use super::header::Header;
+use super::id_maps::IdMaps;
+use super::{
+    HEADER, ID_MAPS, IndexFiles, LENGTH, LEVEL0, VectorIndex, level0, open_file, segment_dir,
+};
+use crate::{Collection, Space, StoreResult};
+
+/// How far the length of a normalised vector may be from 1.
+const OFF_UNIT: f32 = 1e-3;
+
+/// What is found where a header says that it is.
+#[derive(Debug)]
+struct Remains {
+    header: Header,
+    /// Norms of the original vectors (cosine only).
+    norms: Option<Vec<f32>>,
+    /// Label to position, of the elements whose label has an id.
+    live: HashMap<u64, u32>,
+    /// Labels that more than one element has: which of them is right cannot be told.
+    ambiguous: HashSet<u64>,
+}
+
+impl VectorIndex {
+    /// Opens what is left of the index files in `folder`, which may be those of `collection`. `None`
+    /// without id maps.
+    ///
+    /// # Errors
+    /// The id maps or the vectors cannot be read at all.
+    pub(crate) fn of_remains(folder: &Path, collection: &Collection) -> StoreResult<Option<Self>> {
+        let Some((ids, remains)) = Remains::read(folder, collection)? else {
+            return Ok(None);
+        };
+        let Remains {
+            header,
+            norms,
+            live,
+            ..
+        } = remains;
+        Ok(Some(Self {
+            max_label: live.keys().copied().max().unwrap_or(0),
+            level0: open_file(&folder.join(LEVEL0))?,
+            path: folder.to_path_buf(),
+            header,
+            ids,
+            live,
+            norms,
+        }))
+    }
+
+    /// Whether `id` is indexed and its vector is there.
+    pub(crate) fn has_vector(&self, id: &str) -> bool {
+        let label = self.ids.label(id);
+        label.is_some_and(|label| self.live.contains_key(&label))
+    }
+
+    /// The ids that a folder's id maps have, where these can be read.
+    pub(crate) fn ids_in(folder: &Path) -> HashSet<String> {
+        match IdMaps::read(&folder.join(ID_MAPS)) {
+            Ok(Some(ids)) => ids.ids().map(str::to_owned).collect(),
+            _ => HashSet::new(),
+        }
+    }
+}
+
+impl IndexFiles {
+    /// Opens what is left of a collection's index files, if that is every vector: links cannot be
+    /// loaded from them.
+    pub(crate) fn of_remains(dir: &Path, collection: &Collection) -> StoreResult<Option<Self>> {
+        let path = segment_dir(dir, collection);
+        let Some((ids, remains)) = Remains::read(&path, collection)? else {
+            return Ok(None);
+        };
+        let elements = remains.live.values().max().map_or(0, |last| last + 1);
+        let norms_are_whole = match &remains.norms {
+            Some(norms) => norms.len() >= elements as usize,
+            None => true,
+        };
+        if remains.live.len() != ids.len() || !norms_are_whole {
+            return Ok(None);
+        }
+        let header = remains.header.with_at_most(u64::from(elements));
+        Ok(Some(Self {
+            path,
+            space: collection.config.space,
+            header,
+            ids,
+        }))
+    }
+}
+
+/// The dimension of the vectors in `folder`, as the header says.
+pub(crate) fn dimension_in(folder: &Path) -> Option<u32> {
+    let header = Header::read(&folder.join(HEADER)).ok()?;
+    Some(header.dimension)
+}
+
+impl Remains {
+    /// Where the header says that vectors are, or, if more are found there, where the collection's
+    /// parameters say it.
+    fn read(folder: &Path, collection: &Collection) -> StoreResult<Option<(IdMaps, Self)>> {
+        let Some(ids) = IdMaps::read(&folder.join(ID_MAPS))? else {
+            return Ok(None);
+        };
+        let labels: HashSet<u64> = ids.labels().collect();
+        let read = Header::read(&folder.join(HEADER)).ok();
+        let assumed = collection
+            .dimension
+            .and_then(|dimension| Header::assumed(dimension, collection.config.max_neighbors))
+            // Behind the elements there is room for more, with whatever was in memory.
+            .map(|header| header.with_at_most(ids.total_elements_added));
+        let mut best: Option<Self> = None;
+        for header in read.into_iter().chain(assumed) {
+            let found = Self::find(folder, header, &labels, collection.config.space)?;
+            if best
+                .as_ref()
+                .is_none_or(|best| best.live.len() < found.live.len())
+            {
+                best = Some(found);
+            }
+        }
+        Ok(best.map(|best| (ids, best)))
+    }
+
+    fn find(
+        folder: &Path,
+        header: Header,
+        labels: &HashSet<u64>,
+        space: Space,
+    ) -> StoreResult<Self> {
+        let file = open_file(&folder.join(LEVEL0))?;
+        let whole_records = file.metadata()?.len() / header.record_bytes as u64;
+        let elements = whole_records.min(u64::from(header.elements)) as u32;
+        let norms = match space {
+            Space::Cosine => Some(level0::norms_that_are_left(&folder.join(LENGTH), elements)),
+            Space::L2 | Space::Ip => None,
+        };
+        let mut remains = Self {
+            header,
+            norms,
+            live: HashMap::new(),
+            ambiguous: HashSet::new(),
+        };
+        let mut file = BufReader::new(file);
+        let mut record = vec![0; remains.header.record_bytes];
+        for position in 0..elements {
+            file.read_exact(&mut record)?;
+            remains.take(position, &record, labels);
+        }
+        Ok(remains)
+    }
+
+    fn take(&mut self, position: u32, record: &[u8], labels: &HashSet<u64>) {
+        let (label, _) = record[self.header.label_offset..].as_chunks::<8>();
+        let label = label.first().map(|label| u64::from_le_bytes(*label));
+        let Some(label) = label.filter(|label| labels.contains(label)) else {
+            return;
+        };
+        let is_new = !level0::is_deleted(record) && !self.ambiguous.contains(&label);
+        if is_new && self.can_be_right(position, record) {
+            let other = self.live.insert(label, position);
+            if other.is_some() {
+                self.live.remove(&label);
+                self.ambiguous.insert(label);
+            }
+        }
+    }
+
+    fn can_be_right(&mut self, position: u32, record: &[u8]) -> bool {
+        let vector = &record[self.header.vector_offset..self.header.label_offset];
+        let (elements, _) = vector.as_chunks::<4>();
+        let elements = elements.iter().map(|x| f32::from_le_bytes(*x));
+        let length = elements.map(|x| x * x).sum::<f32>().sqrt();
+        let Some(norms) = &mut self.norms else {
+            return length.is_finite();
+        };
+        let is_unit = (length - 1.0).abs() <= OFF_UNIT;
+        match norms.get_mut(position as usize) {
+            // A vector of nothing but zeros has no direction, and stays as it is.
+            Some(norm) if *norm == 0.0 && !is_unit => length == 0.0,
+            Some(norm) if *norm == 0.0 => {
+                *norm = 1.0;
+                true
+            }
+            _ => is_unit,
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! The vectors of a collection: from its log and from index files, which are its own, or what is left
+//! of them, or those of a folder that has its records.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use super::source::Source;
+use crate::Collection;
+use crate::index::{VectorIndex, dimension_in};
+use crate::queue::{Overlay, QueueRow};
+
+/// The vectors that can be read.
+#[derive(Debug)]
+pub(super) struct Vectors {
+    indexed: Indexed,
+    logged: Overlay<Vec<u8>>,
+    bytes: Option<usize>,
+}
+
+/// Index files, as far as they can be read.
+#[derive(Debug, Default)]
+struct Indexed {
+    files: Option<VectorIndex>,
+    /// What is wrong.
+    damage: Vec<String>,
+    /// The files are those of another segment, or of none.
+    are_foreign: bool,
+}
+
+/// The number of elements that most vectors of a collection have; the directory may say another.
+pub(super) fn dimension(
+    source: &Source,
+    collection: &Collection,
+    ids: &HashSet<&str>,
+) -> Option<u32> {
+    let own = source.folder(collection.vector_segment);
+    let of_files = || dimension_in(&own).filter(|_| source.records_in(&own, ids) > 0);
+    source
+        .logged_dimension(collection)
+        .or_else(of_files)
+        .or(collection.dimension)
+}
+
+impl Vectors {
+    /// Finds those of a collection. `ids` are its records; `is_of_another` says of a folder that it
+    /// is sure to be another collection's.
+    pub(super) fn find(
+        source: &Source,
+        collection: &Collection,
+        log: &[QueueRow],
+        ids: &HashSet<&str>,
+        is_of_another: impl Fn(&Path) -> bool,
+    ) -> Self {
+        let own = source.folder(collection.vector_segment);
+        let mut indexed = Indexed::own(&own, collection, ids);
+        let rows = log.iter().map(|row| &row.operation);
+        let in_log: HashSet<&str> = rows
+            .filter(|operation| operation.vector.is_some())
+            .map(|operation| operation.id.as_str())
+            .collect();
+        if indexed.files.is_none() && !ids.is_subset(&in_log) {
+            let others = source.folders().into_iter();
+            let others = others.filter(|folder| *folder != own && !is_of_another(folder));
+            indexed.take_foreign(source, collection, ids, others);
+        }
+        let mut logged = Overlay::default();
+        for row in log {
+            let operation = row.operation.clone();
+            logged.apply(operation.kind, operation.id, operation.vector, |id| {
+                indexed
+                    .files
+                    .as_ref()
+                    .is_some_and(|files| files.has_vector(id))
+            });
+        }
+        Self {
+            indexed,
+            logged,
+            bytes: collection.vector_bytes(),
+        }
+    }
+
+    /// What is wrong with the index files.
+    pub(super) fn damage(&self) -> &[String] {
+        &self.indexed.damage
+    }
+
+    /// The vector of `id`; the logged one is the user's own, to the bit, and the newer one.
+    pub(super) fn of(&self, id: &str) -> Option<Vec<u8>> {
+        let vector = match self.logged.get(id) {
+            Some(Some(vector)) => Some(vector.clone()),
+            _ => self.indexed.files.as_ref()?.vector(id).ok()?,
+        };
+        vector.filter(|vector| self.bytes.is_none_or(|bytes| bytes == vector.len()))
+    }
+
+    /// Ids that have a vector, are not among `saved`, and were not deleted.
+    pub(super) fn others(&self, saved: &HashSet<String>) -> Vec<(String, Vec<u8>)> {
+        let own = self.indexed.files.iter();
+        let own = own.filter(|_| !self.indexed.are_foreign);
+        let is_deleted = |id: &str| matches!(self.logged.get(id), Some(None));
+        let mut ids: Vec<&str> = own
+            .flat_map(VectorIndex::ids)
+            .chain(self.logged.ids())
+            .filter(|id| !saved.contains(*id) && !is_deleted(id))
+            .collect();
+        ids.sort_unstable();
+        ids.dedup();
+        ids.into_iter()
+            .filter_map(|id| Some((id.to_owned(), self.of(id)?)))
+            .collect()
+    }
+}
+
+impl Indexed {
+    fn own(folder: &Path, collection: &Collection, ids: &HashSet<&str>) -> Self {
+        let mut indexed = Self::default();
+        let has_records = |files: &VectorIndex| {
+            let mut all = files.ids();
+            ids.is_empty() || all.any(|id| ids.contains(id))
+        };
+        match VectorIndex::open_at(folder.to_path_buf(), collection) {
+            Ok(None) => {}
+            Ok(Some(files)) if has_records(&files) => indexed.files = Some(files),
+            Ok(Some(_)) => indexed
+                .damage
+                .push("they have none of its records".to_owned()),
+            Err(error) => {
+                indexed.damage.push(error.to_string());
+                let left = VectorIndex::of_remains(folder, collection);
+                indexed.files = left.ok().flatten().filter(has_records);
+            }
+        }
+        indexed
+    }
+
+    /// Takes the folder that has most of the records.
+    fn take_foreign(
+        &mut self,
+        source: &Source,
+        collection: &Collection,
+        ids: &HashSet<&str>,
+        folders: impl Iterator<Item = PathBuf>,
+    ) {
+        let best = folders
+            .map(|folder| (source.records_in(&folder, ids), folder))
+            .filter(|(count, _)| *count > 0)
+            .max();
+        let Some((_, folder)) = best else { return };
+        if let Ok(Some(files)) = VectorIndex::of_remains(&folder, collection) {
+            let name = folder.file_name().unwrap_or_default().to_string_lossy();
+            self.damage.push(format!(
+                "vectors are taken from the folder {name}, which has its records and may be older"
+            ));
+            self.files = Some(files);
+            self.are_foreign = true;
+        }
+    }
+}
