@@ -54,6 +54,19 @@ impl Odd {
         }
     }
 
+    /// Lets `version` migrate all that another one made.
+    fn upgrade_to(&mut self, version: &'static str) {
+        self.version = version;
+        let dirs = self.dirs.iter().map(|[dir, _]| dir).chain([&self.delta]);
+        let steps: Vec<_> = dirs
+            .map(|dir| {
+                let arguments = ["upgrade", "--dir", dir];
+                (version, arguments.map(str::to_owned).to_vec())
+            })
+            .collect();
+        self.session.oracle_all(&steps);
+    }
+
     /// Merges the records that all have into copies, which take the directories' places.
     fn merge(&mut self, fold: &str) {
         let delta = self.delta.clone();
@@ -105,6 +118,35 @@ fn parameters_that_users_set_far_too_high() {
         odd.run("info");
         odd.merge("due");
         odd.merge("always");
+        odd.use_them();
+    }
+}
+
+/// 0.6.3 makes such a collection, writes to it, and cannot open its index files any more.
+#[test]
+fn v0_6_3_gets_back_what_it_wrote_with_a_negative_number_of_candidates() {
+    let mut odd = Odd::new("0.6.3", &[("ef-negative", "cosine")]);
+    let [dir, _] = &mut odd.dirs[0];
+    let new = format!("{dir}-saved");
+    let code = odd
+        .session
+        .compactor_refuses(&["store", "info", "--json", dir]);
+    odd.session.check(code == "CS-CONFIGURATION", &code);
+    let arguments = ["store", "repair", "--json", dir, "--salvage", &new];
+    odd.session.compactor(&arguments);
+    *dir = new;
+    odd.use_them();
+}
+
+#[test]
+fn what_0_4_24_made_and_a_later_one_upgraded_is_gone_on_with() {
+    for version in ["0.6.3", "1.0.21", "1.5.9"] {
+        let kinds = [("sound", "cosine"), ("threshold-maxsize", "l2")];
+        let mut odd = Odd::new("0.4.24", &kinds);
+        odd.upgrade_to(version);
+        odd.merge("due");
+        odd.merge("always");
+        odd.run("rebuild");
         odd.use_them();
     }
 }
@@ -201,13 +243,16 @@ fn a_vacuum_changes_nothing_for_chromadb() {
 
 #[test]
 fn parameters_that_a_repair_changes_are_those_of_chromadb() {
-    for (version, from, to) in [
-        ("0.6.3", "l2", "cosine"),
-        ("1.0.21", "cosine", "l2"),
-        ("1.3.3", "l2", "cosine"),
-        ("1.5.9", "cosine", "l2"),
+    for (made_by, version, from, to) in [
+        ("0.6.3", "0.6.3", "l2", "cosine"),
+        ("1.0.21", "1.0.21", "cosine", "l2"),
+        ("1.3.3", "1.3.3", "l2", "cosine"),
+        ("1.5.9", "1.5.9", "cosine", "l2"),
+        ("0.4.24", "1.5.9", "l2", "cosine"),
+        ("0.6.3", "1.0.21", "cosine", "l2"),
     ] {
-        let mut odd = Odd::new(version, &[("sound", from)]);
+        let mut odd = Odd::new(made_by, &[("sound", from)]);
+        odd.upgrade_to(version);
         let dir = odd.dirs[0][0].clone();
         let arguments = [
             "store",

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use crate::command::{TaskError, root, run, run_with};
 
 /// The versions under test; each has a lock file in `tests/requirements`.
-const VERSIONS: [&str; 5] = ["0.5.23", "0.6.3", "1.0.21", "1.3.3", "1.5.9"];
+const VERSIONS: [&str; 6] = ["0.4.24", "0.5.23", "0.6.3", "1.0.21", "1.3.3", "1.5.9"];
 /// The emulator of S3, SQS and DynamoDB that needs nothing but Python.
 const EMULATOR: &str = "ministack";
 /// Gives processes clocks that tests set.

@@ -144,6 +144,9 @@ def parser() -> argparse.ArgumentParser:
     odd = commands.add_parser("reset-progress", help="set the progress that make-odd poisoned back")
     odd.add_argument("--dir", type=Path, required=True)
 
+    odd = commands.add_parser("upgrade", help="let this version migrate a directory of make-odd")
+    odd.add_argument("--dir", type=Path, required=True)
+
     places = commands.add_parser("make-places", help="create one collection in several databases")
     places.add_argument("--out", type=Path, required=True)
     places.add_argument("--place", action="append", required=True,
@@ -194,6 +197,8 @@ def main() -> int:
         from .odd import use_odd as run
     elif arguments.command == "reset-progress":
         from .odd import reset_progress as run
+    elif arguments.command == "upgrade":
+        from .odd import upgrade as run
     elif arguments.command == "make-places":
         from .places import make_places as run
     elif arguments.command == "use-places":

@@ -48,7 +48,9 @@ def close(client: Any) -> None:
         client.close()
         return
     client._system.stop()
-    client._identifier_to_system.pop(client._identifier)
+    # Misspelt up to 0.4.
+    name = "_identifier_to_system" if VERSION >= (0, 5, 0) else "_identifer_to_system"
+    getattr(client, name).pop(client._identifier)
 
 
 def expect_settled(directory: Path) -> None:
