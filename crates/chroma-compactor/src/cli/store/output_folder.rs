@@ -67,8 +67,11 @@ impl OutputFolder {
         let prefix = format!(".chroma-{command}-");
         let made = tempfile::Builder::new().prefix(&prefix).tempdir_in(&self.0);
         made.map_err(|error| {
-            // Its text has the hidden name, which says nothing to anyone.
-            let reason = Error::from(error.kind());
+            // Its text has the hidden name, which says nothing to anyone; its cause has not.
+            let mut reason: &dyn std::error::Error = &error;
+            while let Some(cause) = reason.source() {
+                reason = cause;
+            }
             let message = format!("cannot write to the folder {}: {reason}", self.0.display());
             Failure::io(Error::other(message))
         })
