@@ -159,6 +159,7 @@ fn fences_only_grow(world: World) {
 #[test]
 fn without_a_fence_the_lease_is_given_back() {
     let world = World::new(crate::world::Kind::Fakes);
+    world.expects(&["CC-PORT-DENIED"]);
     world.submit("run-a", &[&Delta::of("lines", "a", 2)]);
     let crate::world::Backend::Fakes { leases, .. } = &world.backend else {
         panic!("fakes");
@@ -168,11 +169,7 @@ fn without_a_fence_the_lease_is_given_back() {
             compactor_core::fakes::Inject::FailBefore(compactor_core::ports::Fault::Denied);
         (call.operation == "next_fence").then_some(denied)
     });
-    assert!(
-        world
-            .run_until(&CancellationToken::new(), Script::watch())
-            .is_err()
-    );
+    assert!(world.drain_with(Script::watch()).is_err());
     leases.faults.clear();
     assert!(world.lease_is_free("lines"));
 }

@@ -18,6 +18,7 @@ mod archive;
 mod clock;
 mod content;
 mod deltas;
+mod dispositions;
 mod hooks;
 #[path = "../store/index_files.rs"]
 mod index_files;

@@ -9,11 +9,16 @@ use compactor_core::ports::Fault;
 
 use crate::deltas::{Delta, content_of};
 use crate::hooks::Script;
-use crate::world::{Backend, Kind, World};
+use crate::world::{Backend, Kind, MAX_RECEIVES, World};
 
 /// A base and two runs that wait, on fakes.
 pub(crate) fn waiting() -> (World, [Delta; 3]) {
-    let world = World::new(Kind::Fakes);
+    waiting_with(MAX_RECEIVES)
+}
+
+/// The same on a queue that gives up after so many receives.
+pub(crate) fn waiting_with(max_receives: u32) -> (World, [Delta; 3]) {
+    let world = World::with_max_receives(Kind::Fakes, max_receives);
     let deltas = [
         Delta::of("lines", "base", 3),
         Delta::of("lines", "a", 2),

@@ -145,13 +145,14 @@ fn what_cannot_be_read_back_at_once_is_read_back_later() {
 }
 
 #[test]
-fn a_definite_refusal_ends_the_daemon_and_the_next_one_commits() {
+fn a_definite_refusal_keeps_the_run_and_the_next_attempt_commits() {
     for with_base in [false, true] {
         let (world, deltas) = waiting(with_base, 3);
+        world.expects(&["CC-PORT-DENIED"]);
         inject(&world, "put", &[FailBefore(Denied)]);
         let outcome = world.drain_with(Script::watch());
         assert_eq!(outcome.unwrap_err().code(), "CC-PORT-DENIED");
-        assert_eq!(world.state("run-ours", "lines"), RunState::Processing);
+        assert_eq!(world.state("run-ours", "lines"), RunState::Pending);
         assert_eq!(world.depth().visible, 1);
         assert!(world.lease_is_free("lines"));
         assert_eq!(world.drain().published, 1);

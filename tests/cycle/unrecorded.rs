@@ -200,7 +200,8 @@ fn who_may_not_read_what_a_run_merged_ends() {
     let world = World::new(Kind::Fakes);
     world.expects(&["CC-PORT-DENIED"]);
     let (_, outcome) = drain_unread(&world, &["ours"], || Some(Fault::Denied));
-    let is_denied = matches!(&outcome, Err(RunError::Port(error)) if error.fault == Fault::Denied);
+    let is_denied =
+        matches!(&outcome, Err(RunError::Port { error, .. }) if error.fault == Fault::Denied);
     assert!(is_denied, "{outcome:?}");
     assert_ne!(world.state("ours", "lines"), RunState::Completed);
     assert!(!world.queue_is_empty() && world.depth().dead == 0);

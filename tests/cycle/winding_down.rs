@@ -71,11 +71,11 @@ fn what_fails_for_good_while_stopping_is_told() {
         let is_swap = call.operation == "put" && call.target == pointer;
         is_swap.then(|| {
             at_put.cancel();
-            Inject::FailBefore(Fault::Denied)
+            Inject::FailBefore(Fault::Unsupported)
         })
     });
     let error = world.run_until(&stop, Script::watch()).unwrap_err();
-    assert_eq!(error.code(), "CC-PORT-DENIED");
+    assert_eq!(error.code(), "CC-PORT-UNSUPPORTED");
     objects.faults.clear();
     let depth = world.depth();
     assert_eq!((depth.in_flight, depth.dead), (0, 0), "given back");

@@ -58,7 +58,8 @@ impl ObjectStore for TamperedStore {
         condition: Condition,
         metadata: &Attributes,
     ) -> PortResult<PutOutcome> {
-        if !key.ends_with("/latest-pointer.txt") {
+        // A daemon tries at its start whether conditions are kept, with a pointer of no collection.
+        if !key.ends_with("/latest-pointer.txt") || key.starts_with("doctor/") {
             return self.store.put(key, body, condition, metadata).await;
         }
         let turn = self.turns.lock().unwrap().pop_front();

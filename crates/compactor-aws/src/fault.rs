@@ -106,6 +106,7 @@ fn of_answer(status: u16, code: &str, lost: Fault) -> Fault {
         | "UnrecognizedClientException" => Fault::Denied,
         // Also within an answer whose status says that all is well.
         "InternalError" | "InternalFailure" | "InternalServerError" | "ServiceUnavailable" => lost,
+        "NotImplemented" => Fault::Unsupported,
         // What arrived was not what was sent.
         "BadDigest"
         | "InvalidDigest"
@@ -115,6 +116,7 @@ fn of_answer(status: u16, code: &str, lost: Fault) -> Fault {
         _ => match status {
             401 | 403 => Fault::Denied,
             429 => Fault::Throttled,
+            501 => Fault::Unsupported,
             500..=599 => lost,
             _ => Fault::Invalid,
         },
@@ -177,7 +179,7 @@ mod tests {
 
     #[test]
     fn codes_rank_above_statuses() {
-        use Fault::{Denied, Invalid, Missing, OutcomeUnknown, Throttled, Transient};
+        use Fault::{Denied, Invalid, Missing, OutcomeUnknown, Throttled, Transient, Unsupported};
         for (status, code, lost, fault) in [
             (404, "NoSuchBucket", Transient, Missing),
             (
@@ -209,6 +211,10 @@ mod tests {
             (500, "InternalError", OutcomeUnknown, OutcomeUnknown),
             (429, "", Transient, Throttled),
             (400, "EntityTooLarge", Transient, Invalid),
+            (501, "NotImplemented", OutcomeUnknown, Unsupported),
+            (501, "", OutcomeUnknown, Unsupported),
+            (301, "PermanentRedirect", OutcomeUnknown, Invalid),
+            (400, "AuthorizationHeaderMalformed", OutcomeUnknown, Invalid),
         ] {
             assert_eq!(of_answer(status, code, lost), fault, "{status} {code}");
         }

@@ -98,6 +98,11 @@ impl DeltaPrefixError {
     }
 }
 
+/// Bytes of a key of S3's.
+const LONGEST_KEY: usize = 1024;
+/// Characters of a bucket's name: those of the oldest buckets are longer than 63.
+const LONGEST_BUCKET: usize = 255;
+
 impl DeltaLocation {
     /// Reads `s3://bucket/prefix` or a bare prefix, with or without slashes around it.
     pub fn parse(text: &str) -> Result<Self, DeltaPrefixError> {
@@ -112,10 +117,20 @@ impl DeltaLocation {
                 _ => return refuse("it names no bucket or nothing inside the bucket"),
             },
         };
+        let can_be_one = |bucket: &String| {
+            let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+            bucket.len() <= LONGEST_BUCKET && bucket.chars().all(allowed)
+        };
+        if bucket.as_ref().is_some_and(|bucket| !can_be_one(bucket)) {
+            return refuse("its bucket cannot be one");
+        }
         let path = path.trim_start_matches('/');
         let path = path.strip_suffix('/').unwrap_or(path);
         if path.is_empty() {
             return refuse("it is empty");
+        }
+        if path.len() > LONGEST_KEY {
+            return refuse("it is longer than 1024 bytes");
         }
         if path.chars().any(char::is_control) {
             return refuse("it has control characters");

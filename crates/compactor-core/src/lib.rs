@@ -17,6 +17,7 @@ mod run_id;
 mod version;
 mod wall_time;
 
+pub mod disposition;
 pub mod keys;
 pub mod lease;
 pub mod manifest;

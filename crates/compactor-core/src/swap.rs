@@ -45,7 +45,13 @@ impl PutResult {
             Ok(PutOutcome::Absent) => Ok(Self::Absent),
             Err(error) => match error.fault {
                 Fault::Transient | Fault::Throttled | Fault::OutcomeUnknown => Ok(Self::Unknown),
-                _ => Err(error),
+                Fault::Denied
+                | Fault::Missing
+                | Fault::Full
+                | Fault::TooLarge
+                | Fault::Corrupt
+                | Fault::Invalid
+                | Fault::Unsupported => Err(error),
             },
         }
     }

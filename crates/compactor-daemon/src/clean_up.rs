@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use compactor_core::disposition::Resource;
 use compactor_core::ports::Monotonic;
 use compactor_core::retention::{RetentionPolicy, superseded};
 use compactor_core::{CollectionName, Version, keys};
@@ -13,6 +14,7 @@ use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
 use crate::cycle::Context;
+use crate::error::About as _;
 use crate::snapshot::{Listing, Origins, read_pointer, versions};
 use crate::{Ports, RunError};
 
@@ -105,12 +107,16 @@ async fn end_uploads(
     dry_run: bool,
 ) -> Result<u64, RunError> {
     let prefix = keys::timestamped_prefix(collection);
-    let mut uploads = ports.objects.unfinished(&prefix).await?;
+    let mut uploads = ports
+        .objects
+        .unfinished(&prefix)
+        .await
+        .about(Resource::Base)?;
     let now = ports.clock.wall();
     uploads.retain(|upload| upload.begun.plus(LONGEST_UPLOAD) <= now);
     if !dry_run {
         for upload in &uploads {
-            ports.objects.abort(upload).await?;
+            ports.objects.abort(upload).await.about(Resource::Base)?;
             tracing::info!(%collection, key = upload.key, "ended an upload that was never finished");
         }
     }
@@ -128,11 +134,19 @@ async fn delete(
         keys::version_prefix(collection, version),
         keys::manifest(collection, version),
     );
-    let mut found = ports.objects.list_all(&prefix).await?;
+    let mut found = ports
+        .objects
+        .list_all(&prefix)
+        .await
+        .about(Resource::Base)?;
     found.sort_by_key(|info| info.key == manifest);
     if !dry_run {
         for info in &found {
-            ports.objects.delete(&info.key).await?;
+            ports
+                .objects
+                .delete(&info.key)
+                .await
+                .about(Resource::Base)?;
         }
         tracing::info!(%collection, %version, objects = found.len(), "deleted a superseded version");
     }

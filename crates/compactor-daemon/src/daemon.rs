@@ -1,13 +1,15 @@
 //! The worker pool: receives and dispatches batches to cycles; how it ends is in `winding_down`.
 
+mod probe;
 mod winding_down;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use compactor_core::CollectionName;
+use compactor_core::disposition::{Disposition, Resource, of_fault};
 use compactor_core::ports::{Depth, Monotonic, PortResult};
-use compactor_core::{Class, CollectionName};
 use serde::Serialize;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -29,6 +31,9 @@ const GATHERING: u32 = 100;
 const DRAIN_WAIT: Duration = Duration::from_secs(1);
 /// After what time a fold that did not come about is tried again.
 const FOLD_PAUSE: Duration = Duration::from_secs(60);
+/// After what time a collection is tried again that waits for someone to mend something: each attempt
+/// may upload a whole version.
+const PAUSE: Duration = Duration::from_secs(300);
 /// How often a collection is asked for again that another worker holds.
 const BUSY_PAUSE: Duration = Duration::from_secs(1);
 
@@ -99,9 +104,14 @@ impl Daemon {
     /// Works until stopped or, in [`Mode::Drain`], until the queue is empty.
     ///
     /// # Errors
-    /// Something that no retry changes (access denied, storage missing), a queue that cannot be
-    /// read while somebody waits for a drain, or a hook that killed a cycle.
+    /// Something that no retry changes and that every run needs (access denied, storage missing), a
+    /// queue that cannot be read while somebody waits for a drain, or a hook that killed a cycle.
     pub async fn run(self, mode: Mode) -> Result<Summary, RunError> {
+        tokio::select! {
+            biased;
+            () = self.context.stop.cancelled() => {}
+            probed = probe::probe(&self.context) => probed?,
+        }
         let keeper = self
             .context
             .held
@@ -357,17 +367,23 @@ impl Work {
         self.summary.completed += outcome.completed;
         self.summary.failed += outcome.failed;
         self.summary.published += outcome.published;
-        let Some(Kept { runs, trouble }) = kept else {
+        let Some(kept) = kept else {
             return Ok(None);
         };
+        let pause = match kept.waits_for_someone() {
+            true => self.context.settings.backoff.max.max(PAUSE),
+            false => self.context.settings.backoff.max,
+        };
+        let Kept { runs, trouble } = kept;
         tracing::error!(
             %collection,
             runs = runs.len(),
             code = trouble.code(),
             error = %trouble.describe(),
+            help = trouble.help(),
             "no run is to blame: they are kept until it is over"
         );
-        self.pause(collection, self.context.settings.backoff.max);
+        self.pause(collection, pause);
         self.inbox.put_back(collection, runs);
         Ok(Some(trouble))
     }
@@ -389,11 +405,14 @@ impl Work {
     ) -> Result<(), RunError> {
         self.more = false;
         self.failures += 1;
-        if error.class() == Class::Stop {
-            return Err(error.into());
-        }
-        if mode == Mode::Drain && self.failures >= self.context.settings.attempts {
-            return Err(error.into());
+        let (disposition, _) = of_fault(Resource::Queue, error.fault);
+        let error = RunError::Port {
+            resource: Resource::Queue,
+            error,
+        };
+        let gives_up = mode == Mode::Drain && self.failures >= self.context.settings.attempts;
+        if disposition == Disposition::Stop || gives_up {
+            return Err(error);
         }
         tracing::error!(code = error.code(), %error, "cannot receive messages");
         let ports = &self.context.ports;

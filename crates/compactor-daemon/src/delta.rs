@@ -4,10 +4,21 @@ use std::path::{Path, PathBuf};
 
 use chroma_store::{StoreError, unpack};
 use compactor_core::Class;
+use compactor_core::disposition::Resource;
 use compactor_core::keys::{self, DeltaLocation};
 use compactor_core::ports::ObjectStore;
 
+use crate::error::About as _;
 use crate::{Limits, RunError};
+
+/// Where a delta is.
+#[derive(Clone, Copy)]
+struct Source<'a> {
+    objects: &'a dyn ObjectStore,
+    prefix: &'a str,
+    /// What errors are about.
+    resource: Resource,
+}
 
 /// Fetches a delta into the new folder `to`.
 pub(crate) async fn fetch(
@@ -16,43 +27,46 @@ pub(crate) async fn fetch(
     to: &Path,
     limits: &Limits,
 ) -> Result<(), RunError> {
-    let other = match &location.bucket {
-        None => None,
-        Some(bucket) => Some(
-            objects
-                .bucket(bucket)
-                .ok_or_else(|| RunError::DeltaBucket {
-                    bucket: bucket.clone(),
-                })?,
-        ),
+    let foreign = match &location.bucket {
+        Some(bucket) if !objects.is_bucket(bucket) => {
+            let other = objects.bucket(bucket);
+            Some(other.ok_or_else(|| RunError::DeltaBucket {
+                bucket: bucket.clone(),
+            })?)
+        }
+        _ => None,
     };
-    let objects = other.as_deref().unwrap_or(objects);
+    let source = Source {
+        objects: foreign.as_deref().unwrap_or(objects),
+        prefix: &location.prefix,
+        resource: match foreign {
+            Some(_) => Resource::ForeignDelta,
+            None => Resource::Delta,
+        },
+    };
     tokio::fs::create_dir(to).await.map_err(StoreError::from)?;
-    match objects.head(&keys::delta_archive(&location.prefix)).await? {
+    let archive = keys::delta_archive(source.prefix);
+    let archive = source.objects.head(&archive);
+    match archive.await.about(source.resource)? {
         Some(info) if info.size > limits.archive_bytes => Err(RunError::TooLarge {
             what: info.key,
             limit: limits.archive_bytes,
         }),
-        Some(_) => fetch_archive(objects, location, to, limits).await,
-        None => fetch_loose(objects, location, to, limits).await,
+        Some(_) => fetch_archive(source, to, limits).await,
+        None => fetch_loose(source, to, limits).await,
     }
 }
 
 /// What is wrong with an archive is held against its run for good, so it must be true of the one in
 /// the bucket: a byte may have changed on the way.
-async fn fetch_archive(
-    objects: &dyn ObjectStore,
-    location: &DeltaLocation,
-    to: &Path,
-    limits: &Limits,
-) -> Result<(), RunError> {
+async fn fetch_archive(source: Source<'_>, to: &Path, limits: &Limits) -> Result<(), RunError> {
     let packed = to.with_extension("tar.gz");
-    match unpack_from(objects, location, &packed, to, limits).await {
+    match unpack_from(source, &packed, to, limits).await {
         Err(error @ RunError::Store(_)) if error.class() == Class::DeadLetter => {
-            let delta = &location.prefix;
+            let delta = source.prefix;
             tracing::info!(delta, code = error.code(), %error, "fetching it once more");
             start_again(&packed, to).await.map_err(StoreError::from)?;
-            unpack_from(objects, location, &packed, to, limits).await
+            unpack_from(source, &packed, to, limits).await
         }
         fetched => fetched,
     }
@@ -66,19 +80,18 @@ async fn start_again(packed: &Path, to: &Path) -> std::io::Result<()> {
 
 /// Downloads the archive to `packed`, which is removed again, and unpacks it.
 async fn unpack_from(
-    objects: &dyn ObjectStore,
-    location: &DeltaLocation,
+    source: Source<'_>,
     packed: &Path,
     to: &Path,
     limits: &Limits,
 ) -> Result<(), RunError> {
-    let key = keys::delta_archive(&location.prefix);
-    let info = objects
+    let key = keys::delta_archive(source.prefix);
+    let info = source
+        .objects
         .download(&key, packed, limits.archive_bytes)
-        .await?
-        .ok_or_else(|| RunError::DeltaMissing {
-            prefix: location.prefix.clone(),
-        })?;
+        .await
+        .about(source.resource)?
+        .ok_or_else(|| source.missing())?;
     let (packed, to, unpacked) = (packed.to_path_buf(), to.to_path_buf(), limits.unpacked);
     tokio::task::spawn_blocking(move || {
         let archive = fs_err::File::open(&packed)?;
@@ -90,51 +103,48 @@ async fn unpack_from(
     Ok(())
 }
 
-async fn fetch_loose(
-    objects: &dyn ObjectStore,
-    location: &DeltaLocation,
-    to: &Path,
-    limits: &Limits,
-) -> Result<(), RunError> {
+async fn fetch_loose(source: Source<'_>, to: &Path, limits: &Limits) -> Result<(), RunError> {
     let (mut entries, mut bytes) = (0_u64, 0_u64);
     let mut after: Option<String> = None;
     loop {
-        let page = objects.list(&location.prefix, after.as_deref()).await?;
+        let page = source.objects.list(source.prefix, after.as_deref()).await;
+        let page = page.about(source.resource)?;
         for object in page.entries {
             // Consoles make an empty object to stand for the folder itself.
-            if object.key == location.prefix || object.key.ends_with('/') {
+            if object.key == source.prefix || object.key.ends_with('/') {
                 continue;
             }
             entries += 1;
             bytes = bytes.saturating_add(object.size);
             if entries > limits.unpacked.entries || bytes > limits.unpacked.bytes {
-                let what = format!("delta {}", location.prefix);
+                let what = format!("delta {}", source.prefix);
                 return Err(RunError::TooLarge {
                     what,
                     limit: limits.unpacked.bytes,
                 });
             }
-            let target = target(to, &location.prefix, &object.key)?;
+            let target = target(to, source.prefix, &object.key)?;
             if let Some(parent) = target.parent() {
                 tokio::fs::create_dir_all(parent)
                     .await
                     .map_err(StoreError::from)?;
             }
-            objects
-                .download(&object.key, &target, object.size)
-                .await?
-                .ok_or_else(|| RunError::DeltaMissing {
-                    prefix: location.prefix.clone(),
-                })?;
+            let found = source.objects.download(&object.key, &target, object.size);
+            let found = found.await.about(source.resource)?;
+            found.ok_or_else(|| source.missing())?;
         }
         match page.next {
             Some(next) => after = Some(next),
-            None if entries == 0 => {
-                return Err(RunError::DeltaMissing {
-                    prefix: location.prefix.clone(),
-                });
-            }
+            None if entries == 0 => return Err(source.missing()),
             None => return Ok(()),
+        }
+    }
+}
+
+impl Source<'_> {
+    fn missing(&self) -> RunError {
+        RunError::DeltaMissing {
+            prefix: self.prefix.to_owned(),
         }
     }
 }

@@ -1,9 +1,10 @@
 //! What can keep a run, or a whole batch, from being published.
 
 use chroma_store::{Kind, StoreError};
+use compactor_core::disposition::Resource;
 use compactor_core::manifest::ManifestError;
 use compactor_core::message::MessageError;
-use compactor_core::ports::{Fault, PortError};
+use compactor_core::ports::{Fault, PortError, PortResult};
 use compactor_core::{Class, VersionError};
 use thiserror::Error;
 
@@ -19,8 +20,14 @@ pub enum RunError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// A port.
-    #[error(transparent)]
-    Port(#[from] PortError),
+    #[error("{}: {error}", resource.name())]
+    Port {
+        /// What it was about.
+        resource: Resource,
+        /// What happened.
+        #[source]
+        error: PortError,
+    },
     /// The message.
     #[error(transparent)]
     Message(#[from] MessageError),
@@ -129,12 +136,14 @@ pub enum RunError {
         times: u32,
     },
     /// It cannot be known whether the pointer was moved.
-    #[error("it is not known whether the pointer of {collection} was moved to {version}")]
+    #[error("it is not known whether the pointer of {collection} was moved to {version}: {reason}")]
     SwapUnknown {
         /// The collection.
         collection: String,
         /// The version.
         version: String,
+        /// What the last put was answered with.
+        reason: String,
     },
     /// The daemon is stopping; the work was abandoned and nothing changed.
     #[error("stopped before the swap; the message was given back")]
@@ -154,11 +163,20 @@ pub enum RunError {
 }
 
 impl RunError {
+    /// A task that panicked, by what it panicked with.
+    pub(crate) fn panicked(panic: &(dyn std::any::Any + Send)) -> Self {
+        let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+        let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+        Self::Task {
+            detail: text.unwrap_or_else(|| "it panicked".to_owned()),
+        }
+    }
+
     /// The stable code, as listed in `docs/errors.md`.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Store(error) => error.code(),
-            Self::Port(error) => error.code(),
+            Self::Port { error, .. } => error.code(),
             Self::Message(error) => error.code(),
             Self::DeltaMissing { .. } => "CC-DELTA-MISSING",
             Self::DeltaBucket { .. } => "CC-DELTA-BUCKET",
@@ -189,7 +207,7 @@ impl RunError {
                 Kind::BadInput => Class::DeadLetter,
                 Kind::Environment | Kind::SelfCheck => Class::GiveBack,
             },
-            Self::Port(error) => error.class(),
+            Self::Port { error, .. } => error.class(),
             Self::Message(error) => error.class(),
             Self::DeltaBucket { .. }
             | Self::ObjectName { .. }
@@ -203,11 +221,22 @@ impl RunError {
     pub fn help(&self) -> &'static str {
         match self {
             Self::Store(error) => error.help(),
-            Self::Port(error) if error.fault == Fault::Invalid => {
-                "choose another name: the storage cannot keep this one"
-            }
-            Self::Port(_) => "check that the storage and the queue are reachable and writable",
-
+            Self::Port { error, .. } => match error.fault {
+                Fault::Transient | Fault::Throttled | Fault::OutcomeUnknown => {
+                    "check that the service is reachable; it is tried again"
+                }
+                Fault::Denied => "check the credentials, and the permissions of docs/aws.md",
+                Fault::Missing => "check the name, the region and the endpoint",
+                Fault::Full => "make room",
+                Fault::TooLarge => "raise the limit in the configuration",
+                Fault::Corrupt => "look at what is stored there: it was written by another program",
+                Fault::Invalid => {
+                    "check region, endpoint and name; `chroma-compactor doctor` tries all that a daemon needs"
+                }
+                Fault::Unsupported => {
+                    "use a store that has it: docs/aws.md says what is needed, and `chroma-compactor doctor` tries it"
+                }
+            },
             Self::Message(_) => "see docs/protocol.md for the form of a COMPACTION_RUN",
             Self::DeltaMissing { .. } => {
                 "upload the delta before the run is announced; delta prefixes end in /"
@@ -258,6 +287,18 @@ impl RunError {
             text.push('…');
         }
         text
+    }
+}
+
+/// Says what a port call was about.
+pub(crate) trait About<T> {
+    /// The error as one of this resource.
+    fn about(self, resource: Resource) -> Result<T, RunError>;
+}
+
+impl<T> About<T> for PortResult<T> {
+    fn about(self, resource: Resource) -> Result<T, RunError> {
+        self.map_err(|error| RunError::Port { resource, error })
     }
 }
 

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use compactor_core::disposition::Resource;
 use compactor_core::message::{CompactionMessage, Decoded, Refused, decode};
 use compactor_core::ports::{Delivery, Failure, Monotonic};
 use compactor_core::{CollectionName, RunKey};
 
 use crate::cycle::Context;
+use crate::error::About as _;
 use crate::submit::announce_some;
 use crate::{Ports, RunError, alarms};
 
@@ -64,7 +66,7 @@ impl Inbox {
                     }
                     (Ok(()), None) => {
                         let deleted = ports.queue.delete(&delivery.receipt).await;
-                        deleted.map(drop).map_err(RunError::from)
+                        deleted.map(drop).about(Resource::Queue)
                     }
                     (Err(error), _) => Err(error),
                 };

@@ -166,6 +166,10 @@ impl ObjectStore for PatientReads {
         self.inner.delete(key).await
     }
 
+    fn is_bucket(&self, name: &str) -> bool {
+        self.inner.is_bucket(name)
+    }
+
     fn bucket(&self, name: &str) -> Option<Arc<dyn ObjectStore>> {
         let inner = self.inner.bucket(name)?;
         let patience = self.patience.clone();

@@ -6,11 +6,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use chroma_store::{CloseOptions, ClosedStore, StoreError, VerifyLevel, pack};
+use compactor_core::disposition::Resource;
 use compactor_core::message::{self, Announcement, InsertedRun};
 use compactor_core::ports::{Attributes, Condition, Created, PutOutcome};
 use compactor_core::{CollectionName, RunId, RunKey, RunRecord, keys};
 use serde::Serialize;
 
+use crate::error::About as _;
 use crate::{Ports, RunError};
 
 /// What to submit.
@@ -44,7 +46,13 @@ pub async fn submit(ports: &Ports, submission: Submission) -> Result<Submitted, 
         Some(run_id) => RunKey::plain(run_id),
         None => fresh_key(ports)?,
     };
-    if ports.runs.get(&key).await?.is_some() {
+    if ports
+        .runs
+        .get(&key)
+        .await
+        .about(Resource::RunRecord)?
+        .is_some()
+    {
         return Err(RunError::RunExists {
             run_id: key.run_id.to_string(),
         });
@@ -62,7 +70,8 @@ pub async fn submit(ports: &Ports, submission: Submission) -> Result<Submitted, 
         let sent = ports
             .objects
             .upload(&object, archive.path(), Condition::IfAbsent, &metadata)
-            .await?;
+            .await
+            .about(Resource::Delta)?;
         if !matches!(sent.outcome, PutOutcome::Written(_)) {
             return Err(RunError::RunExists {
                 run_id: key.run_id.to_string(),
@@ -99,7 +108,8 @@ async fn announce(
         .map(|(c, prefix)| (c.clone(), prefix.clone()))
         .collect();
     let record = RunRecord::new(key.clone(), deltas.clone(), now);
-    if ports.runs.create(&record).await? == Created::Existed {
+    let created = ports.runs.create(&record).await;
+    if created.about(Resource::RunRecord)? == Created::Existed {
         return Err(RunError::RunExists {
             run_id: key.run_id.to_string(),
         });
@@ -158,7 +168,11 @@ async fn send(
             },
             collection,
         )?;
-        ports.queue.send(&body, &attributes).await?;
+        ports
+            .queue
+            .send(&body, &attributes)
+            .await
+            .about(Resource::Queue)?;
     }
     Ok(())
 }

@@ -236,6 +236,10 @@ impl ObjectStore for S3ObjectStore {
         }
     }
 
+    fn is_bucket(&self, name: &str) -> bool {
+        self.bucket == name
+    }
+
     fn bucket(&self, name: &str) -> Option<Arc<dyn ObjectStore>> {
         Some(Arc::new(Self {
             bucket: name.to_owned(),
@@ -294,7 +298,7 @@ fn is_absent<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> bool
 
 fn too_large(operation: &'static str, key: &str, size: u64, limit: u64) -> PortError {
     let reason = format!("it has {size} bytes, at most {limit} are allowed");
-    PortError::new(operation, key, Fault::Full, reason)
+    PortError::new(operation, key, Fault::TooLarge, reason)
 }
 
 fn cut_short(

@@ -62,7 +62,7 @@ impl Stored {
             "the object has {} bytes, the limit is {limit}",
             self.body.len()
         );
-        Err(PortError::new(operation, key, Fault::Full, reason))
+        Err(PortError::new(operation, key, Fault::TooLarge, reason))
     }
 }
 

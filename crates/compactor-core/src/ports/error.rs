@@ -8,7 +8,7 @@ use crate::Class;
 pub type PortResult<T> = Result<T, PortError>;
 
 /// What kind of fault a port met, coarse enough to decide what to do next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Fault {
     /// It may work if tried again: connection reset, timeout of a read, busy database.
     Transient,
@@ -20,12 +20,33 @@ pub enum Fault {
     Denied,
     /// The bucket, table, queue or directory itself does not exist.
     Missing,
-    /// No space left, or a configured limit was passed.
+    /// No space is left.
     Full,
+    /// What was asked for is larger than the caller's limit.
+    TooLarge,
     /// Stored content is not what it must be.
     Corrupt,
-    /// The request itself is wrong (bad key, too large).
+    /// The request itself is wrong, or the other side takes it for wrong: a bad key, another region's
+    /// bucket, a table with other keys.
     Invalid,
+    /// The other side does not have what the call needs, as a conditional write.
+    Unsupported,
+}
+
+impl Fault {
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::Transient,
+        Self::Throttled,
+        Self::OutcomeUnknown,
+        Self::Denied,
+        Self::Missing,
+        Self::Full,
+        Self::TooLarge,
+        Self::Corrupt,
+        Self::Invalid,
+        Self::Unsupported,
+    ];
 }
 
 /// A port call that failed.
@@ -78,8 +99,10 @@ impl PortError {
             Fault::Denied => "CC-PORT-DENIED",
             Fault::Missing => "CC-PORT-MISSING",
             Fault::Full => "CC-PORT-FULL",
+            Fault::TooLarge => "CC-PORT-TOO-LARGE",
             Fault::Corrupt => "CC-PORT-CORRUPT",
             Fault::Invalid => "CC-PORT-INVALID",
+            Fault::Unsupported => "CC-PORT-UNSUPPORTED",
         }
     }
 
@@ -87,8 +110,8 @@ impl PortError {
     pub fn class(&self) -> Class {
         match self.fault {
             Fault::Transient | Fault::Throttled | Fault::OutcomeUnknown => Class::Retry,
-            Fault::Full | Fault::Corrupt => Class::GiveBack,
-            Fault::Denied | Fault::Missing => Class::Stop,
+            Fault::Full | Fault::TooLarge | Fault::Corrupt => Class::GiveBack,
+            Fault::Denied | Fault::Missing | Fault::Unsupported => Class::Stop,
             Fault::Invalid => Class::DeadLetter,
         }
     }

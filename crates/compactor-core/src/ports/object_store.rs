@@ -101,7 +101,7 @@ pub struct Unfinished {
 #[async_trait]
 pub trait ObjectStore: Send + Sync {
     /// Reads a whole object of at most `limit` bytes; `None` if the key does not exist.
-    /// A larger object is an error with `Fault::Full`.
+    /// A larger object is an error with `Fault::TooLarge`.
     async fn get(&self, key: &str, limit: u64) -> PortResult<Option<Object>>;
 
     /// Reads bytes `range` of an object; `None` if the key does not exist. A range that reaches
@@ -197,6 +197,12 @@ pub trait ObjectStore: Send + Sync {
 
     /// Deletes a key. Deleting what does not exist succeeds.
     async fn delete(&self, key: &str) -> PortResult<()>;
+
+    /// Whether this is the store of the bucket `name`.
+    fn is_bucket(&self, name: &str) -> bool {
+        let _ = name;
+        false
+    }
 
     /// The store of another bucket, reached with the same rights; `None` where there are no
     /// buckets.

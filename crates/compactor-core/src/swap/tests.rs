@@ -228,6 +228,8 @@ fn definite_refusals_are_errors_and_doubt_is_unknown() {
         Fault::Denied,
         Fault::Missing,
         Fault::Full,
+        Fault::TooLarge,
+        Fault::Unsupported,
         Fault::Corrupt,
         Fault::Invalid,
     ] {

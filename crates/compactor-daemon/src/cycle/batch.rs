@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use chroma_store::Effects;
+use compactor_core::disposition::{Disposition, Resource};
 use compactor_core::manifest::AppliedRun;
 use compactor_core::message::CompactionMessage;
 use compactor_core::ports::{Completion, Delivery, Failure};
@@ -15,6 +16,7 @@ use compactor_core::{CollectionName, Fence, RunId, Version};
 use super::fold::DeltaDone;
 use super::verdict::{self, Failed, Verdict};
 use super::{Context, Finished, Kept, Outcome, Step};
+use crate::error::About as _;
 use crate::inbox::ReceivedRun;
 use crate::patience::persist;
 use crate::together::together;
@@ -165,13 +167,22 @@ impl<'c> Batch<'c> {
         together(calls.collect()).await;
     }
 
-    pub(super) async fn accept_deltas(&mut self, fetched: Vec<(usize, Result<PathBuf, RunError>)>) {
+    /// # Errors
+    /// What must end the daemon.
+    pub(super) async fn accept_deltas(
+        &mut self,
+        fetched: Vec<(usize, Result<PathBuf, RunError>)>,
+    ) -> Result<(), RunError> {
         for (at, outcome) in fetched {
             match outcome {
                 Ok(dir) => self.entries[at].delta = Some(dir),
+                Err(error) if verdict::disposition(Failed::Delta, &error) == Disposition::Stop => {
+                    return Err(error);
+                }
                 Err(error) => self.fail_for_its_delta(at, error).await,
             }
         }
+        Ok(())
     }
 
     pub(super) async fn accept_effects(
@@ -232,21 +243,36 @@ impl<'c> Batch<'c> {
             };
             batch.record(at, &completion).await
         });
-        let recorded = together(calls.collect()).await;
-        for (&at, outcome) in open.iter().zip(recorded) {
-            // Not recorded means not acknowledged: the message comes back and finds itself applied.
-            if let Err(error) = outcome {
-                tracing::warn!(code = error.code(), %error, "cannot record a completed run; it comes back");
-                self.forget(at);
+        let outcomes = together(calls.collect()).await;
+        let mut recorded = Vec::new();
+        for (&at, outcome) in open.iter().zip(outcomes) {
+            match outcome {
+                Ok(()) => recorded.push(at),
+                Err(error) => self.keep_unrecorded(at, error),
             }
         }
         self.context
             .hooks
             .reached(Step::Recorded, &self.collection)?;
-        self.acknowledge(&open).await;
+        self.acknowledge(&recorded).await;
         self.context
             .hooks
             .reached(Step::Acknowledged, &self.collection)
+    }
+
+    /// Not recorded means not acknowledged: the next cycle finds that the run is published.
+    fn keep_unrecorded(&mut self, at: usize, error: RunError) {
+        tracing::warn!(code = error.code(), %error, "cannot record a completed run; it comes back");
+        let max_receives = self.context.ports.queue.max_receives();
+        let receives = self.entries[at].receives();
+        match verdict::decide(Failed::Cycle, &error, receives, max_receives) {
+            Verdict::GiveBack => self.forget(at),
+            Verdict::Keep | Verdict::DeadLetter => {
+                self.keep(at);
+                self.entries[at].settled = true;
+                self.trouble.get_or_insert(error);
+            }
+        }
     }
 
     /// Counts a version of ours that the pointer names.
@@ -363,13 +389,11 @@ impl<'c> Batch<'c> {
         }
     }
 
-    async fn complete_one(&mut self, at: usize, completion: &Completion) -> Result<(), RunError> {
-        if let Err(error) = self.record(at, completion).await {
-            self.forget(at);
-            return Err(error);
+    async fn complete_one(&mut self, at: usize, completion: &Completion) {
+        match self.record(at, completion).await {
+            Ok(()) => self.acknowledge(&[at]).await,
+            Err(error) => self.keep_unrecorded(at, error),
         }
-        self.acknowledge(&[at]).await;
-        Ok(())
     }
 
     async fn record(&self, at: usize, completion: &Completion) -> Result<(), RunError> {
@@ -379,7 +403,8 @@ impl<'c> Batch<'c> {
             ports.runs.complete(run, &self.collection, completion)
         })
         .await
-        .inspect_err(|_| alarms::count(alarms::RUN_STATE))?;
+        .inspect_err(|_| alarms::count(alarms::RUN_STATE))
+        .about(Resource::RunRecord)?;
         alarms::count(alarms::DELTAS_MERGED);
         tracing::info!(
             run = %run.run_id,

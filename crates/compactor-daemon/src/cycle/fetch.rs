@@ -1,9 +1,11 @@
 //! Fetching what a cycle works on: the deltas of its runs and the published snapshot.
 
+use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use chroma_store::StoreError;
+use futures_util::FutureExt as _;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
@@ -27,7 +29,10 @@ pub(super) async fn deltas(
         transfers.spawn(async move {
             // The semaphore is never closed.
             let _slot = slots.acquire().await;
-            let outcome = delta::fetch(objects.as_ref(), &location, &dir, &limits).await;
+            let fetching = delta::fetch(objects.as_ref(), &location, &dir, &limits);
+            // What makes a library panic is this delta's, and must not fail the others.
+            let outcome = AssertUnwindSafe(fetching).catch_unwind().await;
+            let outcome = outcome.unwrap_or_else(|panic| Err(RunError::panicked(panic.as_ref())));
             (at, outcome.map(|()| dir))
         });
     }

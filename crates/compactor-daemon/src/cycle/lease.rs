@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use compactor_core::disposition::Resource;
 use compactor_core::lease::{HeldLease, LeaseTerm};
 use compactor_core::ports::Acquired;
 use compactor_core::{CollectionName, Fence};
@@ -9,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::Context;
+use crate::error::About as _;
 use crate::patience::persist;
 use crate::{Ports, RunError};
 
@@ -44,17 +46,19 @@ pub(super) async fn acquire(
     let acquired = persist(ports, settings, || {
         ports.leases.acquire(collection, owner, term.term())
     })
-    .await?;
+    .await
+    .about(Resource::Lock)?;
     if let Acquired::Busy { owner, .. } = acquired {
         return Ok(Acquisition::Busy { owner });
     }
     // A fence after the lock: gaps do no harm. Who lost the lock meanwhile may get one that is
     // greater than the next holder's; the renewal before the swap stops it.
-    let fence = match persist(ports, settings, || ports.leases.next_fence(collection)).await {
+    let fence = persist(ports, settings, || ports.leases.next_fence(collection)).await;
+    let fence = match fence.about(Resource::Lock) {
         Ok(fence) => fence,
         Err(error) => {
             release(ports, collection, owner).await;
-            return Err(error.into());
+            return Err(error);
         }
     };
     let held = Arc::new(Mutex::new(HeldLease::granted(before, &term)));
@@ -149,7 +153,8 @@ impl Lease {
                 .leases
                 .renew(&self.collection, self.owner, term.term())
         })
-        .await?;
+        .await
+        .about(Resource::Lock)?;
         let lease = HeldLease::granted(before, term);
         if !renewed || !lease.may_swap(ports.clock.monotonic()) {
             return Err(self.lost());

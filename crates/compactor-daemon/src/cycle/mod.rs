@@ -20,7 +20,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chroma_store::StoreError;
-use compactor_core::{Class, CollectionName, Manifest};
+use compactor_core::disposition::Disposition;
+use compactor_core::{CollectionName, Manifest};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
@@ -36,6 +37,7 @@ use lease::{Acquisition, Lease};
 pub(crate) use overwritten::CheckedVersions;
 use swap::Swapped;
 use upload::{Origin, Upload, Uploaded};
+use verdict::Failed;
 
 pub use step::{NoHooks, Step, StepHooks};
 
@@ -81,11 +83,18 @@ pub(crate) struct Kept {
     pub(crate) trouble: RunError,
 }
 
+impl Kept {
+    /// Whether someone has to do something before it can be over.
+    pub(crate) fn waits_for_someone(&self) -> bool {
+        verdict::disposition(Failed::Cycle, &self.trouble) == Disposition::Pause
+    }
+}
+
 /// Folds the runs of one collection and publishes them. Without runs, folds what waits in the log
 /// of the published snapshot.
 ///
 /// # Errors
-/// Only what must end the daemon: errors of class [`Class::Stop`], and [`RunError::Killed`] from
+/// Only what must end the daemon: errors of [`Disposition::Stop`], and [`RunError::Killed`] from
 /// hooks. Every other failure is recorded with its runs.
 pub(crate) async fn run(
     context: Context,
@@ -115,7 +124,7 @@ async fn take(
     match acquired {
         Ok(Acquisition::Held(lease)) => publish(context, &mut batch, lease).await?,
         Ok(Acquisition::Busy { .. }) => {}
-        Err(error) if error.class() == Class::Stop => {
+        Err(error) if must_stop(&error) => {
             context.held.end();
             batch.give_back(Duration::ZERO).await;
             return Err(error);
@@ -137,7 +146,7 @@ async fn publish(context: &Context, batch: &mut Batch<'_>, lease: Lease) -> Resu
             tracing::warn!(code = error.code(), %error, "giving the messages back");
             batch.give_back(context.settings.backoff.first).await;
         }
-        Err(error) if error.class() == Class::Stop => {
+        Err(error) if must_stop(&error) => {
             context.held.end();
             batch.give_back(Duration::ZERO).await;
             lease.release(context).await;
@@ -152,6 +161,10 @@ async fn publish(context: &Context, batch: &mut Batch<'_>, lease: Lease) -> Resu
     lease.release(context).await;
     remove_abandoned(context).await;
     context.hooks.reached(Step::Released, &collection)
+}
+
+fn must_stop(error: &RunError) -> bool {
+    verdict::disposition(Failed::Cycle, error) == Disposition::Stop
 }
 
 async fn remove_abandoned(context: &Context) {
@@ -214,7 +227,7 @@ async fn try_once(
         let fetched = lease
             .abandonable(context, fetch::deltas(context, batch, scratch))
             .await?;
-        batch.accept_deltas(fetched).await;
+        batch.accept_deltas(fetched).await?;
     }
     if batch.is_settled() {
         return Ok(true);

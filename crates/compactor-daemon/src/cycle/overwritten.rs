@@ -10,9 +10,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
+use compactor_core::disposition::Resource;
 use compactor_core::{CollectionName, Manifest, RunId, RunState, Version};
 
 use super::Context;
+use crate::error::About as _;
 use crate::patience::persist;
 use crate::snapshot::{read_manifest, read_pointer, versions};
 use crate::{Published, RunError, alarms};
@@ -145,7 +147,9 @@ async fn retract(
     suspects: &Suspects,
 ) -> Result<Found, RunError> {
     let (ports, collection) = (&context.ports, &base.collection);
-    let records = persist(ports, &context.settings, || ports.runs.list(usize::MAX)).await?;
+    let records = persist(ports, &context.settings, || ports.runs.list(usize::MAX))
+        .await
+        .about(Resource::RunRecord)?;
     // Somebody may have published since `base` was read, and completed runs there.
     let pointer = read_pointer(ports.objects.as_ref(), collection).await?;
     if pointer.is_none_or(|pointer| pointer.etag != base.etag) {
@@ -183,7 +187,7 @@ async fn retract(
             let runs = &ports.runs;
             runs.retract(&record.key, collection, version, &reason, at)
         });
-        if retracted.await? {
+        if retracted.await.about(Resource::RunRecord)? {
             found.lost.insert(run.to_string());
         }
     }

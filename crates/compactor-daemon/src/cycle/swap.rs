@@ -2,12 +2,14 @@
 //! repeats. Once begun it is never cancelled, and it never deletes anything.
 
 use bytes::Bytes;
+use compactor_core::disposition::Resource;
 use compactor_core::ports::{Attributes, Condition, ETag, Monotonic};
 use compactor_core::swap::{Attempt, Decision, PutResult, ReadBack, Seen, decide};
 use compactor_core::{CollectionName, Fence, Manifest, RunId, Version, keys};
 
 use super::Context;
 use super::upload::Uploaded;
+use crate::error::About as _;
 use crate::snapshot::{read_manifest, read_pointer};
 use crate::{Ports, RunError};
 
@@ -60,7 +62,8 @@ impl Swap {
         let budget = self.context.settings.lease.swap_budget();
         let deadline = Monotonic(ports.clock.monotonic().0.saturating_add(budget));
         let mut attempt = 0;
-        let mut put = Some(self.put(ports).await?);
+        let mut last = None;
+        let mut put = Some(self.put(ports, &mut last).await?);
         loop {
             let decision = match put {
                 Some(result) => match decide(result, None) {
@@ -90,13 +93,14 @@ impl Swap {
                     return Err(RunError::SwapUnknown {
                         collection: self.collection.to_string(),
                         version: self.version.to_string(),
+                        reason: last.unwrap_or_else(|| "no answer".to_owned()),
                     });
                 }
                 Decision::RetrySame => {
                     self.wait(ports, attempt).await;
                     // An earlier put may have landed unanswered: a refusal of this one does not
                     // tell, the pointer does.
-                    put = self.put(ports).await.ok();
+                    put = self.put(ports, &mut last).await.ok();
                 }
                 Decision::Unknown | Decision::NeedsReadBack => {
                     self.wait(ports, attempt).await;
@@ -107,7 +111,8 @@ impl Swap {
         }
     }
 
-    async fn put(&self, ports: &Ports) -> Result<PutResult, RunError> {
+    /// `last` becomes the reason of an answer that is none.
+    async fn put(&self, ports: &Ports, last: &mut Option<String>) -> Result<PutResult, RunError> {
         let condition = match &self.base {
             Some(etag) => Condition::IfMatch(etag.clone()),
             None => Condition::IfAbsent,
@@ -118,7 +123,10 @@ impl Swap {
             .objects
             .put(&key, body, condition, &self.metadata)
             .await;
-        Ok(PutResult::of(answer)?)
+        if let Err(error) = &answer {
+            *last = Some(error.to_string());
+        }
+        PutResult::of(answer).about(Resource::Pointer)
     }
 
     async fn read_back(&self, ports: &Ports) -> ReadBack {

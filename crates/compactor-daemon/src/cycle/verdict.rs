@@ -1,7 +1,8 @@
-//! What becomes of a message whose run failed. A plain decision; `batch` carries it out.
+//! What becomes of a message whose run failed: the table of [`compactor_core::disposition`] for what
+//! ports report, and the like for all other errors. A plain decision; `batch` carries it out.
 
-use compactor_core::Class;
-use compactor_core::ports::Fault;
+use chroma_store::{Kind, StoreError};
+use compactor_core::disposition::{Disposition, of_fault};
 
 use crate::RunError;
 use crate::waiting::has_receives_left;
@@ -20,8 +21,7 @@ pub(super) enum Failed {
 pub(super) enum Verdict {
     /// Back to the queue: later, or another worker, may succeed.
     GiveBack,
-    /// It stays in our hands: no run is to blame, and half of the receives are used up. What is left
-    /// of them is for those that come after us.
+    /// It stays in our hands: no run is to blame.
     Keep,
     /// To the dead-letter queue, and the run is FAILED.
     DeadLetter,
@@ -45,67 +45,81 @@ pub(super) fn decide(
     receives: u32,
     max_receives: u32,
 ) -> Verdict {
-    if failed == Failed::Delta && is_for_good(error) {
-        return Verdict::DeadLetter;
-    }
-    let is_nobodys = is_shortage(error) || failed == Failed::Cycle && is_outage(error);
-    let (has_some_left, instead) = match is_nobodys {
-        true => (has_receives_left(receives, max_receives), Verdict::Keep),
-        false => (receives < max_receives, Verdict::DeadLetter),
-    };
-    if has_some_left {
-        Verdict::GiveBack
-    } else {
-        instead
+    match disposition(failed, error) {
+        Disposition::DeadLetter => Verdict::DeadLetter,
+        Disposition::FailRun if receives < max_receives => Verdict::GiveBack,
+        Disposition::FailRun => Verdict::DeadLetter,
+        Disposition::Keep | Disposition::Leave if has_receives_left(receives, max_receives) => {
+            Verdict::GiveBack
+        }
+        // Who stops gives back what is in its hands.
+        Disposition::Keep | Disposition::Leave | Disposition::Pause | Disposition::Stop => {
+            Verdict::Keep
+        }
     }
 }
 
-/// A delta will be what it is; a store that refuses to hand it out may change its mind.
-fn is_for_good(error: &RunError) -> bool {
-    error.class() == Class::DeadLetter && !matches!(error, RunError::Port(_))
-}
-
-/// This machine lacks something.
-fn is_shortage(error: &RunError) -> bool {
+/// What is done about an error of a cycle.
+pub(super) fn disposition(failed: Failed, error: &RunError) -> Disposition {
     match error {
-        RunError::Store(error) => error.is_shortage(),
-        RunError::Port(error) => error.fault == Fault::Full,
-        _ => false,
+        RunError::Port { resource, error } => of_fault(*resource, error.fault).0,
+        RunError::Store(error) => of_directory(failed, error),
+        RunError::Message(_)
+        | RunError::DeltaBucket { .. }
+        | RunError::CollectionUnknown { .. } => Disposition::DeadLetter,
+        // A delta will be what it is; a published snapshot is someone's to mend.
+        RunError::ObjectName { .. } | RunError::TooLarge { .. } => match failed {
+            Failed::Delta => Disposition::DeadLetter,
+            Failed::Cycle => Disposition::Pause,
+        },
+        RunError::Pointer { .. }
+        | RunError::PointerText { .. }
+        | RunError::ManifestMissing { .. }
+        | RunError::Manifest { .. }
+        | RunError::SnapshotFile { .. } => Disposition::Pause,
+        // The next attempt makes another version.
+        RunError::UploadExists { .. }
+        | RunError::UploadDiffers { .. }
+        | RunError::Overtaken { .. }
+        | RunError::LeaseLost { .. }
+        | RunError::Stopping => Disposition::Keep,
+        RunError::SwapUnknown { .. } => Disposition::Leave,
+        RunError::Killed { .. } => Disposition::Stop,
+        RunError::DeltaMissing { .. } | RunError::RunExists { .. } | RunError::Task { .. } => {
+            Disposition::FailRun
+        }
     }
 }
 
-/// A service does not answer, or has too much to do.
-fn is_outage(error: &RunError) -> bool {
-    let RunError::Port(error) = error else {
-        return false;
-    };
-    matches!(
-        error.fault,
-        Fault::Transient | Fault::Throttled | Fault::OutcomeUnknown
-    )
+/// A delta's, or that of the published snapshot and what is made of it.
+fn of_directory(failed: Failed, error: &StoreError) -> Disposition {
+    match (error.kind(), failed) {
+        _ if error.is_shortage() => Disposition::Keep,
+        (Kind::BadInput, Failed::Delta) => Disposition::DeadLetter,
+        (Kind::BadInput, Failed::Cycle) => Disposition::Pause,
+        // An odd name in an archive can be all that the system dislikes.
+        (Kind::Environment, Failed::Delta) => Disposition::FailRun,
+        (Kind::Environment, Failed::Cycle) | (Kind::Busy, _) => Disposition::Keep,
+        (Kind::SelfCheck, _) => Disposition::FailRun,
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use chroma_store::StoreError;
-    use compactor_core::ports::PortError;
+    use compactor_core::disposition::Resource;
+    use compactor_core::ports::{Fault, PortError};
 
     use super::*;
 
     const MAX: u32 = 5;
 
-    fn port(fault: Fault) -> RunError {
-        RunError::Port(PortError::new("get", "key", fault, "by a test"))
+    fn port(resource: Resource, fault: Fault) -> RunError {
+        let error = PortError::new("get", "key", fault, "by a test");
+        RunError::Port { resource, error }
     }
 
     fn full() -> RunError {
         StoreError::from(std::io::Error::from(std::io::ErrorKind::StorageFull)).into()
-    }
-
-    fn missing() -> RunError {
-        RunError::DeltaMissing {
-            prefix: "words/delta/a/".to_owned(),
-        }
     }
 
     /// After the first receive, the first half of them, the last.
@@ -114,21 +128,61 @@ mod tests {
     }
 
     #[test]
-    fn what_is_nobodys_fault_buries_nothing() {
+    fn what_is_no_run_s_fault_buries_nothing() {
         let kept = [
             Verdict::GiveBack,
             Verdict::GiveBack,
             Verdict::Keep,
             Verdict::Keep,
         ];
-        for fault in [Fault::Transient, Fault::Throttled, Fault::OutcomeUnknown] {
-            assert_eq!(verdicts(Failed::Cycle, &port(fault)), kept, "{fault:?}");
-        }
         for failed in [Failed::Cycle, Failed::Delta] {
-            assert_eq!(verdicts(failed, &port(Fault::Full)), kept);
+            assert_eq!(verdicts(failed, &port(Resource::Upload, Fault::Full)), kept);
             assert_eq!(verdicts(failed, &full()), kept);
         }
         assert_eq!(decide(Failed::Cycle, &full(), 1, 1), Verdict::Keep);
+        let denied = std::io::Error::from(std::io::ErrorKind::PermissionDenied);
+        let denied = StoreError::from(denied).into();
+        assert_eq!(verdicts(Failed::Cycle, &denied), kept);
+    }
+
+    #[test]
+    fn no_resource_of_the_cycle_buries_a_run() {
+        let of_cycle = [
+            Resource::Pointer,
+            Resource::Base,
+            Resource::Manifest,
+            Resource::Upload,
+            Resource::Lock,
+            Resource::RunRecord,
+            Resource::Scratch,
+        ];
+        for resource in of_cycle {
+            for fault in Fault::ALL {
+                let verdicts = verdicts(Failed::Cycle, &port(resource, fault));
+                let buries = verdicts.contains(&Verdict::DeadLetter);
+                assert!(!buries, "{resource:?} {fault:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_damaged_snapshot_pauses_and_a_damaged_delta_is_buried() {
+        let damaged = || {
+            RunError::from(StoreError::Damaged {
+                path: "chroma.sqlite3".into(),
+                detail: "by a test".to_owned(),
+            })
+        };
+        assert_eq!(verdicts(Failed::Cycle, &damaged()), [Verdict::Keep; 4]);
+        assert_eq!(
+            verdicts(Failed::Delta, &damaged()),
+            [Verdict::DeadLetter; 4]
+        );
+        let wrong = RunError::ObjectName {
+            key: "../key".to_owned(),
+        };
+        assert_eq!(decide(Failed::Delta, &wrong, 1, MAX), Verdict::DeadLetter);
+        assert_eq!(decide(Failed::Cycle, &wrong, 1, MAX), Verdict::Keep);
     }
 
     #[test]
@@ -147,20 +201,13 @@ mod tests {
             Verdict::GiveBack,
             Verdict::DeadLetter,
         ];
-        assert_eq!(verdicts(Failed::Delta, &missing()), buried);
-        assert_eq!(verdicts(Failed::Delta, &port(Fault::Transient)), buried);
-        assert_eq!(verdicts(Failed::Cycle, &port(Fault::Corrupt)), buried);
-        let io = |kind| RunError::from(StoreError::from(std::io::Error::from(kind)));
-        let long_name = io(std::io::ErrorKind::InvalidFilename);
-        assert_eq!(verdicts(Failed::Delta, &long_name), buried);
-    }
-
-    #[test]
-    fn what_no_repetition_mends_is_buried_at_once_unless_it_is_the_base() {
-        let wrong = RunError::ObjectName {
-            key: "../key".to_owned(),
+        let missing = RunError::DeltaMissing {
+            prefix: "words/delta/a/".to_owned(),
         };
-        assert_eq!(decide(Failed::Delta, &wrong, 1, MAX), Verdict::DeadLetter);
-        assert_eq!(decide(Failed::Cycle, &wrong, 1, MAX), Verdict::GiveBack);
+        assert_eq!(verdicts(Failed::Delta, &missing), buried);
+        let denied = port(Resource::Delta, Fault::Denied);
+        assert_eq!(verdicts(Failed::Delta, &denied), buried);
+        let elsewhere = port(Resource::ForeignDelta, Fault::Transient);
+        assert_eq!(verdicts(Failed::Delta, &elsewhere), buried);
     }
 }

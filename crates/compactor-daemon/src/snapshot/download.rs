@@ -4,12 +4,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use chroma_store::{StoreError, UnpackLimits, unpack};
+use compactor_core::disposition::Resource;
 use compactor_core::manifest::Layout;
 use compactor_core::ports::{Fault, ObjectInfo, ObjectStore};
 use compactor_core::{FileEntry, Manifest, keys};
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::{Content, KnownFile, KnownFiles, Published};
+use crate::error::About as _;
 use crate::{Limits, RunError};
 
 /// Downloads a published version into the empty folder `to` and checks it: every file against the
@@ -77,9 +79,15 @@ pub(super) async fn archive(
     limits: &Limits,
 ) -> Result<(), RunError> {
     let packed = to.with_extension("tar.gz");
-    let found = objects
-        .download(key, &packed, limits.snapshot_bytes)
-        .await?;
+    let found = match objects.download(key, &packed, limits.snapshot_bytes).await {
+        Err(error) if error.fault == Fault::TooLarge => {
+            return Err(RunError::TooLarge {
+                what: format!("snapshot {key}"),
+                limit: limits.snapshot_bytes,
+            });
+        }
+        found => found.about(Resource::Base)?,
+    };
     let info = found.ok_or_else(|| RunError::SnapshotFile {
         key: key.to_owned(),
         detail: "it is missing".to_owned(),
@@ -91,11 +99,15 @@ pub(super) async fn archive(
     let (key, to) = (key.to_owned(), to.to_path_buf());
     tokio::task::spawn_blocking(move || {
         let archive = fs_err::File::open(&packed).map_err(StoreError::from)?;
-        unpack(archive, info.size, &to, limits).map_err(|error| RunError::SnapshotFile {
-            key,
-            detail: error.to_string(),
-        })?;
-        Ok(())
+        match unpack(archive, info.size, &to, limits) {
+            Ok(_) => Ok(()),
+            // Of this machine, not of the archive.
+            Err(error) if error.is_shortage() => Err(error.into()),
+            Err(error) => Err(RunError::SnapshotFile {
+                key,
+                detail: error.to_string(),
+            }),
+        }
     })
     .await?
 }
@@ -161,13 +173,13 @@ async fn file(
         detail,
     };
     let found = match objects.download(key, &target, entry.size).await {
-        Err(error) if error.fault == Fault::Full && is_larger(objects, key, entry.size).await => {
+        Err(error) if error.fault == Fault::TooLarge => {
             return Err(differs(format!(
                 "more than the manifest's {} bytes",
                 entry.size
             )));
         }
-        found => found?,
+        found => found.about(Resource::Base)?,
     };
     match found {
         None => Err(differs("it is missing".to_owned())),
@@ -177,9 +189,4 @@ async fn file(
         ))),
         Some(info) => Ok(info),
     }
-}
-
-/// "Full" is said of objects past the limit and of disks: the object's size tells which.
-async fn is_larger(objects: &Arc<dyn ObjectStore>, key: &str, size: u64) -> bool {
-    matches!(objects.head(key).await, Ok(Some(info)) if info.size > size)
 }

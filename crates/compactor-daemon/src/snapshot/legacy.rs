@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use chroma_store::StoreError;
+use compactor_core::disposition::Resource;
 use compactor_core::ports::{ObjectInfo, ObjectStore, WallTime};
 use compactor_core::snapshot_hash::{HashedFile, SnapshotHash};
 use compactor_core::{CollectionName, Manifest, Version, keys};
@@ -15,6 +16,7 @@ use serde::Deserialize;
 use super::Published;
 use super::download::{archive, too_large};
 use crate::delta::target;
+use crate::error::About as _;
 use crate::{Limits, RunError};
 
 /// The hash object is a few hundred bytes.
@@ -46,15 +48,20 @@ impl Legacy {
     ) -> Result<Option<Self>, RunError> {
         // All its writers made one, and ours make it after the files: without it nothing is whole.
         let hash = keys::snapshot_hash(collection, version);
-        if objects.head(&hash).await?.is_none() {
+        if objects.head(&hash).await.about(Resource::Base)?.is_none() {
             return Ok(None);
         }
         let archive = keys::snapshot_archive(collection, version);
-        if objects.head(&archive).await?.is_some() {
+        if objects
+            .head(&archive)
+            .await
+            .about(Resource::Base)?
+            .is_some()
+        {
             return Ok(Some(Self::Archive));
         }
         let prefix = keys::version_prefix(collection, version);
-        let mut files = objects.list_all(&prefix).await?;
+        let mut files = objects.list_all(&prefix).await.about(Resource::Base)?;
         files.retain(|info| info.key != hash && !info.key.ends_with('/'));
         Ok((!files.is_empty()).then_some(Self::Files(files)))
     }
@@ -68,7 +75,7 @@ impl Legacy {
     ) -> Result<(), RunError> {
         let (collection, version) = (&published.collection, &published.version);
         let hash = keys::snapshot_hash(collection, version);
-        let hash = objects.get(&hash, HASH_BYTES).await?;
+        let hash = objects.get(&hash, HASH_BYTES).await.about(Resource::Base)?;
         let hash = hash.map(|object| String::from_utf8_lossy(&object.body).trim().to_owned());
         match self {
             Self::Archive => {
@@ -150,7 +157,8 @@ async fn fetch(
             .await
             .map_err(StoreError::from)?;
     }
-    match objects.download(&file.key, &path, file.size).await? {
+    let found = objects.download(&file.key, &path, file.size).await;
+    match found.about(Resource::Base)? {
         Some(info) if info.size == file.size => Ok(()),
         found => Err(RunError::SnapshotFile {
             key: file.key.clone(),

@@ -5,11 +5,13 @@ mod history;
 mod known;
 mod legacy;
 
+use compactor_core::disposition::Resource;
 use compactor_core::manifest::ManifestError;
 use compactor_core::ports::{ETag, Fault, ObjectStore, WallTime};
 use compactor_core::{CollectionName, Manifest, Version, keys};
 
 use crate::RunError;
+use crate::error::About as _;
 
 pub use download::download;
 pub(crate) use download::fetch;
@@ -109,8 +111,8 @@ pub(crate) async fn read_pointer(
 ) -> Result<Option<Pointer>, RunError> {
     let key = keys::pointer(collection);
     let object = match objects.get(&key, POINTER_BYTES).await {
-        Err(error) if error.fault == Fault::Full => return Err(RunError::PointerText { key }),
-        found => found?,
+        Err(error) if error.fault == Fault::TooLarge => return Err(RunError::PointerText { key }),
+        found => found.about(Resource::Pointer)?,
     };
     let Some(object) = object else {
         return Ok(None);
@@ -146,7 +148,8 @@ async fn read_dated_manifest(
 ) -> Result<Option<(Manifest, Option<WallTime>)>, RunError> {
     let Some(object) = objects
         .get(&keys::manifest(collection, version), MANIFEST_BYTES)
-        .await?
+        .await
+        .about(Resource::Manifest)?
     else {
         return Ok(None);
     };
@@ -169,7 +172,8 @@ pub(crate) async fn versions(
     collection: &CollectionName,
 ) -> Result<Vec<Version>, RunError> {
     let prefix = keys::timestamped_prefix(collection);
-    let folders = objects.list_all_folders(&prefix).await?;
+    let folders = objects.list_all_folders(&prefix).await;
+    let folders = folders.about(Resource::Base)?;
     // What is no version is none of ours.
     Ok(folders
         .iter()

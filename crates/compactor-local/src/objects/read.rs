@@ -60,7 +60,7 @@ impl Body {
         Err(PortError::new(
             operation,
             self.info.key.clone(),
-            Fault::Full,
+            Fault::TooLarge,
             reason,
         ))
     }

@@ -289,6 +289,9 @@ fn advice(error: &PortError) -> &'static str {
         Fault::Transient | Fault::Throttled | Fault::OutcomeUnknown => {
             "try again; if it stays, check the network and the endpoint"
         }
-        Fault::Corrupt | Fault::Invalid => "check that it is what the settings say it is",
+        Fault::Unsupported => "use a store that has it: docs/aws.md",
+        Fault::TooLarge | Fault::Corrupt | Fault::Invalid => {
+            "check that it is what the settings say it is"
+        }
     }
 }

@@ -113,7 +113,7 @@ async fn the_limit_is_kept(store: &dyn ObjectStore) {
         .get(key, 9)
         .await
         .expect_err("one byte over the limit");
-    assert_eq!(error.fault, Fault::Full);
+    assert_eq!(error.fault, Fault::TooLarge);
 }
 
 async fn deleting_is_idempotent(store: &dyn ObjectStore) {

@@ -110,6 +110,6 @@ async fn a_failed_download_leaves_no_file(store: &dyn ObjectStore, scratch: &Pat
         .download("transfer/too-large", &to, 9)
         .await
         .expect_err("over the limit");
-    assert_eq!(error.fault, Fault::Full);
+    assert_eq!(error.fault, Fault::TooLarge);
     assert!(!to.exists());
 }

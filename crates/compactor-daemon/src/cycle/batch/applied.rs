@@ -93,9 +93,7 @@ impl Batch<'_> {
                 at: self.context.ports.clock.wall(),
             };
             tracing::info!(run = %run_id, version = %base.version, "already in the published lineage");
-            if let Err(error) = self.complete_one(at, &completion).await {
-                tracing::warn!(code = error.code(), %error, "cannot record a completed run; it comes back");
-            }
+            self.complete_one(at, &completion).await;
         }
     }
 
@@ -118,7 +116,7 @@ impl Batch<'_> {
 fn is_for_good(error: &RunError) -> bool {
     match error {
         RunError::Manifest { .. } => true,
-        RunError::Port(error) => error.fault == Fault::Full,
+        RunError::Port { error, .. } => error.fault == Fault::TooLarge,
         _ => false,
     }
 }

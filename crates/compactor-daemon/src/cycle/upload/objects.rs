@@ -4,12 +4,14 @@ use std::path::Path;
 
 use bytes::Bytes;
 use chroma_store::StoreError;
+use compactor_core::disposition::Resource;
 use compactor_core::ports::{
     Attributes, Condition, Fault, ObjectInfo, PortError, PortResult, PutOutcome,
 };
 
 use super::Context;
 use crate::RunError;
+use crate::error::About as _;
 use crate::patience::persist;
 use crate::snapshot::KnownFile;
 
@@ -34,7 +36,7 @@ pub(super) async fn send_file(
         Ok(sent)
     });
     let (known, sent) = tokio::join!(reading, sending);
-    let (known, sent) = (known??, sent?);
+    let (known, sent) = (known??, sent.about(Resource::Upload)?);
     let size = known.file.size;
     let object = match sent.outcome {
         PutOutcome::Written(etag) => {
@@ -92,14 +94,15 @@ pub(super) async fn send_small(
         refuse_conflict(key, &sent)?;
         Ok(sent)
     })
-    .await?;
+    .await
+    .about(Resource::Upload)?;
     let size = body.len() as u64;
     if let PutOutcome::Written(_) = sent {
         return stored(context, key, size).await.map(drop);
     }
     match objects.get(key, size).await {
         Ok(Some(found)) if found.body == body => Ok(()),
-        Err(error) if error.fault != Fault::Full => Err(error.into()),
+        Err(error) if error.fault != Fault::TooLarge => Err(error).about(Resource::Upload),
         _ => Err(exists(key)),
     }
 }
@@ -120,7 +123,13 @@ fn refuse_conflict(key: &str, outcome: &PutOutcome) -> PortResult<()> {
 
 /// The object, which has to be there with that size.
 async fn stored(context: &Context, key: &str, size: u64) -> Result<ObjectInfo, RunError> {
-    match context.ports.objects.head(key).await? {
+    match context
+        .ports
+        .objects
+        .head(key)
+        .await
+        .about(Resource::Upload)?
+    {
         Some(info) if info.size == size => Ok(info),
         Some(info) => Err(differs(
             key,
@@ -142,8 +151,8 @@ async fn is_ours(
     let objects = context.ports.objects.as_ref();
     let copy = folder.path().join("object");
     let found = match objects.download(key, &copy, known.file.size).await {
-        Err(error) if error.fault == Fault::Full => return Err(exists(key)),
-        found => found?,
+        Err(error) if error.fault == Fault::TooLarge => return Err(exists(key)),
+        found => found.about(Resource::Upload)?,
     };
     let Some(info) = found else {
         return Err(differs(key, "it is not there".to_owned()));
