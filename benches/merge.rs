@@ -143,7 +143,7 @@ impl Case {
 
     fn open(self, out: &Path, model: &Path) -> Store<Open> {
         if self.base {
-            return Store::open(out, OpenOptions::default()).unwrap();
+            return Store::open(out, OpenOptions::scratch()).unwrap();
         }
         let ids = NewIds {
             collection: Uuid::from_u128(1),

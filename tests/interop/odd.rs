@@ -9,7 +9,7 @@ pub(crate) struct Odd {
     version: &'static str,
     /// Each with what it must hold in the end.
     pub(crate) dirs: Vec<[String; 2]>,
-    /// Holds the records that each of them has.
+    /// Holds one of the records that each of them has: what is wrong with the others stays so.
     pub(crate) delta: String,
 }
 
@@ -21,7 +21,7 @@ impl Odd {
         let mut dirs = Vec::new();
         let seed = session.seed().to_string();
         let mut steps = Vec::new();
-        for (number, (kind, space)) in kinds.iter().chain(&[("sound", "l2")]).enumerate() {
+        for (number, (kind, space)) in kinds.iter().chain(&[("last", "l2")]).enumerate() {
             let dir = match number == kinds.len() {
                 true => delta.clone(),
                 false => session.path(&format!("base{number}")),
@@ -67,7 +67,7 @@ impl Odd {
         self.session.oracle_all(&steps);
     }
 
-    /// Merges the records that all have into copies, which take the directories' places.
+    /// Merges a record that all have into copies, which take the directories' places.
     fn merge(&mut self, fold: &str) {
         let delta = self.delta.clone();
         self.merge_delta(&delta, fold);

@@ -185,6 +185,11 @@ pub(crate) fn open_write(dir: &Path, options: OpenOptions) -> StoreResult<Connec
     let connection = Connection::open_with_flags(plain_name(&path), flags)
         .map_err(StoreError::sqlite(&path, "open for writing"))?;
     configure(&connection, &path, Usage::Writes)?;
+    if options.is_scratch {
+        connection
+            .execute_batch("PRAGMA synchronous=OFF")
+            .map_err(StoreError::sqlite(&path, "configure the connection"))?;
+    }
     connection
         .busy_timeout(options.busy)
         .map_err(StoreError::sqlite(&path, "set the busy timeout"))?;
@@ -198,6 +203,13 @@ fn roll_back(path: &Path) -> rusqlite::Result<()> {
     let connection = Connection::open_with_flags(plain_name(path), flags)?;
     let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     connection.execute_batch(&format!("PRAGMA user_version = {version};"))
+}
+
+/// Opens a database of nothing.
+pub(crate) fn in_memory() -> rusqlite::Result<Connection> {
+    let connection = Connection::open_in_memory()?;
+    connection.execute_batch("PRAGMA foreign_keys=OFF")?;
+    Ok(connection)
 }
 
 /// Opens a database only to ask for its lock. Nothing is read or configured.

@@ -124,10 +124,7 @@ impl Store<Open> {
         let collection = self.find(name)?.clone();
         let indexed = dimension_in(&segment_dir(self.dir(), &collection));
         self.in_transaction("set the dimension", |connection| {
-            let dimension = match indexed {
-                Some(dimension) => Some(dimension),
-                None => logged_dimension(connection, &collection)?,
-            };
+            let dimension = logged_dimension(connection, &collection)?.or(indexed);
             connection.execute(
                 "UPDATE collections SET dimension = ?2 WHERE id = ?1",
                 params![collection.id.to_string(), dimension],

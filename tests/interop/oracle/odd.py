@@ -46,9 +46,11 @@ def make_odd(arguments: Namespace) -> int:
             connection.execute("INSERT INTO embeddings_queue_config (config_json_str) VALUES (?)",
                                (PURGES_NOT,))
     expected = invent(rng, "r", RECORDS, arguments.space)
+    if arguments.kind == "last":
+        expected = dict(list(expected.items())[-1:])
     with compat.session(arguments.out) as client:
         collection = compat.get_collection(client, NAME)
-        for start in range(0, RECORDS, 10):
+        for start in range(0, len(expected), 10):
             write(collection, "add", dict(list(expected.items())[start:start + 10]))
     if not isinstance(kind, Parameters):
         kind(arguments.out, expected, rng)
@@ -192,6 +194,13 @@ def ignored_adds(path: Path, expected: Expected, rng: random.Random) -> None:
         write(compat.get_collection(client, NAME), "add", others)
 
 
+def without_the_first_rows_and_index(path: Path, expected: Expected, rng: random.Random) -> None:
+    """The log has nothing but ignored adds, whose vectors are not those of the records."""
+    ignored_adds(path, expected, rng)
+    execute(f"DELETE FROM embeddings_queue WHERE seq_id <= {RECORDS}")(path, expected, rng)
+    spoil("data_level0.bin", lambda content: bytes(len(content)))(path, expected, rng)
+
+
 def waiting_deletes(path: Path, expected: Expected, rng: random.Random) -> None:
     """Deletes that the index files have not seen, and a record whose row cannot be read."""
     gone = list(expected)[3:5]
@@ -269,6 +278,24 @@ def swapped_folders(path: Path, expected: Expected, rng: random.Random) -> None:
         others = invent(rng, "other", 2 * THRESHOLD, "l2")
         for start in range(0, len(others), 10):
             write(collection, "add", dict(list(others.items())[start:start + 10]))
+    swap_folders(path)
+
+
+def swapped_with_a_narrower_one(path: Path, expected: Expected, rng: random.Random) -> None:
+    """Those of two collections with the same ids and vectors of other lengths; the log tells of
+    neither."""
+    with compat.session(path) as client:
+        create(client, "narrower", "l2", {})
+        collection = compat.get_collection(client, "narrower")
+        others = {i: (vector[:DIM // 2], text) for i, (vector, text) in expected.items()}
+        for start in range(0, len(others), 10):
+            write(collection, "add", dict(list(others.items())[start:start + 10]))
+    execute("DELETE FROM embeddings_queue WHERE seq_id < (SELECT max(seq_id) FROM"
+            " embeddings_queue)")(path, expected, rng)
+    swap_folders(path)
+
+
+def swap_folders(path: Path) -> None:
     with database(path) as connection:
         folders = [path / name for name, in
                    connection.execute("SELECT id FROM segments WHERE scope = 'VECTOR'")]
@@ -356,6 +383,7 @@ KINDS: dict[str, Any] = {
     "level0-dented": purged(spoil("data_level0.bin", dent)),
     "level0-cut": purged(spoil("data_level0.bin", lambda content: content[:4000])),
     "folders-swapped": purged(swapped_folders),
+    "folders-swapped-same-ids": swapped_with_a_narrower_one,
     "dimension-wrong": execute("UPDATE collections SET dimension = 3"),
     "dimension-wrong-purged": purged(execute("UPDATE collections SET dimension = 3")),
     "progress-dropped": execute("DROP TABLE max_seq_id"),
@@ -366,6 +394,15 @@ KINDS: dict[str, Any] = {
     "database-row-missing": execute("DELETE FROM databases"),
     "sqlite-index-zeroed": zero_the_root_of("embedding_metadata_string_value"),
     "sqlite-key-zeroed": zero_the_root_of("sqlite_autoindex_embeddings_1"),
+    "lengths-zeroed": spoil("length.bin", lambda content: bytes(len(content))),
+    "lengths-zeroed-purged": purged(spoil("length.bin", lambda content: bytes(len(content)))),
+    "add-ignored-index-lost": without_the_first_rows_and_index,
+    "log-row-broken": execute("UPDATE embeddings_queue SET metadata = '{' WHERE seq_id = 30"),
+    "pickle-longer": spoil("index_metadata.pickle", lambda content: content + b"more"),
+    "migrations-missing": execute("DELETE FROM migrations WHERE version > 2"),
+    "table-missing": execute("DROP TABLE collection_metadata"),
+    "collection-row-missing": execute("DELETE FROM collections"),
+    "last": execute("SELECT 1"),
     "sound": execute("SELECT 1"),
 }
 

@@ -57,6 +57,18 @@ pub struct OpenOptions {
     /// Lets SQLite roll back what an interrupted writer left, instead of refusing the directory.
     /// Only for whoever changes directories in place.
     pub roll_back: bool,
+    /// Nothing is on disk before the store is closed: for a copy that a crash throws away.
+    pub is_scratch: bool,
+}
+
+impl OpenOptions {
+    /// For a working copy, which a crash throws away.
+    pub fn scratch() -> Self {
+        Self {
+            is_scratch: true,
+            ..Self::default()
+        }
+    }
 }
 
 impl Default for OpenOptions {
@@ -64,6 +76,7 @@ impl Default for OpenOptions {
         Self {
             busy: connection::BUSY_WAIT,
             roll_back: false,
+            is_scratch: false,
         }
     }
 }

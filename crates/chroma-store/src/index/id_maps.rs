@@ -41,6 +41,22 @@ impl IdMaps {
         Ok((!maps.id_to_label.is_empty()).then_some(maps))
     }
 
+    /// The same of a damaged file: what follows the end of the pickle, which chromadb 0.x does not read
+    /// and 1.x refuses, is left out.
+    pub(super) fn read_remains(path: &Path) -> StoreResult<Option<Self>> {
+        if path.symlink_metadata().is_err() {
+            return Ok(None);
+        }
+        let bytes = read_bounded(path, MAX_BYTES)?;
+        let pickle = match pickle_scan::check(&bytes) {
+            Ok(length) => bytes.get(..length).unwrap_or(&bytes),
+            Err(_) => &bytes,
+        };
+        let maps = Self::parse(pickle)
+            .map_err(|error| bad(path, format!("not a pickle of id maps: {error}")))?;
+        Ok((!maps.id_to_label.is_empty()).then_some(maps))
+    }
+
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, String> {
         pickle_scan::check(bytes)?;
         serde_pickle::from_slice(bytes, DeOptions::new()).map_err(|error| error.to_string())

@@ -20,6 +20,11 @@ const LABEL_BYTES: usize = 8;
 const READ_BYTES: usize = 1 << 19;
 /// Linux takes 1024 buffers in one call, and a record has three.
 const MOST_TOGETHER: usize = 256;
+/// How far the length of a normalised vector may be from 1.
+const OFF_UNIT: f32 = 1e-3;
+/// Original vectors that are shorter or longer do not come out exactly.
+const SHORT: f32 = 1e-15;
+const LONG: f32 = 1e18;
 /// Labels are u32 in chromadb 1.x's id maps, whatever the file's type.
 const MAX_LABEL: u64 = u32::MAX as u64;
 
@@ -162,16 +167,50 @@ fn read_all(file: &mut fs_err::File, parts: &mut [IoSliceMut<'_>]) -> std::io::R
 }
 
 /// Reads every record once, checking counts, neighbours, numbers and labels.
-pub(super) fn scan(path: &Path, header: &Header) -> StoreResult<(fs_err::File, Labels)> {
+///
+/// With `norms`, those of a cosine space, a vector has to be a normalised one.
+pub(super) fn scan(
+    path: &Path,
+    header: &Header,
+    norms: Option<&[f32]>,
+) -> StoreResult<(fs_err::File, Labels)> {
     let mut labels = Labels::default();
+    let mut wrong = None;
     let records = Records::open(path, header, LinkCheck::Strict)?;
-    let file = records.for_each(|record, _| {
+    let file = records.for_each(|record, vector| {
         labels.max = labels.max.max(record.label);
-        if !record.deleted {
-            labels.live.insert(record.label, record.position);
+        if record.deleted {
+            return;
+        }
+        labels.live.insert(record.label, record.position);
+        let norm = norms.and_then(|norms| norms.get(record.position as usize));
+        let is_right = norm.is_none_or(|norm| is_normalised(vector, *norm));
+        if !is_right {
+            wrong.get_or_insert(record.position);
         }
     })?;
-    Ok((file, labels))
+    match wrong {
+        None => Ok((file, labels)),
+        Some(element) => Err(not_normalised(path, element)),
+    }
+}
+
+/// The squared length. In lanes, which the processor adds up side by side.
+pub(super) fn squared(vector: &[f32]) -> f32 {
+    let (chunks, rest) = vector.as_chunks::<16>();
+    let mut lanes = [0.0_f32; 16];
+    for chunk in chunks {
+        for (lane, x) in lanes.iter_mut().zip(chunk) {
+            *lane += x * x;
+        }
+    }
+    lanes.iter().sum::<f32>() + rest.iter().map(|x| x * x).sum::<f32>()
+}
+
+pub(super) fn not_normalised(path: &Path, element: u32) -> StoreError {
+    let detail =
+        format!("element {element}: its vector, or its length in length.bin, cannot be right");
+    bad(path, detail)
 }
 
 /// The file holds all elements.
@@ -240,7 +279,7 @@ pub(super) fn check_neighbours(list: &[u8], elements: u32) -> Result<(), String>
     }
 }
 
-/// As many norms of `elements` original vectors as can be read; one that cannot be right is 1.
+/// As many norms of `elements` original vectors as can be read.
 pub(super) fn norms_that_are_left(path: &Path, elements: u32) -> Vec<f32> {
     let mut bytes = Vec::new();
     if let Ok(file) = open_file(path) {
@@ -248,16 +287,18 @@ pub(super) fn norms_that_are_left(path: &Path, elements: u32) -> Vec<f32> {
         let _ = file.take(u64::from(elements) * 4).read_to_end(&mut bytes);
     }
     let (norms, _) = bytes.as_chunks::<4>();
-    let norms = norms.iter().map(|norm| f32::from_le_bytes(*norm));
-    norms
-        .map(|norm| {
-            if norm.is_finite() && norm >= 0.0 {
-                norm
-            } else {
-                1.0
-            }
-        })
-        .collect()
+    norms.iter().map(|norm| f32::from_le_bytes(*norm)).collect()
+}
+
+/// Whether a vector can be the normalised one of another that was `norm` long. One of nothing but
+/// zeros has no direction and stays as it is.
+pub(super) fn is_normalised(vector: &[f32], norm: f32) -> bool {
+    let length = squared(vector).sqrt();
+    match norm {
+        0.0 => length == 0.0,
+        odd if odd > 0.0 && !(SHORT..LONG).contains(&odd) => length <= 2.0,
+        norm => norm > 0.0 && norm.is_finite() && (length - 1.0).abs() <= OFF_UNIT,
+    }
 }
 
 /// The norms of the original vectors, one f32 per element.
@@ -281,7 +322,7 @@ pub(super) fn read_norms(path: &Path, elements: u32) -> StoreResult<Vec<f32>> {
     {
         Some(at) => Err(bad(
             path,
-            format!("norm {at} is not a finite positive number"),
+            format!("the length of element {at} is not a finite positive number"),
         )),
         None => Ok(norms),
     }

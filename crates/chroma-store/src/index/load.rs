@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::header::Header;
 use super::id_maps::IdMaps;
-use super::level0::{self, LinkCheck, Records};
+use super::level0::{self, LinkCheck, Records, is_normalised, not_normalised};
 use super::links::UpperLists;
 use super::{HEADER, ID_MAPS, LENGTH, LEVEL0, LINKS, MemoryIndex, bad, open_file, segment_dir};
 use crate::graph::{Graph, Params};
@@ -105,7 +105,12 @@ impl IndexFiles {
             for record in records.read(rows)? {
                 let element = record.position;
                 let label = u32::try_from(record.label).unwrap_or(u32::MAX);
-                let norm = norms.as_ref().map_or(1.0, |norms| norms[element as usize]);
+                let norm = norms.as_ref().map(|norms| norms[element as usize]);
+                let vector = graph.vector(element);
+                if !record.deleted && norm.is_some_and(|norm| !is_normalised(vector, norm)) {
+                    return Err(not_normalised(&level0, element));
+                }
+                let norm = norm.unwrap_or(1.0);
                 let level = upper.level_of(element);
                 graph.adopt(label, norm, record.deleted, level);
                 for level in 0..=level {
@@ -165,16 +170,21 @@ impl IndexFiles {
             self.ids.iter().map(|(id, label)| (label, id)).collect();
         let level0 = self.path.join(LEVEL0);
         let records = Records::open(&level0, &self.header, LinkCheck::Skip)?;
+        let mut wrong = None;
         records.for_each(|record, vector| {
             if !record.deleted
                 && let Some(id) = by_label.remove(&record.label)
             {
-                let norm = norms
-                    .as_ref()
-                    .map_or(1.0, |norms| norms[record.position as usize]);
-                visit(id.to_owned(), norm, vector);
+                let norm = norms.as_ref().map(|norms| norms[record.position as usize]);
+                if norm.is_some_and(|norm| !is_normalised(vector, norm)) {
+                    wrong.get_or_insert(record.position);
+                }
+                visit(id.to_owned(), norm.unwrap_or(1.0), vector);
             }
         })?;
+        if let Some(element) = wrong {
+            return Err(not_normalised(&level0, element));
+        }
         match by_label.into_iter().next() {
             Some((label, id)) => {
                 let detail = format!("no live element has label {label}, that of `{id}`");

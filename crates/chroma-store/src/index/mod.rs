@@ -13,7 +13,7 @@ mod pickle_scan;
 mod remains;
 mod write;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
@@ -46,6 +46,8 @@ pub(crate) struct VectorIndex {
     max_label: u64,
     /// Norms of the original vectors (cosine only).
     norms: Option<Vec<f32>>,
+    /// Labels of vectors whose length is lost.
+    unit: HashSet<u64>,
     level0: fs_err::File,
 }
 
@@ -104,17 +106,18 @@ impl VectorIndex {
         };
         let header = Header::read(&path.join(HEADER))?;
         header.check_dimension(&path.join(HEADER), collection.dimension)?;
-        let (level0, labels) = level0::scan(&path.join(LEVEL0), &header)?;
         let norms = match collection.config.space {
             Space::Cosine => Some(level0::read_norms(&path.join(LENGTH), header.elements)?),
             Space::L2 | Space::Ip => None,
         };
+        let (level0, labels) = level0::scan(&path.join(LEVEL0), &header, norms.as_deref())?;
         Ok(Some(Self {
             header,
             ids,
             live: labels.live,
             max_label: labels.max,
             norms,
+            unit: HashSet::new(),
             level0,
             path,
         }))

@@ -6,8 +6,8 @@
 /// Dicts, instances and the like in one pickle of chromadb: five or six.
 const MAX_CONTAINERS: usize = 64;
 
-/// Says what is wrong with the pickle.
-pub(super) fn check(bytes: &[u8]) -> Result<(), String> {
+/// How long the pickle is, or what is wrong with it. Nobody reads what follows its end.
+pub(super) fn check(bytes: &[u8]) -> Result<usize, String> {
     let mut rest = bytes;
     let mut containers = 0;
     loop {
@@ -16,7 +16,7 @@ pub(super) fn check(bytes: &[u8]) -> Result<(), String> {
             return Err("it has no end".to_owned());
         };
         let argument = match *opcode {
-            b'.' => return Ok(()),
+            b'.' => return Ok(at + 1),
             // MARK, NONE, NEWTRUE, NEWFALSE, MEMOIZE, SETITEM, SETITEMS, STACK_GLOBAL
             b'(' | b'N' | 0x88 | 0x89 | 0x94 | b's' | b'u' | 0x93 => 0,
             // EMPTY_DICT, EMPTY_TUPLE, NEWOBJ, BUILD

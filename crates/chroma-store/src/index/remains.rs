@@ -14,9 +14,6 @@ use super::{
 };
 use crate::{Collection, Space, StoreResult};
 
-/// How far the length of a normalised vector may be from 1.
-const OFF_UNIT: f32 = 1e-3;
-
 /// What is found where a header says that it is.
 #[derive(Debug)]
 struct Remains {
@@ -27,6 +24,8 @@ struct Remains {
     live: HashMap<u64, u32>,
     /// Labels that more than one element has: which of them is right cannot be told.
     ambiguous: HashSet<u64>,
+    /// Labels of vectors whose original length is lost (cosine only).
+    unit: HashSet<u64>,
 }
 
 impl VectorIndex {
@@ -43,9 +42,11 @@ impl VectorIndex {
             header,
             norms,
             live,
+            unit,
             ..
         } = remains;
         Ok(Some(Self {
+            unit,
             max_label: live.keys().copied().max().unwrap_or(0),
             level0: open_file(&folder.join(LEVEL0))?,
             path: folder.to_path_buf(),
@@ -56,15 +57,15 @@ impl VectorIndex {
         }))
     }
 
-    /// Whether `id` is indexed and its vector is there.
-    pub(crate) fn has_vector(&self, id: &str) -> bool {
+    /// Whether the vector of `id` is given with length 1, because its own is lost.
+    pub(crate) fn has_lost_length(&self, id: &str) -> bool {
         let label = self.ids.label(id);
-        label.is_some_and(|label| self.live.contains_key(&label))
+        label.is_some_and(|label| self.unit.contains(&label))
     }
 
     /// The ids that a folder's id maps have, where these can be read.
     pub(crate) fn ids_in(folder: &Path) -> HashSet<String> {
-        match IdMaps::read(&folder.join(ID_MAPS)) {
+        match IdMaps::read_remains(&folder.join(ID_MAPS)) {
             Ok(Some(ids)) => ids.ids().map(str::to_owned).collect(),
             _ => HashSet::new(),
         }
@@ -80,11 +81,7 @@ impl IndexFiles {
             return Ok(None);
         };
         let elements = remains.live.values().max().map_or(0, |last| last + 1);
-        let norms_are_whole = match &remains.norms {
-            Some(norms) => norms.len() >= elements as usize,
-            None => true,
-        };
-        if remains.live.len() != ids.len() || !norms_are_whole {
+        if remains.live.len() != ids.len() || !remains.unit.is_empty() {
             return Ok(None);
         }
         let header = remains.header.with_at_most(u64::from(elements));
@@ -107,16 +104,22 @@ impl Remains {
     /// Where the header says that vectors are, or, if more are found there, where the collection's
     /// parameters say it.
     fn read(folder: &Path, collection: &Collection) -> StoreResult<Option<(IdMaps, Self)>> {
-        let Some(ids) = IdMaps::read(&folder.join(ID_MAPS))? else {
+        let Some(ids) = IdMaps::read_remains(&folder.join(ID_MAPS))? else {
             return Ok(None);
         };
         let labels: HashSet<u64> = ids.labels().collect();
         let read = Header::read(&folder.join(HEADER)).ok();
+        // Vectors of another length are another collection's.
+        let read = read.filter(|header| {
+            let declared = collection.dimension;
+            declared.is_none_or(|declared| declared == header.dimension)
+        });
+        let last = labels.iter().copied().max().unwrap_or(0);
         let assumed = collection
             .dimension
             .and_then(|dimension| Header::assumed(dimension, collection.config.max_neighbors))
             // Behind the elements there is room for more, with whatever was in memory.
-            .map(|header| header.with_at_most(ids.total_elements_added));
+            .map(|header| header.with_at_most(ids.total_elements_added.max(last)));
         let mut best: Option<Self> = None;
         for header in read.into_iter().chain(assumed) {
             let found = Self::find(folder, header, &labels, collection.config.space)?;
@@ -148,6 +151,7 @@ impl Remains {
             norms,
             live: HashMap::new(),
             ambiguous: HashSet::new(),
+            unit: HashSet::new(),
         };
         let mut file = BufReader::new(file);
         let mut record = vec![0; remains.header.record_bytes];
@@ -165,7 +169,7 @@ impl Remains {
             return;
         };
         let is_new = !level0::is_deleted(record) && !self.ambiguous.contains(&label);
-        if is_new && self.can_be_right(position, record) {
+        if is_new && self.can_be_right(label, position, record) {
             let other = self.live.insert(label, position);
             if other.is_some() {
                 self.live.remove(&label);
@@ -174,23 +178,25 @@ impl Remains {
         }
     }
 
-    fn can_be_right(&mut self, position: u32, record: &[u8]) -> bool {
+    fn can_be_right(&mut self, label: u64, position: u32, record: &[u8]) -> bool {
         let vector = &record[self.header.vector_offset..self.header.label_offset];
         let (elements, _) = vector.as_chunks::<4>();
-        let elements = elements.iter().map(|x| f32::from_le_bytes(*x));
-        let length = elements.map(|x| x * x).sum::<f32>().sqrt();
+        let vector: Vec<f32> = elements.iter().map(|x| f32::from_le_bytes(*x)).collect();
         let Some(norms) = &mut self.norms else {
-            return length.is_finite();
+            return level0::squared(&vector).is_finite();
         };
-        let is_unit = (length - 1.0).abs() <= OFF_UNIT;
-        match norms.get_mut(position as usize) {
-            // A vector of nothing but zeros has no direction, and stays as it is.
-            Some(norm) if *norm == 0.0 && !is_unit => length == 0.0,
-            Some(norm) if *norm == 0.0 => {
-                *norm = 1.0;
-                true
-            }
-            _ => is_unit,
+        let position = position as usize;
+        let norm = norms.get(position).copied().unwrap_or(f32::NAN);
+        if level0::is_normalised(&vector, norm) {
+            return true;
         }
+        // The vector may be sound where its length is not.
+        let is_unit = level0::is_normalised(&vector, 1.0);
+        if is_unit {
+            self.unit.insert(label);
+            norms.resize(norms.len().max(position + 1), 1.0);
+            norms[position] = 1.0;
+        }
+        is_unit
     }
 }

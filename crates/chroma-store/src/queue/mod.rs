@@ -8,5 +8,5 @@ mod write;
 
 pub use operation::{Operation, OperationKind, Patch};
 pub(crate) use overlay::Overlay;
-pub(crate) use read::{QueueReader, QueueRow, check_vector};
+pub(crate) use read::{QueueReader, check_vector};
 pub(crate) use write::{QueueWriter, purge_below, purges};

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use super::{Operation, OperationKind, payload};
+use super::{Operation, OperationKind, Patch, payload};
 use crate::{Collection, StoreError, StoreResult};
 
 /// A row of the log.
@@ -128,6 +128,32 @@ impl<'c> QueueReader<'c> {
             Some(row) => self.decode(row).map(Some),
             None => Ok(None),
         }
+    }
+
+    /// The row `seq` with none of its metadata, which may not be readable.
+    pub(crate) fn row_without_payload(&self, seq: i64) -> StoreResult<Option<QueueRow>> {
+        let failed = || StoreError::sqlite(&self.path, "read embeddings_queue");
+        let mut statement = self
+            .connection
+            .prepare_cached(
+                "SELECT seq_id, operation, id, vector, encoding FROM embeddings_queue
+                 WHERE seq_id = ?1",
+            )
+            .map_err(failed())?;
+        let mut rows = statement.query([seq]).map_err(failed())?;
+        let Some(row) = rows.next().map_err(failed())? else {
+            return Ok(None);
+        };
+        let (seq, kind, id, vector) = self.decode_vector(row)?;
+        Ok(Some(QueueRow {
+            seq,
+            operation: Operation {
+                kind,
+                id,
+                vector,
+                patch: Patch::new(),
+            },
+        }))
     }
 
     /// The vector of row `seq`, checked.

@@ -30,6 +30,8 @@ struct Row {
     database: String,
     config: Option<String>,
     schema: Option<String>,
+    /// There is no such row.
+    is_lost: bool,
 }
 
 /// All collections that have a name. `records` are those of all of them.
@@ -70,8 +72,10 @@ pub(super) fn read(
             database: row.get(4).unwrap_or_default(),
             config: row.get(5).unwrap_or_default(),
             schema: row.get(6).unwrap_or_default(),
+            is_lost: false,
         })
     });
+    let all = with_nameless(all, &segments, lost);
     let segment_of = |row: &Row, scope: &str| {
         let id = row.id.to_string();
         let mut found = segments.iter();
@@ -101,7 +105,7 @@ pub(super) fn read(
             let hnsw = read_segment_metadata(source.connection(), source.path(), vector_segment)
                 .unwrap_or_default();
             let (config, is_broken) = match parameters(&row, &hnsw) {
-                Ok(config) => (config, false),
+                Ok(config) => (config, row.is_lost),
                 Err((config, reason)) => {
                     let reason = format!(
                         "its configuration: {reason}; in its place is space {} with M {}",
@@ -133,6 +137,36 @@ pub(super) fn read(
             })
         })
         .collect()
+}
+
+/// Collections of which nothing but their segments is left get a name after their ids.
+fn with_nameless(mut all: Vec<Row>, segments: &[Segment], lost: &mut Vec<Lost>) -> Vec<Row> {
+    for segment in segments
+        .iter()
+        .filter(|segment| segment.scope == "METADATA")
+    {
+        let Ok(id) = Uuid::try_parse(&segment.collection) else {
+            continue;
+        };
+        if all.iter().any(|row| row.id == id) {
+            continue;
+        }
+        let name = format!("lost-{}", id.simple());
+        lost.push(Lost {
+            collection: Some(name.clone()),
+            ..Lost::part("its row of collections: name, database and configuration".to_owned())
+        });
+        all.push(Row {
+            id,
+            name,
+            dimension: None,
+            database: DEFAULT_DATABASE_ID.to_owned(),
+            config: None,
+            schema: None,
+            is_lost: true,
+        });
+    }
+    all
 }
 
 /// The index parameters of a collection; where one place cannot be read, those of another, and why.

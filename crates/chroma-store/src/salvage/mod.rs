@@ -13,14 +13,13 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::queue::QueueRow;
 use crate::schema::create_with;
 use crate::{
     Collection, FoldOptions, FullName, Kind, NewIds, Open, Operation, OperationKind, Patch, Store,
     StoreError, StoreResult,
 };
 
-use source::{Metadata, Record, Source, log_to_apply};
+use source::{LogRow, Metadata, Record, Source, log_to_apply};
 use vectors::{Vectors, dimension};
 
 /// Operations that are written at once.
@@ -70,7 +69,7 @@ pub struct Salvaged {
 pub fn salvage(dir: &Path, out: &Path, mut ids: impl FnMut() -> NewIds) -> StoreResult<Salvaged> {
     let mut lost = Vec::new();
     let source = Source::open(dir, &mut lost)?;
-    let records = source.records(&mut lost)?;
+    let records = source.records(&mut lost);
     let mut of_segments: BTreeMap<&str, Vec<&Record>> = BTreeMap::new();
     for record in &records {
         let of_segment = of_segments.entry(&record.segment).or_default();
@@ -81,18 +80,24 @@ pub fn salvage(dir: &Path, out: &Path, mut ids: impl FnMut() -> NewIds) -> Store
         collections.push((like, ids()));
     }
     let mut store = create_with(out, source.connection(), source.level(), &collections)?;
-    let metadata = source.metadata(&mut lost)?;
+    let metadata = source.metadata(&mut lost);
     source.tell_of_the_log(&mut lost);
     let mut taken = Vec::new();
+    let declared: Vec<_> = collections
+        .iter()
+        .map(|(like, _)| (like.collection.id, like.collection.dimension))
+        .collect();
     for (like, _) in &mut collections {
+        let others = declared.iter().filter(|(id, _)| *id != like.collection.id);
+        let others: HashSet<u32> = others.filter_map(|(_, dimension)| *dimension).collect();
         let segment = like.collection.metadata_segment.to_string();
         let own = of_segments.remove(segment.as_str()).unwrap_or_default();
         let ids: HashSet<&str> = own.iter().map(|record| record.id.as_str()).collect();
-        like.collection.dimension = dimension(&source, &like.collection, &ids);
+        like.collection.dimension = dimension(&source, &like.collection, &ids, &others);
         taken.push((&like.collection, own, ids));
     }
     let mut saved = BTreeMap::new();
-    for (collection, own, ids) in &taken {
+    for (collection, own, _) in &taken {
         let is_of_another = |folder: &Path| {
             taken.iter().any(|(other, _, ids)| {
                 other.id != collection.id
@@ -101,7 +106,7 @@ pub fn salvage(dir: &Path, out: &Path, mut ids: impl FnMut() -> NewIds) -> Store
             })
         };
         let log = source.log(collection, &mut lost);
-        let vectors = Vectors::find(&source, collection, &log, ids, is_of_another);
+        let vectors = Vectors::find(&source, collection, &log, own, is_of_another)?;
         let mut rescue = Rescue {
             store: &mut store,
             collection,
@@ -145,7 +150,7 @@ impl Rescue<'_> {
         records: &[&Record],
         metadata: &Metadata<'_>,
         vectors: &Vectors,
-        log: Vec<QueueRow>,
+        log: Vec<LogRow>,
     ) -> StoreResult<()> {
         for damage in vectors.damage() {
             self.lose(None, format!("index files: {damage}"), None);
@@ -164,6 +169,10 @@ impl Rescue<'_> {
                 );
                 continue;
             };
+            if vectors.has_lost_length(&record.id) {
+                let reason = "saved with a vector of length 1: its own length is lost";
+                self.lose(Some(&record.id), reason.to_owned(), None);
+            }
             if let Some(damage) = damage {
                 self.bare.insert(record.id.clone(), damage);
             }
@@ -177,7 +186,16 @@ impl Rescue<'_> {
         self.flush()?;
         // What was accepted and never applied, and what is left of records that cannot be read.
         let everything = source.misses_records() || !self.bare.is_empty();
-        for mut operation in log_to_apply(self.collection, log, everything) {
+        for LogRow {
+            mut operation,
+            torn,
+            ..
+        } in log_to_apply(self.collection, log, everything)
+        {
+            if let Some(torn) = torn {
+                let reason = format!("saved without the metadata of its log row: {torn}");
+                self.lose(Some(&operation.id), reason, None);
+            }
             if operation.kind == OperationKind::Add && self.bare.remove(&operation.id).is_some() {
                 // The log still has what the record has lost.
                 operation.kind = OperationKind::Upsert;

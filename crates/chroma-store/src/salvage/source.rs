@@ -8,11 +8,14 @@ use rusqlite::Connection;
 use uuid::Uuid;
 
 use super::{Lost, rows};
+use crate::collection::decode_seq;
 use crate::index::VectorIndex;
 use crate::metadata::RecordReader;
-use crate::queue::{Operation, QueueReader, QueueRow};
-use crate::schema::detect;
-use crate::{Collection, Patch, SchemaLevel, StoreError, StoreResult, connection};
+use crate::queue::{Operation, QueueReader};
+use crate::schema::{detect, level_of_columns};
+use crate::{
+    Collection, DOCUMENT_KEY, Patch, Scalar, SchemaLevel, StoreError, StoreResult, connection,
+};
 
 /// A record of any collection.
 #[derive(Debug)]
@@ -20,6 +23,17 @@ pub(super) struct Record {
     pub(super) row: i64,
     pub(super) segment: String,
     pub(super) id: String,
+    /// The last operation that touched it, where that can be read.
+    pub(super) seq: Option<u64>,
+}
+
+/// A row of the log.
+#[derive(Debug)]
+pub(super) struct LogRow {
+    pub(super) seq: u64,
+    pub(super) operation: Operation,
+    /// Why its metadata cannot be read, if that is so.
+    pub(super) torn: Option<String>,
 }
 
 pub(super) struct Source {
@@ -41,7 +55,13 @@ impl Source {
         }
         let connection = connection::open_damaged(dir)?;
         let path = connection::database_path(dir);
-        let level = detect(&connection, &path)?;
+        let level = match detect(&connection, &path) {
+            // What its columns say, where its migrations do not.
+            Err(error @ StoreError::UnknownSchema { .. }) => {
+                level_of_columns(&connection).ok_or(error)?
+            }
+            level => level?,
+        };
         Ok(Self {
             dir: dir.to_path_buf(),
             path,
@@ -100,24 +120,23 @@ impl Source {
     }
 
     /// All records that can be read.
-    pub(super) fn records(&self, lost: &mut Vec<Lost>) -> StoreResult<Vec<Record>> {
-        let columns = ["embeddings", "id", "segment_id, embedding_id"];
-        let rows = rows::all(&self.connection, columns, |row| {
+    pub(super) fn records(&self, lost: &mut Vec<Lost>) -> Vec<Record> {
+        let columns = ["embeddings", "segment_id, embedding_id, seq_id"];
+        let told = lost.len();
+        let found = rows::table(self, columns, lost, |row| {
             Ok(Record {
                 row: row.get(0)?,
                 segment: row.get(1)?,
                 id: row.get(2)?,
+                seq: decode_seq(row.get_ref(3)?).ok(),
             })
-        })
-        .map_err(StoreError::sqlite(&self.path, "read the records"))?;
-        if rows::tell_of("embeddings", &rows.gaps, lost) {
-            self.misses_records.set(true);
-        }
-        Ok(rows.found)
+        });
+        self.misses_records.set(lost.len() > told);
+        found
     }
 
     /// Where the metadata of each record is.
-    pub(super) fn metadata(&self, lost: &mut Vec<Lost>) -> StoreResult<Metadata<'_>> {
+    pub(super) fn metadata(&self, lost: &mut Vec<Lost>) -> Metadata<'_> {
         let mut tables = vec!["embedding_metadata"];
         if self.level.has_arrays() {
             tables.push("embedding_metadata_array");
@@ -125,23 +144,36 @@ impl Source {
         let mut metadata = Metadata {
             source: self,
             rows: HashMap::new(),
+            texts: self.texts(),
             is_torn: false,
         };
         for table in tables {
-            let rows = rows::all(&self.connection, [table, "rowid", "id"], |row| {
+            let told = lost.len();
+            let found = rows::table(self, [table, "id"], lost, |row| {
                 Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))
-            })
-            .map_err(StoreError::sqlite(&self.path, "read the metadata"))?;
-            metadata.is_torn |= rows::tell_of(table, &rows.gaps, lost);
-            for (row, record) in rows.found {
+            });
+            metadata.is_torn |= lost.len() > told;
+            for (row, record) in found {
                 metadata.rows.entry(record).or_default().push((table, row));
             }
         }
-        Ok(metadata)
+        metadata
+    }
+
+    /// Documents as the full text has them, by the rows of their records.
+    fn texts(&self) -> HashMap<i64, String> {
+        let columns = ["embedding_fulltext_search_content", "id, c0"];
+        let texts = rows::table(self, columns, &mut Vec::new(), |row| {
+            Ok((row.get::<_, i64>(1)?, row.get::<_, Option<String>>(2)?))
+        });
+        texts
+            .into_iter()
+            .filter_map(|(row, text)| Some((row, text?)))
+            .collect()
     }
 
     /// The rows of a collection's log that can be read, in order.
-    pub(super) fn log(&self, collection: &Collection, lost: &mut Vec<Lost>) -> Vec<QueueRow> {
+    pub(super) fn log(&self, collection: &Collection, lost: &mut Vec<Lost>) -> Vec<LogRow> {
         let reader = QueueReader::new(&self.connection, &self.path, collection);
         let topic = collection.topic();
         let numbers = rows::table(
@@ -152,8 +184,16 @@ impl Source {
         );
         let mut log = Vec::new();
         for (seq, _) in numbers.into_iter().filter(|(_, of)| *of == topic) {
-            match reader.row(seq) {
-                Ok(Some(row)) => log.push(row),
+            let (row, torn) = match reader.row(seq) {
+                Err(error) => (reader.row_without_payload(seq), Some(error.to_string())),
+                row => (row, None),
+            };
+            match row {
+                Ok(Some(row)) => log.push(LogRow {
+                    seq: u64::try_from(row.seq).unwrap_or(0),
+                    operation: row.operation,
+                    torn,
+                }),
                 Ok(None) => {}
                 Err(error) => lost.push(Lost {
                     collection: Some(collection.name.to_string()),
@@ -192,13 +232,10 @@ impl Source {
 /// had.
 pub(super) fn log_to_apply(
     collection: &Collection,
-    log: Vec<QueueRow>,
+    log: Vec<LogRow>,
     everything: bool,
-) -> Vec<Operation> {
-    let last = log
-        .last()
-        .and_then(|row| u64::try_from(row.seq).ok())
-        .unwrap_or(0);
+) -> Vec<LogRow> {
+    let last = log.last().map_or(0, |row| row.seq);
     // Progress beyond the log says nothing: all of it is applied once more.
     let applied = collection
         .metadata_seq
@@ -206,14 +243,15 @@ pub(super) fn log_to_apply(
         .unwrap_or(0);
     let everything = everything || applied == 0;
     log.into_iter()
-        .filter(|row| everything || u64::try_from(row.seq).is_ok_and(|seq| seq > applied))
-        .map(|row| row.operation)
+        .filter(|row| everything || row.seq > applied)
         .collect()
 }
 
 /// The metadata of all records, found without an index.
 pub(super) struct Metadata<'s> {
     source: &'s Source,
+    /// Documents as the full text has them.
+    texts: HashMap<i64, String>,
     /// Tables and numbers of the rows of each record.
     rows: HashMap<i64, Vec<(&'static str, i64)>>,
     /// Some rows cannot be read, and nobody knows whose.
@@ -228,7 +266,7 @@ impl Metadata<'_> {
             .get(&record)
             .map(Vec::as_slice)
             .unwrap_or_default();
-        if rows.is_empty() && self.is_torn {
+        if rows.is_empty() && self.is_torn && !self.texts.contains_key(&record) {
             return Err(self.source.damaged("its rows of metadata cannot be read"));
         }
         let reader = RecordReader::new(
@@ -237,9 +275,17 @@ impl Metadata<'_> {
             self.source.level,
         );
         let read = reader.read_rows(rows)?;
-        Ok(read
+        let mut patch: Patch = read
             .into_iter()
             .map(|(key, value)| (key, Some(value)))
-            .collect())
+            .collect();
+        if let Some(text) = self.texts.get(&record) {
+            // A document that is gone is still in its full text.
+            if patch.iter().all(|(key, _)| key != DOCUMENT_KEY) {
+                let document = Scalar::String(text.clone()).into();
+                patch.push((DOCUMENT_KEY.to_owned(), Some(document)));
+            }
+        }
+        Ok(patch)
     }
 }

@@ -1,13 +1,14 @@
 //! The vectors of a collection: from its log and from index files, which are its own, or what is left
 //! of them, or those of a folder that has its records.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use super::source::Source;
-use crate::Collection;
+use super::source::{LogRow, Record, Source};
+use crate::delta::log_is_whole;
 use crate::index::{VectorIndex, dimension_in};
-use crate::queue::{Overlay, QueueRow};
+use crate::queue::{OperationKind, Overlay};
+use crate::{Collection, StoreResult};
 
 /// The vectors that can be read.
 #[derive(Debug)]
@@ -28,13 +29,18 @@ struct Indexed {
 }
 
 /// The number of elements that most vectors of a collection have; the directory may say another.
+/// `others` are those that other collections are said to have: their files may lie in its place.
 pub(super) fn dimension(
     source: &Source,
     collection: &Collection,
     ids: &HashSet<&str>,
+    others: &HashSet<u32>,
 ) -> Option<u32> {
     let own = source.folder(collection.vector_segment);
-    let of_files = || dimension_in(&own).filter(|_| source.records_in(&own, ids) > 0);
+    let of_files = || {
+        let found = dimension_in(&own).filter(|found| !others.contains(found));
+        found.filter(|_| source.records_in(&own, ids) > 0)
+    };
     source
         .logged_dimension(collection)
         .or_else(of_files)
@@ -42,42 +48,36 @@ pub(super) fn dimension(
 }
 
 impl Vectors {
-    /// Finds those of a collection. `ids` are its records; `is_of_another` says of a folder that it
-    /// is sure to be another collection's.
+    /// Finds those of a collection with these records; `is_of_another` says of a folder that it is
+    /// sure to be another collection's.
+    ///
+    /// # Errors
+    /// Files cannot be read for a reason that is not theirs.
     pub(super) fn find(
         source: &Source,
         collection: &Collection,
-        log: &[QueueRow],
-        ids: &HashSet<&str>,
+        log: &[LogRow],
+        records: &[&Record],
         is_of_another: impl Fn(&Path) -> bool,
-    ) -> Self {
+    ) -> StoreResult<Self> {
         let own = source.folder(collection.vector_segment);
-        let mut indexed = Indexed::own(&own, collection, ids);
+        let known: HashSet<&str> = records.iter().map(|record| record.id.as_str()).collect();
+        let mut indexed = Indexed::own(&own, collection, &known)?;
         let rows = log.iter().map(|row| &row.operation);
         let in_log: HashSet<&str> = rows
             .filter(|operation| operation.vector.is_some())
             .map(|operation| operation.id.as_str())
             .collect();
-        if indexed.files.is_none() && !ids.is_subset(&in_log) {
+        if indexed.files.is_none() && !known.is_subset(&in_log) {
             let others = source.folders().into_iter();
             let others = others.filter(|folder| *folder != own && !is_of_another(folder));
-            indexed.take_foreign(source, collection, ids, others);
+            indexed.take_foreign(source, collection, &known, others);
         }
-        let mut logged = Overlay::default();
-        for row in log {
-            let operation = row.operation.clone();
-            logged.apply(operation.kind, operation.id, operation.vector, |id| {
-                indexed
-                    .files
-                    .as_ref()
-                    .is_some_and(|files| files.has_vector(id))
-            });
-        }
-        Self {
+        Ok(Self {
+            logged: logged(source, collection, log, records),
             indexed,
-            logged,
             bytes: collection.vector_bytes(),
-        }
+        })
     }
 
     /// What is wrong with the index files.
@@ -92,6 +92,13 @@ impl Vectors {
             _ => self.indexed.files.as_ref()?.vector(id).ok()?,
         };
         vector.filter(|vector| self.bytes.is_none_or(|bytes| bytes == vector.len()))
+    }
+
+    /// Whether the vector of `id` is given with length 1, because its own is lost.
+    pub(super) fn has_lost_length(&self, id: &str) -> bool {
+        let is_logged = matches!(self.logged.get(id), Some(Some(_)));
+        let mut files = self.indexed.files.iter();
+        !is_logged && files.any(|files| files.has_lost_length(id))
     }
 
     /// Ids that have a vector, are not among `saved`, and were not deleted.
@@ -112,8 +119,36 @@ impl Vectors {
     }
 }
 
+/// What the log says of vectors. Of a log that is whole, what it says in its order. Else an add of a
+/// record that was touched last before it was ignored, and other adds made their records.
+fn logged(
+    source: &Source,
+    collection: &Collection,
+    log: &[LogRow],
+    records: &[&Record],
+) -> Overlay<Vec<u8>> {
+    let mut logged = Overlay::default();
+    let is_whole = log_is_whole(source.connection(), source.path(), collection).unwrap_or(false);
+    let touched: HashMap<&str, u64> = records
+        .iter()
+        .filter_map(|record| Some((record.id.as_str(), record.seq?)))
+        .collect();
+    for LogRow { seq, operation, .. } in log {
+        let last = touched.get(operation.id.as_str());
+        let was_ignored = last.is_some_and(|last| last < seq);
+        let kind = match operation.kind {
+            OperationKind::Add if !is_whole && was_ignored => continue,
+            OperationKind::Add if !is_whole => OperationKind::Upsert,
+            kind => kind,
+        };
+        let (id, vector) = (operation.id.clone(), operation.vector.clone());
+        logged.apply(kind, id, vector, |_| !is_whole);
+    }
+    logged
+}
+
 impl Indexed {
-    fn own(folder: &Path, collection: &Collection, ids: &HashSet<&str>) -> Self {
+    fn own(folder: &Path, collection: &Collection, ids: &HashSet<&str>) -> StoreResult<Self> {
         let mut indexed = Self::default();
         let has_records = |files: &VectorIndex| {
             let mut all = files.ids();
@@ -125,13 +160,14 @@ impl Indexed {
             Ok(Some(_)) => indexed
                 .damage
                 .push("they have none of its records".to_owned()),
-            Err(error) => {
+            Err(error) if error.is_index_damage() => {
                 indexed.damage.push(error.to_string());
                 let left = VectorIndex::of_remains(folder, collection);
                 indexed.files = left.ok().flatten().filter(has_records);
             }
+            Err(error) => return Err(error),
         }
-        indexed
+        Ok(indexed)
     }
 
     /// Takes the folder that has most of the records.

@@ -235,6 +235,16 @@ fn build_in_place(
     Store::open(dir, OpenOptions::default())
 }
 
+/// The tables of a schema level.
+pub(crate) fn tables(level: SchemaLevel) -> rusqlite::Result<Vec<String>> {
+    let connection = connection::in_memory()?;
+    migrate(&connection, level)?;
+    let mut names = connection.prepare(
+        "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'",
+    )?;
+    names.query_map([], |row| row.get(0))?.collect()
+}
+
 fn migrate(connection: &Connection, level: SchemaLevel) -> rusqlite::Result<()> {
     connection.execute_batch(
         "CREATE TABLE migrations (

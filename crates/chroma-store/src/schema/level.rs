@@ -96,6 +96,23 @@ impl FromStr for SchemaLevel {
     }
 }
 
+/// The level that tables and columns of a damaged database are of.
+pub(crate) fn level_of_columns(connection: &Connection) -> Option<SchemaLevel> {
+    let has = |sql: &str| connection.prepare(sql).is_ok();
+    has("SELECT id, name FROM collections").then_some(())?;
+    if has("SELECT id FROM embedding_metadata_array") {
+        return Some(SchemaLevel::L15);
+    }
+    if has("SELECT schema_str FROM collections") {
+        return Some(SchemaLevel::L13);
+    }
+    let blobs = "SELECT typeof(seq_id) = 'blob' FROM embeddings LIMIT 1";
+    match connection.query_row(blobs, [], |row| row.get(0)) {
+        Ok(true) => Some(SchemaLevel::L06),
+        _ => Some(SchemaLevel::L10),
+    }
+}
+
 /// Reads the level off the `migrations` table.
 pub(crate) fn detect(connection: &Connection, path: &Path) -> StoreResult<SchemaLevel> {
     let unknown = |detail: String| StoreError::UnknownSchema {

@@ -5,7 +5,7 @@ mod level;
 mod migrations;
 
 pub use create::{CreateOptions, NewIds, create, create_like};
-pub(crate) use create::{DEFAULT_DATABASE_ID, Like, create_with};
+pub(crate) use create::{DEFAULT_DATABASE_ID, Like, create_with, tables};
 pub use level::SchemaLevel;
-pub(crate) use level::detect;
+pub(crate) use level::{detect, level_of_columns};
 pub(crate) use migrations::migrations;

@@ -16,7 +16,7 @@ use rusqlite::Connection;
 
 use crate::collection::load_all;
 use crate::fold::replacement;
-use crate::schema::{detect, migrations};
+use crate::schema::{detect, migrations, tables};
 use crate::{
     Collection, FullName, Orphan, SchemaLevel, Store, StoreError, StoreResult, connection, handle,
     metadata, orphans,
@@ -128,6 +128,10 @@ pub fn survey(dir: &Path, level: VerifyLevel) -> StoreResult<Survey> {
     checked.places(&mut report)?;
     let orphans = orphans::find(&connection, dir)?;
     tell_of(&orphans, &mut report);
+    if level == VerifyLevel::Full {
+        checked.tables(&mut report)?;
+        checked.nameless(&mut report)?;
+    }
     let collections = load_all(&connection, &path, schema)?;
     let mut index_damage = Vec::new();
     for collection in &collections {
@@ -219,6 +223,39 @@ impl Checked<'_> {
             if count > 0 {
                 report.mendable(Remedy::Places, "I1", None, format!("{count} {what}"));
             }
+        }
+        Ok(())
+    }
+
+    /// chromadb opens no directory that lacks one of its tables.
+    fn tables(&self, report: &mut VerifyReport) -> StoreResult<()> {
+        let expected = tables(self.schema).map_err(StoreError::sqlite(
+            self.path,
+            "list the tables of its schema",
+        ))?;
+        for table in expected {
+            let sql = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?1";
+            let of_full_text = table.starts_with("embedding_fulltext_search");
+            if !of_full_text && self.count(sql, &[&table])? == 0 {
+                report.error("I12", None, format!("the table {table} is missing"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Deleted collections may leave records behind, and so does a row of `collections` that is lost.
+    fn nameless(&self, report: &mut VerifyReport) -> StoreResult<()> {
+        let count = self.count(
+            "SELECT count(*) FROM embeddings WHERE segment_id NOT IN
+               (SELECT s.id FROM segments s JOIN collections c ON c.id = s.collection)",
+            &[],
+        )?;
+        if count > 0 {
+            let detail = format!(
+                "{count} records belong to no collection: of a deleted one, or its row is lost; \
+                 `store repair --salvage` saves them"
+            );
+            report.warn("I1", None, detail);
         }
         Ok(())
     }

@@ -93,10 +93,7 @@ fn other_dimension(checked: &Checked<'_>, collection: &Collection) -> StoreResul
         checked.path,
         "read the length of a vector",
     ))?;
-    let found = match (indexed, logged) {
-        // One of them is damaged, and which one cannot be told here.
-        (Some(indexed), Some(logged)) if indexed != logged => None,
-        (indexed, logged) => indexed.or(logged),
-    };
+    // Files of another length alone may be another collection's.
+    let found = logged.filter(|_| indexed.is_none_or(|indexed| Some(indexed) == logged));
     Ok(found.filter(|found| Some(*found) != collection.dimension))
 }

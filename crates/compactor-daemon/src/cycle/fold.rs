@@ -97,7 +97,7 @@ pub(super) async fn rebuild(
     let of_full_text = damage.is_full_text_damage();
     let (settings, collection) = (Arc::clone(&context.settings), collection.clone());
     blocking(move || {
-        let mut store = Store::open(merged.store.dir(), OpenOptions::default())?;
+        let mut store = Store::open(merged.store.dir(), OpenOptions::scratch())?;
         if of_full_text {
             store.rebuild_full_text()?;
         } else {
@@ -139,7 +139,7 @@ impl Job {
         let mut outcomes = Vec::new();
         let (store, deltas) = if has_base {
             (
-                Some(Store::open(&self.work, OpenOptions::default())?),
+                Some(Store::open(&self.work, OpenOptions::scratch())?),
                 deltas,
             )
         } else {

@@ -105,7 +105,7 @@ impl Merge {
                     .with_help("`store info` shows what a directory holds"),
             );
         }
-        let mut store = Store::open(work, OpenOptions::default())?;
+        let mut store = Store::open(work, OpenOptions::scratch())?;
         if base.asking_for(Remedy::FullText).next().is_some() {
             store.rebuild_full_text()?;
         }

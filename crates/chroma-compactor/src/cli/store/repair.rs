@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use chroma_store::{
-    CloseOptions, ClosedStore, DATABASE_NAME, OpenOptions, Orphan, Parameters, Problem, Remedy,
-    Severity, Space, Store, StoreError, Survey, VerifyLevel,
+    CloseOptions, ClosedStore, DATABASE_NAME, Open, OpenOptions, Orphan, Parameters, Problem,
+    Remedy, Severity, Space, Store, StoreError, Survey, VerifyLevel,
 };
 use clap::Args;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
@@ -123,6 +123,7 @@ impl Repair {
                 ),
             );
         }
+        refuse_mount_point(&dir)?;
         chroma_store::refuse_open_elsewhere(&dir)?;
         let original = ClosedStore::prove(&dir, &CloseOptions::default())?;
         let interrupt = Interrupt::listen()?;
@@ -133,6 +134,7 @@ impl Repair {
         interrupted.unless(made.map_err(|failure| failure.naming(&work, &dir)))?;
         give_owners(&dir, &work)?;
         original.still_closed()?;
+        chroma_store::refuse_open_elsewhere(&dir)?;
         progress.step("swapping");
         // The scratch folder holds the original for a moment.
         let _undisturbed = interrupted.hold();
@@ -156,15 +158,18 @@ impl Repair {
         progress.step("copying");
         chroma_store::copy_directory(dir, work)?;
         progress.step("mending");
-        let mut store = Store::open(work, OpenOptions::default())?;
-        for step in steps {
-            let named = |name: &str| step.collection.as_deref() == Some(name);
-            let mut all = store.collections().iter();
-            let collection = all.find(|one| named(&one.name.to_string()));
-            let collection = collection.map(|one| one.name.clone());
-            store
-                .mend(step.remedy, collection.as_ref())
-                .map_err(|error| Failure::from(error).with_help(NOT_MENDED))?;
+        let mut steps = steps.clone();
+        let mut store = mend_all(work, &steps)?;
+        // What could not be seen before may show now, as all of a collection without a database.
+        for _ in 0..ROUNDS {
+            store.close(&CloseOptions::default())?;
+            let problems = chroma_store::survey(work, VerifyLevel::Full)?.problems();
+            let more: BTreeSet<Step> = self.steps(&problems).difference(&steps).cloned().collect();
+            store = mend_all(work, &more)?;
+            if more.is_empty() {
+                break;
+            }
+            steps.extend(more);
         }
         if !self.parameters().is_empty() {
             let all = store.collections().iter();
@@ -234,6 +239,43 @@ impl Repair {
             None => format!("{dir}: nothing was changed; add --yes to mend a copy and swap it in"),
         })
     }
+}
+
+/// How often a mended copy is looked at for what there is still to mend.
+const ROUNDS: usize = 3;
+
+/// Takes the steps in the directory `work`, which is open then.
+fn mend_all(work: &Path, steps: &BTreeSet<Step>) -> Result<Store<Open>, Failure> {
+    let mut store = Store::open(work, OpenOptions::scratch())?;
+    for step in steps {
+        let named = |name: &str| step.collection.as_deref() == Some(name);
+        let mut all = store.collections().iter();
+        let collection = all.find(|one| named(&one.name.to_string()));
+        let collection = collection.map(|one| one.name.clone());
+        store
+            .mend(step.remedy, collection.as_ref())
+            .map_err(|error| Failure::from(error).with_help(NOT_MENDED))?;
+    }
+    Ok(store)
+}
+
+/// A mount point cannot be exchanged for the mended copy.
+fn refuse_mount_point(dir: &Path) -> Result<(), Failure> {
+    let table = fs_err::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let is_mounted = |line: &str| {
+        let place = line.split(' ').nth(4);
+        place.is_some_and(|place| Path::new(&place.replace("\\040", " ")) == dir)
+    };
+    if !table.lines().any(is_mounted) {
+        return Ok(());
+    }
+    let message = format!(
+        "{} is a mount point, which cannot be exchanged",
+        dir.display()
+    );
+    Err(Failure::usage(message).with_help(
+        "copy what is in it into a folder, repair that, and put it back; or let the mounted folder hold DIR",
+    ))
 }
 
 fn is_hopeless(problem: &Problem) -> bool {

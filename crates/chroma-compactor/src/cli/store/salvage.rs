@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use chroma_store::{CloseOptions, Lost, NewIds, StoreError, VerifyLevel};
+use chroma_store::{CloseOptions, Kind, Lost, NewIds, StoreError, VerifyLevel};
 use compactor_core::ports::Ids as _;
 use compactor_local::RandomIds;
 
@@ -12,6 +12,8 @@ use super::output_folder::OutputFolder;
 use crate::cli::interrupt::Interrupt;
 use crate::failure::Failure;
 use crate::output::{self, Progress};
+
+const NOTHING_SAVED: &str = "not even the list of collections can be read: copy the directory again from its source; `sqlite3 chroma.sqlite3 .recover` may find rows";
 
 /// Losses that are printed; the file has all of them.
 const SHOWN: usize = 10;
@@ -35,6 +37,10 @@ pub(super) fn save(dir: &Path, new: &Path, json: bool) -> Result<ExitCode, Failu
             collection: ids.uuid(),
             vector_segment: ids.uuid(),
             metadata_segment: ids.uuid(),
+        });
+        let salvaged = salvaged.map_err(|error| match error.kind() {
+            Kind::BadInput => Failure::from(error).with_help(NOTHING_SAVED),
+            _ => error.into(),
         })?;
         progress.step("verifying the result");
         let closed = salvaged.store.close(&CloseOptions::default())?;
