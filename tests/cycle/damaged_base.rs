@@ -204,23 +204,6 @@ fn a_pointer_that_has_grown_is_no_pointer(world: World) {
     damage_and_repair(&world, &grown);
 }
 
-both!(without_a_pointer_a_lineage_begins_anew_and_the_old_objects_stay);
-fn without_a_pointer_a_lineage_begins_anew_and_the_old_objects_stay(world: World) {
-    let next = Delta::of("lines", "next", 2);
-    world.submit("run-base", &[&Delta::of("lines", "base", 3)]);
-    world.drain();
-    let version = world.pointer("lines").unwrap();
-    let below = format!("lines/snapshot/timestamped/{version}/");
-    let before = world.image(&below);
-    world.delete(&keys::pointer(&name("lines")));
-    world.submit("run-next", &[&next]);
-    world.drain();
-    let snapshot = world.snapshot("lines").unwrap();
-    assert_eq!(snapshot.content, next.content());
-    assert!(snapshot.manifest.parent.is_none());
-    assert_eq!(world.image(&below), before);
-}
-
 both!(a_line_feed_after_the_version_is_no_damage);
 fn a_line_feed_after_the_version_is_no_damage(world: World) {
     let (base, next) = (Delta::of("lines", "base", 3), Delta::of("lines", "next", 2));

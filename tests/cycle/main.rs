@@ -50,6 +50,7 @@ mod kept;
 mod lease;
 mod legacy;
 mod loose;
+mod lost_pointer;
 mod messages;
 mod odd_records;
 mod only_bad;

@@ -133,9 +133,27 @@ impl Daemon {
             trouble: None,
             summary: Summary::default(),
         };
-        let mut outcome = work.serve(mode).await;
+        let (stop, clock) = (
+            work.context.stop.clone(),
+            Arc::clone(&work.context.ports.clock),
+        );
+        let patience = winding_down::patience(&work.context.settings);
+        let mut bound = work.context.settings.shutdown;
+        // A call that does not answer must not keep the daemon from ending in time.
+        let too_late = async {
+            stop.cancelled().await;
+            clock.sleep(patience).await;
+        };
+        let mut outcome = tokio::select! {
+            biased;
+            served = work.serve(mode) => served,
+            () = too_late => {
+                bound = bound.saturating_sub(patience);
+                Ok(())
+            }
+        };
         if !matches!(outcome, Err(RunError::Killed { .. })) {
-            let ended = work.wind_down().await;
+            let ended = work.wind_down(bound).await;
             outcome = outcome.and(ended);
         }
         keeper.abort();

@@ -72,6 +72,22 @@ pub enum RunError {
         /// The pointer's key.
         key: String,
     },
+    /// There is no pointer, and something was published.
+    #[error("the pointer of {collection} is gone; {}", newest_of(newest.as_deref()))]
+    PointerGone {
+        /// The collection.
+        collection: String,
+        /// The newest complete version, if there is one.
+        newest: Option<String>,
+    },
+    /// A pointer was to be put back that is in use.
+    #[error("the pointer of {collection} names {version}, which is complete")]
+    PointerInUse {
+        /// The collection.
+        collection: String,
+        /// What it names.
+        version: String,
+    },
     /// The version that the pointer names has no manifest.
     #[error("the published version {version} has no manifest, or nothing at all")]
     ManifestMissing {
@@ -183,6 +199,8 @@ impl RunError {
             Self::ObjectName { .. } => "CC-OBJECT-NAME",
             Self::TooLarge { .. } => "CC-TOO-LARGE",
             Self::Pointer { .. } | Self::PointerText { .. } => "CC-POINTER",
+            Self::PointerGone { .. } => "CC-POINTER-GONE",
+            Self::PointerInUse { .. } => "CC-POINTER-IN-USE",
             Self::ManifestMissing { .. } => "CC-MANIFEST-MISSING",
             Self::Manifest { .. } => "CC-MANIFEST",
             Self::RunExists { .. } => "CC-RUN-EXISTS",
@@ -250,8 +268,12 @@ impl RunError {
             }
             Self::TooLarge { .. } => "raise the limit in the configuration, or send less at a time",
             Self::Pointer { .. } | Self::PointerText { .. } => {
-                "write the id of a complete version into the pointer"
+                "`chroma-compactor snapshots point COLLECTION VERSION` lets it name a complete version"
             }
+            Self::PointerGone { .. } => {
+                "`chroma-compactor snapshots point COLLECTION VERSION` puts it back; where all that was published is to be given up, remove its versions and the records of its runs"
+            }
+            Self::PointerInUse { .. } => "nothing was changed: it needs no mending",
             Self::ManifestMissing { .. } | Self::Manifest { .. } | Self::SnapshotFile { .. } => {
                 "the published snapshot is damaged: let the pointer name a version that `store verify` finds sound"
             }
@@ -287,6 +309,13 @@ impl RunError {
             text.push('…');
         }
         text
+    }
+}
+
+fn newest_of(newest: Option<&str>) -> String {
+    match newest {
+        Some(version) => format!("the newest complete version is {version}"),
+        None => "no complete version is there either".to_owned(),
     }
 }
 

@@ -9,6 +9,7 @@ mod quickstart;
 mod run;
 mod runs;
 mod signals;
+mod snapshots;
 mod store;
 mod submit;
 
@@ -45,6 +46,9 @@ enum Command {
     Runs(runs::Runs),
     /// Show which superseded versions are due to be deleted, or delete them.
     CleanUp(clean_up::Clean),
+    /// See to published versions.
+    #[command(subcommand)]
+    Snapshots(snapshots::SnapshotsCommand),
     /// Check that everything a daemon needs works, and say how to mend it.
     Doctor(doctor::Doctor),
     /// Check the settings, or show them.
@@ -64,6 +68,7 @@ impl Cli {
             Command::Submit(command) => command.json,
             Command::Runs(command) => command.wants_json(),
             Command::CleanUp(command) => command.json,
+            Command::Snapshots(command) => command.wants_json(),
             Command::Doctor(command) => command.json,
             Command::Config(command) => command.wants_json(),
             Command::Store(command) => command.wants_json(),
@@ -77,6 +82,7 @@ impl Cli {
             Command::Submit(command) => command.execute(),
             Command::Runs(command) => command.execute(),
             Command::CleanUp(command) => command.execute(),
+            Command::Snapshots(command) => command.execute(),
             Command::Doctor(command) => command.execute(),
             Command::Config(command) => command.execute(),
             Command::Store(command) => command.execute(),

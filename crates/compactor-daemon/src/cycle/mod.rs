@@ -218,6 +218,11 @@ async fn try_once(
     let base = lease
         .abandonable(context, snapshot::resolve(objects, &collection))
         .await?;
+    if base.is_none() {
+        let (ports, settings) = (&context.ports, &context.settings);
+        let asked = snapshot::refuse_lost_pointer(ports, settings, &collection);
+        lease.abandonable(context, asked).await?;
+    }
     context.hooks.reached(Step::Resolved, &collection)?;
     let figures = lease
         .abandonable(context, batch.figures(base.as_ref()))

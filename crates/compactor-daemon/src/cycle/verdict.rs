@@ -74,6 +74,8 @@ pub(super) fn disposition(failed: Failed, error: &RunError) -> Disposition {
         },
         RunError::Pointer { .. }
         | RunError::PointerText { .. }
+        | RunError::PointerGone { .. }
+        | RunError::PointerInUse { .. }
         | RunError::ManifestMissing { .. }
         | RunError::Manifest { .. }
         | RunError::SnapshotFile { .. } => Disposition::Pause,

@@ -8,18 +8,22 @@ use compactor_core::ports::PortResult;
 use tokio::task::{JoinError, JoinHandle};
 
 use super::Work;
-use crate::RunError;
 use crate::polling::Received;
+use crate::{RunError, Settings};
 
 /// Which part of the time for stopping is left for giving back.
 const GIVING_BACK: u32 = 10;
 
+/// How long a daemon that was asked to stop waits for the call that it is at.
+pub(super) fn patience(settings: &Settings) -> Duration {
+    settings.shutdown / GIVING_BACK
+}
+
 impl Work {
-    /// Lets cycles end, gives back what waits, and returns within the configured time.
-    pub(super) async fn wind_down(&mut self) -> Result<(), RunError> {
+    /// Lets cycles end, gives back what waits, and returns within `bound`.
+    pub(super) async fn wind_down(&mut self, bound: Duration) -> Result<(), RunError> {
         self.context.stop.cancel();
         let clock = Arc::clone(&self.context.ports.clock);
-        let bound = self.context.settings.shutdown;
         let last = bound / GIVING_BACK;
         let mut failed = None;
         tokio::select! {

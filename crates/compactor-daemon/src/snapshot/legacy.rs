@@ -20,7 +20,7 @@ use crate::error::About as _;
 use crate::{Limits, RunError};
 
 /// The hash object is a few hundred bytes.
-const HASH_BYTES: u64 = 64 << 10;
+pub(super) const HASH_BYTES: u64 = 64 << 10;
 /// The hash of an archive.
 const ARCHIVE_HASH: &str = "md5:";
 

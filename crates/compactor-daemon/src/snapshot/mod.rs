@@ -4,6 +4,7 @@ mod download;
 mod history;
 mod known;
 mod legacy;
+mod lineage;
 
 use compactor_core::disposition::Resource;
 use compactor_core::manifest::ManifestError;
@@ -19,13 +20,14 @@ pub(crate) use history::{Listing, Origins};
 pub(crate) use known::{KnownFile, KnownFiles};
 pub use legacy::Legacy;
 pub(crate) use legacy::{Ancestor, ancestor};
+pub(crate) use lineage::refuse_lost_pointer;
 
 /// A pointer is one version id; manifests list files and run ids.
 const POINTER_BYTES: u64 = 4 << 10;
 const MANIFEST_BYTES: u64 = 64 << 20;
 
 /// Marks a pointer of ours: its version must have a manifest.
-const NONCE: &str = "nonce";
+pub(crate) const NONCE: &str = "nonce";
 
 /// What a collection's pointer names.
 #[derive(Debug, Clone)]
@@ -86,23 +88,36 @@ pub async fn resolve(
         is_ours,
         ..
     } = pointer;
-    let content = match read_manifest(objects, collection, &version).await? {
-        Some(manifest) => Some(Content::Manifest(Box::new(manifest))),
-        None if is_ours => None,
-        None => {
-            let found = Legacy::find(objects, collection, &version).await?;
-            found.map(Content::Legacy)
-        }
-    };
-    let content = content.ok_or_else(|| RunError::ManifestMissing {
-        version: version.to_string(),
-    })?;
+    let content = resolve_version(objects, collection, &version, is_ours).await?;
     Ok(Some(Published {
         collection: collection.clone(),
         version,
         etag,
         content,
     }))
+}
+
+/// What is known of a version. One of ours has a manifest.
+///
+/// # Errors
+/// It is not there, or has no valid manifest.
+pub(crate) async fn resolve_version(
+    objects: &dyn ObjectStore,
+    collection: &CollectionName,
+    version: &Version,
+    is_ours: bool,
+) -> Result<Content, RunError> {
+    let content = match read_manifest(objects, collection, version).await? {
+        Some(manifest) => Some(Content::Manifest(Box::new(manifest))),
+        None if is_ours => None,
+        None => {
+            let found = Legacy::find(objects, collection, version).await?;
+            found.map(Content::Legacy)
+        }
+    };
+    content.ok_or_else(|| RunError::ManifestMissing {
+        version: version.to_string(),
+    })
 }
 
 pub(crate) async fn read_pointer(

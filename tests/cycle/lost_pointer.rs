@@ -1,0 +1,134 @@
+//! A pointer that is gone: nothing begins anew in its place, and a command puts it back.
+
+use std::sync::Arc;
+
+use compactor_core::{RunState, keys};
+use compactor_daemon::cycle::{NoHooks, Step};
+use compactor_daemon::{RunError, point};
+
+use crate::deltas::{Delta, content_of};
+use crate::hooks::Script;
+use crate::world::{World, name};
+
+fn publish(world: &World, runs: &[&str]) -> Vec<Delta> {
+    let publish = |run: &&str| {
+        let delta = Delta::of("lines", run, 2);
+        world.submit(run, &[&delta]);
+        world.drain();
+        delta
+    };
+    runs.iter().map(publish).collect()
+}
+
+fn lose(world: &World) -> String {
+    world.delete(&keys::pointer(&name("lines")));
+    world.uploads("lines").pop().unwrap()
+}
+
+/// A drain that finds no pointer.
+fn refused(world: &World, newest: &str) {
+    world.expects(&["CC-POINTER-GONE"]);
+    let uploads = world.uploads("lines");
+    let error = world.drain_with(Arc::new(NoHooks)).unwrap_err();
+    assert_eq!(error.code(), "CC-POINTER-GONE");
+    assert!(error.to_string().contains(newest), "{error}");
+    assert_eq!(world.uploads("lines"), uploads, "nothing is begun");
+    assert_eq!(world.pointer("lines"), None);
+    assert_eq!(world.depth().dead, 0);
+}
+
+fn put_back(world: &World, version: &str) -> Result<(), RunError> {
+    let version = version.parse().unwrap();
+    world.wait(point(&world.ports, &name("lines"), &version))
+}
+
+both!(what_was_published_is_not_left_behind, in real time);
+fn what_was_published_is_not_left_behind(world: World) {
+    for runs in [&["run-a"][..], &["run-b", "run-c"]] {
+        let mut deltas = publish(&world, runs);
+        let newest = lose(&world);
+        let run = format!("late-{newest}");
+        let late = Delta::of("lines", "late", 1);
+        world.submit(&run, &[&late]);
+        refused(&world, &newest);
+        put_back(&world, &newest).unwrap();
+        world.drain();
+        assert_eq!(world.state(&run, "lines"), RunState::Completed);
+        deltas.push(late);
+        for delta in &deltas {
+            let ids = delta.content().into_keys();
+            let content = world.content("lines");
+            assert!(ids.into_iter().all(|id| content.contains_key(&id)));
+        }
+    }
+}
+
+both!(the_first_version_that_a_crash_left_unnamed_is_nothing_published);
+fn the_first_version_that_a_crash_left_unnamed_is_nothing_published(world: World) {
+    let delta = Delta::of("lines", "a", 2);
+    world.submit("run-a", &[&delta]);
+    world
+        .drain_with(Script::kill_at(Step::Uploaded))
+        .unwrap_err();
+    assert_eq!(world.uploads("lines").len(), 1);
+    world.let_everything_expire();
+    world.drain();
+    assert_eq!(world.content("lines"), delta.content());
+}
+
+both!(a_pointer_that_vanishes_before_the_swap_is_missed, in real time);
+fn a_pointer_that_vanishes_before_the_swap_is_missed(world: World) {
+    let mut deltas = publish(&world, &["run-a", "run-b"]);
+    let before = world.pointer("lines").unwrap();
+    deltas.push(Delta::of("lines", "run-c", 2));
+    world.submit("run-c", &[&deltas[2]]);
+    world.expects(&["CC-POINTER-GONE"]);
+    let world = Arc::new(world);
+    let taken = Arc::clone(&world);
+    let hooks = Script::at(Step::Uploaded, move || {
+        crate::process::elsewhere(|| taken.delete(&keys::pointer(&name("lines"))));
+    });
+    let error = world.drain_with(hooks).unwrap_err();
+    assert_eq!(error.code(), "CC-POINTER-GONE");
+    put_back(&world, &before).unwrap();
+    world.drain();
+    assert_eq!(world.content("lines"), content_of(&deltas));
+}
+
+both!(a_pointer_that_names_nothing_is_mended, in real time);
+fn a_pointer_that_names_nothing_is_mended(world: World) {
+    let deltas = publish(&world, &["run-a", "run-b"]);
+    let (key, version) = (
+        keys::pointer(&name("lines")),
+        world.pointer("lines").unwrap(),
+    );
+    world.expects(&["CC-POINTER", "CC-MANIFEST-MISSING"]);
+    let others = [
+        Vec::new(),
+        b"\xef\xbb\xbfhello".to_vec(),
+        b"\xff\xfe2\x000\x00".to_vec(),
+        b"20200101_000000_000000_00000000".to_vec(),
+        vec![b'x'; 1 << 19],
+    ];
+    for (at, body) in others.into_iter().enumerate() {
+        let run = format!("run-{at}");
+        world.put(&key, body);
+        world.submit(&run, &[&Delta::of("lines", &run, 1)]);
+        assert!(world.drain_with(Arc::new(NoHooks)).is_err(), "{at}");
+        assert_eq!(world.state(&run, "lines"), RunState::Pending, "{at}");
+        let newest = world.uploads("lines").pop().unwrap();
+        put_back(&world, &newest).unwrap();
+        world.drain();
+        assert_eq!(world.state(&run, "lines"), RunState::Completed, "{at}");
+    }
+    let content = world.content("lines");
+    assert_eq!(content.len(), content_of(&deltas).len() + 5);
+    // One that is in use stays as it is.
+    let error = put_back(&world, &version).unwrap_err();
+    assert_eq!(error.code(), "CC-POINTER-IN-USE");
+    let missing = put_back(&world, "20200101_000000_000000_00000000").unwrap_err();
+    assert_eq!(missing.code(), "CC-POINTER-IN-USE");
+    world.delete(&key);
+    let missing = put_back(&world, "20200101_000000_000000_00000000").unwrap_err();
+    assert_eq!(missing.code(), "CC-MANIFEST-MISSING");
+}
