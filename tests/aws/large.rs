@@ -110,7 +110,7 @@ async fn a_download_that_fails_leaves_no_file() {
         .unwrap();
     let to = folder.path().join("back");
     let error = objects.download("a/large", &to, SIZE as u64 - 1).await;
-    assert_eq!(error.unwrap_err().code(), "CC-PORT-FULL");
+    assert_eq!(error.unwrap_err().code(), "CC-PORT-TOO-LARGE");
     assert!(!to.exists());
     // Somebody else's file is neither read nor removed.
     std::fs::write(&to, "mine").unwrap();

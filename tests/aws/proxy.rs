@@ -74,7 +74,9 @@ impl Head {
 
     /// Whether this is the put of a pointer.
     pub(crate) fn puts_pointer(&self) -> bool {
-        self.line.starts_with("PUT ") && self.line.contains("/latest-pointer.txt")
+        // A daemon tries at its start whether conditions are kept, with a pointer of no collection.
+        let of_collection = !self.line.contains("/doctor/");
+        of_collection && self.line.starts_with("PUT ") && self.line.contains("/latest-pointer.txt")
     }
 }
 

@@ -31,9 +31,9 @@ const GATHERING: u32 = 100;
 const DRAIN_WAIT: Duration = Duration::from_secs(1);
 /// After what time a fold that did not come about is tried again.
 const FOLD_PAUSE: Duration = Duration::from_secs(60);
-/// After what time a collection is tried again that waits for someone to mend something: each attempt
-/// may upload a whole version.
-const PAUSE: Duration = Duration::from_secs(300);
+/// How many times the longest wait between attempts a collection waits that someone has to mend
+/// something for: each attempt may upload a whole version.
+const PAUSES: u32 = 10;
 /// How often a collection is asked for again that another worker holds.
 const BUSY_PAUSE: Duration = Duration::from_secs(1);
 
@@ -389,7 +389,7 @@ impl Work {
             return Ok(None);
         };
         let pause = match kept.waits_for_someone() {
-            true => self.context.settings.backoff.max.max(PAUSE),
+            true => self.context.settings.backoff.max.saturating_mul(PAUSES),
             false => self.context.settings.backoff.max,
         };
         let Kept { runs, trouble } = kept;

@@ -58,7 +58,7 @@ async fn b13_who_lost_its_lease_moves_no_pointer() {
     let puts = proxy
         .seen()
         .into_iter()
-        .filter(|line| line.contains("latest-pointer.txt"));
+        .filter(|line| line.contains("words/snapshot/latest-pointer.txt"));
     assert_eq!(
         puts.filter(|line| line.starts_with("PUT ")).count(),
         0,
