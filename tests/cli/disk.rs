@@ -86,7 +86,7 @@ fn fails(said: Said) -> Said {
 #[track_caller]
 fn is_full(said: Said) {
     let said = fails(said);
-    let told = ["No space left", "disk is full"];
+    let told = ["No space left", "disk is full", "CS-NO-SPACE"];
     assert!(told.iter().any(|told| said.stderr.contains(told)), "{said}");
 }
 
@@ -283,4 +283,25 @@ fn a_daemon_on_a_full_disk_works_again_when_there_is_space() {
 
 fn size_of(dir: &Path) -> u64 {
     std::fs::metadata(dir.join("chroma.sqlite3")).unwrap().len()
+}
+
+/// It copies first; what it says is true before anything is written.
+#[test]
+fn a_repair_without_room_for_a_copy_changes_nothing() {
+    let place = Place::new();
+    let Some(_mounted) = Mounted::at(&place, "full", "1m") else {
+        return;
+    };
+    let dir = words(&place, "full/dir");
+    crate::fixture::tamper(&dir, crate::fixture::OTHER_TEXT);
+    let filled = std::fs::read(dir.join("chroma.sqlite3")).unwrap();
+    std::fs::write(
+        place.path("full/else"),
+        vec![1; (1 << 20) - filled.len() - filled.len() / 2],
+    )
+    .unwrap();
+    let said = place.say("store repair full/dir --yes");
+    said.fails(FAILURE, "CS-NO-SPACE").naming(&["are needed"]);
+    assert_eq!(std::fs::read(dir.join("chroma.sqlite3")).unwrap(), filled);
+    assert_eq!(place.names_in("full"), ["dir", "else"]);
 }

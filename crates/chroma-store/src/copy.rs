@@ -1,18 +1,23 @@
 //! Copies a Chroma directory that nobody writes to.
 
 use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use rustix::io::Errno;
 
 use crate::stamps::Stamps;
+use crate::vacuum::check_room;
 use crate::{StoreError, StoreResult, connection, orphans};
+
+/// What `st_blocks` counts, whatever the file system.
+const BLOCK_BYTES: u64 = 512;
 
 /// Copies the files of `from` into the new folder `to`: what its segments name, and holes as
 /// holes. Side-cars and what no segment names stay behind.
 ///
 /// # Errors
-/// `from` is not a closed Chroma directory, somebody wrote to it meanwhile, `to` exists, or a file
+/// There is no room for the copy, `from` is not a closed Chroma directory, somebody wrote to it meanwhile, `to` exists, or a file
 /// cannot be copied.
 pub fn copy_directory(from: &Path, to: &Path) -> StoreResult<()> {
     connection::preflight(from)?;
@@ -30,6 +35,12 @@ pub fn copy_directory(from: &Path, to: &Path) -> StoreResult<()> {
         let connection = connection::open_read(from)?;
         orphans::leave_out(&connection, from, before.paths())?
     };
+    // What a hole does not take up is not needed.
+    let blocks = paths
+        .iter()
+        .map(|path| Ok(fs_err::metadata(from.join(path))?.blocks()));
+    let blocks = blocks.sum::<io::Result<u64>>()?;
+    check_room(to, blocks.saturating_mul(BLOCK_BYTES))?;
     for path in paths {
         let target = to.join(path);
         if let Some(parent) = target.parent() {

@@ -126,7 +126,9 @@ fn write_into(connection: &Connection, new: &Path) -> rusqlite::Result<()> {
     written.map(drop)
 }
 
-fn check_room(dir: &Path, needed: u64) -> StoreResult<()> {
+/// # Errors
+/// `NoSpace`, where `dir` is.
+pub(crate) fn check_room(dir: &Path, needed: u64) -> StoreResult<()> {
     let stat = rustix::fs::statvfs(dir).map_err(std::io::Error::from)?;
     let free = stat.f_bavail.saturating_mul(stat.f_frsize);
     if free < needed {

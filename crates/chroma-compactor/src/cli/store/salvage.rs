@@ -76,10 +76,10 @@ pub(super) fn save(dir: &Path, new: &Path, json: bool) -> Result<ExitCode, Failu
     }
     output::line(&match kept {
         Some(list) => format!(
-            "saved and verified: {}; {} losses are listed in {}",
+            "saved and verified: {}; what was lost or had to be made up is listed in {} ({} lines)",
             new.display(),
-            lost.len(),
-            list.display()
+            list.display(),
+            lost.len()
         ),
         None => format!("saved and verified: {}; nothing was lost", new.display()),
     })?;
