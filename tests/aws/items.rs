@@ -1,9 +1,11 @@
 //! Items of the table, field by field, as the Python writers have them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use compactor_core::fakes::FakeClock;
 use compactor_core::ports::{Acquired, LeaseStore, RunStore, WallTime};
 use compactor_core::{CollectionName, RunKey, RunRecord};
 use uuid::Uuid;
@@ -183,4 +185,34 @@ async fn a_run_is_the_item_of_the_python_producers() {
     }
     let item = plain(cloud.item(&partition, &sort).await.unwrap());
     assert_eq!(item, fields);
+}
+
+/// Whoever wrote it died half-way, or it was written by hand: no writer would ever find it expired.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lock_that_names_no_end_is_taken_over_once_it_was_silent() {
+    for owner in [Some("gone"), None] {
+        let cloud = Cloud::new(3).await;
+        let clock = Arc::new(FakeClock::manual());
+        let leases = cloud.backend_by(clock.clone()).await.leases;
+        let words: CollectionName = "words".parse().unwrap();
+        let mut lock = vec![("PK", "LOCK#words#chroma-words-update"), ("SK", "LOCK")];
+        lock.extend(owner.map(|owner| ("owner", owner)));
+        cloud.put_item(&lock).await;
+        let (ours, term) = (Uuid::from_u128(7), Duration::from_secs(180));
+        for minutes in [0, 29] {
+            clock.advance(Duration::from_secs(60 * minutes));
+            let acquired = leases.acquire(&words, ours, term).await.unwrap();
+            assert!(
+                matches!(&acquired, Acquired::Busy { owner: found, .. } if found == owner.unwrap_or("")),
+                "{acquired:?}"
+            );
+            let holder = leases.holder(&words).await.unwrap();
+            assert_eq!(holder.as_deref(), Some(owner.unwrap_or("")));
+        }
+        clock.advance(Duration::from_secs(120));
+        let acquired = leases.acquire(&words, ours, term).await.unwrap();
+        assert_eq!(acquired, Acquired::Held);
+        let holder = leases.holder(&words).await.unwrap();
+        assert_eq!(holder, Some(ours.to_string()));
+    }
 }

@@ -26,6 +26,8 @@ const LOCK: &str = "LOCK";
 const LOCK_TYPE: &str = "COMPACTION_LOCK";
 const FENCE: &str = "FENCE";
 const FENCE_COUNT: &str = "fence";
+/// DynamoDB's name for the type of a text.
+const TEXT: &str = "S";
 /// What stands for the collection in a configured lock id.
 const PLACEHOLDER: &str = "{c}";
 
@@ -97,13 +99,31 @@ impl DynamoLeaseStore {
         };
         let holder = Holder::of(&found);
         if self.is_silent(lock, &holder) {
-            let put = self
+            // As it was when it was last looked at.
+            let (same_owner, same_expires) = (
+                match holder.owner.is_empty() {
+                    true => "attribute_not_exists(#owner)",
+                    false => "#owner = :silent",
+                },
+                match holder.expires {
+                    None => "NOT attribute_type(expires, :expires)",
+                    Some(_) => "expires = :expires",
+                },
+            );
+            let mut put = self
                 .client
                 .put_item()
-                .condition_expression("#owner = :silent AND expires = :expires OR #owner = :owner")
-                .expression_attribute_values(":silent", text(&holder.owner))
-                .expression_attribute_values(":expires", text(&holder.expires))
+                .condition_expression(format!(
+                    "{same_owner} AND {same_expires} OR #owner = :owner"
+                ))
+                .expression_attribute_values(
+                    ":expires",
+                    text(holder.expires.as_deref().unwrap_or(TEXT)),
+                )
                 .expression_attribute_values(":owner", text(owner.to_string()));
+            if !holder.owner.is_empty() {
+                put = put.expression_attribute_values(":silent", text(&holder.owner));
+            }
             if self.put_lock(lock, item, put).await?.is_none() {
                 return Ok(Acquired::Held);
             }
@@ -206,10 +226,11 @@ impl DynamoLeaseStore {
     async fn holder_of_one(&self, lock: &str) -> PortResult<Option<String>> {
         // As text, as all writers compare.
         let now = self.clock.wall().to_iso();
-        let held = self
-            .read(lock)
-            .await?
-            .filter(|item| text_of(item, "expires").is_some_and(|expires| expires >= now.as_str()));
+        let held = self.read(lock).await?.filter(|item| {
+            // One that does not say when it ends is held, as an acquire takes it, until its
+            // silence is over.
+            text_of(item, "expires").is_none_or(|expires| expires >= now.as_str())
+        });
         let holder = held.map(|item| Holder::of(&item));
         let living = holder.filter(|holder| !self.is_silent(lock, holder));
         Ok(living.map(|holder| holder.owner))

@@ -15,7 +15,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::clean_up::Cleaner;
-use crate::cycle::{self, Context, Finished, Kept, NoHooks, StepHooks};
+use crate::cycle::{self, Context, Finished, Holder, Kept, NoHooks, StepHooks};
 use crate::held::HeldMessages;
 use crate::inbox::{Inbox, ReceivedRun};
 use crate::kept::KeptCopies;
@@ -34,6 +34,8 @@ const FOLD_PAUSE: Duration = Duration::from_secs(60);
 /// How many times the longest wait between attempts a collection waits that someone has to mend
 /// something for: each attempt may upload a whole version.
 const PAUSES: u32 = 10;
+/// After what time it is said again that a collection waits for another worker.
+const TELL_AGAIN: Duration = Duration::from_secs(300);
 /// How often a collection is asked for again that another worker holds.
 const BUSY_PAUSE: Duration = Duration::from_secs(1);
 
@@ -122,7 +124,7 @@ impl Daemon {
             cycles: JoinSet::new(),
             busy: BTreeSet::new(),
             paused: BTreeMap::new(),
-            locked_out: BTreeSet::new(),
+            locked_out: BTreeMap::new(),
             unfolded: BTreeMap::new(),
             cleaner: Cleaner::default(),
             receiving: None,
@@ -168,8 +170,8 @@ struct Work {
     busy: BTreeSet<CollectionName>,
     /// Collections that other workers hold, and until when not to ask for them.
     paused: BTreeMap<CollectionName, Monotonic>,
-    /// Collections whose lease we asked for in vain when we last did.
-    locked_out: BTreeSet<CollectionName>,
+    /// Collections whose lease we asked for in vain when we last did, and when that is said again.
+    locked_out: BTreeMap<CollectionName, Monotonic>,
     /// Collections whose published snapshot waits to be folded, and until when not to begin.
     unfolded: BTreeMap<CollectionName, Monotonic>,
     cleaner: Cleaner,
@@ -351,18 +353,17 @@ impl Work {
         let Finished {
             outcome,
             busy,
+            holder,
             kept,
         } = finished?;
         if busy.is_empty() {
             self.locked_out.remove(collection);
         } else {
-            if self.locked_out.insert(collection.clone()) {
-                alarms::count(alarms::LOCKED_OUT);
-            }
+            self.tell_of_lock(collection, holder);
             self.pause(collection, BUSY_PAUSE);
             self.inbox.put_back(collection, busy);
             let waiting = self.inbox.take(collection, usize::MAX);
-            let locked = self.locked_out.iter().filter(|other| *other != collection);
+            let locked = self.locked_out.keys().filter(|other| *other != collection);
             let locked = locked.map(|other| self.inbox.count(other)).sum();
             let patient = waiting::give_back_some(&self.context, waiting, locked).await;
             self.inbox.put_back(collection, patient);
@@ -404,6 +405,24 @@ impl Work {
         self.pause(collection, pause);
         self.inbox.put_back(collection, runs);
         Ok(Some(trouble))
+    }
+
+    /// Says who keeps a collection waiting, and again where it takes long.
+    fn tell_of_lock(&mut self, collection: &CollectionName, holder: Option<Holder>) {
+        let now = self.context.ports.clock.monotonic();
+        let known = self.locked_out.get(collection);
+        if known.is_none() {
+            alarms::count(alarms::LOCKED_OUT);
+        }
+        if known.is_some_and(|again| *again > now) {
+            return;
+        }
+        if let Some(Holder { owner, expires }) = holder {
+            let expires = expires.to_iso();
+            tracing::info!(%collection, owner, expires, "another worker holds the lock of the collection; it is asked for again");
+        }
+        let again = Monotonic(now.0.saturating_add(TELL_AGAIN));
+        self.locked_out.insert(collection.clone(), again);
     }
 
     /// Begins nothing for the collection for this time, or somewhat less.

@@ -16,15 +16,15 @@ use crate::items::{Item, text_of};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Holder {
     pub(super) owner: String,
-    pub(super) expires: String,
+    /// None where the lock has no such text: a writer that crashed half-way, or a hand.
+    pub(super) expires: Option<String>,
 }
 
 impl Holder {
     pub(super) fn of(lock: &Item) -> Self {
-        let attribute = |name| text_of(lock, name).unwrap_or_default().to_owned();
         Self {
-            owner: attribute("owner"),
-            expires: attribute("expires"),
+            owner: text_of(lock, "owner").unwrap_or_default().to_owned(),
+            expires: text_of(lock, "expires").map(str::to_owned),
         }
     }
 }
@@ -62,7 +62,7 @@ mod tests {
     fn holder(expires: &str) -> Holder {
         Holder {
             owner: "somebody".to_owned(),
-            expires: expires.to_owned(),
+            expires: Some(expires.to_owned()),
         }
     }
 

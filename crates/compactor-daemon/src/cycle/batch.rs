@@ -98,6 +98,7 @@ impl<'c> Batch<'c> {
         Finished {
             outcome: self.outcome,
             busy: Vec::new(),
+            holder: None,
             kept: trouble.map(|trouble| Kept { runs, trouble }),
         }
     }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use compactor_core::disposition::Resource;
 use compactor_core::lease::{HeldLease, LeaseTerm};
-use compactor_core::ports::Acquired;
+use compactor_core::ports::{Acquired, WallTime};
 use compactor_core::{CollectionName, Fence};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -19,10 +19,16 @@ pub(super) enum Acquisition {
     /// It is ours.
     Held(Lease),
     /// It is another's.
-    Busy {
-        /// Whose.
-        owner: String,
-    },
+    Busy(Holder),
+}
+
+/// Who holds a lease.
+#[derive(Debug, Clone)]
+pub(crate) struct Holder {
+    /// As the lock says.
+    pub(crate) owner: String,
+    /// Until when, as the lock says.
+    pub(crate) expires: WallTime,
 }
 
 /// A held lease. Dropping it stops the renewal and lets it expire.
@@ -48,8 +54,8 @@ pub(super) async fn acquire(
     })
     .await
     .about(Resource::Lock)?;
-    if let Acquired::Busy { owner, .. } = acquired {
-        return Ok(Acquisition::Busy { owner });
+    if let Acquired::Busy { owner, expires } = acquired {
+        return Ok(Acquisition::Busy(Holder { owner, expires }));
     }
     // A fence after the lock: gaps do no harm. Who lost the lock meanwhile may get one that is
     // greater than the next holder's; the renewal before the swap stops it.

@@ -33,6 +33,7 @@ use crate::{Ports, RunError, Scratch, Settings, alarms, snapshot};
 
 use batch::Batch;
 use fold::Merged;
+pub(crate) use lease::Holder;
 use lease::{Acquisition, Lease};
 pub(crate) use overwritten::CheckedVersions;
 use swap::Swapped;
@@ -73,6 +74,8 @@ pub(crate) struct Finished {
     pub(crate) outcome: Outcome,
     /// The runs, untouched, when another worker holds the collection.
     pub(crate) busy: Vec<ReceivedRun>,
+    /// And which one.
+    pub(crate) holder: Option<Holder>,
     /// Runs that failed for something that is not their fault, and stay in our hands.
     pub(crate) kept: Option<Kept>,
 }
@@ -111,19 +114,21 @@ async fn take(
     runs: Vec<ReceivedRun>,
 ) -> Result<Finished, RunError> {
     context.hooks.reached(Step::Received, collection)?;
-    let acquired = lease::acquire(context, collection).await;
-    if let Ok(Acquisition::Busy { owner }) = &acquired {
-        tracing::debug!(owner, "another worker holds the lease");
-        return Ok(Finished {
-            outcome: Outcome::default(),
-            busy: runs,
-            kept: None,
-        });
-    }
+    let lease = match lease::acquire(context, collection).await {
+        Ok(Acquisition::Held(lease)) => Ok(lease),
+        Ok(Acquisition::Busy(holder)) => {
+            return Ok(Finished {
+                outcome: Outcome::default(),
+                busy: runs,
+                holder: Some(holder),
+                kept: None,
+            });
+        }
+        Err(error) => Err(error),
+    };
     let mut batch = Batch::new(context, collection.clone(), runs);
-    match acquired {
-        Ok(Acquisition::Held(lease)) => publish(context, &mut batch, lease).await?,
-        Ok(Acquisition::Busy { .. }) => {}
+    match lease {
+        Ok(lease) => publish(context, &mut batch, lease).await?,
         Err(error) if must_stop(&error) => {
             context.held.end();
             batch.give_back(Duration::ZERO).await;
