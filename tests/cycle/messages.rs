@@ -2,6 +2,7 @@
 //! letters at once, with the reason.
 
 use compactor_core::ports::Attributes;
+use compactor_daemon::Unhandled;
 
 use crate::deltas::Delta;
 use crate::world::World;
@@ -93,7 +94,7 @@ fn what_is_not_about_a_run_is_acknowledged_without_a_version(world: World) {
     let before = world.image("");
     let lines = attributes(&[("collection", "lines")]);
     for body in [
-        r#"{"entity_type": "RECEIPT_WORD_LABEL", "event_name": "MODIFY", "entity_data": {}}"#,
+        r#"{"entity_type": "RECEIPT_WORD_LABEL", "event_name": "INSERT", "entity_data": {}}"#,
         r#"{"entity_type": "SOMETHING_NEW", "event_name": "INSERT"}"#,
         r#"{"entity_type": "COMPACTION_RUN", "event_name": "REMOVE", "entity_data": {}}"#,
     ] {
@@ -115,4 +116,32 @@ fn bad_messages_do_not_keep_good_ones_waiting(world: World) {
     assert_eq!(world.drain().completed, 1);
     assert_eq!(world.content("lines"), delta.content());
     assert_eq!(world.depth().dead, 2);
+}
+
+const LABEL: &str =
+    r#"{"entity_type": "RECEIPT_WORD_LABEL", "event_name": "MODIFY", "entity_data": {}}"#;
+
+// On a shared queue it is taken away from whoever could act on it.
+both!(what_others_act_on_is_a_dead_letter);
+fn what_others_act_on_is_a_dead_letter(world: World) {
+    world.expects(&["CC-MESSAGE-UNHANDLED"]);
+    world.send_raw(LABEL, &attributes(&[("collection", "words")]));
+    world.drain();
+    let letters = world.dead_letters();
+    let reasons: Vec<_> = letters.iter().map(|letter| &letter.reason).collect();
+    assert!(
+        matches!(reasons.as_slice(), [reason] if reason.contains("RECEIPT_WORD_LABEL MODIFY")),
+        "{reasons:?}"
+    );
+    assert_eq!(letters[0].body, LABEL);
+}
+
+both!(or_is_acknowledged_where_that_is_asked_for);
+fn or_is_acknowledged_where_that_is_asked_for(world: World) {
+    let world = world.with(|settings| settings.unhandled = Unhandled::Acknowledge);
+    for _ in 0..3 {
+        world.send_raw(LABEL, &attributes(&[("collection", "words")]));
+    }
+    world.drain();
+    assert!(world.queue_is_empty() && world.depth().dead == 0);
 }

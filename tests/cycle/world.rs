@@ -14,7 +14,7 @@ use compactor_core::ports::{Acquired, Clock, Ids};
 use compactor_core::retention::RetentionPolicy;
 use compactor_core::retry::Backoff;
 use compactor_core::{CollectionName, RunId, RunKey};
-use compactor_daemon::{FirstSnapshot, Limits, Ports, Settings};
+use compactor_daemon::{FirstSnapshot, Limits, Ports, Settings, Unhandled};
 use compactor_local::{LocalBackend, LocalOptions};
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
@@ -256,6 +256,7 @@ pub(crate) fn settings() -> Settings {
         in_flight: 100,
         visibility: seconds(120),
         poll_wait: Duration::from_millis(20),
+        unhandled: Unhandled::DeadLetter,
         lease: lease.unwrap(),
         backoff: Backoff {
             first: Duration::from_millis(2),

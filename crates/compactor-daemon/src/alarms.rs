@@ -16,6 +16,8 @@ pub(crate) const DELTAS_MERGED: &str = "CompactionDeltaMergeCount";
 pub(crate) const RUN_STATE: &str = "CompactionRunStateUpdateError";
 /// A message could not be understood.
 pub(crate) const MESSAGE_PARSE: &str = "CompactionMessageParseError";
+/// A message that other consumers act on was taken, and was not acted on.
+pub(crate) const UNHANDLED: &str = "CompactionMessagesUnhandled";
 /// A published version was overwritten by a writer that does not keep the protocol.
 pub(crate) const OVERWRITTEN: &str = "CompactionSnapshotOverwritten";
 

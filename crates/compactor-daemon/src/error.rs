@@ -31,6 +31,14 @@ pub enum RunError {
     /// The message.
     #[error(transparent)]
     Message(#[from] MessageError),
+    /// A message that this program does not act on, and others do.
+    #[error("this program does not act on {entity_type} {event_name}")]
+    Unhandled {
+        /// Its entity type.
+        entity_type: String,
+        /// Its event.
+        event_name: String,
+    },
     /// There is nothing under the delta's prefix.
     #[error("no delta under {prefix}")]
     DeltaMissing {
@@ -194,6 +202,7 @@ impl RunError {
             Self::Store(error) => error.code(),
             Self::Port { error, .. } => error.code(),
             Self::Message(error) => error.code(),
+            Self::Unhandled { .. } => "CC-MESSAGE-UNHANDLED",
             Self::DeltaMissing { .. } => "CC-DELTA-MISSING",
             Self::DeltaBucket { .. } => "CC-DELTA-BUCKET",
             Self::ObjectName { .. } => "CC-OBJECT-NAME",
@@ -256,6 +265,9 @@ impl RunError {
                 }
             },
             Self::Message(_) => "see docs/protocol.md for the form of a COMPACTION_RUN",
+            Self::Unhandled { .. } => {
+                "let its own consumer have it, or set queue.unhandled = \"acknowledge\""
+            }
             Self::DeltaMissing { .. } => {
                 "upload the delta before the run is announced; delta prefixes end in /"
             }

@@ -1,6 +1,6 @@
 //! Received messages, decoded and sorted by collection, until a worker takes them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use compactor_core::disposition::Resource;
 use compactor_core::message::{CompactionMessage, Decoded, Refused, decode};
@@ -10,7 +10,7 @@ use compactor_core::{CollectionName, RunKey};
 use crate::cycle::Context;
 use crate::error::About as _;
 use crate::submit::announce_some;
-use crate::{Ports, RunError, alarms};
+use crate::{Ports, RunError, Unhandled, alarms};
 
 /// A message about a run, and the delivery that brought it.
 #[derive(Debug, Clone)]
@@ -25,7 +25,12 @@ pub(crate) struct ReceivedRun {
 #[derive(Default)]
 pub(crate) struct Inbox {
     waiting: BTreeMap<CollectionName, Vec<ReceivedRun>>,
+    /// Types of messages, with their events, that were said to be acknowledged.
+    acknowledged: BTreeSet<(String, String)>,
 }
+
+/// Types that are remembered: who sends chooses them.
+const MOST_TYPES: usize = 100;
 
 impl Inbox {
     /// Takes a delivery in. What is not about a run is acknowledged; what cannot be understood
@@ -74,24 +79,59 @@ impl Inbox {
                     tracing::warn!(run = %run.key.run_id, code = error.code(), %error, "cannot announce an inserted run; it comes back");
                 }
             }
+            Ok(Decoded::Unhandled {
+                entity_type,
+                event_name,
+            }) => {
+                alarms::count(alarms::UNHANDLED);
+                match context.settings.unhandled {
+                    Unhandled::Acknowledge => {
+                        self.acknowledge(ports, &delivery, entity_type, event_name)
+                            .await;
+                    }
+                    Unhandled::DeadLetter => {
+                        let error = RunError::Unhandled {
+                            entity_type,
+                            event_name,
+                        };
+                        refuse(context, &delivery, &error, None).await;
+                    }
+                }
+            }
             Ok(Decoded::Ignored {
                 entity_type,
                 event_name,
             }) => {
-                tracing::info!(
-                    message = delivery.message_id,
-                    entity_type,
-                    event_name,
-                    "not about a run: acknowledged"
-                );
-                if let Err(error) = ports.queue.delete(&delivery.receipt).await {
-                    tracing::warn!(code = error.code(), %error, "cannot delete a message");
-                }
+                self.acknowledge(ports, &delivery, entity_type, event_name)
+                    .await;
             }
             Err(Refused { error, about }) => {
                 let about = about.map(|about| *about);
                 refuse(context, &delivery, &RunError::from(error), about).await;
             }
+        }
+    }
+
+    /// Once per type it says so.
+    async fn acknowledge(
+        &mut self,
+        ports: &Ports,
+        delivery: &Delivery,
+        entity_type: String,
+        event_name: String,
+    ) {
+        let kind = (entity_type, event_name);
+        if self.acknowledged.len() < MOST_TYPES && !self.acknowledged.contains(&kind) {
+            tracing::info!(
+                message = delivery.message_id,
+                entity_type = kind.0,
+                event_name = kind.1,
+                "not about a run: acknowledged, as others of this type will be"
+            );
+            self.acknowledged.insert(kind);
+        }
+        if let Err(error) = ports.queue.delete(&delivery.receipt).await {
+            tracing::warn!(code = error.code(), %error, "cannot delete a message");
         }
     }
 

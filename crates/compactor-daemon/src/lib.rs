@@ -28,6 +28,6 @@ pub use daemon::{Daemon, Mode, Summary};
 pub use error::RunError;
 pub use point::point;
 pub use scratch::Scratch;
-pub use settings::{FirstSnapshot, Limits, Ports, Settings};
+pub use settings::{FirstSnapshot, Limits, Ports, Settings, Unhandled};
 pub use snapshot::{Content, Legacy, Published, download, resolve};
 pub use submit::{Submission, Submitted, announce_again, submit};

@@ -49,6 +49,17 @@ pub struct Limits {
     pub transfers: usize,
 }
 
+/// What becomes of messages that other consumers act on, and this one does not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unhandled {
+    /// They go to the dead-letter queue, with the reason: nobody else would see them.
+    #[default]
+    DeadLetter,
+    /// They are acknowledged.
+    Acknowledge,
+}
+
 /// Settings of a daemon.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -62,6 +73,8 @@ pub struct Settings {
     pub visibility: Duration,
     /// How long a receive waits for messages.
     pub poll_wait: Duration,
+    /// What becomes of messages that other consumers act on.
+    pub unhandled: Unhandled,
     /// Lease arithmetic.
     pub lease: LeaseTerm,
     /// Waits between attempts: of port calls, and of runs.

@@ -73,6 +73,7 @@ async fn b44_only_what_failed_comes_back() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b45_a_removal_suppresses_nothing_else() {
     let deployment = Deployment::new().await;
+    deployment.place.expects(&["CC-MESSAGE-UNHANDLED"]);
     other_entity(&deployment, "RECEIPT_WORD", "REMOVE").await;
     directory(&deployment.place, "a", "words", 5, 2);
     deployment.say("submit words=a").succeeds();
@@ -246,7 +247,7 @@ async fn b50_a_thousand_messages_are_one_cycle_per_collection() {
             .await;
     }
     for _ in 0..100 {
-        other_entity(&deployment, "RECEIPT_PLACE", "MODIFY").await;
+        other_entity(&deployment, "RECEIPT_PLACE", "INSERT").await;
     }
     let summary = deployment.drain();
     assert_eq!(summary["completed"], 2 * RUNS);

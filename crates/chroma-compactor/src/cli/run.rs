@@ -44,7 +44,7 @@ impl Run {
                 tokio::spawn(emf.keep_writing(ports.clone()));
             }
             let daemon = Daemon::new(ports, settings, raw.claim_scratch()?, stop);
-            tracing::info!(data = %raw.storage.path.display(), ?mode, "started");
+            tracing::info!(data = %raw.storage.path.display(), ?mode, unhandled = ?raw.queue.unhandled, "started");
             let outcome = daemon.run(mode).await;
             if let Some(emf) = emf {
                 emf.write();

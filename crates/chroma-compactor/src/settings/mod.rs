@@ -118,6 +118,7 @@ impl RawSettings {
             in_flight: self.queue.in_flight,
             visibility: self.queue.visibility,
             poll_wait: self.queue.poll_wait,
+            unhandled: self.queue.unhandled,
             lease,
             backoff: Backoff {
                 first: self.retry.first,
@@ -159,22 +160,29 @@ impl RawSettings {
 
     /// A version must outlive whoever may still be downloading it, or be about to publish on it.
     fn retention(&self) -> Result<RetentionPolicy, Failure> {
-        let (age, least) = (self.retention.age, self.lease.term * LEASES_OF_RETENTION);
-        if age < least {
+        let policy = RetentionPolicy {
+            versions: self.retention.versions,
+            age: self.retention.age,
+        };
+        self.check_retention(policy)?;
+        Ok(policy)
+    }
+
+    /// The floors of [`RawSettings::retention`], for a policy from wherever.
+    pub(crate) fn check_retention(&self, policy: RetentionPolicy) -> Result<(), Failure> {
+        let least = self.lease.term * LEASES_OF_RETENTION;
+        if policy.age < least {
             let least = humantime::format_duration(least);
             return Err(Failure::configuration(format!(
                 "retention.age must be at least {least}, ten times lease.term"
             )));
         }
-        if self.retention.versions == 0 {
+        if policy.versions == 0 {
             return Err(Failure::configuration(
                 "retention.versions must be at least 1",
             ));
         }
-        Ok(RetentionPolicy {
-            versions: self.retention.versions,
-            age,
-        })
+        Ok(())
     }
 
     fn first_snapshot(&self) -> Result<FirstSnapshot, Failure> {

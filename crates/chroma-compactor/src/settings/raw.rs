@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use chroma_store::{FoldWhen, MetadataMode, VerifyLevel};
 use compactor_core::manifest::Layout;
+use compactor_daemon::Unhandled;
 use serde::{Deserialize, Serialize};
 
 use super::size::Size;
@@ -78,6 +79,7 @@ section! {
         #[serde(with = "humantime_serde")]
         poll_wait: Duration = Duration::from_secs(1),
         in_flight: usize = 1000,
+        unhandled: Unhandled = Unhandled::default(),
     }
 }
 

@@ -8,7 +8,7 @@ use crate::{CollectionName, RunId, RunKey};
 
 use super::{
     COLLECTION, ENTITY_TYPE, EVENT_NAME, InsertedRun, MessageError, OWN_PREFIX, PREFIX_SUFFIX,
-    Refused, record,
+    Refused, envelope, record,
 };
 
 /// One collection's part of an announced run.
@@ -33,7 +33,14 @@ pub enum Decoded {
     Run(CompactionMessage),
     /// A run that was inserted into the table: announce each of its collections.
     Inserted(InsertedRun),
-    /// Well formed, but not for us: another entity, or a change of a run. Acknowledge it.
+    /// Well formed, and one that other consumers act on, which we do not.
+    Unhandled {
+        /// Its entity type.
+        entity_type: String,
+        /// Its event.
+        event_name: String,
+    },
+    /// Well formed, but for nobody: another entity, or a change of a run. Acknowledge it.
     Ignored {
         /// Its entity type.
         entity_type: String,
@@ -42,14 +49,48 @@ pub enum Decoded {
     },
 }
 
-/// Reads a message.
+/// What the Python compactor acts on, by its entity type.
+const HANDLED_ELSEWHERE: [(&str, &[&str]); 6] = [
+    ("RECEIPT_PLACE", &["MODIFY", "REMOVE"]),
+    ("RECEIPT_WORD_LABEL", &["MODIFY", "REMOVE"]),
+    ("RECEIPT_SECTION", &["INSERT", "MODIFY", "REMOVE"]),
+    ("RECEIPT", &["REMOVE"]),
+    ("RECEIPT_LINE", &["REMOVE"]),
+    ("RECEIPT_WORD", &["REMOVE"]),
+];
+
+impl Decoded {
+    /// A message that is not about a new run.
+    pub(super) fn other(entity_type: &str, event_name: &str) -> Self {
+        let mut known = HANDLED_ELSEWHERE.iter();
+        let is_handled =
+            known.any(|(entity, events)| *entity == entity_type && events.contains(&event_name));
+        let entity_type = entity_type.to_owned();
+        match is_handled {
+            true => Self::Unhandled {
+                entity_type,
+                event_name: event_name.to_owned(),
+            },
+            false => Self::Ignored {
+                entity_type,
+                event_name: event_name.to_owned(),
+            },
+        }
+    }
+}
+
+/// Reads a message, without what services put around it.
 ///
 /// The collection is the one the attribute `collection` names; without it, the one whose
 /// `{collection}_delta_prefix` is the message's `delta_s3_prefix`, if that is exactly one. The
 /// delta is at `{collection}_delta_prefix`; without it at `delta_s3_prefix`, but only if that lies
 /// below the collection's own name: it may be there for another collection.
 pub fn decode(body: &str, attributes: &Attributes) -> Result<Decoded, Refused> {
-    let envelope: Map<String, Value> = serde_json::from_str(body).map_err(MessageError::NotJson)?;
+    let (envelope, attributes) = envelope::open(body, attributes)?;
+    let attributes = &attributes;
+    if envelope::is_test_event(&envelope) {
+        return Ok(Decoded::other("s3:TestEvent", ""));
+    }
     if let Some(record) = record::read(&envelope) {
         return Ok(record?);
     }
@@ -59,10 +100,7 @@ pub fn decode(body: &str, attributes: &Attributes) -> Result<Decoded, Refused> {
         })?;
     let event_name = text(&envelope, "event_name", "event_name")?.unwrap_or(EVENT_NAME);
     if entity_type != ENTITY_TYPE || event_name != EVENT_NAME {
-        return Ok(Decoded::Ignored {
-            entity_type: entity_type.to_owned(),
-            event_name: event_name.to_owned(),
-        });
+        return Ok(Decoded::other(entity_type, event_name));
     }
     let entity = match envelope.get("entity_data") {
         Some(Value::Object(entity)) => entity,

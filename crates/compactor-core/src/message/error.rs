@@ -11,6 +11,9 @@ pub enum MessageError {
     /// The body is not a JSON object.
     #[error("the body is not a JSON object")]
     NotJson(#[source] serde_json::Error),
+    /// The body is somewhere else.
+    #[error("the body was put into S3 by the extended client for large messages")]
+    Offloaded,
     /// A field that must be there is not.
     #[error("field {field} is missing")]
     Missing {
@@ -71,6 +74,7 @@ impl MessageError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::NotJson(_) => "CC-MESSAGE-JSON",
+            Self::Offloaded => "CC-MESSAGE-OFFLOADED",
             Self::Missing { .. } => "CC-MESSAGE-MISSING",
             Self::Field { .. } => "CC-MESSAGE-FIELD",
             Self::RunId(_) => "CC-MESSAGE-RUN-ID",

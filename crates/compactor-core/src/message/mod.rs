@@ -5,6 +5,7 @@
 
 mod decode;
 mod encode;
+mod envelope;
 mod error;
 mod record;
 

@@ -24,13 +24,14 @@ pub struct InsertedRun {
 pub(super) fn read(body: &Map<String, Value>) -> Option<Result<Decoded, MessageError>> {
     let change = body.get("dynamodb")?.as_object()?;
     let event_name = body.get("eventName")?.as_str()?;
-    let image = change.get("NewImage").and_then(Value::as_object);
-    let entity_type = image.and_then(|image| text(image, "TYPE"));
+    let of = |name: &str| change.get(name).and_then(Value::as_object);
+    let image = of("NewImage");
+    // What was removed has no new image.
+    let any = image.or_else(|| of("OldImage"));
+    let entity_type = any.and_then(|image| text(image, "TYPE"));
     let (Some(image), Some(ENTITY_TYPE), EVENT_NAME) = (image, entity_type, event_name) else {
-        return Some(Ok(Decoded::Ignored {
-            entity_type: entity_type.unwrap_or("stream record").to_owned(),
-            event_name: event_name.to_owned(),
-        }));
+        let entity_type = entity_type.unwrap_or("stream record");
+        return Some(Ok(Decoded::other(entity_type, event_name)));
     };
     let own = |name: &str| body.get(name).and_then(Value::as_str).unwrap_or_default();
     let (region, change_id) = (own("awsRegion").to_owned(), own("eventID").to_owned());

@@ -126,8 +126,11 @@ fn the_own_prefix_serves_only_below_the_collections_name() {
 #[test]
 fn other_entities_and_events_are_ignored() {
     for (entity, event) in [
-        ("RECEIPT_WORD_LABEL", "MODIFY"),
+        ("RECEIPT_WORD_LABEL", "INSERT"),
+        ("RECEIPT", "MODIFY"),
+        ("INVOICE", "REMOVE"),
         ("COMPACTION_RUN", "MODIFY"),
+        ("COMPACTION_RUN", "REMOVE"),
     ] {
         let body =
             format!(r#"{{"entity_type":"{entity}","event_name":"{event}","entity_data":{{}}}}"#);
@@ -266,4 +269,68 @@ fn other_records_of_the_stream_are_acknowledged() {
 fn an_inserted_run_without_deltas_is_refused() {
     let body = stream_record("INSERT", &INSERTED.replace("_delta_prefix", "_else"));
     assert_eq!(code_of(&body, &[]), "CC-MESSAGE-MISSING");
+}
+
+#[test]
+fn what_the_python_compactor_acts_on_is_told_apart() {
+    for (entity, event) in [
+        ("RECEIPT_PLACE", "MODIFY"),
+        ("RECEIPT_WORD_LABEL", "REMOVE"),
+        ("RECEIPT_SECTION", "INSERT"),
+        ("RECEIPT", "REMOVE"),
+        ("RECEIPT_LINE", "REMOVE"),
+        ("RECEIPT_WORD", "REMOVE"),
+    ] {
+        let body = format!(r#"{{"entity_type":"{entity}","event_name":"{event}"}}"#);
+        let decoded = decode(&body, &attributes(&[])).unwrap();
+        assert!(matches!(decoded, Decoded::Unhandled { .. }), "{decoded:?}");
+    }
+}
+
+#[test]
+fn what_services_put_around_a_message_is_taken_off() {
+    let run = r#"{"entity_type":"COMPACTION_RUN","entity_data":{"run_id":"r",
+        "lines_delta_prefix":"lines/delta/r/"}}"#;
+    let notified = |message: &str, attributes: serde_json::Value| {
+        serde_json::json!({
+            "Type": "Notification", "TopicArn": "arn:aws:sns:eu-central-1:1:runs",
+            "Message": message, "MessageAttributes": attributes,
+        })
+        .to_string()
+    };
+    let lines = serde_json::json!({"collection": {"Type": "String", "Value": "lines"}});
+    let event = |detail: &str| {
+        let detail: serde_json::Value = serde_json::from_str(detail).unwrap();
+        serde_json::json!({"version": "0", "detail-type": "run", "source": "x", "detail": detail})
+            .to_string()
+    };
+    for (body, pairs) in [
+        (notified(run, lines.clone()), &[][..]),
+        (
+            notified(run, serde_json::json!({})),
+            &[("collection", "lines")],
+        ),
+        (event(run), &[("collection", "lines")]),
+        (notified(&event(run), lines), &[]),
+    ] {
+        let decoded = decode(&body, &attributes(pairs)).unwrap();
+        let Decoded::Run(message) = decoded else {
+            panic!("{decoded:?}");
+        };
+        assert_eq!(message.collection.as_str(), "lines");
+        assert_eq!(message.key.run_id.as_str(), "r");
+    }
+    let record = event(&stream_record("INSERT", INSERTED));
+    let decoded = decode(&record, &attributes(&[])).unwrap();
+    assert!(matches!(decoded, Decoded::Inserted(_)), "{decoded:?}");
+    let test = r#"{"Service":"Amazon S3","Event":"s3:TestEvent","Bucket":"b"}"#;
+    let decoded = decode(test, &attributes(&[])).unwrap();
+    assert!(matches!(decoded, Decoded::Ignored { .. }), "{decoded:?}");
+    let elsewhere = r#"["software.amazon.payloadoffloading.PayloadS3Pointer",
+        {"s3BucketName":"b","s3Key":"k"}]"#;
+    assert_eq!(code_of(elsewhere, &[]), "CC-MESSAGE-OFFLOADED");
+    assert_eq!(
+        code_of(&notified("no json", serde_json::json!({})), &[]),
+        "CC-MESSAGE-JSON"
+    );
 }

@@ -65,6 +65,7 @@ pub(super) fn disposition(failed: Failed, error: &RunError) -> Disposition {
         RunError::Port { resource, error } => of_fault(*resource, error.fault).0,
         RunError::Store(error) => of_directory(failed, error),
         RunError::Message(_)
+        | RunError::Unhandled { .. }
         | RunError::DeltaBucket { .. }
         | RunError::CollectionUnknown { .. } => Disposition::DeadLetter,
         // A delta will be what it is; a published snapshot is someone's to mend.
