@@ -25,7 +25,7 @@ const OTHER_LOCK: &str = "--lock-id chroma-final-merge-7";
 pub(crate) fn policy() -> Proxy {
     Proxy::new(|head| {
         let conditional = head.has("if-match") || head.has("if-none-match");
-        match head.puts_pointer() && !conditional {
+        match head.puts_any_pointer() && !conditional {
             true => Verdict::Refuse(403, "AccessDenied"),
             false => Verdict::Pass,
         }

@@ -75,8 +75,12 @@ impl Head {
     /// Whether this is the put of a pointer.
     pub(crate) fn puts_pointer(&self) -> bool {
         // A daemon tries at its start whether conditions are kept, with a pointer of no collection.
-        let of_collection = !self.line.contains("/doctor/");
-        of_collection && self.line.starts_with("PUT ") && self.line.contains("/latest-pointer.txt")
+        !self.line.contains("/doctor/") && self.puts_any_pointer()
+    }
+
+    /// Also those that are only for trying.
+    pub(crate) fn puts_any_pointer(&self) -> bool {
+        self.line.starts_with("PUT ") && self.line.contains("/latest-pointer.txt")
     }
 }
 

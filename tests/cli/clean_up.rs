@@ -40,7 +40,17 @@ fn it_shows_first_and_deletes_when_told() {
         assert!(said.stdout.contains(&versions_before[0]), "{said}");
         assert_eq!(versions(&place), versions_before);
     }
-    let done = place.say(&format!("{line} --yes --json")).json();
+    // Readers may be at them, and the configuration could not say so either.
+    place
+        .say(&format!("{line} --yes"))
+        .fails(CONFIGURATION, "CC-CONFIG")
+        .naming(&["retention.age", "--force"]);
+    place
+        .say("clean-up --data data --keep 0 --yes")
+        .fails(CONFIGURATION, "CC-CONFIG")
+        .naming(&["retention.versions"]);
+    assert_eq!(versions(&place), versions_before);
+    let done = place.say(&format!("{line} --yes --force --json")).json();
     assert_eq!(done[0]["collection"], "words");
     assert_eq!(done[0]["versions"], serde_json::json!(versions_before[..2]));
     assert_eq!(versions(&place), versions_before[2..]);
@@ -59,6 +69,7 @@ fn what_it_cannot_mean_is_refused() {
     place
         .say("clean-up --data data --yes --dry-run")
         .exits(USAGE);
+    place.say("clean-up --data data --force").exits(USAGE);
     place
         .say("clean-up --data data --older-than soon")
         .exits(USAGE);

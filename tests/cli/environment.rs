@@ -76,3 +76,48 @@ fn logs_can_be_json_and_silent() {
     let said = with(&place, "run --drain", "RUST_LOG", "off").succeeds();
     assert_eq!(said.stderr, "");
 }
+
+/// Kubernetes sets them for a service of this name.
+#[test]
+fn what_has_no_section_is_none_of_ours() {
+    let place = Place::new();
+    for (name, value) in [
+        ("CHROMA_COMPACTOR_PORT", "tcp://10.0.0.1:80"),
+        ("CHROMA_COMPACTOR_SERVICE_HOST", "10.0.0.1"),
+        ("CHROMA_COMPACTOR_PORT_80_TCP_ADDR", "10.0.0.1"),
+    ] {
+        let said = with(&place, "config check", name, value).succeeds();
+        assert!(said.stderr.contains(name), "{said}");
+    }
+    let misspelt = with(
+        &place,
+        "config check",
+        "CHROMA_COMPACTOR_QUEU__POLL_WAIT",
+        "5s",
+    );
+    misspelt.fails(CONFIGURATION, "CC-CONFIG");
+}
+
+#[test]
+fn who_names_a_bucket_means_aws() {
+    let place = Place::new();
+    let backend = |said: Said| said.json()["storage.backend"]["value"].clone();
+    place.write("local.toml", "[storage]\nbackend = \"local\"\n");
+    for name in [
+        "CHROMADB_BUCKET",
+        "DYNAMODB_TABLE_NAME",
+        "CHROMA_COMPACTOR_AWS__TABLE",
+    ] {
+        let said = with(&place, "config show --json", name, "theirs");
+        assert_eq!(backend(said), "aws", "{name}");
+        // And it is not enough.
+        let checked = with(&place, "config check", name, "theirs");
+        checked.fails(CONFIGURATION, "CC-CONFIG").naming(&["aws."]);
+        let line = "config show --json --config local.toml";
+        let said = with(&place, line, name, "theirs");
+        let told = ["is ignored", "are ignored"];
+        assert!(told.iter().any(|told| said.stderr.contains(told)), "{said}");
+        assert_eq!(backend(said), "local", "{name}");
+    }
+    assert_eq!(backend(place.say("config show --json")), "local");
+}

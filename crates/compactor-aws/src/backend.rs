@@ -127,6 +127,12 @@ async fn configuration(options: &AwsOptions) -> SdkConfig {
     loader.load().await
 }
 
+/// Whether the environment names an endpoint for one service alone, as the SDK reads it.
+fn has_own_endpoint(service: &str) -> bool {
+    let named = std::env::var_os(format!("AWS_ENDPOINT_URL_{service}"));
+    named.is_some_and(|url| !url.is_empty())
+}
+
 fn stores(
     config: &SdkConfig,
     options: &AwsOptions,
@@ -144,8 +150,8 @@ fn stores(
         return Err(ConnectError::Unnamed { option: "region" });
     }
     let s3 = aws_sdk_s3::config::Builder::from(config)
-        // Emulators have no names for buckets.
-        .force_path_style(options.endpoint.is_some())
+        // Emulators have no names for buckets, whether the settings name them or the environment.
+        .force_path_style(config.endpoint_url().is_some() || has_own_endpoint("S3"))
         .build();
     let s3 = aws_sdk_s3::Client::from_conf(s3);
     // A lease would run out before a slow call of these ends.

@@ -26,6 +26,10 @@ pub(crate) struct Clean {
     /// Keep versions that were superseded less long ago than this [default: retention.age].
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     older_than: Option<Duration>,
+    /// Delete also what the configuration may not say: what readers are reading, or what a slow writer
+    /// is about to publish on.
+    #[arg(long, requires = "yes")]
+    force: bool,
     /// Only show what would be deleted; the default.
     #[arg(long, conflicts_with = "yes")]
     dry_run: bool,
@@ -48,6 +52,11 @@ impl Clean {
             versions: self.keep.unwrap_or(configured.versions),
             age: self.older_than.unwrap_or(configured.age),
         };
+        if self.yes && !self.force {
+            raw.check_retention(policy).map_err(|failure| {
+                failure.with_help("keep more, or pass --force when nobody reads or writes")
+            })?;
+        }
         let done = block_on(async {
             let ports = raw.open().await?;
             let collections = match self.collections.is_empty() {

@@ -6,8 +6,10 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use super::raw::Backend;
 use super::{RawSettings, unknown};
 use crate::failure::Failure;
+use crate::output;
 
 const ENVIRONMENT_PREFIX: &str = "CHROMA_COMPACTOR";
 
@@ -65,7 +67,7 @@ pub(super) fn load(
     file: Option<&Path>,
     variables: impl Iterator<Item = (String, String)>,
 ) -> Result<(RawSettings, Provenance), Failure> {
-    let variables: HashMap<String, String> = variables.collect();
+    let mut variables: HashMap<String, String> = variables.collect();
     refuse_cloud(&variables)?;
     let mut layers = Vec::new();
     if let Some(path) = file {
@@ -86,6 +88,12 @@ pub(super) fn load(
             layers.push((layer, format!("environment {}", alias.variable)));
         }
     }
+    for variable in sectionless(&variables) {
+        output::error_line(&format!(
+            "warning: {variable} is no setting of this program and is ignored: sections are set off by two underscores"
+        ));
+    }
+    variables.retain(|name, _| !is_sectionless(name));
     layers.push((from_environment(variables)?, "environment".to_owned()));
     let mut builder = config::Config::builder();
     let mut provenance = Provenance::new();
@@ -106,10 +114,57 @@ pub(super) fn load(
         serde_ignored::deserialize(merged, |key| ignored.push(key.to_string())).map_err(wrong)?;
     // Names the file by its own variable, not a key of the file.
     ignored.retain(|key| key != "config");
-    match ignored.first() {
-        Some(key) => Err(unknown::failure(key, file)),
-        None => Ok((settings, provenance)),
+    if let Some(key) = ignored.first() {
+        return Err(unknown::failure(key, file));
     }
+    Ok(with_backend(settings, provenance))
+}
+
+/// Kubernetes sets variables for each service of a namespace (`CHROMA_COMPACTOR_PORT`), which look like
+/// ours but for the section.
+fn is_sectionless(name: &str) -> bool {
+    let rest = name
+        .to_uppercase()
+        .strip_prefix(ENVIRONMENT_PREFIX)
+        .and_then(|rest| rest.strip_prefix('_').map(str::to_owned));
+    rest.is_some_and(|rest| !rest.contains("__") && rest != "CONFIG")
+}
+
+/// Variables that are left out, by name.
+fn sectionless(variables: &HashMap<String, String>) -> Vec<&String> {
+    let mut names: Vec<&String> = variables
+        .keys()
+        .filter(|name| is_sectionless(name))
+        .collect();
+    names.sort_unstable();
+    names
+}
+
+/// Whoever names a bucket, a table or a queue means AWS.
+fn with_backend(
+    mut settings: RawSettings,
+    mut provenance: Provenance,
+) -> (RawSettings, Provenance) {
+    const BACKEND: &str = "storage.backend";
+    let of_aws: Vec<&str> = provenance
+        .keys()
+        .filter(|key| key.starts_with("aws."))
+        .map(String::as_str)
+        .collect();
+    if of_aws.is_empty() {
+        return (settings, provenance);
+    }
+    if !provenance.contains_key(BACKEND) {
+        let because = format!("{} is set", of_aws.join(", "));
+        settings.storage.backend = Backend::Aws;
+        provenance.insert(BACKEND.to_owned(), because);
+    } else if settings.storage.backend == Backend::Local {
+        output::error_line(&format!(
+            "warning: storage.backend is \"local\", so these are ignored: {}",
+            of_aws.join(", ")
+        ));
+    }
+    (settings, provenance)
 }
 
 /// A log level of Python's as one of ours.

@@ -20,11 +20,19 @@ pub(crate) struct Runs {
     #[command(flatten)]
     settings: SettingsArgs,
     /// Show at most this many, newest first.
-    #[arg(long, default_value_t = 20)]
+    #[arg(long, default_value_t = 20, value_parser = at_least_one)]
     limit: usize,
     /// Print JSON.
     #[arg(long)]
     json: bool,
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("it must be at least 1".to_owned()),
+        Ok(limit) => Ok(limit),
+        Err(error) => Err(format!("{error}")),
+    }
 }
 
 #[derive(Debug, Subcommand)]
