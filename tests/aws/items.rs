@@ -187,7 +187,7 @@ async fn a_run_is_the_item_of_the_python_producers() {
     assert_eq!(item, fields);
 }
 
-/// Whoever wrote it died half-way, or it was written by hand: no writer would ever find it expired.
+/// Its writer died half-way, or it was written by hand: no writer would ever find it expired.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lock_that_names_no_end_is_taken_over_once_it_was_silent() {
     for owner in [Some("gone"), None] {

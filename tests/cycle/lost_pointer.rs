@@ -1,4 +1,4 @@
-//! A pointer that is gone: nothing begins anew in its place, and a command puts it back.
+//! A pointer that is gone: no new lineage begins in its place, and a command puts it back.
 
 use std::sync::Arc;
 

@@ -121,7 +121,7 @@ fn bad_messages_do_not_keep_good_ones_waiting(world: World) {
 const LABEL: &str =
     r#"{"entity_type": "RECEIPT_WORD_LABEL", "event_name": "MODIFY", "entity_data": {}}"#;
 
-// On a shared queue it is taken away from whoever could act on it.
+// On a shared queue it is taken away from those that could act on it.
 both!(what_others_act_on_is_a_dead_letter);
 fn what_others_act_on_is_a_dead_letter(world: World) {
     world.expects(&["CC-MESSAGE-UNHANDLED"]);

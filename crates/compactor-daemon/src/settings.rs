@@ -53,7 +53,7 @@ pub struct Limits {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Unhandled {
-    /// They go to the dead-letter queue, with the reason: nobody else would see them.
+    /// They go to the dead-letter queue, with the reason: no other consumer would see them.
     #[default]
     DeadLetter,
     /// They are acknowledged.

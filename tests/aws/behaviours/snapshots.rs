@@ -351,7 +351,7 @@ async fn b11_retention_keeps_so_many_and_what_the_pointer_names() {
         let key = format!("words/snapshot/timestamped/{year}0101_000000/chroma.sqlite3");
         deployment.put(&key, "x").await;
     }
-    let clean = "clean-up --keep 2 --older-than 0s --yes";
+    let clean = "clean-up --keep 2 --older-than 0s --yes --force";
     deployment.say(clean).succeeds();
     let left = deployment.versions("words").await;
     assert_eq!(left[..2], published[2..], "{left:?}");

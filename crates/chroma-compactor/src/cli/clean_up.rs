@@ -54,7 +54,9 @@ impl Clean {
         };
         if self.yes && !self.force {
             raw.check_retention(policy).map_err(|failure| {
-                failure.with_help("keep more, or pass --force when nobody reads or writes")
+                failure.with_help(
+                    "keep more, or pass --force when there are neither readers nor writers",
+                )
             })?;
         }
         let done = block_on(async {

@@ -140,7 +140,7 @@ fn sectionless(variables: &HashMap<String, String>) -> Vec<&String> {
     names
 }
 
-/// Whoever names a bucket, a table or a queue means AWS.
+/// A user who names a bucket, a table or a queue means AWS.
 fn with_backend(
     mut settings: RawSettings,
     mut provenance: Provenance,

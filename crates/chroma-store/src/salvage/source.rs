@@ -99,7 +99,7 @@ impl Source {
         self.dir.join(segment.to_string())
     }
 
-    /// All folders, whoever names them.
+    /// All folders, named by a segment or not.
     pub(super) fn folders(&self) -> Vec<PathBuf> {
         let entries = fs_err::read_dir(&self.dir).into_iter().flatten().flatten();
         let mut folders: Vec<PathBuf> = entries
@@ -228,7 +228,7 @@ impl Source {
     }
 }
 
-/// What the log has that the records do not have yet; `everything` where nobody knows what they
+/// What the log has that the records do not have yet; `everything` where it is not known what they
 /// had.
 pub(super) fn log_to_apply(
     collection: &Collection,

@@ -40,7 +40,7 @@ pub enum Decoded {
         /// Its event.
         event_name: String,
     },
-    /// Well formed, but for nobody: another entity, or a change of a run. Acknowledge it.
+    /// Well formed, and no consumer needs it: another entity, or a change of a run. Acknowledge it.
     Ignored {
         /// Its entity type.
         entity_type: String,

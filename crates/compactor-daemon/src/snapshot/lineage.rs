@@ -1,5 +1,5 @@
-//! A collection that has no pointer: it is new, or its pointer was taken away. Whoever begins anew in
-//! its place leaves all that was published behind.
+//! A collection that has no pointer: it is new, or its pointer was taken away. A new lineage
+//! in its place would leave all that was published behind.
 
 use compactor_core::disposition::Resource;
 use compactor_core::ports::ObjectStore;
@@ -27,7 +27,7 @@ pub(crate) async fn refuse_lost_pointer(
     if !follows && !is_completed(ports, settings, collection).await? {
         return Ok(());
     }
-    // Somebody may have published the first version since the pointer was asked for.
+    // Another worker may have published the first version since the pointer was asked for.
     if read_pointer(objects, collection).await?.is_some() {
         return Ok(());
     }
