@@ -17,8 +17,8 @@ const BLOCK_BYTES: u64 = 512;
 /// holes. Side-cars and what no segment names stay behind.
 ///
 /// # Errors
-/// There is no room for the copy, `from` is not a closed Chroma directory, somebody wrote to it meanwhile, `to` exists, or a file
-/// cannot be copied.
+/// The disk has no room for the copy, `from` is not a closed Chroma directory, another process
+/// wrote to `from` during the copy, `to` exists, or a file cannot be copied.
 pub fn copy_directory(from: &Path, to: &Path) -> StoreResult<()> {
     connection::preflight(from)?;
     let before = Stamps::of(from)?;

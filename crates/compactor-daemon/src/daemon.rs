@@ -29,14 +29,14 @@ const RECEIVE_MAX: usize = 10;
 const GATHERING: u32 = 100;
 /// The longest wait for a message while a queue is drained.
 const DRAIN_WAIT: Duration = Duration::from_secs(1);
-/// After what time a fold that did not come about is tried again.
+/// How long the daemon waits before it tries a failed fold again.
 const FOLD_PAUSE: Duration = Duration::from_secs(60);
-/// How many times the longest wait between attempts a collection waits that someone has to mend
-/// something for: each attempt may upload a whole version.
+/// A collection that an operator has to repair waits this many times the longest wait between
+/// attempts: each attempt may upload a whole version.
 const PAUSES: u32 = 10;
-/// After what time it is said again that a collection waits for another worker.
+/// How long the daemon waits before it logs again that a collection waits for another worker.
 const TELL_AGAIN: Duration = Duration::from_secs(300);
-/// How often a collection is asked for again that another worker holds.
+/// How long the daemon waits before it asks again for a collection that another worker holds.
 const BUSY_PAUSE: Duration = Duration::from_secs(1);
 
 /// When a daemon ends by itself.
@@ -107,7 +107,7 @@ impl Daemon {
     ///
     /// # Errors
     /// Something that no retry changes and that every run needs (access denied, storage missing), a
-    /// queue that cannot be read while somebody waits for a drain, or a hook that killed a cycle.
+    /// queue that cannot be read during a drain, or a hook that killed a cycle.
     pub async fn run(self, mode: Mode) -> Result<Summary, RunError> {
         tokio::select! {
             biased;

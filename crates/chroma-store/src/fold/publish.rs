@@ -44,7 +44,8 @@ pub(super) fn publish(
         .map_err(StoreError::sqlite(path, "write max_seq_id"))
 }
 
-/// Gives the folder and its files to the owner of the database, who has to be able to go on.
+/// Makes the owner of the database the owner of the folder and its files too: the service that
+/// runs as that user writes to them next.
 fn give_to_owner_of(path: &Path, folder: &Path) -> StoreResult<()> {
     let owner = fs_err::metadata(path)?;
     let files = fs_err::read_dir(folder)?.collect::<Result<Vec<_>, _>>()?;

@@ -21,7 +21,7 @@ pub(super) enum Failed {
 pub(super) enum Verdict {
     /// Back to the queue: later, or another worker, may succeed.
     GiveBack,
-    /// It stays in our hands: no run is to blame.
+    /// The daemon keeps the message: the run did not cause the failure.
     Keep,
     /// To the dead-letter queue, and the run is FAILED.
     DeadLetter,
