@@ -398,6 +398,7 @@ KINDS: dict[str, Any] = {
     "lengths-zeroed-purged": purged(spoil("length.bin", lambda content: bytes(len(content)))),
     "add-ignored-index-lost": without_the_first_rows_and_index,
     "log-row-broken": execute("UPDATE embeddings_queue SET metadata = '{' WHERE seq_id = 30"),
+    "pickle-byte": purged(spoil("index_metadata.pickle", lambda content: bytes(1) + content[1:])),
     "pickle-longer": spoil("index_metadata.pickle", lambda content: content + b"more"),
     "migrations-missing": execute("DELETE FROM migrations WHERE version > 2"),
     "table-missing": execute("DROP TABLE collection_metadata"),

@@ -11,7 +11,7 @@ use serde::ser::{SerializeMap, Serializer};
 use serde::{Deserialize, Serialize};
 use serde_pickle::{DeOptions, SerOptions};
 
-use super::{MemoryIndex, bad, pickle_scan, read_bounded};
+use super::{MemoryIndex, bad, pickle_remains, pickle_scan, read_bounded};
 use crate::{SchemaLevel, StoreResult};
 
 /// Enough for tens of millions of ids, little enough to be read whole.
@@ -27,6 +27,9 @@ pub(super) struct IdMaps {
     pub(super) max_seq_id: Option<u64>,
     id_to_label: HashMap<String, u64>,
     label_to_id: HashMap<u64, String>,
+    /// They were found pair by pair: others may be lost.
+    #[serde(skip)]
+    pub(super) are_remains: bool,
 }
 
 impl IdMaps {
@@ -42,7 +45,7 @@ impl IdMaps {
     }
 
     /// The same of a damaged file: what follows the end of the pickle, which chromadb 0.x does not read
-    /// and 1.x refuses, is left out.
+    /// and 1.x refuses, is left out, and of a pickle that cannot be read the pairs that can be found.
     pub(super) fn read_remains(path: &Path) -> StoreResult<Option<Self>> {
         if path.symlink_metadata().is_err() {
             return Ok(None);
@@ -52,9 +55,22 @@ impl IdMaps {
             Ok(length) => bytes.get(..length).unwrap_or(&bytes),
             Err(_) => &bytes,
         };
-        let maps = Self::parse(pickle)
-            .map_err(|error| bad(path, format!("not a pickle of id maps: {error}")))?;
+        let maps = match Self::parse(pickle) {
+            Ok(maps) if maps.check().is_none() => maps,
+            _ => Self::of_remains(pickle_remains::labels(&bytes)),
+        };
         Ok((!maps.id_to_label.is_empty()).then_some(maps))
+    }
+
+    fn of_remains(id_to_label: HashMap<String, u64>) -> Self {
+        let inverse = id_to_label.iter().map(|(id, label)| (*label, id.clone()));
+        Self {
+            total_elements_added: id_to_label.values().copied().max().unwrap_or(0),
+            max_seq_id: None,
+            label_to_id: inverse.collect(),
+            are_remains: true,
+            id_to_label,
+        }
     }
 
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, String> {
@@ -177,5 +193,29 @@ where
             map.serialize_entry(&key, &value)?;
         }
         map.end()
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::graph::Params;
+    use crate::{SchemaLevel, Space};
+
+    /// The pickle of so many ids, `record 0` with label 1 first.
+    pub(in crate::index) fn written(ids: usize, level: SchemaLevel) -> Vec<u8> {
+        let mut index = MemoryIndex::with(Params {
+            dimension: 1,
+            space: Space::L2,
+            max_links: 2,
+            max_links_0: 4,
+            ef_construction: 2,
+        });
+        for id in 0..ids {
+            index.put(format!("record {id}"), &[id as f32]);
+        }
+        let mut pickle = Vec::new();
+        write_id_maps(&mut pickle, &index, level, 7).unwrap();
+        pickle
     }
 }

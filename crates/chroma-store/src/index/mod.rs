@@ -9,6 +9,7 @@ mod level0;
 mod links;
 mod load;
 mod memory;
+mod pickle_remains;
 mod pickle_scan;
 mod remains;
 mod write;

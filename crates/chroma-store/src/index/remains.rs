@@ -26,6 +26,8 @@ struct Remains {
     ambiguous: HashSet<u64>,
     /// Labels of vectors whose original length is lost (cosine only).
     unit: HashSet<u64>,
+    /// Elements that are not deleted and whose label has no id.
+    nameless: u32,
 }
 
 impl VectorIndex {
@@ -81,7 +83,8 @@ impl IndexFiles {
             return Ok(None);
         };
         let elements = remains.live.values().max().map_or(0, |last| last + 1);
-        if remains.live.len() != ids.len() || !remains.unit.is_empty() {
+        let misses_ids = ids.are_remains && remains.nameless > 0;
+        if misses_ids || remains.live.len() != ids.len() || !remains.unit.is_empty() {
             return Ok(None);
         }
         let header = remains.header.with_at_most(u64::from(elements));
@@ -152,6 +155,7 @@ impl Remains {
             live: HashMap::new(),
             ambiguous: HashSet::new(),
             unit: HashSet::new(),
+            nameless: 0,
         };
         let mut file = BufReader::new(file);
         let mut record = vec![0; remains.header.record_bytes];
@@ -165,10 +169,12 @@ impl Remains {
     fn take(&mut self, position: u32, record: &[u8], labels: &HashSet<u64>) {
         let (label, _) = record[self.header.label_offset..].as_chunks::<8>();
         let label = label.first().map(|label| u64::from_le_bytes(*label));
+        let is_deleted = level0::is_deleted(record);
         let Some(label) = label.filter(|label| labels.contains(label)) else {
+            self.nameless += u32::from(!is_deleted);
             return;
         };
-        let is_new = !level0::is_deleted(record) && !self.ambiguous.contains(&label);
+        let is_new = !is_deleted && !self.ambiguous.contains(&label);
         if is_new && self.can_be_right(label, position, record) {
             let other = self.live.insert(label, position);
             if other.is_some() {
