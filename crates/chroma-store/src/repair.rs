@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use crate::collection::{decode_seq, write_progress};
 use crate::index::{dimension_in, is_written, segment_dir};
 use crate::metadata::{forget_full_text, rebuild_full_text};
-use crate::queue::OperationKind;
+use crate::queue::{OperationKind, QueueReader};
 use crate::schema::migrations;
 use crate::{
     Collection, Engine, FoldOptions, FoldWhen, FullName, Open, Remedy, SchemaLevel, Store,
@@ -58,11 +58,19 @@ impl Store<Open> {
                     write_migrations(connection, level)
                 })
             }
+            (Remedy::LogRows, Some(name)) => self.empty_log_rows(name),
             (Remedy::Progress, Some(name)) => self.mend_progress(name),
             (Remedy::Dimension, Some(name)) => self.mend_dimension(name),
             (Remedy::Flush, Some(name)) => self.fold(name, always).map(drop),
             (Remedy::Index, Some(name)) => self.rebuild(name, Engine::Native, always).map(drop),
-            (Remedy::Progress | Remedy::Dimension | Remedy::Flush | Remedy::Index, None) => Ok(()),
+            (
+                Remedy::LogRows
+                | Remedy::Progress
+                | Remedy::Dimension
+                | Remedy::Flush
+                | Remedy::Index,
+                None,
+            ) => Ok(()),
         }
     }
 
@@ -95,6 +103,20 @@ impl Store<Open> {
     fn reindex(&mut self) -> StoreResult<()> {
         self.in_transaction("make the indexes anew", |connection| {
             connection.execute_batch("REINDEX")
+        })
+    }
+
+    /// Takes the metadata that cannot be read from log rows that the records contain.
+    fn empty_log_rows(&mut self, name: &FullName) -> StoreResult<()> {
+        let collection = self.find(name)?.clone();
+        let path = connection::database_path(self.dir());
+        let reader = QueueReader::new(self.connection(), &path, &collection);
+        let rows = reader.without_payload(collection.metadata_seq.unwrap_or(0))?;
+        self.in_transaction("empty rows of the log", |connection| {
+            let mut empty = connection
+                .prepare("UPDATE embeddings_queue SET metadata = '{}' WHERE seq_id = ?1")?;
+            rows.iter()
+                .try_for_each(|(seq, _)| empty.execute([seq]).map(drop))
         })
     }
 

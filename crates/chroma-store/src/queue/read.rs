@@ -59,6 +59,29 @@ impl<'c> QueueReader<'c> {
         Ok(())
     }
 
+    /// The rows up to `upto` that can be read but for their metadata, and why not those.
+    pub(crate) fn without_payload(&self, upto: u64) -> StoreResult<Vec<(i64, String)>> {
+        let failed = || StoreError::sqlite(&self.path, "read embeddings_queue");
+        let mut statement = self
+            .connection
+            .prepare_cached(
+                "SELECT seq_id, operation, id, vector, encoding, metadata FROM embeddings_queue
+                 WHERE topic = ?1 AND seq_id <= ?2 ORDER BY seq_id",
+            )
+            .map_err(failed())?;
+        let mut rows = statement
+            .query(rusqlite::params![self.topic, clamp(upto)])
+            .map_err(failed())?;
+        let mut unreadable = Vec::new();
+        while let Some(row) = rows.next().map_err(failed())? {
+            let (seq, _, id, _) = self.decode_vector(row)?;
+            if let Err(error) = self.decode_payload(row, seq, &id) {
+                unreadable.push((seq, error.to_string()));
+            }
+        }
+        Ok(unreadable)
+    }
+
     /// Hands what `(after, upto]` does to vectors to `visit`, in order; payloads are not read.
     pub(crate) fn for_each_vector(
         &self,
@@ -168,9 +191,7 @@ impl<'c> QueueReader<'c> {
 
     fn decode(&self, row: &Row<'_>) -> StoreResult<QueueRow> {
         let (seq, kind, id, vector) = self.decode_vector(row)?;
-        let bad = |detail: String| self.bad_row(seq, format!("record `{id}`: {detail}"));
-        let metadata: Option<String> = row.get(5).map_err(|error| bad(error.to_string()))?;
-        let patch = payload::decode(metadata.as_deref()).map_err(bad)?;
+        let patch = self.decode_payload(row, seq, &id)?;
         Ok(QueueRow {
             seq,
             operation: Operation {
@@ -180,6 +201,12 @@ impl<'c> QueueReader<'c> {
                 patch,
             },
         })
+    }
+
+    fn decode_payload(&self, row: &Row<'_>, seq: i64, id: &str) -> StoreResult<Patch> {
+        let bad = |detail: String| self.bad_row(seq, format!("record `{id}`: {detail}"));
+        let metadata: Option<String> = row.get(5).map_err(|error| bad(error.to_string()))?;
+        payload::decode(metadata.as_deref()).map_err(bad)
     }
 
     /// The columns before the payload.

@@ -24,7 +24,7 @@ pub(super) fn check(
     index: Option<&VectorIndex>,
     report: &mut VerifyReport,
 ) -> StoreResult<()> {
-    read_every_row(checked, collection)?;
+    read_every_row(checked, collection, report)?;
     let indexed_upto = index.map_or(0, |index| index.progress(collection));
     let applied = collection.metadata_seq.unwrap_or(0);
     // Without a row of their own, the records get the whole log once more.
@@ -56,9 +56,25 @@ pub(super) fn check(
         ))
 }
 
-/// Every log row is well formed, those that are applied already too.
-fn read_every_row(checked: &Checked<'_>, collection: &Collection) -> StoreResult<()> {
-    QueueReader::new(checked.connection, checked.path, collection).for_each(0, u64::MAX, |_| Ok(()))
+/// Every log row is well formed, those that are applied already too. Nobody needs the metadata of
+/// those, but chromadb reads it.
+fn read_every_row(
+    checked: &Checked<'_>,
+    collection: &Collection,
+    report: &mut VerifyReport,
+) -> StoreResult<()> {
+    let reader = QueueReader::new(checked.connection, checked.path, collection);
+    let applied = collection.metadata_seq.unwrap_or(0);
+    reader.for_each(applied, u64::MAX, |_| Ok(()))?;
+    let unreadable = reader.without_payload(applied)?;
+    if let Some((_, first)) = unreadable.first() {
+        let detail = format!(
+            "the metadata of {} log rows, which the records contain, cannot be read: {first}",
+            unreadable.len()
+        );
+        report.mendable(Remedy::LogRows, "files", name_of(collection), detail);
+    }
+    Ok(())
 }
 
 fn collect(

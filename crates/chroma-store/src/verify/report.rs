@@ -36,6 +36,8 @@ pub enum Remedy {
     Reindex,
     /// Tenants and databases that are named but not there.
     Places,
+    /// Log rows that the records contain, and whose metadata cannot be read, without metadata.
+    LogRows,
     /// Progress that no log row bears out set back, and what waits applied.
     Progress,
     /// The dimension that its vectors have.
