@@ -6,8 +6,8 @@ use std::path::Path;
 
 use rustix::io::Errno;
 
+use crate::room::check_room;
 use crate::stamps::Stamps;
-use crate::vacuum::check_room;
 use crate::{StoreError, StoreResult, connection, orphans};
 
 /// What `st_blocks` counts, whatever the file system.

@@ -29,6 +29,7 @@ mod orphans;
 mod query;
 mod queue;
 mod repair;
+mod room;
 mod salvage;
 mod schema;
 mod stamps;

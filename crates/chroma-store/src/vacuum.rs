@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 use rusqlite::limits::Limit;
 
+use crate::room::check_room;
 use crate::{DATABASE_NAME, Open, OpenOptions, Store, StoreError, StoreResult, connection};
 
 /// The new database, until it takes the place of the old one.
@@ -124,21 +125,6 @@ fn write_into(connection: &Connection, new: &Path) -> rusqlite::Result<()> {
         .and_then(|mut statement| statement.execute([new.to_string_lossy()]));
     connection.set_limit(Limit::SQLITE_LIMIT_ATTACHED, attached)?;
     written.map(drop)
-}
-
-/// # Errors
-/// `NoSpace`, where `dir` is.
-pub(crate) fn check_room(dir: &Path, needed: u64) -> StoreResult<()> {
-    let stat = rustix::fs::statvfs(dir).map_err(std::io::Error::from)?;
-    let free = stat.f_bavail.saturating_mul(stat.f_frsize);
-    if free < needed {
-        return Err(StoreError::NoSpace {
-            path: dir.to_path_buf(),
-            needed,
-            free,
-        });
-    }
-    Ok(())
 }
 
 fn remove_if_there(path: &Path) -> StoreResult<()> {
