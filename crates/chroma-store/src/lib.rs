@@ -32,6 +32,7 @@ mod repair;
 mod room;
 mod salvage;
 mod schema;
+mod sqlite_indexes;
 mod stamps;
 mod vacuum;
 mod verify;
@@ -54,6 +55,7 @@ pub use query::{Like, Neighbour, Searcher};
 pub use queue::{Operation, OperationKind, Patch};
 pub use salvage::{Lost, Salvaged, salvage};
 pub use schema::{CreateOptions, NewIds, SchemaLevel, create, create_like};
+pub use sqlite_indexes::replace_sqlite_indexes;
 pub use vacuum::{DatabaseSize, vacuum_leftovers};
 pub use verify::{
     CheckedCollection, IndexDamage, Problem, Remedy, Severity, Survey, VerifyLevel, VerifyReport,

@@ -44,10 +44,10 @@ impl Store<Open> {
             ..FoldOptions::default()
         };
         match (remedy, collection) {
-            // Opening has set it; what no segment names is not part of a copy.
-            (Remedy::JournalMode | Remedy::Orphans, _) => Ok(()),
+            // Opening has set it; what no segment names is not part of a copy; without sound indexes
+            // nothing could have been opened.
+            (Remedy::JournalMode | Remedy::Orphans | Remedy::Reindex, _) => Ok(()),
             (Remedy::FullText, _) => self.rebuild_full_text(),
-            (Remedy::Reindex, _) => self.reindex(),
             (Remedy::Places, _) => self
                 .in_transaction("write databases and tenants", |connection| {
                     connection.execute_batch(WRITE_PLACES)
@@ -97,13 +97,6 @@ impl Store<Open> {
             }
             rebuilt => rebuilt,
         }
-    }
-
-    /// Makes SQLite's own indexes anew, from the rows of their tables.
-    fn reindex(&mut self) -> StoreResult<()> {
-        self.in_transaction("make the indexes anew", |connection| {
-            connection.execute_batch("REINDEX")
-        })
     }
 
     /// Takes the metadata that cannot be read from log rows that the records contain.

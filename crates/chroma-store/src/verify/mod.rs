@@ -12,11 +12,12 @@ mod segments;
 
 use std::path::Path;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
 
 use crate::collection::load_all;
 use crate::fold::replacement;
 use crate::schema::{detect, migrations, tables};
+use crate::sqlite_indexes::tables_are_readable;
 use crate::{
     Collection, FullName, Orphan, SchemaLevel, Store, StoreError, StoreResult, connection, handle,
     metadata, orphans,
@@ -90,10 +91,12 @@ pub fn survey(dir: &Path, level: VerifyLevel) -> StoreResult<Survey> {
         VerifyLevel::Full => "integrity_check",
     };
     let found = Findings::of(&connection, &path, check)?;
-    if let Some(damage) = found.damage {
-        return Err(damaged(&path, damage));
-    }
-    let schema = detect(&connection, &path)?;
+    let schema = match &found.damage {
+        Some(damage) if !tables_are_readable(&connection) => {
+            return Err(damaged(&path, damage.clone()));
+        }
+        _ => detect(&connection, &path)?,
+    };
     let checked = Checked {
         connection: &connection,
         path: &path,
@@ -102,6 +105,15 @@ pub fn survey(dir: &Path, level: VerifyLevel) -> StoreResult<Survey> {
         level,
     };
     let mut report = VerifyReport::new(schema);
+    if let Some(damage) = found.damage {
+        // Queries would fail or pass rows over: the rest shows once the indexes are mended.
+        report.mendable(Remedy::Reindex, "sqlite", None, damage);
+        return Ok(Survey {
+            report,
+            orphans: orphans::find(&connection, dir)?,
+            index_damage: Vec::new(),
+        });
+    }
     let mut has_full_text = fulltext::is_whole(&checked)?;
     if !has_full_text {
         let detail = "the table of the full text, or a part of it, is missing";
@@ -326,6 +338,11 @@ impl Findings {
                     found.full_text = Some(error.to_string());
                     Ok(found)
                 }
+                // Or where a page cannot even be checked.
+                _ if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) => Ok(Self {
+                    damage: Some(error.to_string()),
+                    ..Self::default()
+                }),
                 _ => Err(StoreError::sqlite(path, "check the integrity")(error)),
             },
         }

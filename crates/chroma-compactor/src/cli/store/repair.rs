@@ -246,6 +246,10 @@ const ROUNDS: usize = 3;
 
 /// Takes the steps in the directory `work`, which is open then.
 fn mend_all(work: &Path, steps: &BTreeSet<Step>) -> Result<Store<Open>, Failure> {
+    let not_mended = |error: StoreError| Failure::from(error).with_help(NOT_MENDED);
+    if steps.iter().any(|step| step.remedy == Remedy::Reindex) {
+        chroma_store::replace_sqlite_indexes(work).map_err(not_mended)?;
+    }
     let mut store = Store::open(work, OpenOptions::scratch())?;
     for step in steps {
         let named = |name: &str| step.collection.as_deref() == Some(name);
@@ -254,7 +258,7 @@ fn mend_all(work: &Path, steps: &BTreeSet<Step>) -> Result<Store<Open>, Failure>
         let collection = collection.map(|one| one.name.clone());
         store
             .mend(step.remedy, collection.as_ref())
-            .map_err(|error| Failure::from(error).with_help(NOT_MENDED))?;
+            .map_err(not_mended)?;
     }
     Ok(store)
 }
