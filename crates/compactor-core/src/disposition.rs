@@ -116,12 +116,12 @@ pub fn of_fault(resource: Resource, fault: Fault) -> (Disposition, &'static str)
         | Resource::Lock => of_own(fault),
         Resource::Delta => of_delta(fault),
         Resource::ForeignDelta => of_foreign_delta(fault),
-        Resource::Queue => of_queue(fault),
+        Resource::Queue => of_daemon(fault, NO_FEATURE),
         Resource::DeadLetterQueue => (
             Disposition::Leave,
             "the message comes back, and the queue's own rule moves it in the end",
         ),
-        Resource::Table => of_table(fault),
+        Resource::Table => of_daemon(fault, OTHER_TABLE),
         Resource::RunRecord => of_run_record(fault),
         Resource::Scratch => (
             Disposition::Keep,
@@ -134,6 +134,7 @@ const NO_ANSWER: &str = "a service does not answer, or has too much to do: no ru
 const NO_RIGHT: &str = "nothing succeeds until someone grants the right";
 const NOT_THERE: &str = "nothing succeeds until it is there";
 const NO_FEATURE: &str = "nothing succeeds with a service that lacks what is needed";
+const OTHER_TABLE: &str = "it is another table than the settings say";
 const NO_SPACE: &str = "space may come back, or another worker may have some";
 
 /// What every run of a collection needs.
@@ -206,7 +207,8 @@ fn of_foreign_delta(fault: Fault) -> (Disposition, &'static str) {
     }
 }
 
-fn of_queue(fault: Fault) -> (Disposition, &'static str) {
+/// What the daemon itself needs; `other` says what the resource is where it is not the right one.
+fn of_daemon(fault: Fault, other: &'static str) -> (Disposition, &'static str) {
     match fault {
         Fault::Transient
         | Fault::Throttled
@@ -216,24 +218,7 @@ fn of_queue(fault: Fault) -> (Disposition, &'static str) {
         | Fault::Corrupt => (Disposition::Keep, "it is asked again"),
         Fault::Denied => (Disposition::Stop, NO_RIGHT),
         Fault::Missing => (Disposition::Stop, NOT_THERE),
-        Fault::Invalid | Fault::Unsupported => (Disposition::Stop, NO_FEATURE),
-    }
-}
-
-fn of_table(fault: Fault) -> (Disposition, &'static str) {
-    match fault {
-        Fault::Transient
-        | Fault::Throttled
-        | Fault::OutcomeUnknown
-        | Fault::Full
-        | Fault::TooLarge
-        | Fault::Corrupt => (Disposition::Keep, "it is asked again when it is needed"),
-        Fault::Denied => (Disposition::Stop, NO_RIGHT),
-        Fault::Missing => (Disposition::Stop, NOT_THERE),
-        Fault::Invalid | Fault::Unsupported => (
-            Disposition::Stop,
-            "it is another table than the settings say",
-        ),
+        Fault::Invalid | Fault::Unsupported => (Disposition::Stop, other),
     }
 }
 

@@ -2,8 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use chroma_store::{StoreError, unpack};
-use compactor_core::Class;
+use chroma_store::{Kind, StoreError, unpack};
 use compactor_core::disposition::Resource;
 use compactor_core::keys::{self, DeltaLocation};
 use compactor_core::ports::ObjectStore;
@@ -62,7 +61,7 @@ pub(crate) async fn fetch(
 async fn fetch_archive(source: Source<'_>, to: &Path, limits: &Limits) -> Result<(), RunError> {
     let packed = to.with_extension("tar.gz");
     match unpack_from(source, &packed, to, limits).await {
-        Err(error @ RunError::Store(_)) if error.class() == Class::DeadLetter => {
+        Err(RunError::Store(error)) if error.kind() == Kind::BadInput => {
             let delta = source.prefix;
             tracing::info!(delta, code = error.code(), %error, "fetching it once more");
             start_again(&packed, to).await.map_err(StoreError::from)?;

@@ -1,11 +1,11 @@
 //! What can keep a run, or a whole batch, from being published.
 
-use chroma_store::{Kind, StoreError};
+use chroma_store::StoreError;
+use compactor_core::VersionError;
 use compactor_core::disposition::Resource;
 use compactor_core::manifest::ManifestError;
 use compactor_core::message::MessageError;
 use compactor_core::ports::{Fault, PortError, PortResult};
-use compactor_core::{Class, VersionError};
 use thiserror::Error;
 
 /// Characters of an error that records keep. A DynamoDB item holds 400 KB at most, and a record has
@@ -223,24 +223,6 @@ impl RunError {
             Self::Stopping => "CC-STOPPING",
             Self::Task { .. } => "CC-TASK",
             Self::Killed { .. } => "CC-KILLED",
-        }
-    }
-
-    /// What to do about it.
-    pub fn class(&self) -> Class {
-        match self {
-            Self::Store(error) => match error.kind() {
-                Kind::Busy => Class::Retry,
-                Kind::BadInput => Class::DeadLetter,
-                Kind::Environment | Kind::SelfCheck => Class::GiveBack,
-            },
-            Self::Port { error, .. } => error.class(),
-            Self::Message(error) => error.class(),
-            Self::DeltaBucket { .. }
-            | Self::ObjectName { .. }
-            | Self::TooLarge { .. }
-            | Self::CollectionUnknown { .. } => Class::DeadLetter,
-            _ => Class::GiveBack,
         }
     }
 

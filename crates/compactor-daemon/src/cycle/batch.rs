@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use chroma_store::Effects;
-use compactor_core::disposition::{Disposition, Resource};
+use compactor_core::disposition::Resource;
 use compactor_core::manifest::AppliedRun;
 use compactor_core::message::CompactionMessage;
 use compactor_core::ports::{Completion, Delivery, Failure};
@@ -168,22 +168,13 @@ impl<'c> Batch<'c> {
         together(calls.collect()).await;
     }
 
-    /// # Errors
-    /// What must end the daemon.
-    pub(super) async fn accept_deltas(
-        &mut self,
-        fetched: Vec<(usize, Result<PathBuf, RunError>)>,
-    ) -> Result<(), RunError> {
+    pub(super) async fn accept_deltas(&mut self, fetched: Vec<(usize, Result<PathBuf, RunError>)>) {
         for (at, outcome) in fetched {
             match outcome {
                 Ok(dir) => self.entries[at].delta = Some(dir),
-                Err(error) if verdict::disposition(Failed::Delta, &error) == Disposition::Stop => {
-                    return Err(error);
-                }
                 Err(error) => self.fail_for_its_delta(at, error).await,
             }
         }
-        Ok(())
     }
 
     pub(super) async fn accept_effects(

@@ -129,7 +129,7 @@ async fn take(
     let mut batch = Batch::new(context, collection.clone(), runs);
     match lease {
         Ok(lease) => publish(context, &mut batch, lease).await?,
-        Err(error) if must_stop(&error) => {
+        Err(error) if verdict::must_stop(&error) => {
             context.held.end();
             batch.give_back(Duration::ZERO).await;
             return Err(error);
@@ -151,7 +151,7 @@ async fn publish(context: &Context, batch: &mut Batch<'_>, lease: Lease) -> Resu
             tracing::warn!(code = error.code(), %error, "giving the messages back");
             batch.give_back(context.settings.backoff.first).await;
         }
-        Err(error) if must_stop(&error) => {
+        Err(error) if verdict::must_stop(&error) => {
             context.held.end();
             batch.give_back(Duration::ZERO).await;
             lease.release(context).await;
@@ -166,10 +166,6 @@ async fn publish(context: &Context, batch: &mut Batch<'_>, lease: Lease) -> Resu
     lease.release(context).await;
     remove_abandoned(context).await;
     context.hooks.reached(Step::Released, &collection)
-}
-
-fn must_stop(error: &RunError) -> bool {
-    verdict::disposition(Failed::Cycle, error) == Disposition::Stop
 }
 
 async fn remove_abandoned(context: &Context) {
@@ -237,7 +233,7 @@ async fn try_once(
         let fetched = lease
             .abandonable(context, fetch::deltas(context, batch, scratch))
             .await?;
-        batch.accept_deltas(fetched).await?;
+        batch.accept_deltas(fetched).await;
     }
     if batch.is_settled() {
         return Ok(true);

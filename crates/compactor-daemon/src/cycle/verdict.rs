@@ -59,6 +59,11 @@ pub(super) fn decide(
     }
 }
 
+/// Whether a cycle's error must end the daemon.
+pub(super) fn must_stop(error: &RunError) -> bool {
+    disposition(Failed::Cycle, error) == Disposition::Stop
+}
+
 /// What is done about an error of a cycle.
 pub(super) fn disposition(failed: Failed, error: &RunError) -> Disposition {
     match error {

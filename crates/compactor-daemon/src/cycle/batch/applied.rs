@@ -4,11 +4,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use compactor_core::disposition::Disposition;
 use compactor_core::ports::{Completion, Fault};
-use compactor_core::{Class, Manifest, RunId};
+use compactor_core::{Manifest, RunId};
 
 use super::Batch;
 use crate::RunError;
+use crate::cycle::verdict::{Failed, disposition};
 use crate::snapshot::{Published, read_manifest};
 
 /// What runs merged: records, and operations without effect.
@@ -49,11 +51,12 @@ impl Batch<'_> {
                 Ok(Some(found)) => manifest = older.insert(found),
                 // Cleaned up since: the record, if it was written, keeps the figure.
                 Ok(None) => return Ok(figures),
-                Err(error) if error.class() == Class::Stop => return Err(error),
-                Err(error) => {
+                // Another receive may help; where that is not so, someone has to do something.
+                Err(error) if disposition(Failed::Cycle, &error) == Disposition::Keep => {
                     figures.unread = Some(error);
                     return Ok(figures);
                 }
+                Err(error) => return Err(error),
             }
         }
     }
