@@ -14,7 +14,7 @@ use compactor_daemon::cycle::Step;
 
 /// The forms that the Python compactor has had.
 #[derive(Debug, Clone, Copy)]
-enum Form {
+pub(crate) enum Form {
     /// `snapshot.tar.gz` and its MD5.
     Archive,
     /// One object per file, and a JSON hash of all of them.
@@ -41,7 +41,7 @@ fn hash(store: &ClosedStore) -> String {
 }
 
 /// Publishes `store` as the Python compactor did: no manifest, a plain pointer.
-fn publish(world: &World, store: &ClosedStore, form: Form, version: &str) {
+pub(crate) fn publish(world: &World, store: &ClosedStore, form: Form, version: &str) {
     let version: Version = version.parse().unwrap();
     let lines = name("lines");
     let hash = match form {

@@ -39,7 +39,7 @@ fn refused(world: &World, newest: &str) {
 
 fn put_back(world: &World, version: &str) -> Result<(), RunError> {
     let version = version.parse().unwrap();
-    world.wait(point(&world.ports, &name("lines"), &version))
+    world.wait(point(&world.ports, &name("lines"), &version, None))
 }
 
 both!(what_was_published_is_not_left_behind, in real time);

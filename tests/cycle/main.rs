@@ -57,6 +57,7 @@ mod only_bad;
 mod overwritten;
 mod port_faults;
 mod same_content;
+mod shrunk;
 mod simulation;
 mod stopping;
 mod successor;

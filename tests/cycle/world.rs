@@ -264,6 +264,7 @@ pub(crate) fn settings() -> Settings {
         },
         attempts: 3,
         rebases: 3,
+        max_shrink: 50,
         shutdown: seconds(25),
         merge: MergeOptions::default(),
         fold_backlog: 0,

@@ -96,6 +96,22 @@ pub enum RunError {
         /// What it names.
         version: String,
     },
+    /// Another writer's version lacks most of what ours had.
+    #[error(
+        "version {version} of {collection}, which another writer published, has {records} records; our last one, {ours}, has {before}"
+    )]
+    Shrunk {
+        /// The collection.
+        collection: String,
+        /// The other writer's version.
+        version: String,
+        /// Its records.
+        records: u64,
+        /// Our last version.
+        ours: String,
+        /// Its records.
+        before: u64,
+    },
     /// The version that the pointer names has no manifest.
     #[error("the published version {version} has no manifest, or nothing at all")]
     ManifestMissing {
@@ -210,6 +226,7 @@ impl RunError {
             Self::Pointer { .. } | Self::PointerText { .. } => "CC-POINTER",
             Self::PointerGone { .. } => "CC-POINTER-GONE",
             Self::PointerInUse { .. } => "CC-POINTER-IN-USE",
+            Self::Shrunk { .. } => "CC-SHRUNK",
             Self::ManifestMissing { .. } => "CC-MANIFEST-MISSING",
             Self::Manifest { .. } => "CC-MANIFEST",
             Self::RunExists { .. } => "CC-RUN-EXISTS",
@@ -267,7 +284,12 @@ impl RunError {
             Self::PointerGone { .. } => {
                 "`chroma-compactor snapshots point COLLECTION VERSION` puts it back; where all that was published is to be given up, remove its versions and the records of its runs"
             }
-            Self::PointerInUse { .. } => "nothing was changed: it needs no mending",
+            Self::PointerInUse { .. } => {
+                "nothing was changed; `--instead-of` takes the place of a version that is complete"
+            }
+            Self::Shrunk { .. } => {
+                "look at both versions: `chroma-compactor snapshots accept COLLECTION` goes on from the other writer's, `snapshots point COLLECTION OURS --instead-of THEIRS` goes back to ours"
+            }
             Self::ManifestMissing { .. } | Self::Manifest { .. } | Self::SnapshotFile { .. } => {
                 "the published snapshot is damaged: let the pointer name a version that `store verify` finds sound"
             }

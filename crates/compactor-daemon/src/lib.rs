@@ -26,7 +26,7 @@ mod waiting;
 pub use clean_up::{CleanUp, clean_up};
 pub use daemon::{Daemon, Mode, Summary};
 pub use error::RunError;
-pub use point::point;
+pub use point::{accept, point};
 pub use scratch::Scratch;
 pub use settings::{FirstSnapshot, Limits, Ports, Settings, Unhandled};
 pub use snapshot::{Content, Legacy, Published, download, resolve};

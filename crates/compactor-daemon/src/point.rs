@@ -1,4 +1,5 @@
-//! Putting a pointer back, or mending one that cannot be understood.
+//! What operators do about pointers: put one back, mend one that cannot be understood, or accept what
+//! another writer published.
 
 use bytes::Bytes;
 use compactor_core::disposition::Resource;
@@ -6,14 +7,15 @@ use compactor_core::ports::{Attributes, Condition, PutOutcome};
 use compactor_core::{CollectionName, Version, keys};
 
 use crate::error::About as _;
-use crate::snapshot::{Content, NONCE, resolve_version};
+use crate::snapshot::{ACCEPTED, Content, NONCE, resolve, resolve_version};
 use crate::{Ports, RunError};
 
 /// A pointer holds one version.
 const POINTER_BYTES: u64 = 1 << 20;
 
 /// Lets the pointer of a collection name a complete version, if it names none that is there: it is
-/// gone, or it cannot be understood. Nothing else moves a pointer but a cycle.
+/// gone, or it cannot be understood; or if it names `instead_of`. Nothing else moves a pointer but
+/// a cycle.
 ///
 /// # Errors
 /// The version is not complete, the pointer names another one that is, or it was changed meanwhile.
@@ -21,6 +23,7 @@ pub async fn point(
     ports: &Ports,
     collection: &CollectionName,
     version: &Version,
+    instead_of: Option<&Version>,
 ) -> Result<(), RunError> {
     let objects = ports.objects.as_ref();
     let key = keys::pointer(collection);
@@ -30,8 +33,9 @@ pub async fn point(
         Some(object) => Condition::IfMatch(object.info.etag),
     };
     if condition != Condition::IfAbsent {
-        match crate::snapshot::resolve(objects, collection).await {
+        match resolve(objects, collection).await {
             Ok(Some(published)) if published.version == *version => return Ok(()),
+            Ok(Some(published)) if Some(&published.version) == instead_of => {}
             Ok(Some(published)) => {
                 return Err(RunError::PointerInUse {
                     collection: collection.to_string(),
@@ -52,8 +56,39 @@ pub async fn point(
     if let Content::Manifest(_) = resolve_version(objects, collection, version, false).await? {
         metadata.insert(NONCE.to_owned(), ports.ids.uuid().to_string());
     }
-    let body = Bytes::from(version.to_string());
-    let put = objects.put(&key, body, condition, &metadata).await;
+    put(ports, collection, version, condition, &metadata).await
+}
+
+/// Lets a collection go on from the version that another writer published, although most of our
+/// records are gone from it. Returns the version; one of ours needs nothing.
+///
+/// # Errors
+/// Nothing is published, or the pointer was changed meanwhile.
+pub async fn accept(ports: &Ports, collection: &CollectionName) -> Result<Version, RunError> {
+    let objects = ports.objects.as_ref();
+    let Some(published) = resolve(objects, collection).await? else {
+        return Err(RunError::PointerGone {
+            collection: collection.to_string(),
+            newest: None,
+        });
+    };
+    if let Content::Legacy(_) = published.content {
+        let metadata = Attributes::from([(ACCEPTED.to_owned(), published.version.to_string())]);
+        let condition = Condition::IfMatch(published.etag);
+        put(ports, collection, &published.version, condition, &metadata).await?;
+    }
+    Ok(published.version)
+}
+
+async fn put(
+    ports: &Ports,
+    collection: &CollectionName,
+    version: &Version,
+    condition: Condition,
+    metadata: &Attributes,
+) -> Result<(), RunError> {
+    let (key, body) = (keys::pointer(collection), Bytes::from(version.to_string()));
+    let put = ports.objects.put(&key, body, condition, metadata).await;
     match put.about(Resource::Pointer)? {
         PutOutcome::Written(_) => Ok(()),
         PutOutcome::PreconditionFailed | PutOutcome::Conflict | PutOutcome::Absent => {

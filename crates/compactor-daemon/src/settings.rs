@@ -81,6 +81,8 @@ pub struct Settings {
     pub backoff: Backoff,
     /// How often a port call is tried.
     pub attempts: u32,
+    /// Percent of the records of our last version that may be gone from another writer's.
+    pub max_shrink: u8,
     /// How often a batch starts again from a newer snapshot in one cycle.
     pub rebases: u32,
     /// How long stopping may take.

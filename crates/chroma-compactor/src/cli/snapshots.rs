@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use compactor_core::{CollectionName, Version};
-use compactor_daemon::point;
+use compactor_daemon::{Ports, RunError, accept, point};
 
 use super::run::block_on;
 use super::runs::check_place;
@@ -16,6 +16,8 @@ use crate::settings::SettingsArgs;
 pub(crate) enum SnapshotsCommand {
     /// Put back the pointer of a collection that is gone, or that cannot be understood.
     Point(Point),
+    /// Go on from a version of another writer from which most of our records are gone.
+    Accept(Accept),
 }
 
 #[derive(Debug, Args)]
@@ -24,6 +26,20 @@ pub(crate) struct Point {
     collection: CollectionName,
     /// The version that its pointer is to name; it has to be complete.
     version: Version,
+    /// The complete version that it names now, if it is to be given up.
+    #[arg(long, value_name = "CURRENT")]
+    instead_of: Option<Version>,
+    #[command(flatten)]
+    settings: SettingsArgs,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Accept {
+    /// The collection.
+    collection: CollectionName,
     #[command(flatten)]
     settings: SettingsArgs,
     /// Print JSON.
@@ -35,31 +51,62 @@ impl SnapshotsCommand {
     pub(super) fn wants_json(&self) -> bool {
         match self {
             Self::Point(command) => command.json,
+            Self::Accept(command) => command.json,
         }
     }
 
     pub(super) fn execute(self) -> Result<ExitCode, Failure> {
         match self {
             Self::Point(command) => command.execute(),
+            Self::Accept(command) => command.execute(),
         }
     }
 }
 
 impl Point {
     fn execute(self) -> Result<ExitCode, Failure> {
-        let raw = self.settings.load()?;
-        check_place(&raw)?;
-        raw.validate()?;
-        block_on(async {
-            let ports = raw.open().await?;
-            Ok(point(&ports, &self.collection, &self.version).await?)
-        })?;
         let (collection, version) = (&self.collection, &self.version);
-        if self.json {
-            output::json(&serde_json::json!({"collection": collection, "version": version}))?;
-        } else {
-            output::line(&format!("the pointer of {collection} names {version}"))?;
-        }
-        Ok(ExitCode::SUCCESS)
+        let instead_of = self.instead_of.as_ref();
+        with_ports(&self.settings, async |ports| {
+            point(&ports, collection, version, instead_of).await
+        })?;
+        let text = format!("the pointer of {collection} names {version}");
+        tell(collection, version, self.json, &text)
     }
+}
+
+impl Accept {
+    fn execute(self) -> Result<ExitCode, Failure> {
+        let collection = &self.collection;
+        let version = with_ports(&self.settings, async |ports| {
+            accept(&ports, collection).await
+        })?;
+        let text = format!("{collection} goes on from {version}");
+        tell(collection, &version, self.json, &text)
+    }
+}
+
+/// Opens what the settings name, and does something there.
+fn with_ports<T>(
+    settings: &SettingsArgs,
+    work: impl AsyncFnOnce(Ports) -> Result<T, RunError>,
+) -> Result<T, Failure> {
+    let raw = settings.load()?;
+    check_place(&raw)?;
+    raw.validate()?;
+    block_on(async { Ok(work(raw.open().await?).await?) })
+}
+
+fn tell(
+    collection: &CollectionName,
+    version: &Version,
+    json: bool,
+    text: &str,
+) -> Result<ExitCode, Failure> {
+    if json {
+        output::json(&serde_json::json!({"collection": collection, "version": version}))?;
+    } else {
+        output::line(text)?;
+    }
+    Ok(ExitCode::SUCCESS)
 }

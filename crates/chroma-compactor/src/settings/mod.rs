@@ -109,6 +109,11 @@ impl RawSettings {
                 "fold.vacuum_above_free_percent must be at most 100",
             ));
         }
+        if self.snapshot.max_shrink > 100 {
+            return Err(Failure::configuration(
+                "snapshot.max_shrink must be at most 100",
+            ));
+        }
         if self.retry.attempts == 0 {
             return Err(Failure::configuration("retry.attempts must be at least 1"));
         }
@@ -126,6 +131,7 @@ impl RawSettings {
             },
             attempts: self.retry.attempts,
             rebases: self.snapshot.rebases,
+            max_shrink: self.snapshot.max_shrink,
             shutdown: self.worker.shutdown,
             merge: chroma_store::MergeOptions {
                 metadata: self.merge.metadata,

@@ -147,6 +147,7 @@ section! {
         #[serde(with = "humantime_serde")]
         close_wait: Duration = Duration::from_secs(2),
         rebases: u32 = 3,
+        max_shrink: u8 = 50,
     }
 }
 

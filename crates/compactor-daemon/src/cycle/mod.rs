@@ -10,6 +10,7 @@ mod fetch;
 mod fold;
 mod lease;
 mod overwritten;
+mod shrunk;
 mod step;
 mod swap;
 mod upload;
@@ -242,6 +243,10 @@ async fn try_once(
         .abandonable(context, fetch::base(context, base.as_ref(), work))
         .await
         .inspect_err(|error| count_failure(alarms::SNAPSHOT_DOWNLOAD, error))?;
+    if let Some(base) = &base {
+        let asked = shrunk::refuse(context, base, work);
+        lease.abandonable(context, asked).await?;
+    }
     let lineage = match &base {
         Some(base) => base.manifest().or(fetched.ancestor.manifest()),
         None => None,

@@ -82,6 +82,7 @@ pub(super) fn disposition(failed: Failed, error: &RunError) -> Disposition {
         | RunError::PointerText { .. }
         | RunError::PointerGone { .. }
         | RunError::PointerInUse { .. }
+        | RunError::Shrunk { .. }
         | RunError::ManifestMissing { .. }
         | RunError::Manifest { .. }
         | RunError::SnapshotFile { .. } => Disposition::Pause,

@@ -28,6 +28,8 @@ const MANIFEST_BYTES: u64 = 64 << 20;
 
 /// Marks a pointer of ours: its version must have a manifest.
 pub(crate) const NONCE: &str = "nonce";
+/// Marks a pointer to a version of another writer that someone has accepted although it shrank.
+pub(crate) const ACCEPTED: &str = "accepted";
 
 /// What a collection's pointer names.
 #[derive(Debug, Clone)]
@@ -38,6 +40,8 @@ pub struct Published {
     pub version: Version,
     /// The pointer's tag when it was read.
     pub etag: ETag,
+    /// Whether someone has accepted the version although it has lost records.
+    pub is_accepted: bool,
     /// What is known of the version.
     pub content: Content,
 }
@@ -67,6 +71,7 @@ pub(crate) struct Pointer {
     pub(crate) etag: ETag,
     /// Whether a version with a manifest was named.
     pub(crate) is_ours: bool,
+    pub(crate) is_accepted: bool,
     /// When it was written, by the store's clock.
     pub(crate) modified: Option<WallTime>,
 }
@@ -86,6 +91,7 @@ pub async fn resolve(
         version,
         etag,
         is_ours,
+        is_accepted,
         ..
     } = pointer;
     let content = resolve_version(objects, collection, &version, is_ours).await?;
@@ -93,6 +99,7 @@ pub async fn resolve(
         collection: collection.clone(),
         version,
         etag,
+        is_accepted,
         content,
     }))
 }
@@ -142,6 +149,7 @@ pub(crate) async fn read_pointer(
         version,
         etag: object.info.etag,
         is_ours: object.metadata.contains_key(NONCE),
+        is_accepted: object.metadata.contains_key(ACCEPTED),
         modified: object.modified,
     }))
 }

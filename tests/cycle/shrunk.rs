@@ -1,0 +1,79 @@
+//! Another writer publishes a snapshot from which most of our records are gone.
+
+use std::sync::Arc;
+
+use compactor_core::RunState;
+use compactor_daemon::cycle::NoHooks;
+use compactor_daemon::{accept, point};
+
+use crate::deltas::{Delta, content_of};
+use crate::legacy::{self, Form};
+use crate::world::{World, name};
+
+const THEIRS: &str = "20991121_000212_517191_74bfc63c";
+
+/// Ours has ten records; then another writer publishes so many of its own, and a run comes.
+fn overwritten_with(world: &World, records: usize) -> [Delta; 3] {
+    let ours = Delta::of("lines", "ours", 10);
+    world.submit("run-ours", &[&ours]);
+    world.drain();
+    let theirs = Delta::of("lines", "theirs", records);
+    let store = theirs.write(world, &world.folder("theirs"));
+    legacy::publish(world, &store, Form::Archive, THEIRS);
+    let next = Delta::of("lines", "next", 2);
+    world.submit("run-next", &[&next]);
+    world.expects(&["CC-SHRUNK", "CC-OVERWRITTEN"]);
+    [ours, theirs, next]
+}
+
+fn refused(world: &World) {
+    let before = world.image("lines/snapshot/");
+    let error = world.drain_with(Arc::new(NoHooks)).unwrap_err();
+    assert_eq!(error.code(), "CC-SHRUNK");
+    let text = error.to_string();
+    assert!(text.contains(THEIRS) && text.contains("has 10"), "{text}");
+    assert_eq!(world.image("lines/snapshot/"), before);
+    assert_eq!(world.state("run-next", "lines"), RunState::Pending);
+    assert_eq!(world.state("run-ours", "lines"), RunState::Completed);
+    assert_eq!(world.depth().dead, 0);
+}
+
+both!(it_is_built_upon_only_when_someone_accepts_it, in real time);
+fn it_is_built_upon_only_when_someone_accepts_it(world: World) {
+    let [_, theirs, next] = overwritten_with(&world, 4);
+    refused(&world);
+    let accepted = world.wait(accept(&world.ports, &name("lines"))).unwrap();
+    assert_eq!(accepted.as_str(), THEIRS);
+    world.drain();
+    assert_eq!(world.content("lines"), content_of([&theirs, &next]));
+    assert_eq!(world.state("run-next", "lines"), RunState::Completed);
+    // One of ours needs nothing.
+    let pointer = world.pointer("lines");
+    world.wait(accept(&world.ports, &name("lines"))).unwrap();
+    assert_eq!(world.pointer("lines"), pointer);
+}
+
+both!(ours_takes_its_place_again, in real time);
+fn ours_takes_its_place_again(world: World) {
+    let [ours, _, next] = overwritten_with(&world, 1);
+    refused(&world);
+    let uploads = world.uploads("lines");
+    let own = uploads.iter().find(|version| *version != THEIRS).unwrap();
+    let (own, theirs) = (own.parse().unwrap(), THEIRS.parse().unwrap());
+    let (ports, lines) = (&world.ports, name("lines"));
+    let error = world.wait(point(ports, &lines, &own, None)).unwrap_err();
+    assert_eq!(error.code(), "CC-POINTER-IN-USE");
+    world
+        .wait(point(ports, &lines, &own, Some(&theirs)))
+        .unwrap();
+    world.drain();
+    assert_eq!(world.content("lines"), content_of([&ours, &next]));
+}
+
+both!(what_another_writer_deleted_counts);
+fn what_another_writer_deleted_counts(world: World) {
+    let [_, theirs, next] = overwritten_with(&world, 5);
+    world.drain();
+    assert_eq!(world.content("lines"), content_of([&theirs, &next]));
+    assert_eq!(world.state("run-next", "lines"), RunState::Completed);
+}
