@@ -12,6 +12,7 @@
 //! `SIMULATION_SEED=7` runs one seed and prints its diary; `SIMULATION_SEEDS=5000` as many.
 
 mod figures;
+mod incident;
 mod machine;
 mod mistake;
 mod plan;
@@ -27,7 +28,9 @@ mod weather;
 use std::ops::Range;
 use std::time::Duration;
 
+use compactor_core::ports::Fault;
 use figures::Figures;
+use incident::Incident;
 use mistake::Mistake;
 use plan::Plan;
 use run::{Outcome, play, simulate};
@@ -143,6 +146,59 @@ fn an_outage_buries_no_run() {
         let outcome = play(seed, &plan, None);
         assert_kept(seed, "an_outage", &outcome);
     }
+}
+
+/// Trouble that is nobody's run's fault, for an hour, and a queue that hands each message out four
+/// times only.
+fn buries_no_run(incident: &Incident) {
+    let mut refused = 0;
+    for seed in seeds(6) {
+        let mut plan = Plan::of(seed);
+        plan.climate = Climate { fail: 0, slow: 0 };
+        plan.outage = Duration::ZERO..Duration::ZERO;
+        plan.incident = Some(incident.clone());
+        plan.rough = Duration::from_secs(70 * 60);
+        plan.max_receives = 4;
+        plan.machines.truncate(2);
+        plan.machines.iter_mut().for_each(Vec::clear);
+        let outcome = play(seed, &plan, None);
+        assert_kept(seed, &format!("{incident:?}"), &outcome);
+        refused += outcome.figures.bad_calls;
+    }
+    let is_of_calls = matches!(incident, Incident::Refused(..) | Incident::Trickle(_));
+    assert_eq!(refused > 0, is_of_calls, "{incident:?}: {refused} calls");
+}
+
+const AN_HOUR: Range<Duration> = Duration::from_secs(100)..Duration::from_secs(3700);
+
+#[test]
+fn denied_for_an_hour_buries_no_run() {
+    buries_no_run(&Incident::Refused(Fault::Denied, AN_HOUR));
+}
+
+#[test]
+fn throttled_for_an_hour_buries_no_run() {
+    buries_no_run(&Incident::Refused(Fault::Throttled, AN_HOUR));
+}
+
+#[test]
+fn downloads_that_trickle_bury_no_run() {
+    buries_no_run(&Incident::Trickle(AN_HOUR));
+}
+
+#[test]
+fn a_dead_holder_buries_no_run() {
+    buries_no_run(&Incident::DeadHolder(AN_HOUR.start));
+}
+
+#[test]
+fn pointers_that_vanish_lose_no_run() {
+    buries_no_run(&Incident::PointersVanish(AN_HOUR));
+}
+
+#[test]
+fn bases_that_shrink_lose_no_run() {
+    buries_no_run(&Incident::BasesShrink(AN_HOUR));
 }
 
 /// A simulation that finds nothing proves something only if it would find it.

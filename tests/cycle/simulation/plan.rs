@@ -6,10 +6,11 @@ use std::time::Duration;
 use compactor_core::manifest::Layout;
 use fastrand::Rng;
 
+use super::incident::Incident;
 use super::weather::Climate;
 
-/// How long it is rough.
-pub(crate) const ROUGH: Duration = Duration::from_secs(300);
+/// How long it is rough in most seeds.
+const ROUGH: Duration = Duration::from_secs(300);
 /// A message must outlive every kill and every pause of a seed.
 const MAX_RECEIVES: u32 = 1000;
 /// How many different deltas there are per collection.
@@ -45,6 +46,10 @@ pub(crate) struct Plan {
     pub(crate) climate: Climate,
     /// When the bucket is away.
     pub(crate) outage: Range<Duration>,
+    /// What else happens, and lasts.
+    pub(crate) incident: Option<Incident>,
+    /// How long it is rough.
+    pub(crate) rough: Duration,
     /// How often a message may be received.
     pub(crate) max_receives: u32,
     pub(crate) layout: Layout,
@@ -69,6 +74,8 @@ impl Plan {
         Self {
             climate,
             outage,
+            incident: None,
+            rough: ROUGH,
             max_receives: MAX_RECEIVES,
             layout,
             workers,

@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use chroma_store::{CloseOptions, CreateOptions, NewIds, SchemaLevel, Space, create, pack};
 use compactor_core::fakes::{FakeLeaseStore, FakeObjectStore, FakeQueue, FakeRunStore, SeededIds};
 use compactor_core::lease::LeaseTerm;
 use compactor_core::ports::{Clock, Ids};
@@ -11,6 +12,7 @@ use compactor_core::retry::Backoff;
 use compactor_core::{RunState, keys};
 use compactor_daemon::Settings;
 use tracing::dispatcher;
+use uuid::Uuid;
 
 use super::figures::Figures;
 use super::mistake::Mistake;
@@ -54,6 +56,9 @@ pub(crate) fn simulate(seed: u64, mistake: Option<Mistake>) -> Outcome {
 pub(crate) fn play(seed: u64, plan: &Plan, mistake: Option<Mistake>) -> Outcome {
     let mut world = World::new(Kind::Fakes).with(|settings| change(settings, plan));
     world.expects(EXPECTED);
+    if let Some(incident) = &plan.incident {
+        world.expects(incident.expected());
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .start_paused(true)
@@ -116,7 +121,7 @@ fn services(seed: u64, plan: &Plan, mistake: Option<Mistake>) -> Services {
         leases: Arc::new(FakeLeaseStore::new(clock)),
         runs: Arc::new(FakeRunStore::new()),
         time,
-        weather: Weather::new(seed, plan.climate, plan.outage.clone()),
+        weather: Weather::new(seed, plan),
         mistake,
         diary: Default::default(),
         figures: Default::default(),
@@ -212,6 +217,25 @@ fn place(arrival: &Arrival) -> usize {
     collection.unwrap() * DELTAS + arrival.delta.unwrap()
 }
 
+/// A directory of a collection without records, packed.
+pub(crate) fn empty_archive(collection: &str) -> Vec<u8> {
+    let options = CreateOptions {
+        collection: collection.to_owned(),
+        space: Space::L2,
+        level: SchemaLevel::L06,
+    };
+    let [collection, vector_segment, metadata_segment] = [1, 2, 3].map(Uuid::from_u128);
+    let ids = NewIds {
+        collection,
+        vector_segment,
+        metadata_segment,
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let store = create(&folder.path().join("dir"), &options, ids).unwrap();
+    let store = store.close(&CloseOptions::default()).unwrap();
+    pack(&store, &[], Vec::new()).unwrap()
+}
+
 /// All deltas that there are, packed; made once for all seeds.
 fn stock() -> &'static [(Delta, Vec<u8>)] {
     static STOCK: OnceLock<Vec<(Delta, Vec<u8>)>> = OnceLock::new();
@@ -227,7 +251,7 @@ fn stock() -> &'static [(Delta, Vec<u8>)] {
                 1 + number % 3,
             );
             let store = delta.write(&world, &world.folder("delta").join("dir"));
-            let archive = chroma_store::pack(&store, &[], Vec::new()).unwrap();
+            let archive = pack(&store, &[], Vec::new()).unwrap();
             (delta, archive)
         })
         .collect()

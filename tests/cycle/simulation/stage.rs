@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::machine::Machine;
-use super::plan::{Arrival, Event, Plan, ROUGH};
+use super::plan::{Arrival, Event, Plan};
 use super::remote::{Remote, Services};
 use super::run::prefix;
 use super::time::MachineClock;
@@ -53,7 +53,12 @@ impl Stage<'_> {
         }
         let machines = self.plan.machines.iter().enumerate();
         let lives = machines.map(|(number, events)| self.live(number, events));
-        futures_util::future::join_all(lives).await;
+        let incident = async {
+            if let Some(incident) = &self.plan.incident {
+                incident.happen(&self.services, &self.hand()).await;
+            }
+        };
+        tokio::join!(futures_util::future::join_all(lives), incident);
         producers.join_all().await;
         self.services.weather.turn_calm();
         self.services.note("calm");
@@ -66,7 +71,7 @@ impl Stage<'_> {
         let mut starts = 0;
         let mut process = self.start(number, &mut starts, &ahead, Mode::Forever);
         for (at, event) in events {
-            self.until(*at).await;
+            self.services.until(*at).await;
             self.assert_alive(&process);
             let name = &process.machine.name;
             self.services.count(|figures| match event {
@@ -98,14 +103,9 @@ impl Stage<'_> {
                 }
             }
         }
-        self.until(ROUGH).await;
+        self.services.until(self.plan.rough).await;
         self.assert_alive(&process);
         process.kill();
-    }
-
-    async fn until(&self, at: Duration) {
-        let left = at.saturating_sub(self.services.time.elapsed());
-        self.services.time.sleep(left).await;
     }
 
     /// Only stopping and killing end a daemon: nothing in a seed is for good.
@@ -115,6 +115,19 @@ impl Stage<'_> {
             self.services
                 .promises
                 .is_broken(format!("{name} ended by itself"));
+        }
+    }
+
+    /// The services, as an operator has them.
+    fn hand(&self) -> Ports {
+        let services = &self.services;
+        Ports {
+            objects: services.objects.clone(),
+            queue: services.queue.clone(),
+            leases: services.leases.clone(),
+            runs: services.runs.clone(),
+            clock: services.time.clone(),
+            ids: Arc::new(SeededIds::new(999)),
         }
     }
 

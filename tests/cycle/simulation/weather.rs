@@ -13,8 +13,11 @@ use std::time::Duration;
 use compactor_core::ports::Fault;
 use fastrand::Rng;
 
+use super::incident::Incident;
+use super::plan::Plan;
+
 /// What does not work while the bucket is away. Messages go on coming.
-const OF_THE_BUCKET: [&str; 10] = [
+pub(crate) const OF_THE_BUCKET: [&str; 10] = [
     "get",
     "get_range",
     "head",
@@ -71,16 +74,18 @@ pub(crate) struct Weather {
     seed: u64,
     climate: Climate,
     outage: Range<Duration>,
+    incident: Option<Incident>,
     calm: AtomicBool,
     calls: Mutex<HashMap<u64, u64>>,
 }
 
 impl Weather {
-    pub(crate) fn new(seed: u64, climate: Climate, outage: Range<Duration>) -> Self {
+    pub(crate) fn new(seed: u64, plan: &Plan) -> Self {
         Self {
             seed,
-            climate,
-            outage,
+            climate: plan.climate,
+            outage: plan.outage.clone(),
+            incident: plan.incident.clone(),
             calm: AtomicBool::new(false),
             calls: Mutex::default(),
         }
@@ -112,6 +117,12 @@ impl Weather {
         }
         if self.outage.contains(&now) && OF_THE_BUCKET.contains(&what) {
             forecast.fate = Fate::Refused(Fault::Transient);
+            return forecast;
+        }
+        let ends = self.incident.as_ref().and_then(|one| one.ends(now, what));
+        if let Some((fault, after)) = ends {
+            forecast.before += after;
+            forecast.fate = Fate::Refused(fault);
             return forecast;
         }
         // Where it matters most: what was true when the pointer was read is not any more.

@@ -11,13 +11,16 @@ use std::time::Duration;
 
 use compactor_core::fakes::{FakeLeaseStore, FakeObjectStore, FakeQueue, FakeRunStore};
 use compactor_core::ports::{Clock, Fault, PortError, PortResult};
+use compactor_core::{CollectionName, Version, keys};
 
 use super::figures::Figures;
 use super::machine::Machine;
 use super::mistake::Mistake;
+use super::plan::COLLECTIONS;
 use super::promises::Promises;
 use super::time::TrueTime;
 use super::weather::{Fate, Weather};
+use crate::world::name;
 
 /// What all machines share.
 pub(crate) struct Services {
@@ -53,6 +56,25 @@ impl Services {
             figures.deleted += 1;
             figures.judged += u64::from(is_judged);
         });
+    }
+
+    pub(crate) async fn until(&self, at: Duration) {
+        let left = at.saturating_sub(self.time.elapsed());
+        self.time.sleep(left).await;
+    }
+
+    /// What is published of each collection.
+    pub(crate) fn published(&self) -> Vec<(CollectionName, Version)> {
+        let named = |collection: CollectionName| {
+            let pointer = self.objects.body(&keys::pointer(&collection))?;
+            let version = std::str::from_utf8(&pointer).ok()?.parse().ok()?;
+            Some((collection, version))
+        };
+        COLLECTIONS
+            .map(name)
+            .into_iter()
+            .filter_map(named)
+            .collect()
     }
 
     pub(crate) fn note(&self, what: &str) {
