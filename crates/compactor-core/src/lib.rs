@@ -20,6 +20,7 @@ mod wall_time;
 pub mod disposition;
 pub mod keys;
 pub mod lease;
+pub mod lost_pointer;
 pub mod manifest;
 pub mod message;
 pub mod ports;

@@ -85,7 +85,7 @@ pub enum RunError {
     PointerGone {
         /// The collection.
         collection: String,
-        /// The newest complete version, if there is one.
+        /// The newest complete version that contains what is completed, if there is one.
         newest: Option<String>,
     },
     /// A pointer was to be put back that is in use.
@@ -330,7 +330,7 @@ impl RunError {
 
 fn newest_of(newest: Option<&str>) -> String {
     match newest {
-        Some(version) => format!("the newest complete version is {version}"),
+        Some(version) => format!("the newest version that has all completed runs is {version}"),
         None => "no complete version is there either".to_owned(),
     }
 }

@@ -6,7 +6,7 @@
 //!
 //! # What is the real code
 //!
-//! `swap::decide`, `Attempt::read_back` and `PutResult::of` decide every swap, `Version::mint`
+//! `lost_pointer::is_lost` and `to_put_back` decide what a missing pointer means, `swap::decide`, `Attempt::read_back` and `PutResult::of` decide every swap, `Version::mint`
 //! makes every id, `Manifest::extend_lineage`, `contains_run` and `validate` work on real
 //! manifests, `HeldLease::may_swap` allows a swap, `retention::superseded` names what is deleted,
 //! and run records change by `RunPart::complete` only. Who calls them when is written anew here:
@@ -27,6 +27,7 @@
 //! | killed between any two of them | `Step::Crash`, any number of times |
 //! | clean-up | `Clean`: plan, look again, delete files, delete the manifest; killed in between |
 //! | a writer without conditions | `Legacy`: reads, and later puts unconditionally |
+//! | a pointer deleted by a hand, and put back as the daemon tells | `Vanish`; never between a swap and its record |
 //!
 //! Steps are joined where only their worker can tell them apart: a crash between them leaves what a
 //! crash before the first or after the last leaves.
@@ -47,7 +48,7 @@
 //!
 //! Contents: a version is the list of its runs. A crash between two records of one batch, or
 //! between two of its messages. One run of a batch failing for its delta. Run states but COMPLETED.
-//! A pointer or a bucket removed by hand. Records, messages and locks that answer with errors: the
+//! A bucket removed by hand. Records, messages and locks that answer with errors: the
 //! worker crashes instead. The two reads of a read-back are one step. That COMPLETED is taken back
 //! when a version was overwritten is decided in the daemon; here is shown only that the overwritten
 //! version is still there to be found.
@@ -64,6 +65,7 @@
 //! | `one_run_survives_four_cycles` | 2 | 1 | 4 | 1 | | 450,965 |
 //! | `clean_up_deletes_only_what_is_superseded` | 2 | 2 | 2 | 1 | clean-up | 176,721 |
 //! | `a_rollback_is_a_new_version` | 2 | 1 | 3 | 1 | one rollback | 156,704 |
+//! | `a_pointer_that_vanishes_is_put_back_without_a_loss` | 2 | 2 | 2 | 1 | the pointer is deleted once | 338,034 |
 //! | `what_a_legacy_writer_overwrites_can_be_found` | 2 | 2 | 2 | 0 | one legacy write | 337,379 |
 //! | `without_the_lease_only_the_order_of_fences_is_lost` | 2 | 2 | 2 | 1 | no lease | 126,189 |
 //!
@@ -81,6 +83,7 @@ mod publish;
 mod recovery;
 mod snapshots;
 mod sweep;
+mod vanish;
 mod worker;
 mod world;
 
@@ -148,6 +151,15 @@ fn what_a_legacy_writer_overwrites_can_be_found() {
         ..Protocol::bounded(2, 2, 2)
     };
     check(protocol, 337_379);
+}
+
+#[test]
+fn a_pointer_that_vanishes_is_put_back_without_a_loss() {
+    let protocol = Protocol {
+        vanishes: true,
+        ..Protocol::bounded(2, 2, 2)
+    };
+    check(protocol, 338_034);
 }
 
 /// The lease saves work; it is the conditional put that keeps the promises.

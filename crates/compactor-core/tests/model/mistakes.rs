@@ -13,6 +13,7 @@ use super::protocol::{Mistake, Protocol};
 fn finds(mistake: Mistake, broken: &'static str) {
     let protocol = Protocol {
         retention: mistake == Mistake::CollectUnreferenced,
+        vanishes: matches!(mistake, Mistake::BeginAnew | Mistake::PutBackNewest),
         mistake: Some(mistake),
         ..Protocol::bounded(2, 2, 2)
     };
@@ -49,6 +50,17 @@ fn a_run_not_looked_for_in_the_lineage_is_merged_twice() {
 #[test]
 fn ids_from_the_clock_alone_go_back() {
     finds(Mistake::MintFromClock, GROWS);
+}
+
+#[test]
+fn a_new_lineage_for_a_lost_pointer_leaves_completed_runs_behind() {
+    finds(Mistake::BeginAnew, COMPLETED);
+}
+
+/// It may have lost the race against the one that was published.
+#[test]
+fn the_newest_version_in_place_of_the_published_one_loses_completed_runs() {
+    finds(Mistake::PutBackNewest, COMPLETED);
 }
 
 /// What nobody refers to yet is about to be named.

@@ -7,6 +7,7 @@ use super::protocol::Protocol;
 use super::publish::Evidence;
 use super::recovery::lone_worker_finishes;
 use super::snapshots::{COLLECTION, Objects, run_id};
+use super::vanish::Vanish;
 use super::worker::{Found, Worker};
 use super::world::World;
 
@@ -45,6 +46,9 @@ pub(crate) fn of(protocol: &Protocol) -> Vec<Promise> {
     } else {
         promises.push(Promise::always(COMPLETED, completed_is_published));
         promises.push(Promise::always(GROWS, pointer_only_grew));
+    }
+    // Who puts a pointer back has no lease.
+    if !protocol.legacy && !protocol.vanishes {
         promises.push(Promise::always(FENCES, fences_grow));
     }
     // A rollback takes runs out of the lineage, and they may be folded in once more.
@@ -90,6 +94,12 @@ fn events(protocol: &Protocol) -> Vec<Promise> {
             !world.withdrawn.is_empty()
         }));
     }
+    if protocol.vanishes {
+        events.push(Promise::sometimes(
+            "a put-back pointer names completed runs",
+            |_, world| world.vanish == Vanish::Done && world.completed().next().is_some(),
+        ));
+    }
     if protocol.legacy {
         let is_lost = |_: &Protocol, world: &World| lost(world).next().is_some();
         events.push(Promise::sometimes(
@@ -121,9 +131,10 @@ fn lost(world: &World) -> impl Iterator<Item = usize> {
     world.completed().filter(move |run| !is_in(*run))
 }
 
-/// Runs that a rollback took back on purpose are excepted.
+/// Runs that a rollback took back on purpose are excepted. Without a pointer nothing is published.
 pub(crate) fn completed_is_published(_: &Protocol, world: &World) -> bool {
-    lost(world).all(|run| world.withdrawn.contains(run))
+    let is_gone = world.vanish == Vanish::Gone && world.pointer.is_none();
+    is_gone || lost(world).all(|run| world.withdrawn.contains(run))
 }
 
 fn pointer_only_grew(_: &Protocol, world: &World) -> bool {

@@ -10,6 +10,7 @@ use super::legacy::{self, Legacy};
 use super::promises;
 use super::publish::{Fate, Sight};
 use super::sweep::{self, Clean};
+use super::vanish;
 use super::worker::{Pace, Step, Task, Turn, Worker};
 use super::world::{Runs, World};
 
@@ -53,6 +54,10 @@ pub(crate) enum Mistake {
     CollectUnreferenced,
     /// A swap begins whether or not the lease is still held.
     SwapWithoutLease,
+    /// A collection without a pointer is a new one.
+    BeginAnew,
+    /// The newest complete version takes the place of the published one.
+    PutBackNewest,
 }
 
 /// How much is tried.
@@ -74,6 +79,8 @@ pub(crate) struct Protocol {
     pub(crate) rollbacks: u8,
     /// Whether a writer without conditions publishes once.
     pub(crate) legacy: bool,
+    /// Whether the pointer is deleted once. Then there is a version to begin with.
+    pub(crate) vanishes: bool,
     /// How leases are taken.
     pub(crate) term: LeaseTerm,
     /// What is wrong with it.
@@ -96,6 +103,7 @@ impl Protocol {
             retention: false,
             rollbacks: 0,
             legacy: false,
+            vanishes: false,
             term: term.expect("these agree with each other"),
             mistake: None,
         }
@@ -159,6 +167,8 @@ pub(crate) enum Action {
     Clean(Clean),
     /// Of the writer without conditions.
     Legacy,
+    /// The pointer is deleted, or put back.
+    Vanish,
 }
 
 impl Model for Protocol {
@@ -180,6 +190,9 @@ impl Model for Protocol {
         if world.legacy != Legacy::Done {
             actions.push(Action::Legacy);
         }
+        if vanish::may_go_on(world) {
+            actions.push(Action::Vanish);
+        }
     }
 
     fn next_state(&self, world: &World, action: Action) -> Option<World> {
@@ -194,6 +207,7 @@ impl Model for Protocol {
             Action::Land(upload) => next.land(self, upload),
             Action::Clean(step) => sweep::take(self, &mut next, step),
             Action::Legacy => legacy::take(&mut next),
+            Action::Vanish => vanish::take(self, &mut next),
         }
         Some(next)
     }

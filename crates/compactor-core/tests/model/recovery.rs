@@ -3,6 +3,7 @@
 use super::promises::completed_is_published;
 use super::protocol::Protocol;
 use super::publish::{Fate, Sight};
+use super::vanish::{self, Vanish};
 use super::worker::{Pace, Step, Task, Turn, Worker};
 use super::world::World;
 
@@ -17,6 +18,10 @@ pub(crate) fn lone_worker_finishes(protocol: &Protocol, world: &World) -> bool {
     }
     let mut world = world.clone();
     world.wire.clear();
+    if world.vanish == Vanish::Gone {
+        // But this takes one.
+        vanish::put_back(protocol, &mut world);
+    }
     if !world.messages.is_empty() {
         cycle(protocol, &mut world);
     }

@@ -11,6 +11,7 @@ use compactor_core::{Fence, Manifest, RunId, Version};
 use super::protocol::{Mistake, Protocol};
 use super::publish::{Evidence, Fate, Sight};
 use super::snapshots::{Content, Objects, Snapshot, applied, manifest, random, run_id};
+use super::vanish;
 use super::world::{Runs, World};
 
 /// What a worker is at, and all that it knows.
@@ -185,6 +186,9 @@ impl Turn<'_> {
     fn resolve(&mut self, cycle: Cycle) {
         let base = self.world.pointer;
         let Some((at, published)) = base.zip(self.world.published()) else {
+            if vanish::is_refused(self.world) && !self.protocol.has(Mistake::BeginAnew) {
+                return self.leave();
+            }
             return self.upload(cycle, None);
         };
         if published.objects != Objects::All {

@@ -12,6 +12,7 @@ use super::protocol::Protocol;
 use super::publish;
 use super::snapshots::{Snapshot, run_id};
 use super::sweep::Sweep;
+use super::vanish::Vanish;
 use super::worker::Worker;
 
 /// One state.
@@ -37,6 +38,8 @@ pub(crate) struct World {
     pub(crate) sweep: Sweep,
     /// How far the writer without conditions is.
     pub(crate) legacy: Legacy,
+    /// What becomes of the pointer from outside.
+    pub(crate) vanish: Vanish,
     /// How many rollbacks may still begin.
     pub(crate) rollbacks: u8,
     /// Runs that a rollback took out of the lineage. For the promises only.
@@ -48,7 +51,7 @@ pub(crate) struct World {
 impl World {
     /// Every run is announced and nothing is done.
     pub(crate) fn new(protocol: &Protocol) -> Self {
-        let is_begun = protocol.rollbacks > 0;
+        let is_begun = protocol.rollbacks > 0 || protocol.vanishes;
         Self {
             workers: vec![Worker::Idle; protocol.clocks.len()],
             messages: Runs::first(protocol.runs),
@@ -62,6 +65,10 @@ impl World {
             legacy: match protocol.legacy {
                 true => Legacy::Due,
                 false => Legacy::Done,
+            },
+            vanish: match protocol.vanishes {
+                true => Vanish::Due,
+                false => Vanish::Done,
             },
             rollbacks: protocol.rollbacks,
             withdrawn: Runs::NONE,

@@ -2,8 +2,9 @@
 //! in its place would leave all that was published behind.
 
 use compactor_core::disposition::Resource;
+use compactor_core::lost_pointer::{self, Complete};
 use compactor_core::ports::ObjectStore;
-use compactor_core::{CollectionName, RunState, Version, keys};
+use compactor_core::{CollectionName, RunId, RunRecord, RunState, Version, keys};
 
 use super::legacy::HASH_BYTES;
 use super::{Legacy, NONCE, read_manifest, read_pointer, versions};
@@ -15,16 +16,16 @@ use crate::{Ports, RunError, Settings};
 /// uploaded before the first swap and never named, as a crash leaves it, is nothing published.
 ///
 /// # Errors
-/// [`RunError::PointerGone`], with the newest complete version.
+/// [`RunError::PointerGone`], with the version that it has to name again.
 pub(crate) async fn refuse_lost_pointer(
     ports: &Ports,
     settings: &Settings,
     collection: &CollectionName,
 ) -> Result<(), RunError> {
     let objects = ports.objects.as_ref();
-    let found = complete(objects, collection).await?;
-    let follows = found.iter().any(|version| version.follows_another);
-    if !follows && !is_completed(ports, settings, collection).await? {
+    let completed = completed(ports, settings, collection).await?;
+    let found = complete(objects, collection, &completed).await?;
+    if !lost_pointer::is_lost(&found, &completed) {
         return Ok(());
     }
     // Another worker may have published the first version since the pointer was asked for.
@@ -33,41 +34,29 @@ pub(crate) async fn refuse_lost_pointer(
     }
     Err(RunError::PointerGone {
         collection: collection.to_string(),
-        newest: found.first().map(|found| found.version.to_string()),
+        newest: lost_pointer::to_put_back(&found).map(ToString::to_string),
     })
 }
 
-/// A version that has all that a version has.
-struct Complete {
-    version: Version,
-    /// It was made from another one, or by a writer that says nothing of it.
-    follows_another: bool,
-}
-
-/// Complete versions, newest first.
 async fn complete(
     objects: &dyn ObjectStore,
     collection: &CollectionName,
+    completed: &[RunId],
 ) -> Result<Vec<Complete>, RunError> {
-    let mut all = versions(objects, collection).await?;
-    all.sort_unstable_by(|one, other| other.cmp(one));
     let mut found = Vec::new();
-    for version in all {
-        let follows_another = match read_manifest(objects, collection, &version).await {
-            Ok(Some(manifest)) => manifest.parent.is_some(),
+    for version in versions(objects, collection).await? {
+        let manifest = match read_manifest(objects, collection, &version).await {
+            Ok(Some(manifest)) => Some(manifest),
             Ok(None) if is_unfinished(objects, collection, &version).await? => continue,
             Ok(None) => match Legacy::find(objects, collection, &version).await? {
-                Some(_) => true,
+                Some(_) => None,
                 None => continue,
             },
             // It cannot be read, and so not be published.
             Err(RunError::Manifest { .. }) => continue,
             Err(error) => return Err(error),
         };
-        found.push(Complete {
-            version,
-            follows_another,
-        });
+        found.push(Complete::new(version, manifest.as_ref(), completed));
     }
     Ok(found)
 }
@@ -84,16 +73,18 @@ async fn is_unfinished(
     Ok(found.is_some_and(|object| object.metadata.contains_key(NONCE)))
 }
 
-/// Whether a record says that a run of the collection was published.
-async fn is_completed(
+/// The runs of the collection of which a record says that they are published.
+async fn completed(
     ports: &Ports,
     settings: &Settings,
     collection: &CollectionName,
-) -> Result<bool, RunError> {
+) -> Result<Vec<RunId>, RunError> {
     let listed = persist(ports, settings, || ports.runs.list(usize::MAX)).await;
-    let records = listed.about(Resource::RunRecord)?;
-    let mut parts = records
-        .iter()
-        .filter_map(|record| record.parts.get(collection));
-    Ok(parts.any(|part| part.state == RunState::Completed && part.version.is_some()))
+    let records = listed.about(Resource::RunRecord)?.into_iter();
+    let is_completed = |record: &RunRecord| {
+        let part = record.parts.get(collection);
+        part.is_some_and(|part| part.state == RunState::Completed && part.version.is_some())
+    };
+    let completed = records.filter(is_completed);
+    Ok(completed.map(|record| record.key.run_id).collect())
 }
