@@ -5,6 +5,11 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::types::AttributeValue;
 use compactor_core::ports::WallTime;
 
+/// What errors call an item of a table.
+pub(crate) fn address(table: &str, key: &str) -> String {
+    format!("{key} of table {table}")
+}
+
 /// An item: names and values.
 pub(crate) type Item = HashMap<String, AttributeValue>;
 

@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use self::silence::{Holder, Watched};
 use crate::fault::{Repeat, port_error, unless_refused};
-use crate::items::{Item, null, number, number_of, text, text_of, time, time_of};
+use crate::items::{Item, address, null, number, number_of, text, text_of, time, time_of};
 
 const LOCK: &str = "LOCK";
 const LOCK_TYPE: &str = "COMPACTION_LOCK";
@@ -66,6 +66,11 @@ impl DynamoLeaseStore {
             clock,
             watched: Arc::default(),
         }
+    }
+
+    /// What errors call an item: its key alone does not tell a wrong table.
+    fn at(&self, key: &str) -> String {
+        address(&self.table, key)
     }
 
     fn locks(&self, collection: &CollectionName) -> Vec<String> {
@@ -156,7 +161,12 @@ impl DynamoLeaseStore {
             Some(PutItemError::ConditionalCheckFailedException(refused)) => {
                 Ok(Some(refused.item().cloned().unwrap_or_default()))
             }
-            _ => Err(port_error("acquire", lock, Repeat::Harmless, error)),
+            _ => Err(port_error(
+                "acquire",
+                &self.at(lock),
+                Repeat::Harmless,
+                error,
+            )),
         }
     }
 
@@ -184,7 +194,7 @@ impl DynamoLeaseStore {
             .send()
             .await;
         unless_refused(update, |error| {
-            port_error("renew", lock, Repeat::Harmless, error)
+            port_error("renew", &self.at(lock), Repeat::Harmless, error)
         })
     }
 
@@ -201,7 +211,7 @@ impl DynamoLeaseStore {
             .send()
             .await;
         unless_refused(delete, |error| {
-            port_error("release", lock, Repeat::Harmless, error)
+            port_error("release", &self.at(lock), Repeat::Harmless, error)
         })
     }
 
@@ -219,7 +229,7 @@ impl DynamoLeaseStore {
             .consistent_read(true)
             .send()
             .await
-            .map_err(|error| port_error("read lock", lock, Repeat::Harmless, error))?;
+            .map_err(|error| port_error("read lock", &self.at(lock), Repeat::Harmless, error))?;
         Ok(found.item)
     }
 
@@ -338,7 +348,7 @@ impl LeaseStore for DynamoLeaseStore {
             .send()
             .await
             // Counted twice leaves a gap, which does no harm.
-            .map_err(|error| port_error(NEXT, &key, Repeat::Harmless, error))?;
+            .map_err(|error| port_error(NEXT, &self.at(&key), Repeat::Harmless, error))?;
         let fence = update
             .attributes()
             .and_then(|item| number_of(item, FENCE_COUNT));

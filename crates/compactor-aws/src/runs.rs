@@ -12,7 +12,7 @@ use compactor_core::ports::{
 use compactor_core::{CollectionName, Fence, RunKey, RunPart, RunRecord, RunState, Version};
 
 use crate::fault::{Repeat, port_error, unless_refused};
-use crate::items::{Item, null, number, number_of, text, text_of, time, time_of};
+use crate::items::{Item, address, null, number, number_of, text, text_of, time, time_of};
 
 const TYPE: &str = "COMPACTION_RUN";
 const INDEX: &str = "GSI1";
@@ -97,7 +97,7 @@ impl DynamoRunStore {
             }
             Err(error) => Err(port_error(
                 operation,
-                key.run_id.as_str(),
+                &address(&self.table, key.run_id.as_str()),
                 Repeat::Harmless,
                 error,
             )),
@@ -119,7 +119,7 @@ impl RunStore for DynamoRunStore {
             .config_override(once())
             .send()
             .await;
-        let run = record.key.run_id.as_str();
+        let run = &address(&self.table, record.key.run_id.as_str());
         let is_new = unless_refused(put, |error| {
             port_error("create run", run, Repeat::Unknown, error)
         })?;
@@ -227,14 +227,14 @@ impl RunStore for DynamoRunStore {
             .expression_attribute_values(":version", text(version.as_str()))
             .send()
             .await;
-        let run = key.run_id.as_str();
+        let run = &address(&self.table, key.run_id.as_str());
         unless_refused(update, |error| {
             port_error("retract run", run, Repeat::Harmless, error)
         })
     }
 
     async fn get(&self, key: &RunKey) -> PortResult<Option<RunRecord>> {
-        let run = key.run_id.as_str();
+        let run = &address(&self.table, key.run_id.as_str());
         let got = self
             .client
             .get_item()

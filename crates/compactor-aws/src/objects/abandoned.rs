@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use aws_sdk_s3::Client;
 use compactor_core::ports::{Fault, PortResult};
 
+use super::address;
 use crate::fault::{Repeat, port_error};
 
 /// Names a multipart upload.
@@ -25,7 +26,7 @@ impl UploadId {
             Err(error) if crate::fault::status(&error) == Some(404) => Ok(()),
             Err(error) => Err(port_error(
                 "abort upload",
-                &self.key,
+                &address(&self.bucket, &self.key),
                 Repeat::Harmless,
                 error,
             )),

@@ -69,7 +69,7 @@ impl S3ObjectStore {
                 )))
             }
             Err(error) if is_absent(&error) => Ok(PutOutcome::Absent),
-            Err(error) => refusal(COPY, to, Repeat::Harmless, error),
+            Err(error) => refusal(COPY, &self.at(to), Repeat::Harmless, error),
         }
     }
 
@@ -110,7 +110,7 @@ impl S3ObjectStore {
             .config_override(with_time())
             .send()
             .await
-            .map_err(|error| port_error(COPY, begun.key(), Repeat::Harmless, error))?;
+            .map_err(|error| port_error(COPY, &self.at(begun.key()), Repeat::Harmless, error))?;
         let part = answer.copy_part_result();
         Ok(CompletedPart::builder()
             .part_number(number)
@@ -131,7 +131,7 @@ impl S3ObjectStore {
                 Ok(Some((info, metadata.into_iter().collect())))
             }
             Err(error) if is_absent(&error) => Ok(None),
-            Err(error) => Err(port_error(COPY, key, Repeat::Harmless, error)),
+            Err(error) => Err(port_error(COPY, &self.at(key), Repeat::Harmless, error)),
         }
     }
 

@@ -64,7 +64,7 @@ impl S3ObjectStore {
         let answer = answer.map_err(|error| match status(&error) {
             Some(412) => changed(&info.key),
             _ if is_absent(&error) => changed(&info.key),
-            _ => port_error(DOWNLOAD, &info.key, Repeat::Harmless, error),
+            _ => port_error(DOWNLOAD, &self.at(&info.key), Repeat::Harmless, error),
         })?;
         let expected = range.end - range.start;
         let announced = size_of(answer.content_length());

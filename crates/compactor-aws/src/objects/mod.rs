@@ -53,6 +53,15 @@ impl S3ObjectStore {
             abandoned: Abandoned::default(),
         }
     }
+
+    /// What errors call an object: its key alone does not tell a wrong bucket.
+    fn at(&self, key: &str) -> String {
+        address(&self.bucket, key)
+    }
+}
+
+fn address(bucket: &str, key: &str) -> String {
+    format!("s3://{bucket}/{key}")
 }
 
 #[async_trait]
@@ -63,7 +72,7 @@ impl ObjectStore for S3ObjectStore {
         let answer = match request.send().await {
             Ok(answer) => answer,
             Err(error) if is_absent(&error) => return Ok(None),
-            Err(error) => return Err(port_error(GET, key, Repeat::Harmless, error)),
+            Err(error) => return Err(port_error(GET, &self.at(key), Repeat::Harmless, error)),
         };
         let size = size_of(answer.content_length());
         if size > limit {
@@ -104,7 +113,12 @@ impl ObjectStore for S3ObjectStore {
             // It begins past the end.
             Err(error) if status(&error) == Some(416) => Ok(Some(Bytes::new())),
             Err(error) if is_absent(&error) => Ok(None),
-            Err(error) => Err(port_error("get range", key, Repeat::Harmless, error)),
+            Err(error) => Err(port_error(
+                "get range",
+                &self.at(key),
+                Repeat::Harmless,
+                error,
+            )),
         }
     }
 
@@ -116,7 +130,12 @@ impl ObjectStore for S3ObjectStore {
                 Ok(Some(info(key, size, answer.e_tag())))
             }
             Err(error) if is_absent(&error) => Ok(None),
-            Err(error) => Err(port_error("head object", key, Repeat::Harmless, error)),
+            Err(error) => Err(port_error(
+                "head object",
+                &self.at(key),
+                Repeat::Harmless,
+                error,
+            )),
         }
     }
 
@@ -154,7 +173,7 @@ impl ObjectStore for S3ObjectStore {
         };
         match sent {
             Ok(answer) => Ok(PutOutcome::Written(etag(answer.e_tag()))),
-            Err(error) => refusal("put object", key, repeat, error),
+            Err(error) => refusal("put object", &self.at(key), repeat, error),
         }
     }
 
@@ -201,8 +220,9 @@ impl ObjectStore for S3ObjectStore {
             .prefix(prefix)
             .set_start_after(after.map(str::to_owned));
         let answer = request.send().await;
-        let answer =
-            answer.map_err(|error| port_error("list objects", prefix, Repeat::Harmless, error))?;
+        let answer = answer.map_err(|error| {
+            port_error("list objects", &self.at(prefix), Repeat::Harmless, error)
+        })?;
         let more = answer.is_truncated().unwrap_or(false);
         let entries: Vec<ObjectInfo> = answer.contents().iter().filter_map(listed).collect();
         let next = entries.last().filter(|_| more).map(|last| last.key.clone());
@@ -216,8 +236,9 @@ impl ObjectStore for S3ObjectStore {
             .delimiter("/")
             .set_continuation_token(after.map(str::to_owned));
         let answer = request.send().await;
-        let answer =
-            answer.map_err(|error| port_error("list folders", prefix, Repeat::Harmless, error))?;
+        let answer = answer.map_err(|error| {
+            port_error("list folders", &self.at(prefix), Repeat::Harmless, error)
+        })?;
         let entries = answer
             .common_prefixes()
             .iter()
@@ -232,7 +253,12 @@ impl ObjectStore for S3ObjectStore {
         let request = self.client.delete_object().bucket(&self.bucket).key(key);
         match request.send().await {
             Ok(_) => Ok(()),
-            Err(error) => Err(port_error("delete object", key, Repeat::Harmless, error)),
+            Err(error) => Err(port_error(
+                "delete object",
+                &self.at(key),
+                Repeat::Harmless,
+                error,
+            )),
         }
     }
 
@@ -272,7 +298,7 @@ fn repeat(condition: &Condition) -> Repeat {
 /// What a refused write means.
 fn refusal<E>(
     operation: &'static str,
-    key: &str,
+    target: &str,
     repeat: Repeat,
     error: SdkError<E, HttpResponse>,
 ) -> PortResult<PutOutcome>
@@ -286,7 +312,7 @@ where
             Ok(PutOutcome::Conflict)
         }
         (Some(404), Some("NoSuchKey")) => Ok(PutOutcome::Absent),
-        _ => Err(port_error(operation, key, repeat, error)),
+        _ => Err(port_error(operation, target, repeat, error)),
     }
 }
 

@@ -4,7 +4,7 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::types::MultipartUpload;
 use compactor_core::ports::{PortResult, Unfinished};
 
-use super::wall_time;
+use super::{address, wall_time};
 use crate::fault::{Repeat, port_error};
 
 /// All of them below `prefix`.
@@ -21,10 +21,14 @@ pub(super) async fn list(
             .prefix(prefix)
             .set_key_marker(key)
             .set_upload_id_marker(id);
-        let page = request
-            .send()
-            .await
-            .map_err(|error| port_error("list uploads", prefix, Repeat::Harmless, error))?;
+        let page = request.send().await.map_err(|error| {
+            port_error(
+                "list uploads",
+                &address(bucket, prefix),
+                Repeat::Harmless,
+                error,
+            )
+        })?;
         found.extend(page.uploads().iter().filter_map(listed));
         let next = page.next_key_marker.zip(page.next_upload_id_marker);
         match next.filter(|_| page.is_truncated == Some(true)) {

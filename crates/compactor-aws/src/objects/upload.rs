@@ -63,7 +63,7 @@ impl S3ObjectStore {
             .set_metadata(Some(metadata.clone().into_iter().collect()))
             .send()
             .await
-            .map_err(|error| port_error(UPLOAD, key, Repeat::Harmless, error))?;
+            .map_err(|error| port_error(UPLOAD, &self.at(key), Repeat::Harmless, error))?;
         let upload = UploadId {
             bucket: self.bucket.clone(),
             key: key.to_owned(),
@@ -90,7 +90,7 @@ impl S3ObjectStore {
             .body(ByteStream::from(part.body))
             .send()
             .await
-            .map_err(|error| port_error(UPLOAD, begun.key(), Repeat::Harmless, error))?;
+            .map_err(|error| port_error(UPLOAD, &self.at(begun.key()), Repeat::Harmless, error))?;
         Ok(CompletedPart::builder()
             .part_number(part.number)
             .set_e_tag(answer.e_tag().map(str::to_owned))
@@ -141,7 +141,7 @@ impl S3ObjectStore {
         let config = with_time().retry_config(RetryConfig::disabled());
         match request.customize().config_override(config).send().await {
             Ok(answer) => Ok(PutOutcome::Written(etag(answer.e_tag()))),
-            Err(error) => refusal(UPLOAD, begun.key(), repeat, error),
+            Err(error) => refusal(UPLOAD, &self.at(begun.key()), repeat, error),
         }
     }
 }
