@@ -14,7 +14,9 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::put_item::builders::PutItemFluentBuilder;
 use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
-use compactor_core::ports::{Acquired, Clock, Fault, LeaseStore, PortError, PortResult, WallTime};
+use compactor_core::ports::{
+    Acquired, Clock, Fault, LeaseStore, LockHolder, PortError, PortResult, WallTime,
+};
 use compactor_core::{CollectionName, Fence};
 use uuid::Uuid;
 
@@ -233,7 +235,7 @@ impl DynamoLeaseStore {
         Ok(found.item)
     }
 
-    async fn holder_of_one(&self, lock: &str) -> PortResult<Option<String>> {
+    async fn holder_of_one(&self, lock: &str) -> PortResult<Option<LockHolder>> {
         // As text, as all writers compare.
         let now = self.clock.wall().to_iso();
         let held = self.read(lock).await?.filter(|item| {
@@ -241,9 +243,11 @@ impl DynamoLeaseStore {
             // silence is over.
             text_of(item, "expires").is_none_or(|expires| expires >= now.as_str())
         });
-        let holder = held.map(|item| Holder::of(&item));
-        let living = holder.filter(|holder| !self.is_silent(lock, holder));
-        Ok(living.map(|holder| holder.owner))
+        let living = held.filter(|item| !self.is_silent(lock, &Holder::of(item)));
+        Ok(living.map(|item| LockHolder {
+            owner: Holder::of(&item).owner,
+            expires: time_of(&item, "expires"),
+        }))
     }
 }
 
@@ -312,10 +316,10 @@ impl LeaseStore for DynamoLeaseStore {
         Ok(true)
     }
 
-    async fn holder(&self, collection: &CollectionName) -> PortResult<Option<String>> {
+    async fn holder(&self, collection: &CollectionName) -> PortResult<Option<LockHolder>> {
         for lock in self.locks(collection) {
-            if let Some(owner) = self.holder_of_one(&lock).await? {
-                return Ok(Some(owner));
+            if let Some(holder) = self.holder_of_one(&lock).await? {
+                return Ok(Some(holder));
             }
         }
         Ok(None)

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use compactor_core::ports::{Acquired, Clock, LeaseStore, PortResult, WallTime};
+use compactor_core::ports::{Acquired, Clock, LeaseStore, LockHolder, PortResult, WallTime};
 use compactor_core::{CollectionName, Fence};
 use rusqlite::{OptionalExtension, params};
 use uuid::Uuid;
@@ -83,8 +83,8 @@ impl LeaseStore for SqliteLeaseStore {
             .await
     }
 
-    async fn holder(&self, collection: &CollectionName) -> PortResult<Option<String>> {
-        let sql = "SELECT owner FROM locks
+    async fn holder(&self, collection: &CollectionName) -> PortResult<Option<LockHolder>> {
+        let sql = "SELECT owner, expires FROM locks
                    WHERE collection = ?1 AND expires >= ?2 AND taken_at <= ?3";
         let (name, now) = (collection.clone(), self.clock.wall());
         self.database
@@ -92,7 +92,10 @@ impl LeaseStore for SqliteLeaseStore {
                 transaction
                     .prepare_cached(sql)?
                     .query_row(params![name.as_str(), now.0, told_ahead(now).0], |row| {
-                        row.get(0)
+                        Ok(LockHolder {
+                            owner: row.get(0)?,
+                            expires: Some(WallTime(row.get(1)?)),
+                        })
                     })
                     .optional()
             })

@@ -62,9 +62,12 @@ async fn a_lock_has_one_owner(store: &dyn LeaseStore, clock: &dyn Clock) {
 async fn the_holder_can_be_asked_for(store: &dyn LeaseStore, clock: &dyn Clock) {
     let name = collection("lease-holder");
     assert_eq!(store.holder(&name).await.expect("holder"), None);
+    let before = clock.wall();
     assert!(gets(store, &name, ANNA, TERM).await);
-    let holder = store.holder(&name).await.expect("holder");
-    assert_eq!(holder, Some(ANNA.to_string()));
+    let holder = store.holder(&name).await.expect("holder").expect("held");
+    assert_eq!(holder.owner, ANNA.to_string());
+    let expires = holder.expires.expect("when it ends");
+    assert!(expires >= before.plus(TERM) && expires <= clock.wall().plus(TERM));
     clock.sleep(TERM + TERM / 2).await;
     assert_eq!(store.holder(&name).await.expect("holder"), None, "expired");
     assert!(gets(store, &name, BERT, LONG).await);

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use super::{Faults, lock};
-use crate::ports::{Acquired, Clock, LeaseStore, PortResult, WallTime};
+use crate::ports::{Acquired, Clock, LeaseStore, LockHolder, PortResult, WallTime};
 use crate::{CollectionName, Fence};
 
 /// Locks and fences in memory, expiring by the wall clock of who asks, as the real ones do.
@@ -97,12 +97,15 @@ impl LeaseStore for FakeLeaseStore {
         pending.end(renewed)
     }
 
-    async fn holder(&self, collection: &CollectionName) -> PortResult<Option<String>> {
+    async fn holder(&self, collection: &CollectionName) -> PortResult<Option<LockHolder>> {
         let pending = self.faults.begin("holder", collection.as_str())?;
         let now = self.clock.wall();
         let held = lock(&self.table.locks).get(collection).copied();
         let holder = held.filter(|(_, expires)| *expires >= now);
-        pending.end(holder.map(|(owner, _)| owner.to_string()))
+        pending.end(holder.map(|(owner, expires)| LockHolder {
+            owner: owner.to_string(),
+            expires: Some(expires),
+        }))
     }
 
     async fn release(&self, collection: &CollectionName, owner: Uuid) -> PortResult<bool> {

@@ -22,6 +22,15 @@ pub enum Acquired {
     },
 }
 
+/// Who holds a lock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockHolder {
+    /// As the lock says.
+    pub owner: String,
+    /// Until when, by the wall clock of the store's writers; none if the lock does not say.
+    pub expires: Option<WallTime>,
+}
+
 /// One lock item and one fence counter per collection.
 #[async_trait]
 pub trait LeaseStore: Send + Sync {
@@ -43,7 +52,7 @@ pub trait LeaseStore: Send + Sync {
     ) -> PortResult<bool>;
 
     /// Who holds the lock now, if anybody does. By the time of the answer it may be another.
-    async fn holder(&self, collection: &CollectionName) -> PortResult<Option<String>>;
+    async fn holder(&self, collection: &CollectionName) -> PortResult<Option<LockHolder>>;
 
     /// Frees the lock; `false` if `owner` did not hold it. Never frees another owner's.
     async fn release(&self, collection: &CollectionName, owner: Uuid) -> PortResult<bool>;

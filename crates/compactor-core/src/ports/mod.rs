@@ -14,7 +14,7 @@ mod run_store;
 pub use clock::{Clock, Monotonic, WallTime};
 pub use error::{Fault, PortError, PortResult};
 pub use ids::Ids;
-pub use lease_store::{Acquired, LeaseStore};
+pub use lease_store::{Acquired, LeaseStore, LockHolder};
 pub use object_store::{
     Attributes, Condition, ETag, Object, ObjectInfo, ObjectStore, Page, PutOutcome, Unfinished,
     Uploaded,

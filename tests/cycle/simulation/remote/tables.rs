@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use compactor_core::ports::{
-    Acquired, Completion, Created, Failure, LeaseStore, PortResult, RunStore, WallTime,
+    Acquired, Completion, Created, Failure, LeaseStore, LockHolder, PortResult, RunStore, WallTime,
 };
 use compactor_core::{CollectionName, Fence, RunKey, RunRecord, Version};
 use uuid::Uuid;
@@ -33,7 +33,7 @@ impl LeaseStore for Remote {
         self.change("renew", collection.as_str(), request).await
     }
 
-    async fn holder(&self, collection: &CollectionName) -> PortResult<Option<String>> {
+    async fn holder(&self, collection: &CollectionName) -> PortResult<Option<LockHolder>> {
         let request = self.leases.holder(collection);
         self.ask("holder", collection.as_str(), request).await
     }
