@@ -1,6 +1,7 @@
 //! Answers of AWS that no emulator gives: conflicts, refusals under load, lost answers, receipts
 //! that have run out. The SDK reads them from a real socket.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use compactor_aws::AwsBackend;
@@ -8,6 +9,7 @@ use compactor_core::ports::{
     Acquired, Attributes, Condition, ETag, Fault, Held, LeaseStore, ObjectStore, PortResult,
     PutOutcome, Receipt,
 };
+use compactor_local::{RandomIds, SystemClock};
 use uuid::Uuid;
 
 use crate::cloud::{config, connect, options};
@@ -124,6 +126,28 @@ async fn what_is_forbidden_is_denied() {
     let (_, backend) = told([xml(403, "AccessDenied")]).await;
     let error = put(&backend, if_match()).await.unwrap_err();
     assert_eq!(error.fault, Fault::Denied, "{error}");
+}
+
+/// All else would say the same: it is no fault of the queue.
+#[tokio::test]
+async fn credentials_that_a_service_does_not_know_are_none() {
+    for (code, expected) in [
+        ("InvalidClientTokenId", "CC-AWS-CREDENTIALS"),
+        ("ExpiredToken", "CC-AWS-CREDENTIALS"),
+        ("AccessDeniedException", "CC-PORT-DENIED"),
+    ] {
+        let stub = Stub::new([sqs_error(code, "as told")]).await;
+        let options = options(
+            &stub.endpoint,
+            "told",
+            &format!("{}/1/queue", stub.endpoint),
+        );
+        let (clock, ids) = (Arc::new(SystemClock::new()), Arc::new(RandomIds));
+        let opened = AwsBackend::with(&config(&stub.endpoint), options, clock, ids).await;
+        let error = opened.err().unwrap();
+        assert_eq!(error.code(), expected, "{error}");
+        assert!(error.to_string().contains("as told"), "{error}");
+    }
 }
 
 #[tokio::test]

@@ -94,13 +94,9 @@ async fn a_queue_that_does_not_exist_is_named() {
 }
 
 /// Nothing is found in the environment, and this machine has no profile.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn missing_credentials_are_said_to_be_missing() {
-    let deployment = Deployment::new().await;
-    deployment.place.expects(&["config file overridden"]);
-    let mut command = deployment
-        .place
-        .command(["run", "--drain", "--config", "aws.toml"]);
+pub(crate) fn without_credentials(deployment: &Deployment, line: &str) -> std::process::Command {
+    let words = line.split_whitespace().chain(["--config", "aws.toml"]);
+    let mut command = deployment.place.command(words);
     let nowhere = deployment.place.path("nowhere");
     for name in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"] {
         command.env_remove(name);
@@ -109,8 +105,16 @@ async fn missing_credentials_are_said_to_be_missing() {
         .env("AWS_EC2_METADATA_DISABLED", "true")
         .env("AWS_CONFIG_FILE", &nowhere)
         .env("AWS_SHARED_CREDENTIALS_FILE", &nowhere);
+    command
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn missing_credentials_are_said_to_be_missing() {
+    let deployment = Deployment::new().await;
+    deployment.place.expects(&["config file overridden"]);
+    let mut command = without_credentials(&deployment, "run --drain");
     let said = crate::place::Said::by(&mut command);
-    said.fails(crate::place::FAILURE, "CC-PORT-DENIED")
+    said.fails(crate::place::FAILURE, "CC-AWS-CREDENTIALS")
         .naming(&["credentials"]);
 }
 

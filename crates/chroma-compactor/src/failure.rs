@@ -177,6 +177,11 @@ impl From<compactor_aws::ConnectError> for Failure {
                 Self::new(error.code(), error.to_string(), EXIT_FAILURE)
                     .with_help("set it in the [aws] section, or in the environment of the AWS SDK")
             }
+            ConnectError::Credentials { .. } => {
+                let help = "give the process a role, a profile (AWS_PROFILE) or keys of the AWS \
+                            SDK, and renew those that have expired: docs/aws.md";
+                Self::new(error.code(), error.to_string(), EXIT_FAILURE).with_help(help)
+            }
         }
     }
 }

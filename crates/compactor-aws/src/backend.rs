@@ -14,6 +14,7 @@ use compactor_core::ports::{Clock, Ids, PortError, Queue};
 use compactor_core::{Class, CollectionName};
 use thiserror::Error;
 
+use crate::fault::is_of_credentials;
 use crate::{DynamoLeaseStore, DynamoRunStore, S3ObjectStore, SqsQueue, SqsQueues};
 
 const CONNECT: Duration = Duration::from_secs(5);
@@ -82,7 +83,7 @@ impl AwsBackend {
     /// Connects to each by itself, to find out which of them is at fault.
     ///
     /// # Errors
-    /// An option is missing. The queue has its own outcome.
+    /// An option is missing, or there are no credentials. The queue has its own outcome.
     pub async fn connect_each(
         options: AwsOptions,
         clock: Arc<dyn Clock>,
@@ -90,7 +91,11 @@ impl AwsBackend {
     ) -> Result<(AwsStores, Result<Arc<dyn Queue>, ConnectError>), ConnectError> {
         let config = configuration(&options).await;
         let stores = stores(&config, &options, clock)?;
-        Ok((stores, queue(&config, options, ids).await))
+        match queue(&config, options, ids).await {
+            // They are the same for all.
+            Err(error @ ConnectError::Credentials { .. }) => Err(error),
+            queue => Ok((stores, queue)),
+        }
     }
 
     /// As [`AwsBackend::connect`], with clients of the caller's configuration.
@@ -207,9 +212,26 @@ pub enum ConnectError {
         /// The option.
         option: &'static str,
     },
+    /// The SDK finds no credentials, or the services do not accept those that it finds.
+    #[error("there are no credentials that can be used: {reason}")]
+    Credentials {
+        /// What the SDK or the service says.
+        reason: String,
+    },
     /// The queue cannot be used.
     #[error(transparent)]
-    Queue(#[from] PortError),
+    Queue(PortError),
+}
+
+impl From<PortError> for ConnectError {
+    fn from(error: PortError) -> Self {
+        match is_of_credentials(&error) {
+            true => Self::Credentials {
+                reason: error.reason,
+            },
+            false => Self::Queue(error),
+        }
+    }
 }
 
 impl ConnectError {
@@ -217,6 +239,7 @@ impl ConnectError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Unnamed { .. } => "CC-AWS-UNNAMED",
+            Self::Credentials { .. } => "CC-AWS-CREDENTIALS",
             Self::Queue(error) => error.code(),
         }
     }

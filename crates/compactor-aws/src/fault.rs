@@ -6,6 +6,18 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use compactor_core::ports::{Fault, PortError, PortResult};
+use thiserror::Error;
+
+/// There are no credentials, or the service does not know them: the same at every other call.
+#[derive(Debug, Error)]
+#[error(transparent)]
+struct NoCredentials(Box<dyn Error + Send + Sync>);
+
+/// Whether a call failed for want of credentials that the services accept.
+pub(crate) fn is_of_credentials(error: &PortError) -> bool {
+    let source = error.source.as_deref();
+    source.is_some_and(|source| source.is::<NoCredentials>())
+}
 
 /// Whether a call that got no answer may be sent again without harm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +40,11 @@ where
 {
     let fault = fault(&error, repeat);
     let reason = reason(&error);
-    PortError::new(operation, target, fault, reason).with_source(error)
+    let failed = PortError::new(operation, target, fault, reason);
+    match lacks_credentials(&error) || code(&error).is_some_and(is_of_identity) {
+        true => failed.with_source(NoCredentials(Box::new(error))),
+        false => failed.with_source(error),
+    }
 }
 
 fn fault<E>(error: &SdkError<E, HttpResponse>, repeat: Repeat) -> Fault
@@ -66,10 +82,37 @@ fn lacks_credentials(error: &(dyn Error + 'static)) -> bool {
     false
 }
 
+/// Some services put the name of a namespace before the code.
+fn without_namespace(code: &str) -> &str {
+    code.rsplit(['#', '.']).next().unwrap_or(code)
+}
+
+/// Whether a service does not know who asks; a right that is missing is something else.
+fn is_of_identity(code: &str) -> bool {
+    matches!(
+        without_namespace(code),
+        "ExpiredToken"
+            | "ExpiredTokenException"
+            | "IncompleteSignatureException"
+            | "InvalidAccessKeyId"
+            | "InvalidClientTokenId"
+            | "InvalidSecurity"
+            | "InvalidSignatureException"
+            | "InvalidToken"
+            | "MissingAuthenticationToken"
+            | "MissingAuthenticationTokenException"
+            | "SignatureDoesNotMatch"
+            | "TokenRefreshRequired"
+            | "UnrecognizedClientException"
+    )
+}
+
 /// By the service's own code where that says more than the status.
 fn of_answer(status: u16, code: &str, lost: Fault) -> Fault {
-    // Some services put the name of a namespace before the code.
-    let code = code.rsplit(['#', '.']).next().unwrap_or(code);
+    let code = without_namespace(code);
+    if is_of_identity(code) {
+        return Fault::Denied;
+    }
     match code {
         "NoSuchBucket" | "QueueDoesNotExist" | "NonExistentQueue" | "ResourceNotFoundException" => {
             Fault::Missing
@@ -88,22 +131,7 @@ fn of_answer(status: u16, code: &str, lost: Fault) -> Fault {
             _ => Fault::Throttled,
         },
         // DynamoDB answers 400 to all of them.
-        "AccessDenied"
-        | "AccessDeniedException"
-        | "ExpiredToken"
-        | "ExpiredTokenException"
-        | "IncompleteSignatureException"
-        | "InvalidAccessKeyId"
-        | "InvalidClientTokenId"
-        | "InvalidSecurity"
-        | "InvalidSignatureException"
-        | "InvalidToken"
-        | "KmsAccessDenied"
-        | "MissingAuthenticationToken"
-        | "MissingAuthenticationTokenException"
-        | "SignatureDoesNotMatch"
-        | "TokenRefreshRequired"
-        | "UnrecognizedClientException" => Fault::Denied,
+        "AccessDenied" | "AccessDeniedException" | "KmsAccessDenied" => Fault::Denied,
         // Also within an answer whose status says that all is well.
         "InternalError" | "InternalFailure" | "InternalServerError" | "ServiceUnavailable" => lost,
         "NotImplemented" => Fault::Unsupported,
