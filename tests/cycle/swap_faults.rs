@@ -177,6 +177,35 @@ fn a_refusal_after_an_unanswered_put_does_not_hide_that_it_landed() {
     }
 }
 
+/// Whoever reads the error has to learn what the store said last.
+#[test]
+fn a_swap_that_stays_unknown_says_why() {
+    for (answer, said) in [
+        (FailBefore(OutcomeUnknown), "injected by the test"),
+        (Conflict, "another write is under way"),
+    ] {
+        let (world, _) = waiting(true, 3);
+        world.expects(&["CC-SWAP-UNKNOWN"]);
+        let world = Arc::new(world);
+        let budget = world.settings.lease.swap_budget();
+        let (clock, mut answer) = (Arc::clone(&world), Some(answer));
+        objects(&world).faults.when(move |call| {
+            if call.operation != "put" || call.target != POINTER {
+                return None;
+            }
+            let answer = answer.take()?;
+            clock.advance(budget + Duration::from_secs(1));
+            Some(answer)
+        });
+        let stop = CancellationToken::new();
+        let hooks = Script::stop_at(Step::Released, &stop);
+        world.run_until(&stop, hooks).unwrap();
+        let why = format!("{POINTER}: {said}");
+        assert!(world.logs.said(&why), "{why}");
+        objects(&world).faults.clear();
+    }
+}
+
 #[test]
 fn a_swap_that_stays_unknown_leaves_everything_to_the_next_attempt() {
     for landed in [false, true] {

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use compactor_core::disposition::Resource;
-use compactor_core::ports::{Attributes, Condition, ETag, Monotonic};
+use compactor_core::ports::{Attributes, Condition, ETag, Monotonic, PutOutcome};
 use compactor_core::swap::{Attempt, Decision, PutResult, ReadBack, Seen, decide};
 use compactor_core::{CollectionName, Fence, Manifest, RunId, Version, keys};
 
@@ -67,10 +67,15 @@ impl Swap {
         loop {
             let decision = match put {
                 Some(result) => match decide(result, None) {
-                    Decision::NeedsReadBack => decide(result, Some(self.read_back(ports).await)),
+                    Decision::NeedsReadBack => {
+                        decide(result, Some(self.read_back(ports, &mut last).await))
+                    }
                     decision => decision,
                 },
-                None => decide(PutResult::Unknown, Some(self.read_back(ports).await)),
+                None => {
+                    let seen = self.read_back(ports, &mut last).await;
+                    decide(PutResult::Unknown, Some(seen))
+                }
             };
             match decision {
                 Decision::Committed => {
@@ -111,7 +116,7 @@ impl Swap {
         }
     }
 
-    /// `last` becomes the reason of an answer that is none.
+    /// `last` becomes what was answered instead of a success.
     async fn put(&self, ports: &Ports, last: &mut Option<String>) -> Result<PutResult, RunError> {
         let condition = match &self.base {
             Some(etag) => Condition::IfMatch(etag.clone()),
@@ -123,25 +128,38 @@ impl Swap {
             .objects
             .put(&key, body, condition, &self.metadata)
             .await;
-        if let Err(error) = &answer {
-            *last = Some(error.to_string());
-        }
+        let refused = |why: &str| Some(format!("put object {key}: {why}"));
+        *last = match &answer {
+            Err(error) => Some(error.to_string()),
+            Ok(PutOutcome::PreconditionFailed | PutOutcome::Absent) => {
+                refused("the pointer is not what it was")
+            }
+            Ok(PutOutcome::Conflict) => refused("another write is under way"),
+            Ok(PutOutcome::Written(_)) => None,
+        };
         PutResult::of(answer).about(Resource::Pointer)
     }
 
-    async fn read_back(&self, ports: &Ports) -> ReadBack {
+    /// `last` becomes the reason why something cannot be read.
+    async fn read_back(&self, ports: &Ports, last: &mut Option<String>) -> ReadBack {
         let objects = ports.objects.as_ref();
         let pointer = match read_pointer(objects, &self.collection).await {
             Ok(Some(pointer)) => Seen::Found((pointer.version, pointer.etag)),
             Ok(None) => Seen::Absent,
-            Err(_) => Seen::Unreadable,
+            Err(error) => {
+                *last = Some(error.with_causes());
+                Seen::Unreadable
+            }
         };
         let manifest: Seen<Manifest> = match &pointer {
             Seen::Found((current, _)) => {
                 match read_manifest(objects, &self.collection, current).await {
                     Ok(Some(manifest)) => Seen::Found(manifest),
                     Ok(None) => Seen::Absent,
-                    Err(_) => Seen::Unreadable,
+                    Err(error) => {
+                        *last = Some(error.with_causes());
+                        Seen::Unreadable
+                    }
                 }
             }
             Seen::Absent | Seen::Unreadable => Seen::Unreadable,
