@@ -89,7 +89,7 @@ async fn a_queue_that_does_not_exist_is_named() {
         &settings.replace(url, &format!("{url}-no-such")),
     );
     let said = deployment.say("run --drain");
-    said.fails(crate::place::FAILURE, "CC-PORT-MISSING")
+    said.fails(crate::place::CONFIGURATION, "CC-PORT-MISSING")
         .naming(&["no-such"]);
 }
 
@@ -226,7 +226,7 @@ async fn every_collection_may_have_its_own_queue() {
 
     directory(&deployment.place, "none", "pages", 3, 2);
     let said = deployment.say("submit pages=none");
-    said.exits(crate::place::FAILURE)
+    said.exits(crate::place::CONFIGURATION)
         .naming(&["aws.queues", "pages"]);
     assert_eq!(deployment.say("run --drain --json").json()["completed"], 6);
     assert_eq!(deployment.published("words").await.len(), 9);

@@ -31,6 +31,7 @@ mod legacy_writer;
 #[path = "../cli/logs.rs"]
 mod logs;
 mod many_runs;
+mod names;
 #[path = "../cli/not_run.rs"]
 mod not_run;
 mod patience;

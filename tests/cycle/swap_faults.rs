@@ -116,6 +116,7 @@ fn a_later_snapshot_is_committed_exactly_once() {
 fn what_cannot_be_read_back_at_once_is_read_back_later() {
     for with_base in [false, true] {
         let (world, deltas) = waiting(with_base, 3);
+        world.expects(&["trying again"]);
         let store = Arc::clone(objects(&world));
         // The put lands and its answer is lost; then the pointer cannot be read for a while.
         let hooks = Script::at(Step::Uploaded, move || {

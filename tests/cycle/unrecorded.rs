@@ -30,7 +30,7 @@ fn first(calls: u32, operation: &'static str) -> impl FnMut(&Call) -> Option<Inj
 #[test]
 fn what_is_not_recorded_is_not_acknowledged() {
     let world = World::new(Kind::Fakes);
-    world.expects(&["cannot record a completed run"]);
+    world.expects(&["trying again", "cannot record a completed run"]);
     let delta = Delta::of("lines", "a", 2);
     world.submit("run-a", &[&delta]);
     let Backend::Fakes { runs, .. } = &world.backend else {
@@ -49,7 +49,7 @@ fn what_is_not_recorded_is_not_acknowledged() {
 /// often it was tried, and what its record says in the end.
 fn failure_after(calls_that_fail: u32) -> (u64, RunState) {
     let world = World::new(Kind::Fakes);
-    world.expects(&["cannot record the failure"]);
+    world.expects(&["trying again", "cannot record the failure"]);
     let bad = sabotage::ALL.iter().find(|bad| bad.name == "no-archive");
     let bad = bad.unwrap();
     bad.submit(&world);
@@ -71,7 +71,11 @@ fn a_failure_that_is_not_recorded_is_no_dead_letter() {
 #[test]
 fn nor_is_a_message_that_cannot_be_understood() {
     let world = World::new(Kind::Fakes);
-    world.expects(&["CC-MESSAGE-PREFIX", "cannot record the failure"]);
+    world.expects(&[
+        "trying again",
+        "CC-MESSAGE-PREFIX",
+        "cannot record the failure",
+    ]);
     let body = r#"{"entity_type": "COMPACTION_RUN", "entity_data":
         {"run_id": "r1", "lines_delta_prefix": "lines/delta/../../etc/"}}"#;
     world.send_raw(
@@ -105,7 +109,7 @@ fn drain_unread(
     runs: &[&str],
     fault: impl Fn() -> Option<Fault> + Send + 'static,
 ) -> (u32, Result<(), RunError>) {
-    world.expects(&["cannot record a completed run", COMES_BACK]);
+    world.expects(&["trying again", "cannot record a completed run", COMES_BACK]);
     let Backend::Fakes {
         runs: records,
         objects,

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use chroma_store::StoreError;
 use compactor_core::Class;
-use compactor_core::ports::PortError;
+use compactor_core::disposition::Resource;
+use compactor_core::ports::{Fault, PortError};
 use compactor_daemon::RunError;
 use compactor_local::OpenError;
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme};
@@ -161,9 +162,23 @@ impl From<PortError> for Failure {
             Class::DeadLetter => "correct the named value",
             Class::Stop => "check that the named place exists and that you may use it",
         };
-        Self::new(error.code(), error.to_string(), EXIT_FAILURE)
+        Self::new(error.code(), error.to_string(), exit_of(error.fault))
             .with_help(help)
             .caused_by(error)
+    }
+}
+
+/// Of what everybody needs: a name or a setting is wrong, or it is for now that it does not work.
+fn exit_of(fault: Fault) -> u8 {
+    match fault {
+        Fault::Missing | Fault::Invalid | Fault::Unsupported => EXIT_CONFIGURATION,
+        Fault::Transient
+        | Fault::Throttled
+        | Fault::OutcomeUnknown
+        | Fault::Denied
+        | Fault::Full
+        | Fault::TooLarge
+        | Fault::Corrupt => EXIT_FAILURE,
     }
 }
 
@@ -174,7 +189,7 @@ impl From<compactor_aws::ConnectError> for Failure {
         match error {
             ConnectError::Queue(error) => error.into(),
             ConnectError::Unnamed { .. } => {
-                Self::new(error.code(), error.to_string(), EXIT_FAILURE)
+                Self::new(error.code(), error.to_string(), EXIT_CONFIGURATION)
                     .with_help("set it in the [aws] section, or in the environment of the AWS SDK")
             }
             ConnectError::Credentials { .. } => {
@@ -200,6 +215,15 @@ impl From<OpenError> for Failure {
 
 impl From<RunError> for Failure {
     fn from(error: RunError) -> Self {
-        Self::new(error.code(), error.with_causes(), EXIT_FAILURE).with_help(error.help())
+        let exit = match &error {
+            // Of a producer, or of this machine.
+            RunError::Port {
+                resource: Resource::Delta | Resource::ForeignDelta | Resource::Scratch,
+                ..
+            } => EXIT_FAILURE,
+            RunError::Port { error, .. } => exit_of(error.fault),
+            _ => EXIT_FAILURE,
+        };
+        Self::new(error.code(), error.with_causes(), exit).with_help(error.help())
     }
 }

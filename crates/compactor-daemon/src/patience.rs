@@ -43,7 +43,12 @@ impl Patience {
         loop {
             match call().await {
                 Err(error) if error.class() == Class::Retry && attempt + 1 < self.attempts => {
-                    tracing::debug!(code = error.code(), %error, attempt, "trying again");
+                    match attempt {
+                        // Who looks at a daemon that seems to do nothing has to see for what it
+                        // waits. The error names it.
+                        0 => tracing::warn!(code = error.code(), %error, "trying again"),
+                        _ => tracing::debug!(code = error.code(), %error, attempt, "trying again"),
+                    }
                     let wait = self.backoff.delay(attempt, self.ids.fraction());
                     self.clock.sleep(wait).await;
                     attempt += 1;

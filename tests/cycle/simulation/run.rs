@@ -29,6 +29,7 @@ use crate::world::{Kind, World, name};
 /// What daemons may say at WARN or ERROR in such weather.
 const EXPECTED: &[&str] = &[
     "by the weather",
+    "trying again",
     "CS-ARCHIVE-DAMAGED",
     "CC-SWAP-UNKNOWN",
     "CC-LEASE-LOST",

@@ -19,7 +19,7 @@ const POINTER_BYTES: u64 = 4 << 10;
 const SOME: usize = 3;
 
 /// # Errors
-/// What no retry changes: a right that is missing, a table, bucket or pointer that is not there or is
+/// What no retry changes: a right that is missing, a table or bucket that is not there or is
 /// another's, a store that keeps no conditions.
 pub(super) async fn probe(context: &Context) -> Result<(), RunError> {
     let (ports, settings) = (&context.ports, &context.settings);
@@ -86,9 +86,11 @@ async fn conditions(ports: &Ports) -> Result<(), RunError> {
             ))
             .about(Resource::Pointer)
         }
-        Err(error) if error.fault == Fault::Unsupported => Err(error).about(Resource::Pointer),
-        // Not everyone may write there.
-        _ => Ok(()),
+        Err(error) if error.fault == Fault::Denied => {
+            tracing::warn!(code = error.code(), %error, "not known whether pointers can be written");
+            Ok(())
+        }
+        put => refuse(put, Resource::Pointer),
     }
 }
 
@@ -100,15 +102,12 @@ fn refuse<T>(answer: PortResult<T>, resource: Resource) -> Result<(), RunError> 
             Fault::Denied | Fault::Missing | Fault::Invalid | Fault::Unsupported => {
                 Err(error).about(resource)
             }
-            Fault::Transient
-            | Fault::Throttled
-            | Fault::OutcomeUnknown
-            | Fault::Full
-            | Fault::TooLarge
-            | Fault::Corrupt => {
-                tracing::debug!(code = error.code(), %error, "not known whether the {} can be used", resource.name());
+            Fault::Transient | Fault::Throttled | Fault::OutcomeUnknown => {
+                tracing::warn!(code = error.code(), %error, "not known whether the {} can be used", resource.name());
                 Ok(())
             }
+            // Of one collection, whose cycle says so.
+            Fault::Full | Fault::TooLarge | Fault::Corrupt => Ok(()),
         },
     }
 }
