@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use clap::Args;
-use compactor_core::CollectionName;
 use compactor_core::retention::RetentionPolicy;
-use compactor_daemon::{CleanUp, Ports, clean_up};
+use compactor_core::{CollectionName, keys};
+use compactor_daemon::{CleanUp, NewerVersion, Ports, clean_up, newer_versions};
+use serde::Serialize;
 
 use super::run::block_on;
 use super::runs::check_place;
@@ -43,6 +44,15 @@ pub(crate) struct Clean {
     pub(super) json: bool,
 }
 
+/// What was done for a collection, and what was left alone.
+#[derive(Debug, Serialize)]
+struct Cleaned {
+    #[serde(flatten)]
+    done: CleanUp,
+    /// Newer than what the pointer names: they may be named yet.
+    newer: Vec<NewerVersion>,
+}
+
 impl Clean {
     pub(super) fn execute(self) -> Result<ExitCode, Failure> {
         let raw = self.settings.load()?;
@@ -62,30 +72,35 @@ impl Clean {
         let done = block_on(async {
             let ports = raw.open().await?;
             let collections = match self.collections.is_empty() {
-                true => published(&ports).await?,
+                true => with_versions(&ports).await?,
                 false => self.collections.clone(),
             };
             let mut done = Vec::new();
             for collection in &collections {
                 let cleaned = clean_up(&ports, collection, policy, !self.yes).await?;
-                done.push(cleaned.ok_or_else(|| {
-                    Failure::usage(format!("nothing is published for {collection}")).with_help(
-                        "`chroma-compactor clean-up` without names shows every collection",
-                    )
-                })?);
+                let newer = newer_versions(ports.objects.as_ref(), collection).await?;
+                let Some(cleaned) = cleaned.or_else(|| untouched(collection, &newer)) else {
+                    let message = format!("nothing is published for {collection}");
+                    let help = "`chroma-compactor clean-up` without names shows every collection";
+                    return Err(Failure::usage(message).with_help(help));
+                };
+                done.push(Cleaned {
+                    done: cleaned,
+                    newer,
+                });
             }
             Ok(done)
         })?;
         self.report(&done)
     }
 
-    fn report(&self, done: &[CleanUp]) -> Result<ExitCode, Failure> {
+    fn report(&self, done: &[Cleaned]) -> Result<ExitCode, Failure> {
         if self.json {
             output::json(&done)?;
             return Ok(ExitCode::SUCCESS);
         }
         let word = if self.yes { "deleted" } else { "would delete" };
-        for one in done {
+        for Cleaned { done: one, newer } in done {
             output::line(&format!(
                 "{}: {word} {} versions, {} objects, {}",
                 one.collection,
@@ -103,6 +118,13 @@ impl Clean {
             for version in &one.versions {
                 output::line(&format!("  {version}"))?;
             }
+            for one in newer {
+                let size = ByteSize(one.bytes);
+                output::line(&format!(
+                    "  kept, since it may be published yet: {} ({} objects, {size})",
+                    one.version, one.objects
+                ))?;
+            }
         }
         if done.is_empty() {
             output::line("nothing is published")?;
@@ -111,15 +133,34 @@ impl Clean {
     }
 }
 
-/// Collections that have a pointer.
-async fn published(ports: &Ports) -> Result<Vec<CollectionName>, Failure> {
+/// What is done where nothing was ever published, but something was uploaded.
+fn untouched(collection: &CollectionName, newer: &[NewerVersion]) -> Option<CleanUp> {
+    (!newer.is_empty()).then(|| CleanUp {
+        collection: collection.clone(),
+        versions: Vec::new(),
+        objects: 0,
+        bytes: 0,
+        uploads: 0,
+    })
+}
+
+/// Collections that have a pointer, or versions.
+async fn with_versions(ports: &Ports) -> Result<Vec<CollectionName>, Failure> {
+    let objects = &ports.objects;
     let mut collections = Vec::new();
-    for folder in ports.objects.list_all_folders("").await? {
+    for folder in objects.list_all_folders("").await? {
         let Ok(name) = folder.parse::<CollectionName>() else {
             continue;
         };
-        let pointer = compactor_core::keys::pointer(&name);
-        if ports.objects.head(&pointer).await?.is_some() {
+        let has_pointer = objects.head(&keys::pointer(&name)).await?.is_some();
+        let versions = keys::timestamped_prefix(&name);
+        if has_pointer
+            || !objects
+                .list_folders(&versions, None)
+                .await?
+                .entries
+                .is_empty()
+        {
             collections.push(name);
         }
     }

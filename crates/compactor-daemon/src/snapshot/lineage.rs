@@ -22,10 +22,20 @@ pub(crate) async fn refuse_lost_pointer(
     settings: &Settings,
     collection: &CollectionName,
 ) -> Result<(), RunError> {
-    let objects = ports.objects.as_ref();
-    let completed = completed(ports, settings, collection).await?;
-    let found = complete(objects, collection, &completed).await?;
-    if !lost_pointer::is_lost(&found, &completed) {
+    let listed = persist(ports, settings, || ports.runs.list(usize::MAX)).await;
+    let records = listed.about(Resource::RunRecord)?;
+    let completed = completed(&records, collection);
+    refuse_lost(ports.objects.as_ref(), &completed, collection).await
+}
+
+/// The same, where `completed` are the runs of the collection that were published.
+pub(crate) async fn refuse_lost(
+    objects: &dyn ObjectStore,
+    completed: &[RunId],
+    collection: &CollectionName,
+) -> Result<(), RunError> {
+    let found = complete(objects, collection, completed).await?;
+    if !lost_pointer::is_lost(&found, completed) {
         return Ok(());
     }
     // Another worker may have published the first version since the pointer was asked for.
@@ -74,17 +84,11 @@ async fn is_unfinished(
 }
 
 /// The runs of the collection of which a record says that they are published.
-async fn completed(
-    ports: &Ports,
-    settings: &Settings,
-    collection: &CollectionName,
-) -> Result<Vec<RunId>, RunError> {
-    let listed = persist(ports, settings, || ports.runs.list(usize::MAX)).await;
-    let records = listed.about(Resource::RunRecord)?.into_iter();
-    let is_completed = |record: &RunRecord| {
+pub(crate) fn completed(records: &[RunRecord], collection: &CollectionName) -> Vec<RunId> {
+    let is_completed = |record: &&RunRecord| {
         let part = record.parts.get(collection);
         part.is_some_and(|part| part.state == RunState::Completed && part.version.is_some())
     };
-    let completed = records.filter(is_completed);
-    Ok(completed.map(|record| record.key.run_id).collect())
+    let completed = records.iter().filter(is_completed);
+    completed.map(|record| record.key.run_id.clone()).collect()
 }

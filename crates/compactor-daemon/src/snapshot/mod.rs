@@ -20,7 +20,7 @@ pub(crate) use history::{Listing, Origins};
 pub(crate) use known::{KnownFile, KnownFiles};
 pub use legacy::Legacy;
 pub(crate) use legacy::{Ancestor, ancestor};
-pub(crate) use lineage::refuse_lost_pointer;
+pub(crate) use lineage::{completed, refuse_lost, refuse_lost_pointer};
 
 /// A pointer is one version id; manifests list files and run ids.
 const POINTER_BYTES: u64 = 4 << 10;
