@@ -1,9 +1,13 @@
 //! `doctor` on AWS: what works, what is missing, what to do.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use crate::deployment::Deployment;
+use crate::fixture::directory;
 use crate::place::FAILURE;
+use crate::proxy::{Proxy, Verdict};
 
 /// Verdict and findings by check.
 fn verdict<'f>(findings: &'f Value, check: &str) -> (&'f str, &'f str) {
@@ -28,6 +32,9 @@ async fn a_sound_deployment_has_only_the_policy_to_mend() {
         "queue",
         "locks",
         "run records",
+        "snapshots",
+        "unpublished versions",
+        "held locks",
     ] {
         let (verdict, found) = verdict(&findings, check);
         assert_eq!(verdict, "ok", "{check}: {found}");
@@ -64,13 +71,18 @@ async fn what_is_missing_is_named() {
     );
     let (objects, found) = verdict(&findings, "objects");
     assert_eq!(objects, "bad", "{found}");
+    assert!(found.contains("s3://no-such-bucket/"), "{found}");
     assert!(found.contains("NoSuchBucket"), "{found}");
     assert_eq!(verdict(&findings, "locks").0, "ok");
+    let bad = findings.as_array().unwrap().iter();
+    let bad = bad.filter(|finding| finding["verdict"] != "ok").count();
+    assert_eq!(bad, 1, "said once: {findings:?}");
 
     let findings = change(&format!("table = \"{name}\""), "table = \"no-such-table\"");
     for check in ["locks", "run records"] {
         let (bad, found) = verdict(&findings, check);
         assert_eq!(bad, "bad", "{check}: {found}");
+        assert!(found.contains("no-such-table"), "{check}: {found}");
     }
     assert_eq!(verdict(&findings, "objects").0, "ok");
 
@@ -103,15 +115,74 @@ async fn a_pointer_that_is_protected_is_well() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_right_that_is_missing_is_named() {
     let deployment = Deployment::new().await;
-    let proxy = crate::proxy::Proxy::new(|head| {
-        match head.line.contains("AmazonSQS.ChangeMessageVisibility") {
-            true => crate::proxy::Verdict::Refuse(403, "AccessDenied"),
-            false => crate::proxy::Verdict::Pass,
-        }
-    });
+    let proxy = Proxy::new(
+        |head| match head.line.contains("AmazonSQS.ChangeMessageVisibility") {
+            true => Verdict::Refuse(403, "AccessDenied"),
+            false => Verdict::Pass,
+        },
+    );
     deployment.at(&proxy.endpoint);
     let said = deployment.say("doctor --json").exits(FAILURE);
     let findings = serde_json::from_str::<Value>(&said.stdout).unwrap();
     let (queue, found) = verdict(&findings, "queue");
     assert_eq!(queue, "bad", "{found}");
+}
+
+/// They are needed for everything: nothing else is tried, and nothing is praised.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn missing_credentials_are_one_finding() {
+    let deployment = Deployment::new().await;
+    deployment.place.expects(&["config file overridden"]);
+    let mut command = crate::daemon::without_credentials(&deployment, "doctor --json");
+    let said = crate::place::Said::by(&mut command).exits(FAILURE);
+    let findings: Vec<Value> = serde_json::from_str(&said.stdout).unwrap();
+    let checks: Vec<_> = findings.iter().map(|finding| &finding["check"]).collect();
+    assert_eq!(checks, ["working space", "credentials"]);
+    assert_eq!(findings[1]["verdict"], "bad");
+    assert_eq!(findings[1]["code"], "CC-AWS-CREDENTIALS");
+}
+
+/// Where nobody may write at all, a refused write tells nothing of the policy.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pointer_that_nobody_may_write_is_not_taken_for_protected() {
+    let deployment = Deployment::new().await;
+    for (status, code) in [(403, "AccessDenied"), (403, "InvalidAccessKeyId")] {
+        let proxy = Proxy::new(move |head| match head.puts_any_pointer() {
+            true => Verdict::Refuse(status, code),
+            false => Verdict::Pass,
+        });
+        deployment.at(&proxy.endpoint);
+        let said = deployment.say("doctor --json").exits(FAILURE);
+        let findings = serde_json::from_str::<Value>(&said.stdout).unwrap();
+        let (policy, found) = verdict(&findings, "pointer policy");
+        assert_eq!(policy, "warning", "{found}");
+        assert!(found.contains(code), "{found}");
+        assert_eq!(verdict(&findings, "objects").0, "bad");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn locks_of_python_writers_are_listed() {
+    let deployment = Deployment::new().await;
+    directory(&deployment.place, "d", "words", 3, 2);
+    deployment.say("submit words=d").succeeds();
+    let held = || {
+        let findings = deployment.say("doctor --json").json();
+        verdict(&findings, "held locks").1.to_owned()
+    };
+    assert_eq!(held(), "none");
+    let minutes = Duration::from_secs(600);
+    deployment.lock_words("update", minutes).await;
+    let until = deployment.cloud.clock.wall().plus(minutes).to_iso();
+    let found = held();
+    let end = found.strip_prefix("words: python until ").unwrap();
+    assert!(*end <= *until && end[..10] == until[..10], "{found}");
+    // A writer that died half-way, or a hand.
+    let lock = [
+        ("PK", "LOCK#words#chroma-words-update"),
+        ("SK", "LOCK"),
+        ("owner", "python"),
+    ];
+    deployment.cloud.put_item(&lock).await;
+    assert_eq!(held(), "words: python without an end");
 }

@@ -15,6 +15,7 @@ mod configuration;
 mod daemon;
 mod directories;
 mod disk;
+mod doctor;
 mod ended;
 mod environment;
 mod fixture;

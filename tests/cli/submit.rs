@@ -204,7 +204,16 @@ fn a_doctor_finds_the_embedded_backends_sound() {
         .collect();
     assert_eq!(
         checks,
-        ["working space", "objects", "queue", "locks", "run records"]
+        [
+            "working space",
+            "objects",
+            "queue",
+            "locks",
+            "run records",
+            "snapshots",
+            "unpublished versions",
+            "held locks",
+        ]
     );
     assert!(
         findings.iter().all(|finding| finding["verdict"] == "ok"),

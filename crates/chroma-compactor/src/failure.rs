@@ -81,6 +81,14 @@ impl Failure {
         self
     }
 
+    pub(crate) fn code(&self) -> &str {
+        &self.code
+    }
+
+    pub(crate) fn help(&self) -> Option<&str> {
+        self.help.as_deref()
+    }
+
     pub(crate) fn exit_code(&self) -> u8 {
         self.exit
     }

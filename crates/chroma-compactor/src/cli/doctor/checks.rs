@@ -8,43 +8,64 @@ use compactor_core::ports::{
     Acquired, Attributes, Condition, ETag, Fault, ObjectStore, PortError, PortResult, PutOutcome,
     Queue, Receipt,
 };
-use compactor_core::{CollectionName, RunKey};
+use compactor_core::{CollectionName, RunKey, RunRecord};
 
-use super::Finding;
+use super::{Finding, Verdict, collections};
 use crate::settings::{Opened, RawSettings};
 
 /// A collection that no daemon has.
-const COLLECTION: &str = "doctor";
+pub(super) const COLLECTION: &str = "doctor";
 /// Less than this is filled by a single cycle.
 const LEAST_SPACE: u64 = 256 << 20;
 /// More than one part of any backend.
 const IN_PARTS: u64 = 9 << 20;
 const TERM: Duration = Duration::from_secs(10);
+/// Records of the newest runs tell of collections that have nothing else.
+const RECORDS: usize = 1000;
+const NO_CREDENTIALS: &str = "CC-AWS-CREDENTIALS";
 
 /// Everything, in the order in which a daemon would run into it.
 pub(super) async fn all(settings: &RawSettings) -> Vec<Finding> {
     let mut findings = vec![disk(settings)];
-    match settings.open_each().await {
-        Ok(ports) => {
+    let ports = match settings.open_each().await {
+        Ok(ports) => ports,
+        Err(failure) => {
+            // Nothing else can be tried: it would only say the same again.
+            let check = match failure.code() {
+                NO_CREDENTIALS => "credentials",
+                _ => "connection",
+            };
+            let fix = failure.help().unwrap_or_default();
+            let found = Finding::bad(check, failure.to_string(), fix);
+            findings.push(found.coded(failure.code()));
+            return findings;
+        }
+    };
+    let reached = ports.objects.list(COLLECTION, None).await;
+    match &reached {
+        Ok(_) => {
             findings.push(objects(&ports).await);
             if !settings.is_local() {
                 findings.push(large_objects(&ports).await);
                 findings.push(pointer_policy(&ports).await);
             }
-            findings.push(match &ports.queue {
-                Ok(found) => queue(found.as_ref()).await,
-                Err(failure) => {
-                    let fix = "check its name, and that it has a redrive policy with a dead-letter queue: docs/aws.md";
-                    Finding::bad("queue", failure.to_string(), fix)
-                }
-            });
-            findings.push(locks(&ports).await);
-            findings.push(runs(&ports).await);
         }
+        Err(error) => findings.push(failed("objects", error)),
+    }
+    findings.push(match &ports.queue {
+        Ok(found) => queue(found.as_ref()).await,
         Err(failure) => {
-            let fix = "check the names, that they exist, and that the credentials may use them";
-            findings.push(Finding::bad("connection", failure.to_string(), fix));
+            let fix = "check its name, and that it has a redrive policy with a dead-letter queue: docs/aws.md";
+            Finding::bad("queue", failure.to_string(), fix).coded(failure.code())
         }
+    });
+    let locks = locks(&ports).await;
+    let has_locks = locks.verdict != Verdict::Bad;
+    findings.push(locks);
+    let (runs, records) = runs(&ports).await;
+    findings.push(runs);
+    if reached.is_ok() {
+        findings.extend(collections::all(&ports, &records, has_locks).await);
     }
     findings
 }
@@ -100,7 +121,7 @@ async fn objects(ports: &Opened) -> Finding {
             broken,
             "use a store that keeps If-Match and If-None-Match: nothing else keeps runs from being lost",
         ),
-        (Err(error), _) => Finding::bad(CHECK, error.to_string(), advice(&error)),
+        (Err(error), _) => failed(CHECK, &error),
     }
 }
 
@@ -114,7 +135,6 @@ async fn conditional_writes(
             .put(key, "probe".into(), condition, &Attributes::new())
             .await
     };
-    objects.list(COLLECTION, None).await?;
     if !matches!(put(Condition::IfAbsent).await?, PutOutcome::Written(_)) {
         return Ok(Some("an object that was not there could not be written"));
     }
@@ -136,24 +156,39 @@ async fn conditional_writes(
 /// Whether writers that know no conditions are kept from the pointers.
 async fn pointer_policy(ports: &Opened) -> Finding {
     const CHECK: &str = "pointer policy";
-    let key = probe(ports);
-    let put = ports
-        .objects
-        .put(&key, "probe".into(), Condition::Always, &Attributes::new())
-        .await;
+    let (key, objects) = (probe(ports), ports.objects.as_ref());
+    let put = async |condition| {
+        objects
+            .put(&key, "probe".into(), condition, &Attributes::new())
+            .await
+    };
+    // Where every write is refused, a refusal tells nothing of the policy.
+    let moved = match put(Condition::IfAbsent).await {
+        Ok(PutOutcome::Written(tag)) => put(Condition::IfMatch(tag)).await,
+        other => other,
+    };
+    let proof = match moved {
+        Ok(PutOutcome::Written(_)) => Ok(()),
+        Ok(outcome) => Err(format!("{outcome:?}")),
+        Err(error) => Err(error.to_string()),
+    };
+    if let Err(refused) = proof {
+        let _ = objects.delete(&key).await;
+        let found = format!("not known: a pointer cannot be written with a condition ({refused})");
+        return Finding::warning(CHECK, found, "see to the objects first");
+    }
+    let put = put(Condition::Always).await;
+    let _ = objects.delete(&key).await;
     match put {
         Err(error) if error.fault == Fault::Denied => {
-            Finding::ok(CHECK, "a pointer cannot be written without a condition")
+            Finding::ok(CHECK, "a pointer can be written with a condition only")
         }
-        Ok(_) => {
-            let _ = ports.objects.delete(&key).await;
-            Finding::warning(
-                CHECK,
-                "a pointer can be written without a condition: another writer can undo what was published",
-                "deny it with the bucket policy of docs/aws.md",
-            )
-        }
-        Err(error) => Finding::bad(CHECK, error.to_string(), advice(&error)),
+        Ok(_) => Finding::warning(
+            CHECK,
+            "a pointer can be written without a condition: another writer can undo what was published",
+            "deny it with the bucket policy of docs/aws.md",
+        ),
+        Err(error) => failed(CHECK, &error),
     }
 }
 
@@ -177,7 +212,7 @@ async fn large_objects(ports: &Opened) -> Finding {
     match sent.map(|sent| sent.outcome) {
         Ok(PutOutcome::Written(_)) => Finding::ok(CHECK, "can be uploaded in parts"),
         Ok(outcome) => Finding::bad(CHECK, format!("{outcome:?}"), "try again"),
-        Err(error) => Finding::bad(CHECK, error.to_string(), advice(&error)),
+        Err(error) => failed(CHECK, &error),
     }
 }
 
@@ -190,7 +225,7 @@ fn zeros() -> std::io::Result<tempfile::NamedTempFile> {
 async fn queue(queue: &dyn Queue) -> Finding {
     const CHECK: &str = "queue";
     if let Err(error) = touch(queue).await {
-        return Finding::bad(CHECK, error.to_string(), advice(&error));
+        return failed(CHECK, &error);
     }
     match queue.depth().await {
         Ok(depth) if depth.dead > 0 => Finding::warning(
@@ -204,7 +239,7 @@ async fn queue(queue: &dyn Queue) -> Finding {
             let found = format!("{waiting} messages; dead after {receives} receives");
             Finding::ok(CHECK, found)
         }
-        Err(error) => Finding::bad(CHECK, error.to_string(), advice(&error)),
+        Err(error) => failed(CHECK, &error),
     }
 }
 
@@ -235,7 +270,7 @@ async fn locks(ports: &Opened) -> Finding {
             "the lock of the collection `doctor` is held",
             "another doctor is at work; try again in a minute",
         ),
-        Err(error) => Finding::bad(CHECK, error.to_string(), advice(&error)),
+        Err(error) => failed(CHECK, &error),
     }
 }
 
@@ -259,26 +294,31 @@ fn doctor() -> PortResult<CollectionName> {
         })
 }
 
-async fn runs(ports: &Opened) -> Finding {
+/// With the newest records.
+async fn runs(ports: &Opened) -> (Finding, Vec<RunRecord>) {
     const CHECK: &str = "run records";
     let read = async {
-        let listed = ports.runs.list(1).await?;
+        let listed = ports.runs.list(RECORDS).await?;
         if let Ok(run) = ports.ids.uuid().to_string().parse() {
             ports.runs.get(&RunKey::plain(run)).await?;
         }
         PortResult::Ok(listed)
     };
     match read.await {
-        Ok(newest) => {
-            let newest = newest.first().map(|record| record.key.run_id.to_string());
+        Ok(records) => {
+            let newest = records.first().map(|record| record.key.run_id.to_string());
             let found = newest.map_or_else(
                 || "none yet".to_owned(),
                 |run| format!("the newest is {run}"),
             );
-            Finding::ok(CHECK, found)
+            (Finding::ok(CHECK, found), records)
         }
-        Err(error) => Finding::bad(CHECK, error.to_string(), advice(&error)),
+        Err(error) => (failed(CHECK, &error), Vec::new()),
     }
+}
+
+pub(super) fn failed(check: &'static str, error: &PortError) -> Finding {
+    Finding::bad(check, error.to_string(), advice(error)).coded(error.code())
 }
 
 fn advice(error: &PortError) -> &'static str {

@@ -4,6 +4,7 @@
 //! behind but the fence counter of a collection called `doctor`.
 
 mod checks;
+mod collections;
 
 use std::process::ExitCode;
 
@@ -40,6 +41,9 @@ enum Verdict {
 struct Finding {
     check: &'static str,
     verdict: Verdict,
+    /// The code of the error, where one was met: docs/errors.md says more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<String>,
     /// What was found.
     found: String,
     /// What to do about it.
@@ -52,8 +56,17 @@ impl Finding {
         Self {
             check,
             verdict: Verdict::Ok,
+            code: None,
             found: found.into(),
             fix: None,
+        }
+    }
+
+    /// Fine, with what one may want to know of it.
+    fn note(check: &'static str, found: impl Into<String>, note: &str) -> Self {
+        Self {
+            verdict: Verdict::Ok,
+            ..Self::warning(check, found, note)
         }
     }
 
@@ -70,6 +83,11 @@ impl Finding {
             verdict: Verdict::Bad,
             ..Self::warning(check, found, fix)
         }
+    }
+
+    fn coded(mut self, code: &str) -> Self {
+        self.code = Some(code.to_owned());
+        self
     }
 }
 
@@ -91,7 +109,10 @@ impl Doctor {
                 table.row([
                     finding.check.to_owned(),
                     verdict.to_owned(),
-                    finding.found.clone(),
+                    match &finding.code {
+                        Some(code) => format!("{code}: {}", finding.found),
+                        None => finding.found.clone(),
+                    },
                     finding.fix.clone().unwrap_or_default(),
                 ]);
             }
