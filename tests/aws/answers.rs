@@ -18,7 +18,7 @@ use crate::stub::{Answer, Stub};
 /// Requests that opening the queue takes.
 const OPENING: usize = 2;
 
-fn json(status: u16, body: &str) -> Answer {
+pub(crate) fn json(status: u16, body: &str) -> Answer {
     Answer::Is(
         status,
         "Content-Type: application/x-amz-json-1.0\r\n",
@@ -26,7 +26,7 @@ fn json(status: u16, body: &str) -> Answer {
     )
 }
 
-fn xml(status: u16, code: &str) -> Answer {
+pub(crate) fn xml(status: u16, code: &str) -> Answer {
     let body = format!("<Error><Code>{code}</Code><Message>as told</Message></Error>");
     Answer::Is(status, "Content-Type: application/xml\r\n", body)
 }
@@ -43,7 +43,7 @@ fn sqs_error(code: &str, message: &str) -> Answer {
 }
 
 /// A backend whose requests get `answers`, once its queue is open.
-async fn told(answers: impl IntoIterator<Item = Answer>) -> (Stub, AwsBackend) {
+pub(crate) async fn told(answers: impl IntoIterator<Item = Answer>) -> (Stub, AwsBackend) {
     let policy =
         r#"{\"deadLetterTargetArn\":\"arn:aws:sqs:us-east-1:1:dead\",\"maxReceiveCount\":3}"#;
     let opening = [

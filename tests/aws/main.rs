@@ -21,6 +21,7 @@ mod doctor;
 mod emulator;
 #[path = "../cli/ended.rs"]
 mod ended;
+mod faults;
 #[path = "../cli/fixture.rs"]
 #[expect(dead_code, reason = "the command line's tests use the rest")]
 mod fixture;
@@ -45,3 +46,4 @@ mod set_clock;
 mod storms;
 mod stub;
 mod table;
+mod wire_dispositions;

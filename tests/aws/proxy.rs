@@ -15,7 +15,7 @@ use wire::Request;
 pub(crate) enum Verdict {
     /// Let it through.
     Pass,
-    /// Answer with this status and code, as S3 does.
+    /// Answer with this status and code, as the service does.
     Refuse(u16, &'static str),
     /// Reset the connection.
     Reset,
@@ -152,7 +152,7 @@ fn pass(mut client: TcpStream, rule: &Rule, notes: &Notes) -> std::io::Result<()
     match verdict {
         // What closes without lingering is reset.
         Verdict::Reset => return SockRef::from(&client).set_linger(Some(Duration::ZERO)),
-        Verdict::Refuse(status, code) => return wire::refuse(client, status, code),
+        Verdict::Refuse(status, code) => return wire::refuse(client, head, status, code),
         Verdict::After(time) => wait(time),
         _ => {}
     }

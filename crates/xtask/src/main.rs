@@ -6,6 +6,7 @@ mod command;
 mod crash;
 mod deploy;
 mod emulator;
+mod faults;
 mod fuzz;
 mod guards;
 mod localstack;
@@ -62,6 +63,8 @@ enum Task {
     },
     /// Merge deltas of all sizes, with chromadb as the judge; prints a table.
     Sweep,
+    /// Answer daemons over the emulator with every fault of every service: no run may be buried.
+    Faults,
     /// Feed bytes to what reads other people's bytes. Needs cargo-fuzz.
     Fuzz {
         /// Only this target of `fuzz/fuzz_targets`.
@@ -83,6 +86,7 @@ fn main() -> ExitCode {
         Task::Guards { invariant } => guards::run(invariant.as_deref()),
         Task::Soak { minutes } => soak::run(minutes),
         Task::Sweep => sweep::run(),
+        Task::Faults => faults::run(),
         Task::Fuzz { target, minutes } => fuzz::run(target.as_deref(), minutes),
     };
     match outcome {

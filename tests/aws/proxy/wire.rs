@@ -78,10 +78,19 @@ impl Request {
 }
 
 /// Answers in place of the services.
-pub(super) fn refuse(mut client: TcpStream, status: u16, code: &str) -> Result<()> {
-    let body = format!("<Error><Code>{code}</Code><Message>by a test</Message></Error>");
+pub(super) fn refuse(mut client: TcpStream, head: &Head, status: u16, code: &str) -> Result<()> {
+    let (kind, body) = match head.is_of_s3() {
+        true => (
+            "application/xml",
+            format!("<Error><Code>{code}</Code><Message>by a test</Message></Error>"),
+        ),
+        false => (
+            "application/x-amz-json-1.0",
+            format!("{{\"__type\":\"by.a.test#{code}\",\"message\":\"by a test\"}}"),
+        ),
+    };
     let answer = format!(
-        "HTTP/1.1 {status} Answer\r\nContent-Type: application/xml\r\n\
+        "HTTP/1.1 {status} Answer\r\nContent-Type: {kind}\r\n\
          Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
         body.len()
     );

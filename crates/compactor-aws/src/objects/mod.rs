@@ -130,6 +130,13 @@ impl ObjectStore for S3ObjectStore {
                 Ok(Some(info(key, size, answer.e_tag())))
             }
             Err(error) if is_absent(&error) => Ok(None),
+            // The answer to a HEAD has no body, and so no code: one to a GET says what it is.
+            Err(error) if code(&error).is_none() && status(&error).is_some() => {
+                Err(match self.get_range(key, 0..1).await {
+                    Err(named) => named,
+                    Ok(_) => port_error("head object", &self.at(key), Repeat::Harmless, error),
+                })
+            }
             Err(error) => Err(port_error(
                 "head object",
                 &self.at(key),
