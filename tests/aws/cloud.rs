@@ -10,6 +10,7 @@ use aws_sdk_dynamodb::types::{
 };
 use aws_sdk_s3::config::Credentials;
 use aws_sdk_sqs::types::QueueAttributeName;
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use compactor_aws::{AwsBackend, AwsOptions};
 use compactor_core::ports::{Clock, Ids};
 use compactor_local::{RandomIds, SystemClock};
@@ -155,7 +156,12 @@ pub(crate) fn config(endpoint: &str) -> SdkConfig {
         .credentials_provider(aws_sdk_s3::config::SharedCredentialsProvider::new(
             Credentials::new("test", "test", None, None, "tests"),
         ))
-        .http_client(compactor_aws::http_client())
+        // Not that of the binary, which heeds the environment.
+        .http_client(
+            aws_smithy_http_client::Builder::new()
+                .tls_provider(Provider::Rustls(CryptoMode::Ring))
+                .build_https(),
+        )
         .build()
 }
 

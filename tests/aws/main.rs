@@ -22,6 +22,7 @@ mod emulator;
 #[path = "../cli/ended.rs"]
 mod ended;
 mod faults;
+mod environment;
 #[path = "../cli/fixture.rs"]
 #[expect(dead_code, reason = "the command line's tests use the rest")]
 mod fixture;

@@ -67,7 +67,8 @@ impl Place {
             .stderr(self.logs.file());
         for (name, _) in std::env::vars_os() {
             let text = name.to_string_lossy();
-            if text.starts_with("CHROMA_COMPACTOR") || text == "RUST_LOG" {
+            let is_of_network = text.to_lowercase().ends_with("_proxy") || text == "AWS_CA_BUNDLE";
+            if text.starts_with("CHROMA_COMPACTOR") || text == "RUST_LOG" || is_of_network {
                 command.env_remove(name);
             }
         }

@@ -196,6 +196,10 @@ impl From<compactor_aws::ConnectError> for Failure {
         use compactor_aws::ConnectError;
         match error {
             ConnectError::Queue(error) => error.into(),
+            ConnectError::Environment { .. } => {
+                Self::new(error.code(), error.to_string(), EXIT_CONFIGURATION)
+                    .with_help("correct the variable of the environment, or unset it")
+            }
             ConnectError::Unnamed { .. } => {
                 Self::new(error.code(), error.to_string(), EXIT_CONFIGURATION)
                     .with_help("set it in the [aws] section, or in the environment of the AWS SDK")

@@ -5,16 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_sdk_s3::config::SharedHttpClient;
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
-use aws_smithy_http_client::Builder;
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use compactor_core::ports::{Clock, Ids, PortError, Queue};
 use compactor_core::{Class, CollectionName};
 use thiserror::Error;
 
 use crate::fault::is_of_credentials;
+use crate::http::http_client;
 use crate::{DynamoLeaseStore, DynamoRunStore, S3ObjectStore, SqsQueue, SqsQueues};
 
 const CONNECT: Duration = Duration::from_secs(5);
@@ -70,26 +68,28 @@ impl AwsBackend {
     /// Connects to everything that `options` name, with the credentials that the SDK finds.
     ///
     /// # Errors
-    /// An option is missing, or the queue cannot be asked for its dead-letter queue.
+    /// An option is missing, a variable of the environment cannot be used, or the queue cannot be
+    /// asked for its dead-letter queue.
     pub async fn connect(
         options: AwsOptions,
         clock: Arc<dyn Clock>,
         ids: Arc<dyn Ids>,
     ) -> Result<Self, ConnectError> {
-        let config = configuration(&options).await;
+        let config = configuration(&options).await?;
         Self::with(&config, options, clock, ids).await
     }
 
     /// Connects to each by itself, to find out which of them is at fault.
     ///
     /// # Errors
-    /// An option is missing, or there are no credentials. The queue has its own outcome.
+    /// An option is missing, there are no credentials, or a variable of the environment cannot be
+    /// used. The queue has its own outcome.
     pub async fn connect_each(
         options: AwsOptions,
         clock: Arc<dyn Clock>,
         ids: Arc<dyn Ids>,
     ) -> Result<(AwsStores, Result<Arc<dyn Queue>, ConnectError>), ConnectError> {
-        let config = configuration(&options).await;
+        let config = configuration(&options).await?;
         let stores = stores(&config, &options, clock)?;
         match queue(&config, options, ids).await {
             // They are the same for all.
@@ -118,9 +118,9 @@ impl AwsBackend {
     }
 }
 
-async fn configuration(options: &AwsOptions) -> SdkConfig {
+async fn configuration(options: &AwsOptions) -> Result<SdkConfig, ConnectError> {
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
-        .http_client(http_client())
+        .http_client(http_client()?)
         .timeout_config(timeouts(ATTEMPT))
         .retry_config(RetryConfig::standard());
     if let Some(region) = options.region.clone() {
@@ -129,7 +129,7 @@ async fn configuration(options: &AwsOptions) -> SdkConfig {
     if let Some(endpoint) = &options.endpoint {
         loader = loader.endpoint_url(endpoint);
     }
-    loader.load().await
+    Ok(loader.load().await)
 }
 
 /// Whether the environment names an endpoint for one service alone, as the SDK reads it.
@@ -189,13 +189,6 @@ async fn queue(
     Ok(Arc::new(SqsQueues::new(queues)))
 }
 
-/// The SDK's own client with `ring`, which builds everywhere.
-pub fn http_client() -> SharedHttpClient {
-    Builder::new()
-        .tls_provider(Provider::Rustls(CryptoMode::Ring))
-        .build_https()
-}
-
 fn timeouts(attempt: Duration) -> TimeoutConfig {
     TimeoutConfig::builder()
         .connect_timeout(CONNECT)
@@ -216,6 +209,14 @@ pub enum ConnectError {
     #[error("there are no credentials that can be used: {reason}")]
     Credentials {
         /// What the SDK or the service says.
+        reason: String,
+    },
+    /// A variable of the environment cannot be used.
+    #[error("{variable}: {reason}")]
+    Environment {
+        /// The variable.
+        variable: &'static str,
+        /// What is wrong with what it says.
         reason: String,
     },
     /// The queue cannot be used.
@@ -240,6 +241,7 @@ impl ConnectError {
         match self {
             Self::Unnamed { .. } => "CC-AWS-UNNAMED",
             Self::Credentials { .. } => "CC-AWS-CREDENTIALS",
+            Self::Environment { .. } => "CC-AWS-ENVIRONMENT",
             Self::Queue(error) => error.code(),
         }
     }

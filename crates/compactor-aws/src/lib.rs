@@ -6,6 +6,7 @@
 
 mod backend;
 mod fault;
+mod http;
 mod items;
 mod leases;
 mod objects;
@@ -13,7 +14,8 @@ mod queue;
 mod queues;
 mod runs;
 
-pub use backend::{AwsBackend, AwsOptions, AwsStores, ConnectError, http_client};
+pub use backend::{AwsBackend, AwsOptions, AwsStores, ConnectError};
+pub use http::http_client;
 pub use leases::DynamoLeaseStore;
 pub use objects::S3ObjectStore;
 pub use queue::SqsQueue;

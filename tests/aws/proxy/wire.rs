@@ -50,7 +50,7 @@ impl Request {
         let kept: Vec<&str> = kept.collect();
         let head = format!(
             "{}\r\n{}\r\nConnection: close\r\n\r\n",
-            self.first,
+            of_server(&self.first),
             kept.join("\r\n")
         );
         let mut server = TcpStream::connect(endpoint().trim_start_matches("http://"))?;
@@ -75,6 +75,15 @@ impl Request {
         body.truncate(length / 2);
         server.write_all(&body)
     }
+}
+
+/// A request's line as a server wants it; those that are meant for a proxy name the server, too.
+fn of_server(line: &str) -> String {
+    let Some((method, rest)) = line.split_once(" http://") else {
+        return line.to_owned();
+    };
+    let path = rest.find(['/', ' ']).map_or("", |end| &rest[end..]);
+    format!("{method} {path}")
 }
 
 /// Answers in place of the services.

@@ -90,6 +90,9 @@ impl RawSettings {
             let help = "write {c} where the collection's name belongs";
             return Err(Failure::configuration(message).with_help(help));
         }
+        // What the environment says of proxies and certificates is settings, too.
+        #[cfg(feature = "aws")]
+        compactor_aws::http_client()?;
         Ok(())
     }
 

@@ -1,0 +1,53 @@
+//! Which certificate authorities are trusted: those of the system, or those of `AWS_CA_BUNDLE` in
+//! their place.
+
+use std::ffi::OsString;
+
+use aws_smithy_http_client::tls::{TlsContext, TrustStore};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+
+use super::{refused, text};
+use crate::ConnectError;
+
+const BUNDLE: &str = "AWS_CA_BUNDLE";
+
+/// Those that `variable` names.
+pub(super) fn trusted(
+    variable: impl Fn(&str) -> Option<OsString>,
+) -> Result<TlsContext, ConnectError> {
+    let path = variable(BUNDLE)
+        .map(|value| text(value, BUNDLE))
+        .transpose()?;
+    let store = match path.flatten() {
+        Some(path) => read(&path).map_err(|reason| refused(BUNDLE, format!("{path}: {reason}")))?,
+        None => TrustStore::default(),
+    };
+    let context = TlsContext::builder().with_trust_store(store).build();
+    context.map_err(|error| refused(BUNDLE, error.to_string()))
+}
+
+fn read(path: &str) -> Result<TrustStore, String> {
+    let bundle = std::fs::read(path).map_err(|error| error.to_string())?;
+    let (mut usable, mut store) = (RootCertStore::empty(), TrustStore::empty());
+    for certificate in CertificateDer::pem_slice_iter(&bundle) {
+        let certificate = certificate.map_err(|error| error.to_string())?;
+        let text = pem(&certificate);
+        // Bundles have odd ones among the others; the client would panic at them.
+        if usable.add(certificate).is_ok() {
+            store.add_pem_certificate(text);
+        }
+    }
+    match usable.is_empty() {
+        true => Err("there is no certificate of an authority in it".to_owned()),
+        false => Ok(store),
+    }
+}
+
+fn pem(certificate: &CertificateDer<'_>) -> String {
+    let text = BASE64_STANDARD.encode(certificate);
+    format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n")
+}

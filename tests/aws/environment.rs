@@ -1,0 +1,156 @@
+//! Proxies and certificate authorities that the environment names, as for the AWS CLI.
+
+mod tunnel;
+
+use std::process::Command;
+
+use crate::deployment::Deployment;
+use crate::emulator::endpoint;
+use crate::fixture::directory;
+use crate::place::{CONFIGURATION, FAILURE, Said};
+use crate::producer::ids;
+use crate::proxy::{Proxy, Verdict};
+use crate::stub::{Answer, Stub};
+use tunnel::Tunnel;
+
+/// A name that nobody but a proxy of these tests knows.
+const SERVICES: &str = "services.invalid";
+
+/// Submits a run and drains the queue, by commands that `change` has a say in.
+async fn works(deployment: &Deployment, change: impl Fn(&mut Command)) {
+    directory(&deployment.place, "delta", "words", 4, 3);
+    for line in ["submit words=delta --run-id r", "run --drain"] {
+        let mut command = deployment.command(line);
+        change(&mut command);
+        Said::by(&mut command).succeeds();
+    }
+    assert_eq!(deployment.part("r", "words").0, "COMPLETED");
+    assert_eq!(deployment.published("words").await, ids(&[("delta", 4)]));
+}
+
+/// The commands believe the services to be at `address`, those who look know better.
+fn believing(address: &str) -> impl Fn(&mut Command) {
+    move |command| {
+        command.env("CHROMA_COMPACTOR_AWS__ENDPOINT", address);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn plain_requests_go_through_the_proxy() {
+    let deployment = Deployment::new().await;
+    let proxy = Proxy::new(|_| Verdict::Pass);
+    works(&deployment, |command| {
+        believing(&format!("http://{SERVICES}"))(command);
+        command.env("HTTP_PROXY", &proxy.endpoint);
+    })
+    .await;
+    let seen = proxy.seen();
+    let of_services = format!(" http://{SERVICES}/");
+    assert!(
+        seen.iter().all(|line| line.contains(&of_services)),
+        "{seen:#?}"
+    );
+    assert!(!seen.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hosts_that_are_excepted_do_not() {
+    let deployment = Deployment::new().await;
+    let proxy = Proxy::new(|_| Verdict::Pass);
+    works(&deployment, |command| {
+        command.env("http_proxy", &proxy.endpoint);
+        command.env("no_proxy", "example.org,127.0.0.1,localhost");
+    })
+    .await;
+    assert_eq!(proxy.seen(), [""; 0]);
+    // Without the exception they do.
+    let mut command = deployment.command("runs");
+    command.env("http_proxy", &proxy.endpoint);
+    Said::by(&mut command).succeeds();
+    assert!(!proxy.seen().is_empty(), "{}", endpoint());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn secured_requests_go_through_a_tunnel_to_whom_the_bundle_vouches_for() {
+    let deployment = Deployment::new().await;
+    let tunnel = Tunnel::new(SERVICES);
+    deployment
+        .place
+        .write("authorities.pem", &format!("Ours:\n{}", tunnel.certificate));
+    let secured = |command: &mut Command| {
+        believing(&format!("https://{SERVICES}"))(command);
+        command.env("HTTPS_PROXY", &tunnel.address);
+    };
+    works(&deployment, |command| {
+        secured(command);
+        command.env("AWS_CA_BUNDLE", "authorities.pem");
+    })
+    .await;
+    let asked = format!("CONNECT {SERVICES}:443 HTTP/1.1");
+    let seen = tunnel.seen();
+    assert!(seen.iter().all(|line| *line == asked), "{seen:?}");
+    assert!(!seen.is_empty());
+    let mut stranger = deployment.command("runs");
+    secured(&mut stranger);
+    let said = Said::by(&mut stranger);
+    said.fails(FAILURE, "CC-PORT-TRANSIENT")
+        .naming(&["certificate"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_container_s_credentials_are_asked_for_directly() {
+    let deployment = Deployment::new().await;
+    deployment.place.expects(&["config file overridden"]);
+    let proxy = Proxy::new(|_| Verdict::Pass);
+    let credentials = r#"{"AccessKeyId":"test","SecretAccessKey":"test","Token":"test","Expiration":"2099-01-01T00:00:00Z"}"#;
+    let answers = (0..2).map(|_| {
+        let headers = "Content-Type: application/json\r\n";
+        Answer::Is(200, headers, credentials.to_owned())
+    });
+    let container = Stub::new(answers).await;
+    let nowhere = deployment.place.path("nowhere");
+    works(&deployment, |command| {
+        believing(&format!("http://{SERVICES}"))(command);
+        for name in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"] {
+            command.env_remove(name);
+        }
+        let address = format!("{}/credentials", container.endpoint);
+        command
+            .env("AWS_CONFIG_FILE", &nowhere)
+            .env("AWS_SHARED_CREDENTIALS_FILE", &nowhere)
+            .env("AWS_CONTAINER_CREDENTIALS_FULL_URI", address)
+            .env("HTTP_PROXY", &proxy.endpoint);
+    })
+    .await;
+    assert_eq!(container.requests(), 2, "once for each command");
+    let seen = proxy.seen();
+    assert!(
+        !seen.iter().any(|line| line.contains("/credentials")),
+        "{seen:#?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_used_is_a_wrong_setting() {
+    let deployment = Deployment::new().await;
+    deployment.place.write("empty.pem", "no certificate\n");
+    for (variable, value, named) in [
+        (
+            "AWS_CA_BUNDLE",
+            "nowhere.pem",
+            "AWS_CA_BUNDLE: nowhere.pem: ",
+        ),
+        ("AWS_CA_BUNDLE", "empty.pem", "AWS_CA_BUNDLE: empty.pem: "),
+        ("HTTPS_PROXY", "http://proxy:port", "HTTPS_PROXY: "),
+        ("https_proxy", "socks5://proxy", "https_proxy: "),
+        ("HTTP_PROXY", "http://the proxy", "HTTP_PROXY: "),
+    ] {
+        for line in ["config check", "run --drain"] {
+            let mut command = deployment.command(line);
+            command.env(variable, value);
+            let said = Said::by(&mut command);
+            said.fails(CONFIGURATION, "CC-AWS-ENVIRONMENT")
+                .naming(&[named]);
+        }
+    }
+}
