@@ -73,6 +73,21 @@ impl Cloud {
         listed.into_iter().map(|info| info.key).collect()
     }
 
+    /// Someone changes the queue's redrive policy.
+    pub(crate) async fn set_max_receives(&self, max_receives: u32) {
+        use QueueAttributeName::RedrivePolicy;
+        let client = aws_sdk_sqs::Client::new(&self.config);
+        let url = &self.options.queue_url;
+        let asked = client.get_queue_attributes().queue_url(url);
+        let asked = asked.attribute_names(RedrivePolicy).send().await.unwrap();
+        let policy = &asked.attributes().unwrap()[&RedrivePolicy];
+        let mut policy: serde_json::Value = serde_json::from_str(policy).unwrap();
+        policy["maxReceiveCount"] = max_receives.to_string().into();
+        let change = client.set_queue_attributes().queue_url(url);
+        let change = change.attributes(RedrivePolicy, policy.to_string());
+        change.send().await.unwrap();
+    }
+
     /// An item of the table, strongly consistent.
     pub(crate) async fn item(&self, partition: &str, sort: &str) -> Option<Item> {
         let client = aws_sdk_dynamodb::Client::new(&self.config);

@@ -42,6 +42,7 @@ mod patience;
 mod place;
 mod producer;
 mod proxy;
+mod redrive;
 #[path = "../cli/set_clock.rs"]
 mod set_clock;
 mod storms;

@@ -90,8 +90,8 @@ impl AwsBackend {
         ids: Arc<dyn Ids>,
     ) -> Result<(AwsStores, Result<Arc<dyn Queue>, ConnectError>), ConnectError> {
         let config = configuration(&options).await?;
-        let stores = stores(&config, &options, clock)?;
-        match queue(&config, options, ids).await {
+        let stores = stores(&config, &options, Arc::clone(&clock))?;
+        match queue(&config, options, clock, ids).await {
             // They are the same for all.
             Err(error @ ConnectError::Credentials { .. }) => Err(error),
             queue => Ok((stores, queue)),
@@ -108,10 +108,10 @@ impl AwsBackend {
         clock: Arc<dyn Clock>,
         ids: Arc<dyn Ids>,
     ) -> Result<Self, ConnectError> {
-        let stores = stores(config, &options, clock)?;
+        let stores = stores(config, &options, Arc::clone(&clock))?;
         Ok(Self {
             objects: stores.objects,
-            queue: queue(config, options, ids).await?,
+            queue: queue(config, options, clock, ids).await?,
             leases: stores.leases,
             runs: stores.runs,
         })
@@ -174,16 +174,18 @@ fn stores(
 async fn queue(
     config: &SdkConfig,
     options: AwsOptions,
+    clock: Arc<dyn Clock>,
     ids: Arc<dyn Ids>,
 ) -> Result<Arc<dyn Queue>, ConnectError> {
     let sqs = aws_sdk_sqs::config::Builder::from(config).timeout_config(timeouts(SHORT));
     let sqs = aws_sdk_sqs::Client::from_conf(sqs.build());
     if options.queues.is_empty() {
-        return Ok(Arc::new(SqsQueue::open(sqs, options.queue_url, ids).await?));
+        let queue = SqsQueue::open(sqs, options.queue_url, clock, ids).await?;
+        return Ok(Arc::new(queue));
     }
     let mut queues = Vec::new();
     for (collection, url) in options.queues {
-        let queue = SqsQueue::open(sqs.clone(), url, Arc::clone(&ids)).await?;
+        let queue = SqsQueue::open(sqs.clone(), url, Arc::clone(&clock), Arc::clone(&ids)).await?;
         queues.push((collection, queue));
     }
     Ok(Arc::new(SqsQueues::new(queues)))

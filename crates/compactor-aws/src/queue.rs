@@ -1,5 +1,7 @@
 //! Messages in an SQS queue with a dead-letter queue behind it, standard or FIFO.
 
+mod redrive;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,8 +15,10 @@ use aws_sdk_sqs::types::{
     Message, MessageAttributeValue, MessageSystemAttributeName, QueueAttributeName,
 };
 use compactor_core::ports::{
-    Attributes, Delivery, Depth, Fault, Held, Ids, PortError, PortResult, Queue, Receipt,
+    Attributes, Clock, Delivery, Depth, Held, Ids, PortResult, Queue, Receipt,
 };
+
+use redrive::{FRESH, RECENT, Redrive};
 
 use crate::fault::{Repeat, code, port_error};
 
@@ -38,8 +42,7 @@ const GROUP_ATTRIBUTE: &str = "collection";
 pub struct SqsQueue {
     client: Client,
     url: String,
-    dead_letters: String,
-    max_receives: u32,
+    redrive: Arc<Redrive>,
     ids: Arc<dyn Ids>,
 }
 
@@ -47,8 +50,8 @@ impl std::fmt::Debug for SqsQueue {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("SqsQueue")
             .field("url", &self.url)
-            .field("dead_letters", &self.dead_letters)
-            .field("max_receives", &self.max_receives)
+            .field("dead_letters", &self.redrive.dead_letters())
+            .field("max_receives", &self.redrive.max_receives())
             .finish_non_exhaustive()
     }
 }
@@ -59,34 +62,15 @@ impl SqsQueue {
     ///
     /// # Errors
     /// The queue cannot be asked, or has no dead-letter queue.
-    pub async fn open(client: Client, url: String, ids: Arc<dyn Ids>) -> PortResult<Self> {
-        const OPEN: &str = "open queue";
-        let asked = client
-            .get_queue_attributes()
-            .queue_url(&url)
-            .attribute_names(QueueAttributeName::RedrivePolicy)
-            .send()
-            .await
-            .map_err(|error| port_error(OPEN, &url, Repeat::Harmless, error))?;
-        let policy = asked
-            .attributes()
-            .and_then(|attributes| attributes.get(&QueueAttributeName::RedrivePolicy))
-            .and_then(|policy| Redrive::parse(policy))
-            .ok_or_else(|| {
-                let reason = "it has no dead-letter queue; give it a redrive policy";
-                PortError::new(OPEN, &url, Fault::Missing, reason)
-            })?;
-        let found = client
-            .get_queue_url()
-            .queue_name(&policy.queue)
-            .queue_owner_aws_account_id(&policy.account)
-            .send()
-            .await;
-        let found =
-            found.map_err(|error| port_error(OPEN, &policy.queue, Repeat::Harmless, error))?;
+    pub async fn open(
+        client: Client,
+        url: String,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn Ids>,
+    ) -> PortResult<Self> {
+        let redrive = Redrive::read(client.clone(), url.clone(), clock).await?;
         Ok(Self {
-            dead_letters: found.queue_url().unwrap_or_default().to_owned(),
-            max_receives: policy.max_receives,
+            redrive: Arc::new(redrive),
             client,
             url,
             ids,
@@ -163,6 +147,7 @@ impl Queue for SqsQueue {
         wait: Duration,
         visibility: Duration,
     ) -> PortResult<Vec<Delivery>> {
+        self.redrive.look_again(RECENT).await;
         let wait = wait.min(LONGEST_WAIT);
         let timeouts = aws_sdk_sqs::config::timeout::TimeoutConfig::builder()
             .operation_attempt_timeout(wait + ANSWER)
@@ -182,16 +167,19 @@ impl Queue for SqsQueue {
             .send()
             .await
             .map_err(|error| port_error("receive", &self.url, Repeat::Harmless, error))?;
-        Ok(answer
-            .messages
-            .unwrap_or_default()
-            .into_iter()
-            .map(delivery)
-            .collect())
+        let messages = answer.messages.unwrap_or_default();
+        let received: Vec<Delivery> = messages.into_iter().map(delivery).collect();
+        if received.iter().any(|delivery| delivery.receive_count > 1) {
+            self.redrive.look_again(FRESH).await;
+        }
+        Ok(received)
     }
 
     async fn extend(&self, receipt: &Receipt, visibility: Duration) -> PortResult<Held> {
-        self.change_visibility("extend", receipt, visibility).await
+        let held = self.change_visibility("extend", receipt, visibility).await;
+        // While messages are held nothing may be received for long.
+        self.redrive.look_again(RECENT).await;
+        held
     }
 
     async fn release(&self, receipt: &Receipt, delay: Duration) -> PortResult<Held> {
@@ -210,16 +198,15 @@ impl Queue for SqsQueue {
         let mut attributes: Attributes = kept.map(|(k, v)| (k.clone(), v.clone())).collect();
         attributes.insert(REASON.to_owned(), reason);
         // In this order: a crash between the two leaves a duplicate, not a loss.
-        let sending = self.sending(&self.dead_letters, &delivery.body, &attributes);
+        let dead_letters = self.redrive.dead_letters();
+        let sending = self.sending(&dead_letters, &delivery.body, &attributes);
         let sent = sending.send().await;
-        sent.map_err(|error| {
-            port_error("dead-letter", &self.dead_letters, Repeat::Harmless, error)
-        })?;
+        sent.map_err(|error| port_error("dead-letter", &dead_letters, Repeat::Harmless, error))?;
         self.delete(&delivery.receipt).await
     }
 
     async fn depth(&self) -> PortResult<Depth> {
-        let dead = self.counts(&self.dead_letters).await?;
+        let dead = self.counts(&self.redrive.dead_letters()).await?;
         Ok(Depth {
             dead: dead.visible + dead.delayed + dead.in_flight,
             ..self.counts(&self.url).await?
@@ -231,37 +218,7 @@ impl Queue for SqsQueue {
     }
 
     fn max_receives(&self) -> u32 {
-        self.max_receives
-    }
-}
-
-/// A queue's redrive policy.
-struct Redrive {
-    /// The dead-letter queue's name.
-    queue: String,
-    /// Whose it is.
-    account: String,
-    max_receives: u32,
-}
-
-impl Redrive {
-    /// `{"deadLetterTargetArn":"arn:aws:sqs:REGION:ACCOUNT:NAME","maxReceiveCount":5}`, the count
-    /// as a number or as text.
-    fn parse(policy: &str) -> Option<Self> {
-        let policy: serde_json::Value = serde_json::from_str(policy).ok()?;
-        let queue = policy.get("deadLetterTargetArn")?.as_str()?;
-        let mut parts = queue.rsplit(':');
-        let (queue, account) = (parts.next()?, parts.next()?);
-        let count = policy.get("maxReceiveCount")?;
-        let count = match count.as_str() {
-            Some(text) => text.parse().ok()?,
-            None => u32::try_from(count.as_u64()?).ok()?,
-        };
-        Some(Self {
-            queue: queue.to_owned(),
-            account: account.to_owned(),
-            max_receives: count,
-        })
+        self.redrive.max_receives()
     }
 }
 
@@ -326,19 +283,6 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn redrive_policies_are_read_in_both_forms() {
-        for count in ["5", "\"5\""] {
-            let policy = format!(
-                "{{\"deadLetterTargetArn\":\"arn:aws:sqs:eu-1:000000000000:q-dlq\",\
-                 \"maxReceiveCount\":{count}}}"
-            );
-            let policy = Redrive::parse(&policy).unwrap();
-            assert_eq!((policy.queue.as_str(), policy.max_receives), ("q-dlq", 5));
-        }
-        assert!(Redrive::parse("{}").is_none());
-    }
 
     #[test]
     fn durations_are_never_cut() {

@@ -102,6 +102,7 @@ pub trait Queue: Send + Sync {
         Duration::MAX
     }
 
-    /// After how many receives a message that is not deleted goes to the dead-letter queue.
+    /// After how many receives a message that is not deleted goes to the dead-letter queue. Someone
+    /// may change it at any time, so it is asked for at each decision.
     fn max_receives(&self) -> u32;
 }

@@ -1,0 +1,192 @@
+//! A queue's redrive policy: the dead-letter queue, and how often a message is received before it
+//! goes there. Operators change it while daemons run, so it is read again now and then.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::types::QueueAttributeName;
+use compactor_core::Class;
+use compactor_core::ports::{Clock, Fault, Monotonic, PortError, PortResult};
+
+use crate::fault::{Repeat, port_error};
+
+/// How old what is known may be.
+pub(super) const RECENT: Duration = Duration::from_secs(30);
+/// The same where a message comes again: it may have no receive left, and who does not know that
+/// gives it back and never records why its run failed.
+pub(super) const FRESH: Duration = Duration::from_secs(5);
+
+/// The policy of one queue.
+pub(super) struct Redrive {
+    client: Client,
+    url: String,
+    clock: Arc<dyn Clock>,
+    known: Mutex<Known>,
+}
+
+/// The policy when it was read last.
+struct Known {
+    policy: Policy,
+    /// Its queue's URL.
+    dead_letters: String,
+    read: Monotonic,
+}
+
+impl Redrive {
+    /// # Errors
+    /// The queue cannot be asked, or has no dead-letter queue.
+    pub(super) async fn read(
+        client: Client,
+        url: String,
+        clock: Arc<dyn Clock>,
+    ) -> PortResult<Self> {
+        let read = clock.monotonic();
+        let policy = Policy::read(&client, &url).await?;
+        let known = Mutex::new(Known {
+            dead_letters: policy.url(&client).await?,
+            policy,
+            read,
+        });
+        Ok(Self {
+            client,
+            url,
+            clock,
+            known,
+        })
+    }
+
+    pub(super) fn max_receives(&self) -> u32 {
+        self.known().policy.max_receives
+    }
+
+    /// The URL of the dead-letter queue.
+    pub(super) fn dead_letters(&self) -> String {
+        self.known().dead_letters.clone()
+    }
+
+    /// Reads the policy again, if what is known is older than `age`.
+    pub(super) async fn look_again(&self, age: Duration) {
+        let before = {
+            let (mut known, now) = (self.known(), self.clock.monotonic());
+            if now.0.saturating_sub(known.read.0) < age {
+                return;
+            }
+            // One asks; the others go on with what is known.
+            known.read = now;
+            known.policy.clone()
+        };
+        if let Err(error) = self.replace(before).await {
+            let code = error.code();
+            if error.class() == Class::Retry {
+                tracing::debug!(code, %error, "cannot read the redrive policy again");
+            } else {
+                tracing::warn!(code, %error, "cannot read the redrive policy again; going on with the last one");
+            }
+        }
+    }
+
+    async fn replace(&self, before: Policy) -> PortResult<()> {
+        let policy = Policy::read(&self.client, &self.url).await?;
+        if policy == before {
+            return Ok(());
+        }
+        let dead_letters = policy.url(&self.client).await?;
+        tracing::info!(
+            queue = self.url,
+            max_receives = policy.max_receives,
+            before = before.max_receives,
+            dead_letters,
+            "the queue has another redrive policy"
+        );
+        let mut known = self.known();
+        (known.policy, known.dead_letters) = (policy, dead_letters);
+        Ok(())
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        // Whole values at every instant.
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What the queue's attribute says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Policy {
+    /// The dead-letter queue's name.
+    queue: String,
+    /// Whose it is.
+    account: String,
+    max_receives: u32,
+}
+
+impl Policy {
+    async fn read(client: &Client, url: &str) -> PortResult<Self> {
+        const READ: &str = "open queue";
+        let asked = client
+            .get_queue_attributes()
+            .queue_url(url)
+            .attribute_names(QueueAttributeName::RedrivePolicy)
+            .send()
+            .await
+            .map_err(|error| port_error(READ, url, Repeat::Harmless, error))?;
+        asked
+            .attributes()
+            .and_then(|attributes| attributes.get(&QueueAttributeName::RedrivePolicy))
+            .and_then(|policy| Self::parse(policy))
+            .ok_or_else(|| {
+                let reason = "it has no dead-letter queue; give it a redrive policy";
+                PortError::new(READ, url, Fault::Missing, reason)
+            })
+    }
+
+    /// The URL of the dead-letter queue.
+    async fn url(&self, client: &Client) -> PortResult<String> {
+        let found = client
+            .get_queue_url()
+            .queue_name(&self.queue)
+            .queue_owner_aws_account_id(&self.account)
+            .send()
+            .await;
+        let found = found
+            .map_err(|error| port_error("open queue", &self.queue, Repeat::Harmless, error))?;
+        Ok(found.queue_url().unwrap_or_default().to_owned())
+    }
+
+    /// `{"deadLetterTargetArn":"arn:aws:sqs:REGION:ACCOUNT:NAME","maxReceiveCount":5}`, the count
+    /// as a number or as text.
+    fn parse(policy: &str) -> Option<Self> {
+        let policy: serde_json::Value = serde_json::from_str(policy).ok()?;
+        let queue = policy.get("deadLetterTargetArn")?.as_str()?;
+        let mut parts = queue.rsplit(':');
+        let (queue, account) = (parts.next()?, parts.next()?);
+        let count = policy.get("maxReceiveCount")?;
+        let count = match count.as_str() {
+            Some(text) => text.parse().ok()?,
+            None => u32::try_from(count.as_u64()?).ok()?,
+        };
+        Some(Self {
+            queue: queue.to_owned(),
+            account: account.to_owned(),
+            max_receives: count,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn redrive_policies_are_read_in_both_forms() {
+        for count in ["5", "\"5\""] {
+            let policy = format!(
+                "{{\"deadLetterTargetArn\":\"arn:aws:sqs:eu-1:000000000000:q-dlq\",\
+                 \"maxReceiveCount\":{count}}}"
+            );
+            let policy = Policy::parse(&policy).unwrap();
+            assert_eq!((policy.queue.as_str(), policy.max_receives), ("q-dlq", 5));
+        }
+        assert!(Policy::parse("{}").is_none());
+    }
+}
