@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::types::{
@@ -157,6 +158,7 @@ pub(crate) fn options(endpoint: &str, name: &str, queue_url: &str) -> AwsOptions
         lock_ids: ["chroma-{c}-compaction", "chroma-{c}-update"]
             .map(str::to_owned)
             .into(),
+        stall: Duration::from_secs(20),
     }
 }
 

@@ -21,8 +21,8 @@ mod doctor;
 mod emulator;
 #[path = "../cli/ended.rs"]
 mod ended;
-mod faults;
 mod environment;
+mod faults;
 #[path = "../cli/fixture.rs"]
 #[expect(dead_code, reason = "the command line's tests use the rest")]
 mod fixture;
@@ -45,6 +45,7 @@ mod proxy;
 mod redrive;
 #[path = "../cli/set_clock.rs"]
 mod set_clock;
+mod stalls;
 mod storms;
 mod stub;
 mod table;

@@ -27,6 +27,8 @@ pub(crate) enum Verdict {
     HalfAnswer,
     /// Let it through, and say nothing for this time in the middle of the answer. Then close.
     Stall(Duration),
+    /// Let it through, and send the answer's body at 20 bytes a second.
+    Trickle,
     /// Let it through, and change a byte in the middle of the answer's body.
     WrongByte,
 }
@@ -168,6 +170,17 @@ fn pass(mut client: TcpStream, rule: &Rule, notes: &Notes) -> std::io::Result<()
             server.read_to_end(&mut answer)?;
             notes.answered(head, &answer);
             client.write_all(wire::spoilt(&mut answer, &verdict))?;
+        }
+        Verdict::Trickle => {
+            let mut answer = Vec::new();
+            server.read_to_end(&mut answer)?;
+            notes.answered(head, &answer);
+            let (head, body) = wire::parts(&answer);
+            client.write_all(head)?;
+            for bytes in body.chunks(2) {
+                client.write_all(bytes)?;
+                wait(Duration::from_millis(100));
+            }
         }
         _ => {
             let start = wire::start(&mut server)?;

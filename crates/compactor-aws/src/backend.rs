@@ -16,8 +16,8 @@ use crate::http::http_client;
 use crate::{DynamoLeaseStore, DynamoRunStore, S3ObjectStore, SqsQueue, SqsQueues};
 
 const CONNECT: Duration = Duration::from_secs(5);
-/// A part of 8 MiB takes no longer on any line that is worth using.
-const ATTEMPT: Duration = Duration::from_secs(60);
+/// An answer begins sooner. What takes longer by its nature has times of its own.
+const ATTEMPT: Duration = Duration::from_secs(20);
 /// An answer of a queue or a table is small.
 const SHORT: Duration = Duration::from_secs(5);
 
@@ -38,6 +38,8 @@ pub struct AwsOptions {
     pub table: String,
     /// The locks of a collection; `{c}` stands for its name.
     pub lock_ids: Vec<String>,
+    /// A download that brings less than 256 KiB in so long gets a new connection.
+    pub stall: Duration,
 }
 
 /// All four ports on AWS.
@@ -155,6 +157,7 @@ fn stores(
         return Err(ConnectError::Unnamed { option: "region" });
     }
     let s3 = aws_sdk_s3::config::Builder::from(config)
+        .timeout_config(timeouts(ATTEMPT))
         // Emulators have no names for buckets, whether the settings name them or the environment.
         .force_path_style(config.endpoint_url().is_some() || has_own_endpoint("S3"))
         .build();
@@ -163,9 +166,15 @@ fn stores(
     let dynamo = aws_sdk_dynamodb::config::Builder::from(config).timeout_config(timeouts(SHORT));
     let dynamo = aws_sdk_dynamodb::Client::from_conf(dynamo.build());
     let (table, lock_ids) = (options.table.clone(), options.lock_ids.clone());
+    let objects = S3ObjectStore::new(
+        s3,
+        options.bucket.clone(),
+        Arc::clone(&clock),
+        options.stall,
+    );
     let leases = DynamoLeaseStore::new(dynamo.clone(), table.clone(), lock_ids, clock);
     Ok(AwsStores {
-        objects: Arc::new(S3ObjectStore::new(s3, options.bucket.clone())),
+        objects: Arc::new(objects),
         leases: Arc::new(leases),
         runs: Arc::new(DynamoRunStore::new(dynamo, table)),
     })

@@ -130,10 +130,16 @@ pub(super) fn status(answer: &[u8]) -> Option<u16> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
+/// Head and body of a whole answer.
+pub(super) fn parts(answer: &[u8]) -> (&[u8], &[u8]) {
+    let head = end_of_head(answer).map_or(answer.len(), |end| end + END_OF_HEAD.len());
+    answer.split_at(head)
+}
+
 /// What is left of a whole answer.
 pub(super) fn spoilt<'a>(answer: &'a mut [u8], verdict: &Verdict) -> &'a [u8] {
-    let head = end_of_head(answer).map_or(answer.len(), |end| end + END_OF_HEAD.len());
-    let body = answer.len() - head;
+    let (head, body) = parts(answer);
+    let (head, body) = (head.len(), body.len());
     let middle = head + body / 2;
     if !matches!(verdict, Verdict::WrongByte) {
         // An answer without a body is cut as well.

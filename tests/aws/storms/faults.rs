@@ -11,7 +11,8 @@ use crate::proxy::{Head, Verdict};
 /// Longer than the attempt at a call to queue or table may take.
 const HANG: Duration = Duration::from_secs(7);
 /// Longer than the SDK bears with an object that comes no further. For an answer that does not even
-/// begin it waits a minute, which is too long here; `behaviours/snapshots/silence.rs` has that.
+/// begin it waits 20 seconds, and a minute for that to a put, which is too long here;
+/// `behaviours/snapshots/silence.rs` has that.
 const SILENCE: Duration = Duration::from_secs(10);
 /// Each costs a cycle six seconds.
 const MOST_SILENCES: u64 = 2;

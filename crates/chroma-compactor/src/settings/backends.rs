@@ -5,6 +5,7 @@ mod aws;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use compactor_core::CollectionName;
 use compactor_core::ports::{Clock, Ids, LeaseStore, ObjectStore, Queue, RunStore};
@@ -89,6 +90,9 @@ impl RawSettings {
             let message = format!("aws.lock_ids: `{id}` would be one lock for all collections");
             let help = "write {c} where the collection's name belongs";
             return Err(Failure::configuration(message).with_help(help));
+        }
+        if self.aws.stall < Duration::from_secs(1) {
+            return Err(Failure::configuration("aws.stall must be at least 1s"));
         }
         // What the environment says of proxies and certificates is settings, too.
         #[cfg(feature = "aws")]

@@ -67,6 +67,8 @@ section! {
         queues: BTreeMap<String, String> = BTreeMap::new(),
         table: String = String::new(),
         lock_ids: Vec<String> = ["chroma-{c}-compaction", "chroma-{c}-update"].map(str::to_owned).into(),
+        #[serde(with = "humantime_serde")]
+        stall: Duration = Duration::from_secs(20),
     }
 }
 

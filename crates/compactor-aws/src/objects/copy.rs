@@ -1,5 +1,7 @@
 //! Copies inside the bucket; the bytes do not pass through this machine.
 
+use std::time::Duration;
+
 use aws_sdk_s3::types::{CompletedPart, MetadataDirective};
 use bytes::Bytes;
 use compactor_core::ports::{
@@ -11,7 +13,9 @@ use futures_util::{StreamExt, TryStreamExt};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::abandoned::Begun;
-use super::{PARTS, S3ObjectStore, etag, header, info, is_absent, refusal, size_of, with_time};
+use super::{
+    PARTS, S3ObjectStore, SEND, etag, header, info, is_absent, refusal, size_of, with_time,
+};
 use crate::fault::{Repeat, port_error};
 
 /// What is not escaped in a URL's path.
@@ -26,6 +30,14 @@ const COPY: &str = "copy object";
 const MOST_AT_ONCE: u64 = 5 << 30;
 /// A part of a copy. S3 makes larger ones slower.
 const COPY_PART_BYTES: u64 = 512 << 20;
+
+/// What S3 copies in a second, where it is slow.
+const SLOW: u64 = 10 << 20;
+
+/// Time for a copy. S3 says nothing until it is done, and one that is stuck says nothing at all.
+fn time(bytes: u64) -> Duration {
+    SEND + Duration::from_secs(bytes / SLOW)
+}
 
 impl S3ObjectStore {
     pub(super) async fn copy_object(
@@ -58,7 +70,7 @@ impl S3ObjectStore {
             .copy_source_if_match(&source.etag.0)
             .metadata_directive(MetadataDirective::Copy)
             .customize()
-            .config_override(with_time())
+            .config_override(with_time(time(source.size)))
             .send()
             .await;
         match copied {
@@ -107,7 +119,7 @@ impl S3ObjectStore {
             .copy_source_if_match(&source.etag.0)
             .copy_source_range(header(&range))
             .customize()
-            .config_override(with_time())
+            .config_override(with_time(time(range.end - range.start)))
             .send()
             .await
             .map_err(|error| port_error(COPY, &self.at(begun.key()), Repeat::Harmless, error))?;
@@ -142,5 +154,17 @@ impl S3ObjectStore {
             self.bucket,
             utf8_percent_encode(&source.key, PLAIN)
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_has_time_as_it_is_large() {
+        assert_eq!(time(0), SEND);
+        assert_eq!(time(COPY_PART_BYTES).as_secs(), 60 + 51);
+        assert_eq!(time(MOST_AT_ONCE).as_secs(), 60 + 512);
     }
 }

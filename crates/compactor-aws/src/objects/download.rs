@@ -7,7 +7,7 @@ use compactor_core::ports::{Fault, ObjectInfo, ObjectStore, PortError, PortResul
 use futures_util::StreamExt;
 use futures_util::stream;
 
-use super::{PART_BYTES, PARTS, S3ObjectStore, cut_short, header, is_absent, size_of, too_large};
+use super::{PART_BYTES, PARTS, S3ObjectStore, header, is_absent, size_of, too_large};
 use crate::fault::{Repeat, port_error, status};
 
 const DOWNLOAD: &str = "download object";
@@ -60,21 +60,29 @@ impl S3ObjectStore {
         if range.end - range.start < info.size {
             request = request.range(header(&range));
         }
-        let answer = request.send().await;
-        let answer = answer.map_err(|error| match status(&error) {
-            Some(412) => changed(&info.key),
-            _ if is_absent(&error) => changed(&info.key),
-            _ => port_error(DOWNLOAD, &self.at(&info.key), Repeat::Harmless, error),
-        })?;
         let expected = range.end - range.start;
-        let announced = size_of(answer.content_length());
-        if announced != expected {
-            let reason = format!("{announced} bytes are to come of {range:?}");
-            return Err(transient(&info.key, reason));
-        }
-        let body = answer.body.collect().await;
-        let body = body.map_err(|error| cut_short(DOWNLOAD, &info.key, error))?;
-        let body = body.into_bytes();
+        let ask = || async {
+            let answer = match request.clone().send().await {
+                Ok(answer) => answer,
+                Err(error) if status(&error) == Some(412) || is_absent(&error) => return Ok(None),
+                Err(error) => {
+                    return Err(port_error(
+                        DOWNLOAD,
+                        &self.at(&info.key),
+                        Repeat::Harmless,
+                        error,
+                    ));
+                }
+            };
+            let announced = size_of(answer.content_length());
+            if announced != expected {
+                let reason = format!("{announced} bytes are to come of {range:?}");
+                return Err(transient(&info.key, reason));
+            }
+            Ok(Some(answer))
+        };
+        let read = self.pace.read(DOWNLOAD, &info.key, ask).await?;
+        let (_, body) = read.ok_or_else(|| changed(&info.key))?;
         if body.len() as u64 != expected {
             let reason = format!("{} bytes came of {range:?}", body.len());
             return Err(transient(&info.key, reason));

@@ -3,6 +3,7 @@
 mod abandoned;
 mod copy;
 mod download;
+mod pace;
 mod parts;
 mod unfinished;
 mod upload;
@@ -17,16 +18,18 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::primitives::{ByteStream, DateTime};
 use aws_sdk_s3::types::{ChecksumAlgorithm, Object as Listed};
 use bytes::Bytes;
 use compactor_core::ports::{
-    Attributes, Condition, ETag, Fault, Object, ObjectInfo, ObjectStore, Page, PortError,
+    Attributes, Clock, Condition, ETag, Fault, Object, ObjectInfo, ObjectStore, Page, PortError,
     PortResult, PutOutcome, Unfinished, Uploaded, WallTime,
 };
 use tokio::sync::Semaphore;
 
 use abandoned::{Abandoned, UploadId};
+use pace::Pace;
 
 use crate::fault::{Repeat, code, port_error, status};
 
@@ -41,14 +44,22 @@ pub struct S3ObjectStore {
     client: Client,
     bucket: String,
     parts: Arc<Semaphore>,
+    pace: Pace,
     abandoned: Abandoned,
 }
 
 impl S3ObjectStore {
-    pub(crate) fn new(client: Client, bucket: String) -> Self {
+    /// What brings hardly anything for as long as `stall` is given up.
+    pub(crate) fn new(
+        client: Client,
+        bucket: String,
+        clock: Arc<dyn Clock>,
+        stall: Duration,
+    ) -> Self {
         Self {
             client,
             bucket,
+            pace: Pace::new(clock, stall),
             parts: Arc::new(Semaphore::new(PARTS)),
             abandoned: Abandoned::default(),
         }
@@ -69,24 +80,26 @@ impl ObjectStore for S3ObjectStore {
     async fn get(&self, key: &str, limit: u64) -> PortResult<Option<Object>> {
         const GET: &str = "get object";
         let request = self.client.get_object().bucket(&self.bucket).key(key);
-        let answer = match request.send().await {
-            Ok(answer) => answer,
-            Err(error) if is_absent(&error) => return Ok(None),
-            Err(error) => return Err(port_error(GET, &self.at(key), Repeat::Harmless, error)),
+        let ask = || async {
+            let answer = match request.clone().send().await {
+                Ok(answer) => answer,
+                Err(error) if is_absent(&error) => return Ok(None),
+                Err(error) => return Err(port_error(GET, &self.at(key), Repeat::Harmless, error)),
+            };
+            match size_of(answer.content_length()) {
+                size if size > limit => Err(too_large(GET, key, size, limit)),
+                _ => Ok(Some(answer)),
+            }
+        };
+        let Some((answer, body)) = self.pace.read(GET, key, ask).await? else {
+            return Ok(None);
         };
         let size = size_of(answer.content_length());
-        if size > limit {
-            return Err(too_large(GET, key, size, limit));
-        }
         let info = info(key, size, answer.e_tag());
         let metadata = answer.metadata().cloned().unwrap_or_default();
         // S3 cuts fractions of a second off.
         let modified = answer.last_modified().and_then(wall_time);
         let modified = modified.map(|time| time.plus(Duration::from_secs(1)));
-        let body = answer.body.collect().await;
-        let body = body
-            .map_err(|error| cut_short(GET, key, error))?
-            .into_bytes();
         if body.len() as u64 != size {
             let reason = format!("{} bytes came, {size} were announced", body.len());
             return Err(PortError::new(GET, key, Fault::Transient, reason));
@@ -103,23 +116,22 @@ impl ObjectStore for S3ObjectStore {
         if range.is_empty() {
             return Ok(self.head(key).await?.map(|_| Bytes::new()));
         }
+        const GET: &str = "get range";
         let request = self.client.get_object().bucket(&self.bucket).key(key);
-        match request.range(header(&range)).send().await {
-            Ok(answer) => {
-                let body = answer.body.collect().await;
-                let body = body.map_err(|error| cut_short("get range", key, error))?;
-                Ok(Some(body.into_bytes()))
+        let request = request.range(header(&range));
+        let ask = || async {
+            match request.clone().send().await {
+                Ok(answer) => Ok(Some(answer)),
+                // It begins past the end.
+                Err(error) if status(&error) == Some(416) => {
+                    Ok(Some(GetObjectOutput::builder().build()))
+                }
+                Err(error) if is_absent(&error) => Ok(None),
+                Err(error) => Err(port_error(GET, &self.at(key), Repeat::Harmless, error)),
             }
-            // It begins past the end.
-            Err(error) if status(&error) == Some(416) => Ok(Some(Bytes::new())),
-            Err(error) if is_absent(&error) => Ok(None),
-            Err(error) => Err(port_error(
-                "get range",
-                &self.at(key),
-                Repeat::Harmless,
-                error,
-            )),
-        }
+        };
+        let read = self.pace.read(GET, key, ask).await?;
+        Ok(read.map(|(_, body)| body))
     }
 
     async fn head(&self, key: &str) -> PortResult<Option<ObjectInfo>> {
@@ -171,13 +183,12 @@ impl ObjectStore for S3ObjectStore {
             Condition::IfAbsent => request = request.if_none_match("*"),
             Condition::IfMatch(etag) => request = request.if_match(etag.0),
         }
-        let sent = match repeat {
-            Repeat::Harmless => request.body(ByteStream::from(body)).send().await,
-            Repeat::Unknown => {
-                let request = request.body(ByteStream::from(body)).customize();
-                request.config_override(once()).send().await
-            }
+        let config = match repeat {
+            Repeat::Harmless => with_time(SEND),
+            Repeat::Unknown => once(),
         };
+        let request = request.body(ByteStream::from(body)).customize();
+        let sent = request.config_override(config).send().await;
         match sent {
             Ok(answer) => Ok(PutOutcome::Written(etag(answer.e_tag()))),
             Err(error) => refusal("put object", &self.at(key), repeat, error),
@@ -281,18 +292,18 @@ impl ObjectStore for S3ObjectStore {
     }
 }
 
-/// Time for what S3 does by itself, which grows with the object.
-const LONG: Duration = Duration::from_secs(600);
+/// Time for a part that is sent: it takes no longer on any line that is worth using.
+const SEND: Duration = Duration::from_secs(60);
 
-fn with_time() -> aws_sdk_s3::config::Builder {
-    let timeouts = TimeoutConfig::builder().operation_attempt_timeout(LONG);
+/// For calls that take longer than the answer to a question: each attempt has so much time.
+fn with_time(attempt: Duration) -> aws_sdk_s3::config::Builder {
+    let timeouts = TimeoutConfig::builder().operation_attempt_timeout(attempt);
     aws_sdk_s3::config::Builder::new().timeout_config(timeouts.build())
 }
 
 /// One attempt: whether a lost answer stands for success only the caller can find out.
 fn once() -> aws_sdk_s3::config::Builder {
-    aws_sdk_s3::config::Builder::new()
-        .retry_config(aws_sdk_s3::config::retry::RetryConfig::disabled())
+    with_time(SEND).retry_config(aws_sdk_s3::config::retry::RetryConfig::disabled())
 }
 
 fn repeat(condition: &Condition) -> Repeat {

@@ -1,6 +1,7 @@
 //! Uploads: small files in one put, larger ones in parts, each with a SHA-256 that S3 checks.
 
 use std::path::Path;
+use std::time::Duration;
 
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::primitives::ByteStream;
@@ -13,10 +14,14 @@ use tokio::sync::Mutex;
 use super::abandoned::{Begun, UploadId};
 use super::download::disk;
 use super::parts::PartedFile;
-use super::{PART_BYTES, PARTS, S3ObjectStore, content_type, etag, refusal, repeat, with_time};
+use super::{
+    PART_BYTES, PARTS, S3ObjectStore, SEND, content_type, etag, refusal, repeat, with_time,
+};
 use crate::fault::{Repeat, port_error};
 
 const UPLOAD: &str = "upload file";
+/// S3 puts the parts together by itself, which it may take minutes for.
+const COMPLETE: Duration = Duration::from_secs(600);
 /// The most that S3 takes.
 const MOST_PARTS: u64 = 10_000;
 
@@ -88,6 +93,8 @@ impl S3ObjectStore {
             .part_number(part.number)
             .checksum_sha256(&part.sha256)
             .body(ByteStream::from(part.body))
+            .customize()
+            .config_override(with_time(SEND))
             .send()
             .await
             .map_err(|error| port_error(UPLOAD, &self.at(begun.key()), Repeat::Harmless, error))?;
@@ -138,7 +145,7 @@ impl S3ObjectStore {
             Condition::IfMatch(etag) => request = request.if_match(etag.0),
         }
         // Completed twice, the second answer would be that there is no such upload.
-        let config = with_time().retry_config(RetryConfig::disabled());
+        let config = with_time(COMPLETE).retry_config(RetryConfig::disabled());
         match request.customize().config_override(config).send().await {
             Ok(answer) => Ok(PutOutcome::Written(etag(answer.e_tag()))),
             Err(error) => refusal(UPLOAD, &self.at(begun.key()), repeat, error),

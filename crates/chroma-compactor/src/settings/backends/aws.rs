@@ -23,6 +23,7 @@ impl RawSettings {
             queues: self.queues()?,
             table: self.aws.table.clone(),
             lock_ids: self.aws.lock_ids.clone(),
+            stall: self.aws.stall,
         };
         let connected =
             AwsBackend::connect_each(options, Arc::clone(&clock), Arc::clone(&ids)).await;

@@ -1,0 +1,104 @@
+//! Reading objects at a bearable pace. A connection that hardly brings anything can do so for hours;
+//! it is given up for a new one.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_sdk_s3::operation::get_object::GetObjectOutput;
+use aws_sdk_s3::primitives::{ByteStream, ByteStreamError};
+use bytes::{Bytes, BytesMut};
+use compactor_core::ports::{Clock, Fault, PortError, PortResult};
+use futures_util::future::{Either, select};
+
+use super::{PART_BYTES, cut_short, size_of};
+
+/// What comes in each window at least, unless all has come.
+const LEAST: usize = 256 << 10;
+/// How many connections are tried before it is an error.
+const CONNECTIONS: u32 = 2;
+
+/// How long a connection may bring less than 256 KiB.
+#[derive(Clone)]
+pub(super) struct Pace {
+    clock: Arc<dyn Clock>,
+    window: Duration,
+}
+
+/// Why a body did not come.
+enum Broken {
+    Off(ByteStreamError),
+    /// So many bytes came in the last window.
+    Slow(usize),
+}
+
+impl Pace {
+    pub(super) fn new(clock: Arc<dyn Clock>, window: Duration) -> Self {
+        Self { clock, window }
+    }
+
+    /// The answer to `ask`, and its whole body.
+    pub(super) async fn read<F>(
+        &self,
+        operation: &'static str,
+        key: &str,
+        ask: impl Fn() -> F,
+    ) -> PortResult<Option<(GetObjectOutput, Bytes)>>
+    where
+        F: Future<Output = PortResult<Option<GetObjectOutput>>>,
+    {
+        let mut connections = 0;
+        loop {
+            let Some(mut answer) = ask().await? else {
+                return Ok(None);
+            };
+            connections += 1;
+            let size = size_of(answer.content_length());
+            let came = match self.collect(std::mem::take(&mut answer.body), size).await {
+                Ok(body) => return Ok(Some((answer, body))),
+                Err(Broken::Off(error)) => return Err(cut_short(operation, key, error)),
+                Err(Broken::Slow(came)) => came,
+            };
+            let window = self.window;
+            if connections == CONNECTIONS {
+                let reason = format!("only {came} bytes came within {window:?}");
+                return Err(PortError::new(operation, key, Fault::Transient, reason));
+            }
+            // Dropped before its end, a body takes its connection with it.
+            tracing::warn!(
+                key,
+                "only {came} bytes came within {window:?}: asking for it on a new connection"
+            );
+        }
+    }
+
+    async fn collect(&self, mut body: ByteStream, size: u64) -> Result<Bytes, Broken> {
+        let size = usize::try_from(size.min(PART_BYTES)).unwrap_or_default();
+        let mut whole = BytesMut::with_capacity(size);
+        loop {
+            let before = whole.len();
+            let mut over = pin!(self.clock.sleep(self.window));
+            loop {
+                match select(pin!(body.next()), over.as_mut()).await {
+                    Either::Left((Some(Ok(bytes)), _)) => whole.extend_from_slice(&bytes),
+                    Either::Left((Some(Err(error)), _)) => return Err(Broken::Off(error)),
+                    Either::Left((None, _)) => return Ok(whole.freeze()),
+                    Either::Right(_) => break,
+                }
+            }
+            let came = whole.len() - before;
+            if came < LEAST {
+                return Err(Broken::Slow(came));
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Pace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Pace");
+        shown.field("window", &self.window).finish_non_exhaustive()
+    }
+}
