@@ -73,3 +73,28 @@ async fn a_bad_run_fails_alone_and_tells_why() {
     assert!(told("CC-MESSAGE"), "{reasons:?}");
     assert!(told("CS-DIMENSION"), "{reasons:?}");
 }
+
+/// The SDK panics at a key of 70,000 bytes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_prefix_that_is_too_long_fails_alone() {
+    let deployment = Deployment::new().await;
+    deployment.place.expects(&["CC-MESSAGE-PREFIX"]);
+    let good: Vec<String> = (0..6).map(|number| format!("good-{number}")).collect();
+    for (number, name) in good.iter().enumerate() {
+        if number == 3 {
+            let prefix = format!("words/delta/{}/", "x".repeat(70_000));
+            deployment.send(&announcement("long", &prefix), RUN).await;
+        }
+        directory(&deployment.place, name, "words", 4, 2);
+        let line = format!("submit words={name} --run-id {name}");
+        deployment.say(&line).succeeds();
+    }
+    assert_eq!(deployment.drain()["completed"], good.len());
+    for name in &good {
+        assert_eq!(deployment.part(name, "words").0, "COMPLETED");
+    }
+    assert_eq!(deployment.published("words").await.len(), 4 * good.len());
+    assert_eq!(deployment.depth().await.dead, 1);
+    let reasons = deployment.cloud.dead_letter_reasons().await;
+    assert!(reasons[0].contains("longer than 1024 bytes"), "{reasons:?}");
+}

@@ -49,4 +49,5 @@ mod stalls;
 mod storms;
 mod stub;
 mod table;
+mod throttled;
 mod wire_dispositions;
