@@ -139,22 +139,12 @@ async fn a_fifo_queue_will_do() {
     assert_eq!(depth.unwrap(), expected);
 }
 
-/// Words and lines have queues of their own, the second one `other`'s.
-fn with_own_queues(deployment: &Deployment, other: &crate::cloud::Cloud) {
-    let (words, lines) = (
-        &deployment.cloud.options.queue_url,
-        &other.options.queue_url,
-    );
-    let own = format!("queues = {{ words = \"{words}\", lines = \"{lines}\" }}");
-    deployment.change(&format!("queue_url = \"{words}\""), &own);
-}
-
 /// What is taken from the queue of a collection that another worker holds could only be given back.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_own_queue_of_a_busy_collection_is_left_alone() {
     let deployment = Deployment::new().await;
     let other = crate::cloud::Cloud::new(3).await;
-    with_own_queues(&deployment, &other);
+    deployment.with_own_queues(&other);
     let long = std::time::Duration::from_secs(600);
     deployment.lock_words("update", long).await;
     directory(&deployment.place, "w", "words", 3, 2);
@@ -190,7 +180,7 @@ async fn every_collection_may_have_its_own_queue() {
     let deployment = Deployment::new().await;
     deployment.place.expects(&["CC-COLLECTION-UNKNOWN"]);
     let other = crate::cloud::Cloud::new(3).await;
-    with_own_queues(&deployment, &other);
+    deployment.with_own_queues(&other);
     for number in 0..3 {
         let (w, l) = (format!("w{number}"), format!("l{number}"));
         directory(&deployment.place, &w, "words", 3, 2);

@@ -59,6 +59,14 @@ impl Deployment {
         self.place.write("aws.toml", &settings.replace(from, to));
     }
 
+    /// From now on words and lines have queues of their own, the second one `other`'s.
+    pub(crate) fn with_own_queues(&self, other: &Cloud) {
+        let words = &self.cloud.options.queue_url;
+        let lines = &other.options.queue_url;
+        let own = format!("queues = {{ words = \"{words}\", lines = \"{lines}\" }}");
+        self.change(&format!("queue_url = \"{words}\""), &own);
+    }
+
     /// From now on the services are at `endpoint`.
     pub(crate) fn at(&self, endpoint: &str) {
         let settings = std::fs::read_to_string(self.place.path("aws.toml")).unwrap();

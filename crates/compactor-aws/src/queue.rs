@@ -107,6 +107,11 @@ impl SqsQueue {
             .message_deduplication_id(self.ids.uuid().to_string())
     }
 
+    /// How many messages wait to be received.
+    pub(crate) async fn waiting_now(&self) -> PortResult<u64> {
+        Ok(self.counts(&self.url).await?.visible)
+    }
+
     async fn counts(&self, url: &str) -> PortResult<Depth> {
         use QueueAttributeName as Name;
         let names = [

@@ -71,6 +71,14 @@ impl Queue for SqsQueues {
         self.queues.iter().map(|(name, _)| name.clone()).collect()
     }
 
+    async fn waiting(&self, collection: &CollectionName) -> PortResult<u64> {
+        let mut queues = self.queues.iter();
+        match queues.find(|(name, _)| name == collection) {
+            Some((_, queue)) => queue.waiting_now().await,
+            None => Ok(0),
+        }
+    }
+
     async fn receive_except(
         &self,
         except: &[CollectionName],

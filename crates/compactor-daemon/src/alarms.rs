@@ -2,7 +2,8 @@
 //! own), so that its alarms go on working. Whoever installs a recorder of the `metrics` crate sees
 //! them; without one they go nowhere.
 
-/// A collection had runs, and its lock was another's.
+/// A collection had runs, and its lock was another's: counted as the Python compactor did
+/// (`daemon/locked_out.rs`).
 pub(crate) const LOCKED_OUT: &str = "CompactionLockAcquisitionFailed";
 /// The published snapshot could not be had.
 pub(crate) const SNAPSHOT_DOWNLOAD: &str = "CompactionSnapshotDownloadError";

@@ -1,5 +1,6 @@
 //! The worker pool: receives and dispatches batches to cycles; how it ends is in `winding_down`.
 
+mod locked_out;
 mod probe;
 mod winding_down;
 
@@ -15,13 +16,15 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::clean_up::Cleaner;
-use crate::cycle::{self, Context, Finished, Holder, Kept, NoHooks, StepHooks};
+use crate::cycle::{self, Context, Finished, Kept, NoHooks, StepHooks};
 use crate::held::HeldMessages;
 use crate::inbox::{Inbox, ReceivedRun};
 use crate::kept::KeptCopies;
 use crate::patience::PatientReads;
 use crate::polling::{Poll, Received};
-use crate::{Ports, RunError, Scratch, Settings, alarms, waiting};
+use crate::{Ports, RunError, Scratch, Settings, waiting};
+
+use locked_out::LockedOut;
 
 /// SQS hands out at most this many messages at a time.
 const RECEIVE_MAX: usize = 10;
@@ -34,8 +37,6 @@ const FOLD_PAUSE: Duration = Duration::from_secs(60);
 /// A collection that an operator has to repair waits this many times the longest wait between
 /// attempts: each attempt may upload a whole version.
 const PAUSES: u32 = 10;
-/// How long the daemon waits before it logs again that a collection waits for another worker.
-const TELL_AGAIN: Duration = Duration::from_secs(300);
 /// How long the daemon waits before it asks again for a collection that another worker holds.
 const BUSY_PAUSE: Duration = Duration::from_secs(1);
 
@@ -124,7 +125,7 @@ impl Daemon {
             cycles: JoinSet::new(),
             busy: BTreeSet::new(),
             paused: BTreeMap::new(),
-            locked_out: BTreeMap::new(),
+            locked_out: LockedOut::default(),
             unfolded: BTreeMap::new(),
             cleaner: Cleaner::default(),
             receiving: None,
@@ -170,8 +171,8 @@ struct Work {
     busy: BTreeSet<CollectionName>,
     /// Collections that other workers hold, and until when not to ask for them.
     paused: BTreeMap<CollectionName, Monotonic>,
-    /// Collections whose lease we asked for in vain when we last did, and when that is said again.
-    locked_out: BTreeMap<CollectionName, Monotonic>,
+    /// Collections whose lease is another's, when we last asked, and for which runs wait.
+    locked_out: LockedOut,
     /// Collections whose published snapshot waits to be folded, and until when not to begin.
     unfolded: BTreeMap<CollectionName, Monotonic>,
     cleaner: Cleaner,
@@ -210,7 +211,14 @@ impl Work {
                         self.trouble.get_or_insert(trouble);
                     }
                 }
-                Event::Received(Ok(Received { deliveries, since })) => {
+                Event::Received(Ok(received)) => {
+                    let Received {
+                        deliveries,
+                        since,
+                        looks,
+                    } = received;
+                    let now = self.context.ports.clock.monotonic();
+                    self.locked_out.queues_were_seen(looks, &self.inbox, now);
                     self.more = self.gathers(!deliveries.is_empty());
                     if mode == Mode::Forever || !deliveries.is_empty() {
                         self.failures = 0;
@@ -357,13 +365,19 @@ impl Work {
             kept,
         } = finished?;
         if busy.is_empty() {
-            self.locked_out.remove(collection);
+            self.locked_out.forget(collection);
         } else {
-            self.tell_of_lock(collection, holder);
+            if let Some(holder) = holder {
+                let now = self.context.ports.clock.monotonic();
+                self.locked_out.hands_wait(collection, &holder, &busy, now);
+            }
             self.pause(collection, BUSY_PAUSE);
             self.inbox.put_back(collection, busy);
             let waiting = self.inbox.take(collection, usize::MAX);
-            let locked = self.locked_out.keys().filter(|other| *other != collection);
+            let locked = self
+                .locked_out
+                .collections()
+                .filter(|other| *other != collection);
             let locked = locked.map(|other| self.inbox.count(other)).sum();
             let patient = waiting::give_back_some(&self.context, waiting, locked).await;
             self.inbox.put_back(collection, patient);
@@ -405,24 +419,6 @@ impl Work {
         self.pause(collection, pause);
         self.inbox.put_back(collection, runs);
         Ok(Some(trouble))
-    }
-
-    /// Says who keeps a collection waiting, and again where it takes long.
-    fn tell_of_lock(&mut self, collection: &CollectionName, holder: Option<Holder>) {
-        let now = self.context.ports.clock.monotonic();
-        let known = self.locked_out.get(collection);
-        if known.is_none() {
-            alarms::count(alarms::LOCKED_OUT);
-        }
-        if known.is_some_and(|again| *again > now) {
-            return;
-        }
-        if let Some(Holder { owner, expires }) = holder {
-            let expires = expires.to_iso();
-            tracing::info!(%collection, owner, expires, "another worker holds the lock of the collection; it is asked for again");
-        }
-        let again = Monotonic(now.0.saturating_add(TELL_AGAIN));
-        self.locked_out.insert(collection.clone(), again);
     }
 
     /// Begins nothing for the collection for this time, or somewhat less.

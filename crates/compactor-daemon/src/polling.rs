@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use compactor_core::CollectionName;
-use compactor_core::ports::{Delivery, Monotonic, PortResult};
+use compactor_core::ports::{Delivery, LockHolder, Monotonic, PortResult};
 
 use crate::Ports;
 
@@ -31,25 +31,48 @@ pub(crate) struct Received {
     pub(crate) deliveries: Vec<Delivery>,
     /// When it began: no message was received earlier.
     pub(crate) since: Monotonic,
+    /// Own queues of collections that are not ours, as they were found before.
+    pub(crate) looks: Vec<Look>,
+}
+
+/// An own queue that was looked at.
+pub(crate) struct Look {
+    pub(crate) collection: CollectionName,
+    /// Who holds the collection, so that the queue is left alone, and how many messages wait there.
+    pub(crate) locked: Option<(LockHolder, u64)>,
 }
 
 impl Poll {
     pub(crate) async fn receive(self, ports: &Ports) -> PortResult<Received> {
         let since = ports.clock.monotonic();
-        let deliveries = self.ask(ports).await?;
-        Ok(Received { deliveries, since })
+        let looks = self.look(ports).await?;
+        let deliveries = self.ask(ports, &looks).await?;
+        Ok(Received {
+            deliveries,
+            since,
+            looks,
+        })
     }
 
-    async fn ask(self, ports: &Ports) -> PortResult<Vec<Delivery>> {
-        let own = ports.queue.own_queues();
-        let mut others = Vec::new();
-        for collection in &own {
-            let is_ours = self.ours.contains(collection);
-            if !is_ours && ports.leases.holder(collection).await?.is_some() {
-                others.push(collection.clone());
+    async fn look(&self, ports: &Ports) -> PortResult<Vec<Look>> {
+        let mut looks = Vec::new();
+        for collection in ports.queue.own_queues() {
+            if self.ours.contains(&collection) {
+                continue;
             }
+            let locked = match ports.leases.holder(&collection).await? {
+                Some(holder) => Some((holder, waiting(ports, &collection).await)),
+                None => None,
+            };
+            looks.push(Look { collection, locked });
         }
-        if !own.is_empty() && others.len() == own.len() {
+        Ok(looks)
+    }
+
+    async fn ask(&self, ports: &Ports, looks: &[Look]) -> PortResult<Vec<Delivery>> {
+        let locked = looks.iter().filter(|look| look.locked.is_some());
+        let others: Vec<_> = locked.map(|look| look.collection.clone()).collect();
+        if !others.is_empty() && others.len() == ports.queue.own_queues().len() {
             ports.clock.sleep(PAUSE).await;
             return Ok(Vec::new());
         }
@@ -57,5 +80,16 @@ impl Poll {
         queue
             .receive_except(&others, self.max, self.wait, self.visibility)
             .await
+    }
+}
+
+/// For people and alarms: who cannot count goes on.
+async fn waiting(ports: &Ports, collection: &CollectionName) -> u64 {
+    match ports.queue.waiting(collection).await {
+        Ok(waiting) => waiting,
+        Err(error) => {
+            tracing::debug!(%collection, code = error.code(), %error, "cannot count the messages that wait");
+            0
+        }
     }
 }

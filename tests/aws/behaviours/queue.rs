@@ -295,6 +295,25 @@ async fn b51_the_alarm_metrics_appear_when_provoked() {
     assert_eq!(counted(&stderr, "CompactionLockAcquisitionFailed"), 1);
     assert_eq!(counted(&stderr, "CompactionDeltaMergeCount"), 1);
 
+    // A queue of its own is not asked for messages meanwhile.
+    let other = Cloud::new(3).await;
+    deployment.with_own_queues(&other);
+    deployment
+        .lock_words("compaction", Duration::from_secs(4))
+        .await;
+    directory(&deployment.place, "own", "words", 5, 2);
+    deployment.say("submit words=own --run-id own").succeeds();
+    let stderr = drained(&deployment);
+    assert_eq!(counted(&stderr, "CompactionLockAcquisitionFailed"), 1);
+    let said = stderr
+        .lines()
+        .filter(|line| line.contains("another worker holds the lock"));
+    let said: Vec<&str> = said.collect();
+    assert_eq!(said.len(), 1, "{stderr}");
+    let parts = ["collection=words", "owner=", "expires=\"20"];
+    assert!(parts.iter().all(|part| said[0].contains(part)), "{said:?}");
+    assert_eq!(deployment.part("own", "words").0, "COMPLETED");
+
     let proxy = Proxy::new(|head| {
         let of_version = head.line.contains("/timestamped/") && head.line.starts_with("PUT ");
         match of_version {

@@ -70,6 +70,13 @@ pub trait Queue: Send + Sync {
         Vec::new()
     }
 
+    /// How many messages wait to be received from the own queue of `collection` (approximate on real
+    /// queues).
+    async fn waiting(&self, collection: &CollectionName) -> PortResult<u64> {
+        let _ = collection;
+        Ok(self.depth().await?.visible)
+    }
+
     /// As [`receive`](Self::receive), from none of the own queues of the collections in `except`.
     async fn receive_except(
         &self,

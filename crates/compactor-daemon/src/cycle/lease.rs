@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use compactor_core::disposition::Resource;
 use compactor_core::lease::{HeldLease, LeaseTerm};
-use compactor_core::ports::{Acquired, WallTime};
+use compactor_core::ports::{Acquired, LockHolder};
 use compactor_core::{CollectionName, Fence};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -19,16 +19,7 @@ pub(super) enum Acquisition {
     /// It is ours.
     Held(Lease),
     /// It is another's.
-    Busy(Holder),
-}
-
-/// Who holds a lease.
-#[derive(Debug, Clone)]
-pub(crate) struct Holder {
-    /// As the lock says.
-    pub(crate) owner: String,
-    /// Until when, as the lock says.
-    pub(crate) expires: WallTime,
+    Busy(LockHolder),
 }
 
 /// A held lease. Dropping it stops the renewal and lets it expire.
@@ -55,7 +46,10 @@ pub(super) async fn acquire(
     .await
     .about(Resource::Lock)?;
     if let Acquired::Busy { owner, expires } = acquired {
-        return Ok(Acquisition::Busy(Holder { owner, expires }));
+        return Ok(Acquisition::Busy(LockHolder {
+            owner,
+            expires: Some(expires),
+        }));
     }
     // A fence after the lock: gaps do no harm. Who lost the lock meanwhile may get one that is
     // greater than the next holder's; the renewal before the swap stops it.

@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use chroma_store::StoreError;
 use compactor_core::disposition::Disposition;
+use compactor_core::ports::LockHolder;
 use compactor_core::{CollectionName, Manifest};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -34,7 +35,6 @@ use crate::{Ports, RunError, Scratch, Settings, alarms, snapshot};
 
 use batch::Batch;
 use fold::Merged;
-pub(crate) use lease::Holder;
 use lease::{Acquisition, Lease};
 pub(crate) use overwritten::CheckedVersions;
 use swap::Swapped;
@@ -76,7 +76,7 @@ pub(crate) struct Finished {
     /// The runs, untouched, when another worker holds the collection.
     pub(crate) busy: Vec<ReceivedRun>,
     /// And which one.
-    pub(crate) holder: Option<Holder>,
+    pub(crate) holder: Option<LockHolder>,
     /// Runs that failed for something that is not their fault, and stay in our hands.
     pub(crate) kept: Option<Kept>,
 }

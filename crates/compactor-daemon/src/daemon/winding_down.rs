@@ -66,7 +66,7 @@ impl Work {
                 }
                 Some(received) = last_receive(&mut self.receiving) => {
                     // One that failed brought nothing that would have to be given back.
-                    let Ok(Ok(Received { deliveries, since })) = received else {
+                    let Ok(Ok(Received { deliveries, since, .. })) = received else {
                         continue;
                     };
                     for delivery in deliveries {
