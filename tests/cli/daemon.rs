@@ -66,9 +66,14 @@ impl Daemon {
         }
     }
 
+    /// Sends the signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
     /// Sends the signal and waits for the end.
     pub(crate) fn end(mut self, signal: Signal) -> Said {
-        kill_process(Pid::from_child(&self.child), signal).unwrap();
+        self.signal(signal);
         loop {
             match self.lines.recv_timeout(PATIENCE) {
                 Ok(line) => self.log.push_str(&(line + "\n")),

@@ -96,6 +96,22 @@ fn at_every_step() {
     }
 }
 
+/// As `timeout` sends it: to the process, and to its group.
+#[test]
+fn twice() {
+    const RECORDS: usize = 2000;
+    let place = place_with(RECORDS);
+    let steps = [Step::Leased, Step::Merged, Step::Uploaded, Step::Swapped];
+    for step in steps.map(Step::name) {
+        let mut daemon = busy_daemon(&place, step);
+        daemon.wait_for(&format!("step=\"{step}\""));
+        daemon.signal(Signal::TERM);
+        daemon.wait_for("stopping");
+        stops(daemon, step);
+        assert_finished_by_the_next(&place, step, RECORDS);
+    }
+}
+
 /// A merge that takes longer than stopping may, wherever it is.
 #[test]
 fn at_any_moment() {

@@ -16,6 +16,7 @@ use compactor_daemon::cycle::{Step, StepHooks};
 use compactor_daemon::{Daemon, Mode, RunError, Scratch};
 use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tracing::dispatcher;
 
 use crate::deltas::{Delta, content_of};
@@ -114,6 +115,31 @@ fn before_the_swap_everything_is_given_back(world: World) {
         assert_eq!(world.drain().completed, 2, "{step:?}");
         assert_done(&world, &deltas, step);
     }
+}
+
+// Whoever ends the process at once waits until nothing is tracked any more.
+both!(from_the_swap_on_a_cycle_is_tracked_to_its_end, in real time);
+fn from_the_swap_on_a_cycle_is_tracked_to_its_end(world: World) {
+    waiting(&world);
+    let (stop, settling) = (CancellationToken::new(), TaskTracker::new());
+    let (stops, tracks) = (stop.clone(), settling.clone());
+    let hooks = Script::new(move |step, _| {
+        let from_the_swap_on = FROM_THE_SWAP_ON.contains(&step);
+        assert_eq!(!tracks.is_empty(), from_the_swap_on, "{step:?}");
+        if step == Step::Released {
+            stops.cancel();
+        }
+        Ok(())
+    });
+    let scratch = Scratch::claim(&world.scratch()).unwrap();
+    let daemon = Daemon::new(world.ports.clone(), world.settings.clone(), scratch, stop)
+        .with_hooks(hooks)
+        .with_settling(settling.clone())
+        .run(Mode::Forever);
+    let runtime = Runtime::new().unwrap();
+    let summary = dispatcher::with_default(&world.logs.dispatch(), || runtime.block_on(daemon));
+    assert_eq!(summary.unwrap().completed, 2);
+    assert!(settling.is_empty());
 }
 
 both!(between_upload_and_swap_nothing_is_published_any_more, in real time);

@@ -14,6 +14,7 @@ use compactor_core::ports::{Depth, Monotonic, PortResult};
 use serde::Serialize;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::clean_up::Cleaner;
 use crate::cycle::{self, Context, Finished, Kept, NoHooks, StepHooks};
@@ -93,6 +94,7 @@ impl Daemon {
             checked: Arc::default(),
             hooks: Arc::new(NoHooks),
             stop,
+            settling: TaskTracker::new(),
         };
         Self { context }
     }
@@ -101,6 +103,14 @@ impl Daemon {
     #[must_use]
     pub fn with_hooks(mut self, hooks: Arc<dyn StepHooks>) -> Self {
         self.context.hooks = hooks;
+        self
+    }
+
+    /// Tracks work that must not be cancelled in `settling`: whoever ends the process at once waits for
+    /// it.
+    #[must_use]
+    pub fn with_settling(mut self, settling: TaskTracker) -> Self {
+        self.context.settling = settling;
         self
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use compactor_daemon::{Daemon, Mode};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::emf::Emf;
 use super::signals::cancel_on_signal;
@@ -36,14 +37,15 @@ impl Run {
             Mode::Forever
         };
         let summary = block_on(async {
-            let stop = CancellationToken::new();
-            cancel_on_signal(stop.clone())?;
+            let (stop, settling) = (CancellationToken::new(), TaskTracker::new());
+            cancel_on_signal(stop.clone(), settling.clone())?;
             let emf = Emf::install(&raw)?;
             let ports = raw.open().await?;
             if let Some(emf) = emf {
                 tokio::spawn(emf.keep_writing(ports.clone()));
             }
-            let daemon = Daemon::new(ports, settings, raw.claim_scratch()?, stop);
+            let daemon = Daemon::new(ports, settings, raw.claim_scratch()?, stop)
+                .with_settling(settling);
             tracing::info!(data = %raw.storage.path.display(), ?mode, unhandled = ?raw.queue.unhandled, "started");
             let outcome = daemon.run(mode).await;
             if let Some(emf) = emf {

@@ -2,6 +2,7 @@
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::failure::Failure;
 
@@ -32,15 +33,22 @@ impl StopSignals {
     }
 }
 
-/// The first signal stops in order; a second one stops at once.
-pub(super) fn cancel_on_signal(stop: CancellationToken) -> Result<(), Failure> {
+/// The first signal stops in order. SIGTERM is sent twice by programs that mean it once (`timeout`), and
+/// stopping in order ends in time. A person who presses Ctrl-C after that means at once: but not before
+/// what `settling` tracks is over.
+pub(super) fn cancel_on_signal(
+    stop: CancellationToken,
+    settling: TaskTracker,
+) -> Result<(), Failure> {
     let mut signals = StopSignals::listen()?;
     tokio::spawn(async move {
         signals.next().await;
         // First: whoever closed the log must still be able to stop us.
         stop.cancel();
-        tracing::info!("stopping; once more to stop at once");
-        signals.next().await;
+        tracing::info!("stopping; Ctrl-C to stop at once");
+        signals.interrupt.recv().await;
+        settling.close();
+        settling.wait().await;
         std::process::exit(EXIT_INTERRUPTED);
     });
     Ok(())

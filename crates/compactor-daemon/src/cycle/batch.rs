@@ -12,6 +12,7 @@ use compactor_core::manifest::AppliedRun;
 use compactor_core::message::CompactionMessage;
 use compactor_core::ports::{Completion, Delivery, Failure};
 use compactor_core::{CollectionName, Fence, RunId, Version};
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::fold::DeltaDone;
 use super::verdict::{self, Failed, Verdict};
@@ -48,6 +49,8 @@ pub(super) struct Batch<'c> {
     /// Runs that stay in our hands, and why.
     kept: Vec<ReceivedRun>,
     trouble: Option<RunError>,
+    /// Held from the swap on.
+    settling: Option<TaskTrackerToken>,
 }
 
 impl<'c> Batch<'c> {
@@ -83,7 +86,13 @@ impl<'c> Batch<'c> {
             outcome: Outcome::default(),
             kept: Vec::new(),
             trouble: None,
+            settling: None,
         }
+    }
+
+    /// From now on to its end nothing of it must be cancelled.
+    pub(super) fn begin_to_settle(&mut self) {
+        self.settling = Some(self.context.settling.token());
     }
 
     pub(super) fn collection(&self) -> &CollectionName {

@@ -25,6 +25,7 @@ use compactor_core::disposition::Disposition;
 use compactor_core::ports::LockHolder;
 use compactor_core::{CollectionName, Manifest};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use crate::held::HeldMessages;
@@ -55,6 +56,8 @@ pub(crate) struct Context {
     pub(crate) hooks: Arc<dyn StepHooks>,
     /// Cancelled when the daemon stops.
     pub(crate) stop: CancellationToken,
+    /// What must not be cancelled: from the swap until its runs are recorded and acknowledged.
+    pub(crate) settling: TaskTracker,
 }
 
 /// What became of a batch.
@@ -284,6 +287,7 @@ async fn try_once(
         .inspect_err(|error| count_failure(alarms::SNAPSHOT_UPLOAD, error))?;
     context.hooks.reached(Step::Uploaded, &collection)?;
     lease.renew_for_swap(context).await?;
+    batch.begin_to_settle();
     let base = base.map(|base| base.etag);
     match swap::swap(context, &uploaded, base, batch.run_ids())
         .await

@@ -43,7 +43,7 @@ pub(super) async fn swap(
         runs,
     };
     // A task of its own: dropping the cycle's future must not stop it half-way.
-    tokio::spawn(swap.run()).await?
+    tokio::spawn(context.settling.track_future(swap.run())).await?
 }
 
 struct Swap {

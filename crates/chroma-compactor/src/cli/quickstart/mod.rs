@@ -17,6 +17,7 @@ use compactor_daemon::{
 };
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::run::{block_on, start_logging};
 use super::runs;
@@ -89,14 +90,15 @@ impl Quickstart {
             progress.step("making and submitting sample deltas");
             keys.push(self.submit_sample(&ports, &scratch, number).await?);
         }
-        let stop = CancellationToken::new();
-        cancel_on_signal(stop.clone())?;
+        let (stop, settling) = (CancellationToken::new(), TaskTracker::new());
+        cancel_on_signal(stop.clone(), settling.clone())?;
         let hooks = Arc::new(ProgressHooks {
             progress: Arc::clone(progress),
             at: AtomicU64::new(0),
         });
         Daemon::new(ports.clone(), settings, scratch, stop)
             .with_hooks(hooks)
+            .with_settling(settling)
             .run(Mode::Drain)
             .await?;
         progress.step("reading the snapshots as a reader would");
