@@ -176,7 +176,7 @@ async fn call(resource: Resource, backend: &AwsBackend, folder: &Path) -> Result
             };
             runs.complete(&key(), &words, &completion).await
         }
-        Resource::Scratch => unreachable!("nothing of the machine is on the wire"),
+        Resource::Scratch | Resource::Log => unreachable!("nothing of the machine is on the wire"),
     }
 }
 

@@ -32,4 +32,5 @@ mod repair;
 mod set_clock;
 mod stopping;
 mod submit;
+mod unread;
 mod usage;

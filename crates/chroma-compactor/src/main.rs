@@ -15,11 +15,15 @@ use clap::Parser;
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     let json = cli.wants_json();
-    match cli.run() {
+    let code = match cli.run() {
         Ok(code) => code,
         Err(failure) => {
             failure.report(json);
             ExitCode::from(failure.exit_code())
         }
+    };
+    if let Some(log) = output::Log::get() {
+        log.end();
     }
+    code
 }

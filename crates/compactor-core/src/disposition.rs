@@ -32,11 +32,13 @@ pub enum Resource {
     RunRecord,
     /// The working space of this machine.
     Scratch,
+    /// Whoever reads the daemon's log.
+    Log,
 }
 
 impl Resource {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Pointer,
         Self::Base,
         Self::Manifest,
@@ -49,6 +51,7 @@ impl Resource {
         Self::Lock,
         Self::RunRecord,
         Self::Scratch,
+        Self::Log,
     ];
 
     /// What messages call it.
@@ -66,6 +69,7 @@ impl Resource {
             Self::Lock => "lock",
             Self::RunRecord => "run record",
             Self::Scratch => "working space",
+            Self::Log => "log",
         }
     }
 }
@@ -86,7 +90,8 @@ pub enum Disposition {
     FailRun,
     /// The run is FAILED, and its message goes to the dead-letter queue at once.
     DeadLetter,
-    /// It is logged and counted. What was to be done comes again by itself.
+    /// It is logged and counted, and the daemon goes on. A message that it is about comes again by
+    /// itself.
     Leave,
 }
 
@@ -126,6 +131,11 @@ pub fn of_fault(resource: Resource, fault: Fault) -> (Disposition, &'static str)
         Resource::Scratch => (
             Disposition::Keep,
             "this machine lacks something, another one may not",
+        ),
+        Resource::Log => (
+            Disposition::Leave,
+            "no work waits for a log that nobody reads: lines are dropped and counted, and the log says \
+             how many once it is read again",
         ),
     }
 }

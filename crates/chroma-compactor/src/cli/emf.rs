@@ -1,7 +1,6 @@
 //! Counters, and how many tasks there are, as lines of CloudWatch's embedded metric format, on
 //! standard error among the logs: what collects the logs of a container finds them there.
 
-use std::io::Write;
 use std::time::Duration;
 
 use compactor_daemon::Ports;
@@ -9,6 +8,7 @@ use metrics_cloudwatch_embedded::{Builder, Collector};
 use tokio::runtime::Handle;
 
 use crate::failure::Failure;
+use crate::output::{self, Log};
 use crate::settings::RawSettings;
 
 /// How much the daemon has under way: it goes up and down, and must not grow.
@@ -44,16 +44,20 @@ impl Emf {
             ports.clock.sleep(self.every).await;
             let tasks = Handle::current().metrics().num_alive_tasks();
             metrics::gauge!(TASKS).set(u32::try_from(tasks).unwrap_or(u32::MAX));
-            self.write();
+            // What was counted waits for the log's reader: a line that is dropped is lost.
+            if !Log::get().is_some_and(Log::is_behind) {
+                self.write();
+            }
         }
     }
 
     /// Writes what was counted since the last time, in one piece so that no log line gets between.
     pub(super) fn write(self) {
         let mut lines = Vec::new();
-        let written = self.collector.flush(&mut lines);
-        if let Err(error) = written.and_then(|()| std::io::stderr().write_all(&lines)) {
-            tracing::warn!(%error, "cannot write the metrics");
+        match self.collector.flush(&mut lines) {
+            Ok(()) if lines.is_empty() => {}
+            Ok(()) => output::error_bytes(&lines),
+            Err(error) => tracing::warn!(%error, "cannot write the metrics"),
         }
     }
 }

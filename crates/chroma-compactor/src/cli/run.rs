@@ -11,7 +11,7 @@ use tokio_util::task::TaskTracker;
 use super::emf::Emf;
 use super::signals::cancel_on_signal;
 use crate::failure::Failure;
-use crate::output;
+use crate::output::{self, Log};
 use crate::settings::{LogFormat, RawSettings, SettingsArgs};
 
 #[derive(Debug, Args)]
@@ -44,8 +44,8 @@ impl Run {
             if let Some(emf) = emf {
                 tokio::spawn(emf.keep_writing(ports.clone()));
             }
-            let daemon = Daemon::new(ports, settings, raw.claim_scratch()?, stop)
-                .with_settling(settling);
+            let daemon =
+                Daemon::new(ports, settings, raw.claim_scratch()?, stop).with_settling(settling);
             tracing::info!(data = %raw.storage.path.display(), ?mode, unhandled = ?raw.queue.unhandled, "started");
             let outcome = daemon.run(mode).await;
             if let Some(emf) = emf {
@@ -53,14 +53,14 @@ impl Run {
             }
             Ok(outcome?)
         })?;
-        if self.json {
-            output::json(&summary)?;
-        } else {
-            output::line(&format!(
+        let text = match self.json {
+            true => output::to_json(&summary)?,
+            false => format!(
                 "{} runs completed, {} attempts failed, {} versions published",
                 summary.completed, summary.failed, summary.published
-            ))?;
-        }
+            ),
+        };
+        output::last_line(text)?;
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -84,12 +84,13 @@ pub(super) fn start_logging(settings: &RawSettings) -> Result<(), Failure> {
     };
     let filter = tracing_subscriber::EnvFilter::try_new(&filter)
         .map_err(|error| Failure::configuration(format!("log.filter `{filter}`: {error}")))?;
+    output::log_panics();
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(output::stderr_is_terminal())
         // Where the log cannot be written there is nobody to tell, and telling would panic.
         .log_internal_errors(false)
-        .with_writer(std::io::stderr);
+        .with_writer(Log::start(settings.log.buffer).clone());
     match settings.log.format {
         LogFormat::Text => logs.init(),
         LogFormat::Json => logs.json().init(),

@@ -5,6 +5,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::failure::Failure;
+use crate::output::Log;
 
 /// 128 + SIGINT, as shells report it.
 pub(super) const EXIT_INTERRUPTED: i32 = 130;
@@ -49,6 +50,9 @@ pub(super) fn cancel_on_signal(
         signals.interrupt.recv().await;
         settling.close();
         settling.wait().await;
+        if let Some(log) = Log::get() {
+            log.end();
+        }
         std::process::exit(EXIT_INTERRUPTED);
     });
     Ok(())

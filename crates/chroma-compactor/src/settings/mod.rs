@@ -75,6 +75,7 @@ impl RawSettings {
             ("worker.batch_runs", self.worker.batch_runs),
             ("queue.in_flight", self.queue.in_flight),
             ("limits.transfers", self.limits.transfers),
+            ("log.buffer", self.log.buffer),
         ] {
             if value == 0 {
                 return Err(Failure::configuration(format!("{key} must be at least 1")));

@@ -181,6 +181,7 @@ section! {
     Log {
         format: LogFormat = LogFormat::Text,
         filter: String = "info".to_owned(),
+        buffer: usize = 10_000,
     }
 }
 

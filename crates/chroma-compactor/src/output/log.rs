@@ -1,0 +1,161 @@
+//! The log goes to standard error by a thread of its own: who reads it slowly, or not at all, holds
+//! up nobody. Lines wait for their reader up to a bound; what is above it is dropped and counted.
+
+use std::io::{self, Write};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::fmt::MakeWriter;
+
+/// Counts lines that were dropped.
+const DROPPED: &str = "CompactionLogLinesDropped";
+/// How long the end of the process waits for the log's reader.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// The log of this process. The guard would wait in its own way when it is dropped, and write to
+/// standard output where nobody reads: a static is never dropped.
+static LOG: OnceLock<(Log, WorkerGuard)> = OnceLock::new();
+
+/// Takes lines without waiting for their reader.
+#[derive(Clone)]
+pub(crate) struct Log {
+    lines: NonBlocking,
+    counts: Arc<Counts>,
+    bound: usize,
+}
+
+#[derive(Default)]
+struct Counts {
+    /// Lines that were to be written, those that were dropped too.
+    queued: AtomicUsize,
+    written: Mutex<usize>,
+    more_written: Condvar,
+    /// Dropped lines that the log has told of.
+    told: AtomicUsize,
+    dropped: OnceLock<ErrorCounter>,
+}
+
+/// Where the thread writes.
+struct StandardError(Arc<Counts>);
+
+impl Log {
+    /// Begins to write; at most `bound` lines wait.
+    pub(crate) fn start(bound: usize) -> &'static Self {
+        let (log, _) = LOG.get_or_init(|| {
+            let counts = Arc::<Counts>::default();
+            let (lines, guard) = NonBlockingBuilder::default()
+                .buffered_lines_limit(bound)
+                .thread_name("log")
+                .finish(StandardError(Arc::clone(&counts)));
+            let _ = counts.dropped.set(lines.error_counter());
+            let log = Self {
+                lines,
+                counts,
+                bound,
+            };
+            (log, guard)
+        });
+        log
+    }
+
+    /// If it was started.
+    pub(crate) fn get() -> Option<&'static Self> {
+        LOG.get().map(|(log, _)| log)
+    }
+
+    /// Whether so much waits for the reader that what can wait should.
+    pub(crate) fn is_behind(&self) -> bool {
+        let written = *lock(&self.counts.written);
+        self.counts.accepted().saturating_sub(written) > self.bound / 2
+    }
+
+    /// Waits until what was said is written, but not for ever: nobody may read it.
+    pub(crate) fn end(&self) {
+        if self.counts.wait() {
+            self.counts.tell();
+            self.counts.wait();
+        }
+    }
+}
+
+impl Counts {
+    fn dropped(&self) -> usize {
+        self.dropped.get().map_or(0, ErrorCounter::dropped_lines)
+    }
+
+    /// Lines that were written or will be.
+    fn accepted(&self) -> usize {
+        let queued = self.queued.load(Ordering::SeqCst);
+        queued.saturating_sub(self.dropped())
+    }
+
+    /// Whether the reader has got what was accepted before.
+    fn wait(&self) -> bool {
+        let accepted = self.accepted();
+        let waited =
+            self.more_written
+                .wait_timeout_while(lock(&self.written), PATIENCE, |written| *written < accepted);
+        waited.is_ok_and(|(_, waited)| !waited.timed_out())
+    }
+
+    /// Says how many lines are missing, if that was not said before.
+    fn tell(&self) {
+        let total = self.dropped();
+        let told = self.told.fetch_max(total, Ordering::SeqCst);
+        let dropped = total.saturating_sub(told);
+        if dropped > 0 {
+            metrics::counter!(DROPPED).increment(u64::try_from(dropped).unwrap_or(u64::MAX));
+            tracing::warn!(
+                dropped,
+                total,
+                "lines of the log were dropped: nobody had read it for a while"
+            );
+        }
+    }
+}
+
+impl Write for Log {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.counts.queued.fetch_add(1, Ordering::SeqCst);
+        self.lines.write(line)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl MakeWriter<'_> for Log {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        self.clone()
+    }
+}
+
+impl Write for StandardError {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.write_all(line).map(|()| line.len())
+    }
+
+    /// One line. One that cannot be written is gone, as it was without the thread.
+    fn write_all(&mut self, line: &[u8]) -> io::Result<()> {
+        let written = io::stderr().write_all(line);
+        *lock(&self.0.written) += 1;
+        self.0.more_written.notify_all();
+        written
+    }
+
+    /// Nothing waits any more: the log is read.
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.tell();
+        Ok(())
+    }
+}
+
+fn lock(count: &Mutex<usize>) -> std::sync::MutexGuard<'_, usize> {
+    // A number at every instant.
+    count.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,159 @@
+//! A log that nobody reads: the pipe is full, as under a container runtime whose log driver blocks.
+//! Nothing waits for it, neither work nor the end; lines are dropped, counted, and told of later.
+
+use std::io::{BufRead, BufReader, PipeReader, PipeWriter, Write};
+use std::process::Stdio;
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+use rustix::pipe::fcntl_getpipe_size;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use crate::ended::ended;
+use crate::fixture::words;
+use crate::place::Place;
+
+/// Only so that a defect does not hang the tests for ever.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+const DROPPED: &str = "lines of the log were dropped";
+
+/// Into which nothing goes any more until somebody reads.
+fn full_pipe() -> (PipeReader, PipeWriter) {
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    let size = fcntl_getpipe_size(&writer).unwrap();
+    writer.write_all(&vec![b'\n'; size]).unwrap();
+    (reader, writer)
+}
+
+fn place() -> Place {
+    let place = Place::new();
+    place.write(
+        "c.toml",
+        "[log]\nfilter = \"info,compactor_daemon=debug\"\nbuffer = 8\n\
+         [metrics]\nemf = true\nevery = \"1s\"\n",
+    );
+    words(&place, "dir");
+    place.say("submit --data d words=dir").succeeds();
+    place
+}
+
+fn is_completed(place: &Place) -> bool {
+    let runs = place.say("runs --data d --json").json();
+    runs[0]["parts"]["words"]["state"] == "COMPLETED"
+}
+
+#[track_caller]
+fn until_completed(place: &Place) {
+    let (_silent, nothing) = channel::<()>();
+    let tries = PATIENCE.as_millis() / 100;
+    for _ in 0..tries {
+        if is_completed(place) {
+            return;
+        }
+        assert!(nothing.recv_timeout(Duration::from_millis(100)).is_err());
+    }
+    panic!("it is stuck");
+}
+
+#[test]
+fn work_is_done_and_ends() {
+    let place = place();
+    let (_unread, writer) = full_pipe();
+    let mut command = place.command(["run", "--drain", "--config", "c.toml", "--data", "d"]);
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(writer);
+    let output = ended(command.spawn().unwrap());
+    assert!(output.status.success(), "{output:?}");
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(said.starts_with("1 runs completed"), "{said}");
+    assert!(is_completed(&place));
+}
+
+/// Standard output hangs too: a container has one driver for both.
+#[test]
+fn it_can_be_stopped() {
+    let place = place();
+    let (_unread, writer) = full_pipe();
+    let mut command = place.command(["run", "--config", "c.toml", "--data", "d"]);
+    command
+        .stdin(Stdio::null())
+        .stdout(writer.try_clone().unwrap())
+        .stderr(writer);
+    let daemon = command.spawn().unwrap();
+    until_completed(&place);
+    kill_process(Pid::from_child(&daemon), Signal::TERM).unwrap();
+    let output = ended(daemon);
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(place.names_in("d/scratch"), [""; 0]);
+}
+
+/// An error that ends it is no reason to hang either.
+#[test]
+fn it_can_fail() {
+    let place = place();
+    let (_unread, writer) = full_pipe();
+    // As in a container whose root is read-only.
+    place.write("file", "");
+    let mut command = place.command(["run", "--drain", "--config", "c.toml", "--data", "d"]);
+    command
+        .env("CHROMA_COMPACTOR_WORKER__SCRATCH", "file/scratch")
+        .stdin(Stdio::null())
+        .stdout(writer.try_clone().unwrap())
+        .stderr(writer);
+    let output = ended(command.spawn().unwrap());
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+}
+
+#[test]
+fn what_was_dropped_is_told_once_it_is_read_again() {
+    let place = place();
+    place.expects(&[DROPPED]);
+    let (unread, writer) = full_pipe();
+    let mut command = place.command(["run", "--config", "c.toml", "--data", "d"]);
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(writer);
+    let daemon = command.spawn().unwrap();
+    // It holds the other end, too.
+    drop(command);
+    until_completed(&place);
+    let (sender, lines) = channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(unread).lines() {
+            if sender.send(line.unwrap()).is_err() {
+                return;
+            }
+        }
+    });
+    let mut log = Vec::new();
+    let mut wait_for = |is_it: &dyn Fn(&str) -> bool| {
+        loop {
+            let line = lines.recv_timeout(PATIENCE).unwrap_or_else(|error| {
+                panic!("{error}: {log:#?}");
+            });
+            log.push(line.clone());
+            if is_it(&line) {
+                return line;
+            }
+        }
+    };
+    // From before the pipe was read.
+    wait_for(&|line| line.contains("started"));
+    let told = wait_for(&|line| line.contains(DROPPED));
+    let total = told.rsplit_once("total=").unwrap().1.parse::<u64>();
+    let total = total.unwrap();
+    assert!(total > 0, "{told}");
+    let counted = wait_for(&|line| line.contains("CompactionLogLinesDropped"));
+    let counted: Value = serde_json::from_str(&counted).unwrap();
+    assert_eq!(counted["CompactionLogLinesDropped"], total);
+    // What was counted while nobody read is not lost.
+    assert_eq!(counted["CompactionDeltaMergeCount"], 1, "{counted}");
+    kill_process(Pid::from_child(&daemon), Signal::TERM).unwrap();
+    wait_for(&|line| line.contains("stopping"));
+    assert!(ended(daemon).status.success());
+}
