@@ -1,6 +1,6 @@
 //! Settings from the environment: the same keys, the same errors, below the flags in rank.
 
-use crate::place::{CONFIGURATION, Place, Said};
+use crate::place::{CONFIGURATION, FAILURE, Place, Said};
 
 fn with(place: &Place, line: &str, name: &str, value: &str) -> Said {
     Said::by(place.command(line.split_whitespace()).env(name, value))
@@ -75,6 +75,72 @@ fn logs_can_be_json_and_silent() {
     }
     let said = with(&place, "run --drain", "RUST_LOG", "off").succeeds();
     assert_eq!(said.stderr, "");
+}
+
+/// Who collects logs reads line by line.
+#[test]
+fn whatever_is_said_is_json_where_logs_are() {
+    let place = Place::new();
+    place.expects(&["CC-CONFIG", "CC-LOCAL-DIRECTORY", "CHROMA_COMPACTOR_PORT"]);
+    let json = |line: &str| {
+        let mut command = place.command(line.split_whitespace());
+        command
+            .env("CHROMA_COMPACTOR_LOG__FORMAT", "json")
+            .env("CHROMA_COMPACTOR_PORT", "tcp://10.0.0.1:80");
+        Said::by(&mut command)
+    };
+    let lines = |text: &str| -> Vec<serde_json::Value> {
+        let lines = text.lines();
+        lines
+            .map(|line| {
+                serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {text}"))
+            })
+            .collect()
+    };
+    let said = json("run --drain --data d").succeeds();
+    let summary = &lines(&said.stdout)[0];
+    assert_eq!(said.stdout.lines().count(), 1, "{said}");
+    assert_eq!(summary["completed"], 0, "{said}");
+    let warning = &lines(&said.stderr)[0];
+    assert_eq!(warning["level"], "WARN", "{said}");
+    let warning = warning["fields"]["message"].as_str().unwrap();
+    assert!(warning.contains("CHROMA_COMPACTOR_PORT"), "{said}");
+
+    place.write("file", "");
+    place.write("wrong.toml", "[queue]\nvisibilty = \"5m\"\n");
+    for (line, exit, code) in [
+        (
+            "run --drain --config missing.toml",
+            CONFIGURATION,
+            "CC-CONFIG",
+        ),
+        (
+            "run --drain --config wrong.toml",
+            CONFIGURATION,
+            "CC-CONFIG",
+        ),
+        ("run --drain --data file/d", FAILURE, "CC-LOCAL-DIRECTORY"),
+    ] {
+        let said = json(line).exits(exit);
+        assert_eq!(said.stdout, "", "{said}");
+        let error = lines(&said.stderr).pop().unwrap();
+        assert_eq!(error["level"], "ERROR", "{said}");
+        assert!(error["timestamp"].is_string(), "{said}");
+        let fields = &error["fields"];
+        assert_eq!(fields["code"], code, "{said}");
+        for key in ["message", "help"] {
+            assert!(fields[key].is_string(), "{key}: {said}");
+        }
+    }
+    // From the file, too.
+    place.write(
+        "c.toml",
+        "[log]\nformat = \"json\"\n[queue]\nvisibilty = \"5m\"\n",
+    );
+    let said = place.say("run --config c.toml").exits(CONFIGURATION);
+    assert_eq!(lines(&said.stderr)[0]["fields"]["code"], "CC-CONFIG");
+    // As it was asked for.
+    json("run --drain --config missing.toml --json").fails_in_json(CONFIGURATION, "CC-CONFIG");
 }
 
 /// Kubernetes sets them for a service of this name.

@@ -32,5 +32,6 @@ mod repair;
 mod set_clock;
 mod stopping;
 mod submit;
+mod terminal;
 mod unread;
 mod usage;

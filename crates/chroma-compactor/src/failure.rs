@@ -93,30 +93,70 @@ impl Failure {
         self.exit
     }
 
-    /// Writes the error to standard error; as one JSON object when the command was asked for JSON.
+    /// Writes the error to standard error; as one JSON object when the command was asked for JSON, as
+    /// a line of the log when the log is JSON.
     pub(crate) fn report(&self, json: bool) {
+        let fields = serde_json::json!({
+            "code": self.code, "message": self.message, "help": self.help,
+            "cause": std::error::Error::source(self).map(ToString::to_string),
+        });
         if json {
-            let value = serde_json::json!({
-                "error": {
-                    "code": self.code, "message": self.message, "help": self.help,
-                    "cause": std::error::Error::source(self).map(ToString::to_string),
-                }
-            });
-            output::error_line(&value.to_string());
-            return;
+            let value = serde_json::json!({ "error": fields });
+            return output::error_line(&value.to_string());
         }
-        let theme = if output::stderr_is_terminal() {
+        if output::says_json_lines() {
+            return output::json_line("ERROR", &fields);
+        }
+        let theme = if output::stderr_has_colors() {
             GraphicalTheme::unicode()
         } else {
             GraphicalTheme::unicode_nocolor()
         };
+        let handler = GraphicalReportHandler::new_themed(theme).with_width(output::stderr_width());
         let mut text = String::new();
-        if GraphicalReportHandler::new_themed(theme)
-            .render_report(&mut text, self)
-            .is_ok()
-        {
+        if handler.render_report(&mut text, &self.plain()).is_ok() {
             output::error_line(text.trim_end());
         }
+    }
+
+    /// The same without what a terminal would obey: the report itself may have colours.
+    fn plain(&self) -> Self {
+        let plain = |text: &String| output::escaped_lines(text).into_owned();
+        let source = std::error::Error::source(self).map(Cause::of);
+        Self {
+            code: self.code.clone(),
+            message: plain(&self.message),
+            help: self.help.as_ref().map(plain),
+            source: source.map(|cause| Box::new(cause) as Box<_>),
+            exit: self.exit,
+        }
+    }
+}
+
+/// What a cause says, and its own cause.
+#[derive(Debug)]
+struct Cause(String, Option<Box<Self>>);
+
+impl Cause {
+    fn of(error: &(dyn std::error::Error + 'static)) -> Self {
+        let text = output::escaped_lines(&error.to_string()).into_owned();
+        Self(
+            text,
+            error.source().map(|source| Box::new(Self::of(source))),
+        )
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Cause {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        let source = self.1.as_deref()?;
+        Some(source)
     }
 }
 

@@ -85,7 +85,7 @@ impl Show {
             let from = source(&key).to_owned();
             table.row([key, shown(value).to_string(), from]);
         }
-        output::line(&table.render())?;
+        output::lines(&table.render())?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -53,9 +53,10 @@ impl Run {
             }
             Ok(outcome?)
         })?;
-        let text = match self.json {
-            true => output::to_json(&summary)?,
-            false => format!(
+        let text = match (self.json, raw.log.format) {
+            (true, _) => output::to_json(&summary)?,
+            (false, LogFormat::Json) => serde_json::json!(summary).to_string(),
+            (false, LogFormat::Text) => format!(
                 "{} runs completed, {} attempts failed, {} versions published",
                 summary.completed, summary.failed, summary.published
             ),
@@ -87,7 +88,7 @@ pub(super) fn start_logging(settings: &RawSettings) -> Result<(), Failure> {
     output::log_panics();
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_ansi(output::stderr_is_terminal())
+        .with_ansi(output::stderr_has_colors())
         // Where the log cannot be written there is nobody to tell, and telling would panic.
         .log_internal_errors(false)
         .with_writer(Log::start(settings.log.buffer).clone());

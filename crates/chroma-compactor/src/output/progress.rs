@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::stderr_is_terminal;
+use super::plain::escaped;
+use super::terminal::stderr_is_terminal;
 
 /// What is done sooner needs no bar.
 const QUIET: Duration = Duration::from_secs(1);
@@ -46,12 +47,12 @@ impl Progress {
         if !self.bar.message().is_empty() {
             self.bar.inc(1);
         }
-        self.bar.set_message(what.to_owned());
+        self.say(what);
     }
 
     /// Says what is being done now.
     pub(crate) fn say(&self, what: &str) {
-        self.bar.set_message(what.to_owned());
+        self.bar.set_message(escaped(what).into_owned());
     }
 
     /// Moves to `position` of the steps.

@@ -2,6 +2,8 @@
 
 use comfy_table::presets::NOTHING;
 
+use super::escaped;
+
 /// A table with a header line.
 pub(crate) struct Table {
     inner: comfy_table::Table,
@@ -17,6 +19,7 @@ impl Table {
     }
 
     pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
+        let cells = cells.into_iter().map(|cell| escaped(&cell).into_owned());
         self.inner.add_row(cells);
     }
 

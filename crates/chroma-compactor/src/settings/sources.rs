@@ -13,6 +13,9 @@ use crate::output;
 
 const ENVIRONMENT_PREFIX: &str = "CHROMA_COMPACTOR";
 
+/// The form of what is said on standard error.
+const FORMAT: &str = "log.format";
+
 /// Keys that are not at their default, and who set them.
 pub(crate) type Provenance = BTreeMap<String, String>;
 
@@ -68,6 +71,12 @@ pub(super) fn load(
     variables: impl Iterator<Item = (String, String)>,
 ) -> Result<(RawSettings, Provenance), Failure> {
     let mut variables: HashMap<String, String> = variables.collect();
+    if variables
+        .get(&own_variable(FORMAT))
+        .is_some_and(|format| format == "json")
+    {
+        output::say_json_lines();
+    }
     refuse_cloud(&variables)?;
     let mut layers = Vec::new();
     if let Some(path) = file {
@@ -89,8 +98,8 @@ pub(super) fn load(
         }
     }
     for variable in sectionless(&variables) {
-        output::error_line(&format!(
-            "warning: {variable} is no setting of this program and is ignored: sections are set off by two underscores"
+        output::warning(&format!(
+            "{variable} is no setting of this program and is ignored: sections are set off by two underscores"
         ));
     }
     variables.retain(|name, _| !is_sectionless(name));
@@ -109,6 +118,13 @@ pub(super) fn load(
         builder = builder.add_source(layer);
     }
     let merged = builder.build().map_err(wrong)?;
+    // What is wrong with the other settings is said in this form already.
+    if merged
+        .get_string(FORMAT)
+        .is_ok_and(|format| format == "json")
+    {
+        output::say_json_lines();
+    }
     let mut ignored = Vec::new();
     let settings: RawSettings =
         serde_ignored::deserialize(merged, |key| ignored.push(key.to_string())).map_err(wrong)?;
@@ -159,8 +175,8 @@ fn with_backend(
         settings.storage.backend = Backend::Aws;
         provenance.insert(BACKEND.to_owned(), because);
     } else if settings.storage.backend == Backend::Local {
-        output::error_line(&format!(
-            "warning: storage.backend is \"local\", so these are ignored: {}",
+        output::warning(&format!(
+            "storage.backend is \"local\", so these are ignored: {}",
             of_aws.join(", ")
         ));
     }

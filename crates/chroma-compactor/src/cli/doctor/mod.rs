@@ -116,7 +116,7 @@ impl Doctor {
                     finding.fix.clone().unwrap_or_default(),
                 ]);
             }
-            output::line(&table.render())?;
+            output::lines(&table.render())?;
         }
         let is_bad = findings
             .iter()

@@ -184,9 +184,9 @@ fn replace_folder(dir: &Path) -> Result<(), Failure> {
 }
 
 fn print(records: &[RunRecord], readers: &[Reader]) -> Result<(), Failure> {
-    output::line(&runs::table(records))?;
+    output::lines(&runs::table(records))?;
     for reader in readers {
-        output::line(&format!(
+        output::lines(&format!(
             "\n{}: version {}, {} records, verified\n  {}",
             reader.collection,
             reader.version,
@@ -198,7 +198,7 @@ fn print(records: &[RunRecord], readers: &[Reader]) -> Result<(), Failure> {
         .iter()
         .find(|reader| reader.collection.as_str() == samples::QUERIED)
     {
-        output::line("\nQuery it (pip install chromadb):\n")?;
+        output::lines("\nQuery it (pip install chromadb):\n")?;
         for line in samples::python_lines(&reader.dir) {
             output::line(&line)?;
         }

@@ -70,7 +70,7 @@ impl Runs {
         } else if records.is_empty() {
             output::line("no runs yet")?;
         } else {
-            output::line(&table(&records))?;
+            output::lines(&table(&records))?;
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -199,7 +199,7 @@ impl Place {
                 figure(|report| report.indexed),
             ]);
         }
-        output::line(&table.render())?;
+        output::lines(&table.render())?;
         output::line(&format!("indexed and verified: {}", self.dir.display()))
     }
 }

@@ -30,13 +30,14 @@ impl Info {
             return Ok(status(&info));
         }
         output::line(&format!(
-            "{}: schema level {} (chromadb {}); database of {} bytes, {} % free\n",
+            "{}: schema level {} (chromadb {}); database of {} bytes, {} % free",
             self.dir.display(),
             info.schema_level,
             info.chromadb_versions,
             info.database.bytes,
             info.database.free_percent()
         ))?;
+        output::line("")?;
         // Most directories have nothing but the default ones.
         let mut collections = info.collections.iter();
         let has_others = collections.any(|one| !one.name.is_in_default_database());
@@ -77,12 +78,12 @@ impl Info {
             ];
             table.row(place.chain(cells));
         }
-        output::line(&table.render())?;
+        output::lines(&table.render())?;
         for collection in &info.collections {
             if let Some(graph) = &collection.graph {
-                output::line(&format!(
+                output::lines(&format!(
                     "\n{}",
-                    describe(&collection.name.to_string(), graph)
+                    describe(&output::escaped(&collection.name.to_string()), graph)
                 ))?;
             }
         }

@@ -220,7 +220,7 @@ impl Merge {
                 ]);
             }
         }
-        output::line(&table.render())?;
+        output::lines(&table.render())?;
         for outcome in reports.iter().flat_map(|report| &report.outcomes) {
             if let Some(space) = outcome.other_space {
                 output::line(&format!(

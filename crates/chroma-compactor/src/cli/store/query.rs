@@ -75,7 +75,7 @@ impl Query {
                 one.document.as_deref().map_or_else(String::new, shortened),
             ]);
         }
-        output::line(&table.render())
+        output::lines(&table.render())
     }
 }
 

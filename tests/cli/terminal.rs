@@ -1,0 +1,143 @@
+//! What people see on a terminal: colours where they are wanted, lines that fit, and nothing that the
+//! terminal would obey.
+
+use std::fs::File;
+use std::io::Read;
+use std::process::{Command, Stdio};
+
+use rustix::fs::{Mode, OFlags, open};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{Winsize, tcsetwinsize};
+
+use crate::fixture::{tamper, words};
+use crate::place::Place;
+
+const COLUMNS: u16 = 60;
+const ESCAPE: char = '\u{1b}';
+
+/// What the command writes to a terminal that is its standard error.
+fn on_terminal(command: &mut Command) -> String {
+    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&master).unwrap();
+    unlockpt(&master).unwrap();
+    let name = ptsname(&master, Vec::new()).unwrap();
+    let terminal = open(name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap();
+    let size = Winsize {
+        ws_row: 24,
+        ws_col: COLUMNS,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    tcsetwinsize(&terminal, size).unwrap();
+    // Else it is that of the tests.
+    for name in ["CLICOLOR", "CLICOLOR_FORCE", "CI"] {
+        command.env_remove(name);
+    }
+    command
+        .env("TERM", "xterm")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(terminal);
+    let mut child = command.spawn().unwrap();
+    // Ours would keep the other end from seeing its end.
+    command.stderr(Stdio::null());
+    let mut said = Vec::new();
+    // Fails when the last writer has gone.
+    let _ = File::from(master).read_to_end(&mut said);
+    child.wait().unwrap();
+    String::from_utf8(said).unwrap()
+}
+
+fn command(place: &Place, line: &str) -> Command {
+    let mut command = place.command(line.split_whitespace());
+    command.env_remove("NO_COLOR");
+    command
+}
+
+/// Without colours.
+fn plain(text: &str) -> String {
+    let mut plain = String::new();
+    let mut letters = text.chars();
+    while let Some(letter) = letters.next() {
+        match letter {
+            ESCAPE => {
+                letters.find(char::is_ascii_alphabetic);
+            }
+            letter => plain.push(letter),
+        }
+    }
+    plain
+}
+
+const FAILS: &str = "run --drain --config missing.toml";
+
+#[test]
+fn errors_fit_the_terminal() {
+    let place = Place::new();
+    let said = on_terminal(&mut command(&place, FAILS));
+    assert!(said.contains("CC-CONFIG"), "{said}");
+    let said = plain(&said);
+    let longest = said
+        .lines()
+        .map(|line| line.trim_end().chars().count())
+        .max();
+    let longest = longest.unwrap();
+    assert!(longest <= usize::from(COLUMNS), "{longest}: {said}");
+    assert!(longest > usize::from(COLUMNS) / 2, "{said}");
+}
+
+#[test]
+fn errors_and_logs_have_colours_unless_nobody_wants_them() {
+    let place = Place::new();
+    for (line, part) in [(FAILS, "CC-CONFIG"), ("run --drain --data d", "started")] {
+        let colourful = on_terminal(&mut command(&place, line));
+        assert!(colourful.contains(part), "{colourful}");
+        assert!(colourful.contains(ESCAPE), "{colourful}");
+        let said = on_terminal(command(&place, line).env("NO_COLOR", "1"));
+        assert!(said.contains(part), "{said}");
+        assert!(!said.contains(ESCAPE), "{said}");
+    }
+}
+
+/// `Said` asserts of every command that no control character comes through.
+#[test]
+fn names_ids_and_documents_cannot_command_the_terminal() {
+    let place = Place::new();
+    let dir = words(&place, "dir");
+    let bad = "char(27) || '[31m' || char(7) || char(155) || char(13) || char(10) || 'sound'";
+    tamper(
+        &dir,
+        &format!(
+            "UPDATE collections SET name = 'words' || {bad};
+             UPDATE embeddings SET embedding_id = embedding_id || {bad};
+             UPDATE embeddings_queue SET id = id || {bad};
+             UPDATE embedding_metadata SET string_value = string_value || {bad};"
+        ),
+    );
+    let shown = r"\u{1b}[31m\u{7}\u{9b}\r\nsound";
+    let said = place.say("store info dir");
+    assert!(said.stdout.contains(&format!("words{shown}")), "{said}");
+    let name = "words\u{1b}[31m\u{7}\u{9b}\r\nsound";
+    let id = "dir-1\u{1b}[31m\u{7}\u{9b}\r\nsound";
+    let said = place.call(["store", "query", "dir", "--collection", name, "--like", id]);
+    assert!(said.stdout.contains(&format!("dir-1{shown}")), "{said}");
+    assert!(
+        said.stdout.contains(r"document 1 in dir\u{1b}[31m"),
+        "{said}"
+    );
+    // Errors keep their lines.
+    let said = place.call([
+        "store",
+        "query",
+        "dir",
+        "--collection",
+        name,
+        "--like",
+        "\u{1b}c",
+    ]);
+    assert!(said.stderr.contains(r"\u{1b}c"), "{said}");
+    // Problems that name it.
+    tamper(&dir, "UPDATE collections SET dimension = 3");
+    let said = place.say("store verify dir --full");
+    assert!(said.stdout.contains(shown), "{said}");
+}
