@@ -1,6 +1,6 @@
 //! A wrong configuration exits with 78 and says what is wrong, and where.
 
-use crate::place::{CONFIGURATION, Place};
+use crate::place::{CONFIGURATION, Place, Said};
 
 /// Every command that reads a configuration refuses it in the same way.
 #[track_caller]
@@ -118,4 +118,122 @@ fn a_secret_in_an_address_is_not_shown() {
             "{said}"
         );
     }
+}
+
+#[test]
+fn check_refuses_what_run_refuses() {
+    let aws = "[storage]\nbackend = \"aws\"\n[aws]\nbucket = \"b\"\ntable = \"t\"\n";
+    let queue = "queue_url = \"https://sqs/words\"\n";
+    for (text, part) in [
+        (
+            "[log]\nfilter = \"a=b=c\"\n".to_owned(),
+            "c.toml:2: log.filter",
+        ),
+        (
+            format!("{aws}{queue}endpoint = \"localhost:4566\"\n"),
+            "c.toml:7: aws.endpoint",
+        ),
+        (
+            format!("{aws}queue_url = \"words\"\n"),
+            "c.toml:6: aws.queue_url",
+        ),
+        (
+            format!("{aws}queues = {{ words = \"words\" }}\n"),
+            "c.toml:6: aws.queues",
+        ),
+    ] {
+        let place = Place::new();
+        place.write("c.toml", &text);
+        for command in ["config check", "run --drain"] {
+            let said = place.say(&format!("{command} --config c.toml"));
+            said.fails(CONFIGURATION, "CC-CONFIG").naming(&[part]);
+        }
+        let sound = place.say("config check");
+        sound.succeeds();
+    }
+}
+
+#[test]
+fn all_faults_are_shown_with_file_and_line() {
+    let place = Place::new();
+    place.write(
+        "c.toml",
+        "# a comment\n[queue]\nvisibilty = \"5m\"\nin_flight = \"many\"\n\n\
+         [storage]\nbackend = \"s3\"\n[retention]\nage = \"1m\"\nversions = 0\n\
+         [lease]\nterm = \"10s\"\n[limit]\ndelta = \"1 GiB\"\nratio = 3\n",
+    );
+    let parts = [
+        "c.toml:3: unknown key `queue.visibilty` (did you mean `queue.visibility`?)",
+        "c.toml:4: queue.in_flight: ",
+        "c.toml:7: storage.backend: \"s3\" is none of \"local\", \"aws\"",
+        "c.toml:9, c.toml:12: retention.age must be at least",
+        "c.toml:10: retention.versions must be at least 1",
+        "c.toml:12: lease renew_every",
+        "c.toml:14, c.toml:15: unknown key `limit`",
+        "CHROMA_COMPACTOR_RETRY__ATTEMPTS: retry.attempts must be at least 1",
+        "RUST_LOG: log.filter `a=b=c`",
+        "9 settings are wrong",
+    ];
+    for command in ["config check", "run --drain", "doctor", "runs"] {
+        let line = format!("{command} --config c.toml");
+        let mut command = place.command(line.split_whitespace());
+        command.env("CHROMA_COMPACTOR_RETRY__ATTEMPTS", "0");
+        let said = Said::by(command.env("RUST_LOG", "a=b=c"));
+        said.fails(CONFIGURATION, "CC-CONFIG").naming(&parts);
+    }
+    assert_eq!(place.names_in("."), ["c.toml"]);
+}
+
+/// The lease is the one that is wrong: what it contradicts at its default is not said.
+#[test]
+fn what_cannot_be_read_contradicts_nothing() {
+    let place = Place::new();
+    place.write(
+        "c.toml",
+        "[lease]\nterm = \"an hour\"\nrenew_every = \"9m\"\n",
+    );
+    let said = place.say("config check --config c.toml");
+    let said = said.fails(CONFIGURATION, "CC-CONFIG");
+    let said = said.naming(&["c.toml:2: lease.term: "]);
+    assert!(!said.stderr.contains("renew_every"), "{said}");
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_named() {
+    let place = Place::new();
+    std::fs::create_dir(place.path("folder.toml")).unwrap();
+    std::fs::write(place.path("bytes.toml"), b"[queue]\n# \xff\n").unwrap();
+    place.write("secret.toml", "");
+    let nobody = std::os::unix::fs::PermissionsExt::from_mode(0o000);
+    std::fs::set_permissions(place.path("secret.toml"), nobody).unwrap();
+    for (name, part) in [
+        ("folder.toml", "directory"),
+        ("bytes.toml", "UTF-8"),
+        ("secret.toml", "denied"),
+    ] {
+        let said = place.say_unprivileged(&format!("config check --config {name}"));
+        let said = said.fails(CONFIGURATION, "CC-CONFIG");
+        said.naming(&[name, part]);
+    }
+}
+
+#[test]
+fn every_line_that_is_no_toml_is_named() {
+    let place = Place::new();
+    place.write(
+        "c.toml",
+        "[queue]\npoll_wait =\nin_flight = 5\nmax_receives = 5 5\n",
+    );
+    let said = place.say("config check --config c.toml");
+    let said = said.fails(CONFIGURATION, "CC-CONFIG");
+    let said = said.naming(&["c.toml:2: ", "c.toml:4: "]);
+    assert!(!said.stderr.contains("c.toml:3"), "{said}");
+}
+
+#[test]
+fn show_says_the_line() {
+    let place = Place::new();
+    place.write("c.toml", "\n[queue]\nin_flight = 5\n");
+    let shown = place.say("config show --json --config c.toml").json();
+    assert_eq!(shown["queue.in_flight"]["source"], "file c.toml:3");
 }

@@ -187,3 +187,42 @@ fn who_names_a_bucket_means_aws() {
     }
     assert_eq!(backend(place.say("config show --json")), "local");
 }
+
+#[test]
+fn lists_and_names_come_from_the_environment_as_they_are_written() {
+    let place = Place::new();
+    let shown = |name: &str, value: &str| {
+        let said = with(&place, "config show --json", name, value);
+        said.json()
+    };
+    let locks = shown("CHROMA_COMPACTOR_AWS__LOCK_IDS", "a-{c},b-{c}");
+    let locks = &locks["aws.lock_ids"]["value"];
+    assert_eq!(*locks, serde_json::json!(["a-{c}", "b-{c}"]));
+    for (name, collection) in [
+        ("CHROMA_COMPACTOR_AWS__QUEUES__MyWords", "MyWords"),
+        // The name of a variable in capitals says nothing of the collection's case.
+        ("CHROMA_COMPACTOR_AWS__QUEUES__WORDS", "words"),
+    ] {
+        let shown = shown(name, "https://sqs/words");
+        let queues = &shown["aws.queues"];
+        let expected = serde_json::json!({ collection: "https://sqs/words" });
+        assert_eq!(queues["value"], expected);
+        assert_eq!(queues["source"], format!("environment {name}"));
+    }
+    let whole = shown("CHROMA_COMPACTOR_AWS__QUEUES", "WORDS=https://sqs/words");
+    let expected = serde_json::json!({ "WORDS": "https://sqs/words" });
+    assert_eq!(whole["aws.queues"]["value"], expected);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_value_that_is_no_text_is_refused() {
+    use std::os::unix::ffi::OsStrExt as _;
+
+    let place = Place::new();
+    let name = "CHROMA_COMPACTOR_STORAGE__PATH";
+    let mut command = place.command(["config", "check"]);
+    command.env(name, std::ffi::OsStr::from_bytes(b"a\xff"));
+    let said = Said::by(&mut command).fails(CONFIGURATION, "CC-CONFIG");
+    said.naming(&[name, "no text"]);
+}

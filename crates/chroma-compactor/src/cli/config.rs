@@ -53,7 +53,7 @@ impl ConfigCommand {
 
 impl Check {
     fn execute(self) -> Result<ExitCode, Failure> {
-        self.settings.load()?.validate()?;
+        self.settings.load()?;
         if self.json {
             output::json(&serde_json::json!({ "sound": true }))?;
         } else {
@@ -68,12 +68,18 @@ impl Show {
         let (settings, provenance) = self.settings.load_with_sources()?;
         let values = serde_json::to_value(&settings)
             .map_err(|error| Failure::configuration(error.to_string()))?;
-        let source = |key: &str| provenance.get(key).map_or("default", String::as_str);
+        let source = |key: &str| {
+            let origins: Vec<String> = provenance.of(key).iter().map(ToString::to_string).collect();
+            match origins.is_empty() {
+                true => "default".to_owned(),
+                false => origins.join(", "),
+            }
+        };
         if self.json {
             let settings: Map<String, Value> = leaves(&values)
                 .into_iter()
                 .map(|(key, value)| {
-                    let (source, value) = (source(&key).to_owned(), shown(value));
+                    let (source, value) = (source(&key), shown(value));
                     (key, serde_json::json!({ "value": value, "source": source }))
                 })
                 .collect();
@@ -82,7 +88,7 @@ impl Show {
         }
         let mut table = Table::new(["key", "value", "from"]);
         for (key, value) in leaves(&values) {
-            let from = source(&key).to_owned();
+            let from = source(&key);
             table.row([key, shown(value).to_string(), from]);
         }
         output::lines(&table.render())?;

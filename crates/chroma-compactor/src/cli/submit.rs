@@ -56,7 +56,6 @@ impl FromStr for NamedDelta {
 impl Submit {
     pub(super) fn execute(self) -> Result<ExitCode, Failure> {
         let raw = self.settings.load()?;
-        raw.validate()?;
         let mut deltas = BTreeMap::new();
         for NamedDelta { collection, dir } in self.deltas {
             if deltas.insert(collection.clone(), dir).is_some() {

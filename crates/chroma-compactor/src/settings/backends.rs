@@ -5,7 +5,6 @@ mod aws;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use compactor_core::CollectionName;
 use compactor_core::ports::{Clock, Ids, LeaseStore, ObjectStore, Queue, RunStore};
@@ -13,6 +12,7 @@ use compactor_daemon::Ports;
 use compactor_local::{LocalBackend, LocalOptions, RandomIds, SystemClock};
 
 use super::RawSettings;
+use super::fault::Fault;
 use super::raw::Backend;
 use crate::failure::Failure;
 
@@ -53,53 +53,6 @@ impl RawSettings {
         self.storage.backend == Backend::Local
     }
 
-    /// What AWS needs to be told.
-    pub(super) fn check_aws(&self) -> Result<(), Failure> {
-        if self.is_local() {
-            return Ok(());
-        }
-        if cfg!(not(feature = "aws")) {
-            return Err(built_without_aws());
-        }
-        for (key, value) in [
-            ("aws.bucket", &self.aws.bucket),
-            ("aws.table", &self.aws.table),
-        ] {
-            if value.is_empty() {
-                let message = format!("{key} must be set for storage.backend = \"aws\"");
-                let help = "config/aws.example.toml shows a whole file";
-                return Err(Failure::configuration(message).with_help(help));
-            }
-        }
-        let (shared, own) = (!self.aws.queue_url.is_empty(), !self.aws.queues.is_empty());
-        if shared == own {
-            let message = if shared {
-                "aws.queue_url and aws.queues exclude each other"
-            } else {
-                "aws.queue_url or aws.queues must be set for storage.backend = \"aws\""
-            };
-            let help = "name one queue for all collections, or one for each";
-            return Err(Failure::configuration(message).with_help(help));
-        }
-        self.queues()?;
-        if self.aws.lock_ids.is_empty() {
-            let message = "aws.lock_ids must name at least one lock";
-            return Err(Failure::configuration(message));
-        }
-        if let Some(id) = self.aws.lock_ids.iter().find(|id| !id.contains("{c}")) {
-            let message = format!("aws.lock_ids: `{id}` would be one lock for all collections");
-            let help = "write {c} where the collection's name belongs";
-            return Err(Failure::configuration(message).with_help(help));
-        }
-        if self.aws.stall < Duration::from_secs(1) {
-            return Err(Failure::configuration("aws.stall must be at least 1s"));
-        }
-        // What the environment says of proxies and certificates is settings, too.
-        #[cfg(feature = "aws")]
-        compactor_aws::http_client()?;
-        Ok(())
-    }
-
     /// The queue of each collection.
     fn queues(&self) -> Result<BTreeMap<CollectionName, String>, Failure> {
         let queues = self.aws.queues.iter().map(|(name, url)| {
@@ -130,15 +83,15 @@ impl RawSettings {
     /// The binary has no adapters for AWS.
     #[cfg(not(feature = "aws"))]
     async fn open_aws(&self, _: Arc<dyn Clock>, _: Arc<dyn Ids>) -> Result<Opened, Failure> {
-        Err(built_without_aws())
+        Err(super::fault::failure(vec![built_without_aws()]))
     }
 }
 
-fn built_without_aws() -> Failure {
+pub(super) fn built_without_aws() -> Fault {
     let message = "storage.backend = \"aws\": this program was built without the adapters for AWS";
     let help = "build it in a clone of its repository without `--no-default-features`: \
                 cargo install --path crates/chroma-compactor --locked";
-    Failure::configuration(message).with_help(help)
+    Fault::of(&["storage.backend"], message).with_help(help)
 }
 
 /// Ports of which the queue may be missing.

@@ -2,13 +2,18 @@
 //! is wrong and what was meant.
 
 mod backends;
+mod checks;
+mod choice;
+mod each;
+mod environment;
+mod fault;
+mod file;
 mod raw;
 mod size;
 mod sources;
 mod unknown;
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use chroma_store::{FoldOptions, SchemaLevel, UnpackLimits};
 use clap::Args;
@@ -17,14 +22,15 @@ use compactor_core::retention::RetentionPolicy;
 use compactor_core::retry::Backoff;
 use compactor_daemon::{FirstSnapshot, Limits, Scratch, Settings};
 
+use self::fault::{Fault, Origin};
+use self::raw::Lease;
+use self::sources::Read;
 use crate::failure::Failure;
 
 pub(crate) use backends::{LOCAL_REGION, Opened};
+pub(crate) use fault::Provenance;
 pub(crate) use raw::{LogFormat, RawSettings};
-pub(crate) use sources::{Provenance, leaves};
-
-/// Versions are kept for at least so many leases.
-const LEASES_OF_RETENTION: u32 = 10;
+pub(crate) use sources::leaves;
 
 /// Flags that every command with settings has.
 #[derive(Debug, Args)]
@@ -39,85 +45,85 @@ pub(crate) struct SettingsArgs {
 }
 
 impl SettingsArgs {
+    /// The settings, checked.
+    ///
+    /// # Errors
+    /// One that names everything that is wrong, with file and line, or variable.
     pub(crate) fn load(&self) -> Result<RawSettings, Failure> {
-        Ok(self.load_with_sources()?.0)
+        let Read {
+            settings,
+            provenance,
+            mut faults,
+        } = self.read()?;
+        if let Err(found) = settings.check() {
+            // What is wrong with one key alone is said of it already.
+            let own = |fault: &Fault| faults.iter().any(|known| known.concerns(fault));
+            let others: Vec<Fault> = found.into_iter().filter(|fault| !own(fault)).collect();
+            faults.extend(others.into_iter().map(|fault| fault.placed(&provenance)));
+        }
+        match faults.is_empty() {
+            true => Ok(settings),
+            false => Err(fault::failure(faults)),
+        }
     }
 
-    /// The settings, and where those come from that are not defaults.
+    /// The settings as they are, if every single one can be read, and where those come from that are
+    /// not defaults.
     pub(crate) fn load_with_sources(&self) -> Result<(RawSettings, Provenance), Failure> {
-        let (mut settings, mut provenance) = sources::load(self.config.as_deref(), variables())?;
-        if let Some(data) = &self.data {
-            settings.storage.path.clone_from(data);
-            provenance.insert("storage.path".to_owned(), "flag --data".to_owned());
+        let read = self.read()?;
+        match read.faults.is_empty() {
+            true => Ok((read.settings, read.provenance)),
+            false => Err(fault::failure(read.faults)),
         }
-        Ok((settings, provenance))
+    }
+
+    fn read(&self) -> Result<Read, Failure> {
+        let read = sources::read(self.config.as_deref(), variables());
+        let mut read = read.map_err(fault::failure)?;
+        read.faults.extend(no_text());
+        if let Some(data) = &self.data {
+            read.settings.storage.path.clone_from(data);
+            read.provenance
+                .insert("storage.path", Origin::Flag("--data"));
+        }
+        Ok(read)
     }
 }
 
-/// The environment, without what is no text: nobody means that for us.
+/// The environment, without what is no text.
 fn variables() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 
+/// Variables of ours that are no text.
+fn no_text() -> impl Iterator<Item = Fault> {
+    std::env::vars_os()
+        .filter(|(_, value)| value.to_str().is_none())
+        .filter_map(|(name, _)| name.into_string().ok())
+        .filter(|name| environment::is_ours(name))
+        .map(|name| {
+            let fault = Fault::of(&[], "its value is no text");
+            fault.at(Origin::Variable(name))
+        })
+}
+
 impl RawSettings {
     /// Checks what single values cannot tell.
     pub(crate) fn validate(&self) -> Result<Settings, Failure> {
-        let lease = LeaseTerm::new(
-            self.lease.term,
-            self.lease.renew_every,
-            self.lease.skew_margin,
-            self.lease.swap_budget,
-        )
-        .map_err(|error| Failure::configuration(error.to_string()))?;
-        for (key, value) in [
-            ("worker.workers", self.worker.workers),
-            ("worker.batch_runs", self.worker.batch_runs),
-            ("queue.in_flight", self.queue.in_flight),
-            ("limits.transfers", self.limits.transfers),
-            ("log.buffer", self.log.buffer),
-        ] {
-            if value == 0 {
-                return Err(Failure::configuration(format!("{key} must be at least 1")));
+        self.check().map_err(fault::failure)
+    }
+
+    /// As [`RawSettings::validate`]; all faults.
+    fn check(&self) -> Result<Settings, Vec<Fault>> {
+        let mut faults = self.contradictions();
+        let (lease, first) = match (self.lease_term(), self.first_snapshot()) {
+            (Ok(lease), Ok(first)) if faults.is_empty() => (lease, first),
+            (lease, first) => {
+                faults.extend(lease.err().into_iter().chain(first.err()));
+                return Err(faults);
             }
-        }
-        if self.queue.max_receives == 0 {
-            return Err(Failure::configuration(
-                "queue.max_receives must be at least 1",
-            ));
-        }
-        if self.queue.visibility < Duration::from_secs(1) {
-            return Err(Failure::configuration(
-                "queue.visibility must be at least 1s",
-            ));
-        }
-        if self.metrics.every < Duration::from_secs(1) {
-            return Err(Failure::configuration("metrics.every must be at least 1s"));
-        }
-        if self.metrics.namespace.is_empty() {
-            return Err(Failure::configuration(
-                "metrics.namespace must not be empty",
-            ));
-        }
-        self.check_aws()?;
-        if self.fold.rebuild_above_deleted_percent > 100 {
-            return Err(Failure::configuration(
-                "fold.rebuild_above_deleted_percent must be at most 100",
-            ));
-        }
-        if self.fold.vacuum_above_free_percent > 100 {
-            return Err(Failure::configuration(
-                "fold.vacuum_above_free_percent must be at most 100",
-            ));
-        }
-        if self.snapshot.max_shrink > 100 {
-            return Err(Failure::configuration(
-                "snapshot.max_shrink must be at most 100",
-            ));
-        }
-        if self.retry.attempts == 0 {
-            return Err(Failure::configuration("retry.attempts must be at least 1"));
-        }
+        };
         Ok(Settings {
             workers: self.worker.workers,
             batch_runs: self.worker.batch_runs,
@@ -158,51 +164,56 @@ impl RawSettings {
                 transfers: self.limits.transfers,
             },
             layout: self.snapshot.layout,
-            first: self.first_snapshot()?,
-            retention: self.retention()?,
+            first,
+            retention: self.retention(),
             clean_up_every: self.retention.every,
             created_by: concat!("chroma-compactor ", env!("CARGO_PKG_VERSION")).to_owned(),
         })
     }
 
-    /// A version must outlive whoever may still be downloading it, or be about to publish on it.
-    fn retention(&self) -> Result<RetentionPolicy, Failure> {
-        let policy = RetentionPolicy {
+    fn retention(&self) -> RetentionPolicy {
+        RetentionPolicy {
             versions: self.retention.versions,
             age: self.retention.age,
-        };
-        self.check_retention(policy)?;
-        Ok(policy)
+        }
     }
 
-    /// The floors of [`RawSettings::retention`], for a policy from wherever.
+    /// The floors of the retention, for a policy from wherever.
     pub(crate) fn check_retention(&self, policy: RetentionPolicy) -> Result<(), Failure> {
-        let least = self.lease.term * LEASES_OF_RETENTION;
-        if policy.age < least {
-            let least = humantime::format_duration(least);
-            return Err(Failure::configuration(format!(
-                "retention.age must be at least {least}, ten times lease.term"
-            )));
+        let faults = self.retention_faults(policy);
+        match faults.is_empty() {
+            true => Ok(()),
+            false => Err(fault::failure(faults)),
         }
-        if policy.versions == 0 {
-            return Err(Failure::configuration(
-                "retention.versions must be at least 1",
-            ));
-        }
-        Ok(())
     }
 
-    fn first_snapshot(&self) -> Result<FirstSnapshot, Failure> {
+    fn lease_term(&self) -> Result<LeaseTerm, Fault> {
+        let Lease {
+            term,
+            renew_every,
+            skew_margin,
+            swap_budget,
+        } = self.lease;
+        LeaseTerm::new(term, renew_every, skew_margin, swap_budget).map_err(|error| {
+            let keys = [
+                "lease.term",
+                "lease.renew_every",
+                "lease.skew_margin",
+                "lease.swap_budget",
+            ];
+            Fault::of(&keys, error.to_string())
+        })
+    }
+
+    fn first_snapshot(&self) -> Result<FirstSnapshot, Fault> {
         if self.snapshot.first == "like-delta" {
             return Ok(FirstSnapshot::LikeDelta);
         }
-        self.snapshot
-            .first
-            .parse::<SchemaLevel>()
-            .map(FirstSnapshot::AtLevel)
-            .map_err(|error| {
-                Failure::configuration(format!("snapshot.first: {error}, or \"like-delta\""))
-            })
+        let level = self.snapshot.first.parse::<SchemaLevel>();
+        level.map(FirstSnapshot::AtLevel).map_err(|error| {
+            let message = format!("snapshot.first: {error}, or \"like-delta\"");
+            Fault::of(&["snapshot.first"], message)
+        })
     }
 
     /// Claims scratch space: `worker.scratch`, or a folder in the data directory.

@@ -9,6 +9,7 @@ use compactor_core::manifest::Layout;
 use compactor_daemon::Unhandled;
 use serde::{Deserialize, Serialize};
 
+use super::choice;
 use super::size::Size;
 
 macro_rules! section {
@@ -50,6 +51,7 @@ section! {
 section! {
     /// Where snapshots, deltas, queue and records are.
     Storage {
+        #[serde(deserialize_with = "choice::of")]
         backend: Backend = Backend::Local,
         path: PathBuf = PathBuf::from("data/local"),
     }
@@ -81,6 +83,7 @@ section! {
         #[serde(with = "humantime_serde")]
         poll_wait: Duration = Duration::from_secs(1),
         in_flight: usize = 1000,
+        #[serde(deserialize_with = "choice::of")]
         unhandled: Unhandled = Unhandled::default(),
     }
 }
@@ -125,6 +128,7 @@ section! {
 section! {
     /// How records are merged.
     Merge {
+        #[serde(deserialize_with = "choice::of")]
         metadata: MetadataMode = MetadataMode::Merge,
     }
 }
@@ -132,6 +136,7 @@ section! {
 section! {
     /// How vectors go from the log into the index files.
     Fold {
+        #[serde(deserialize_with = "choice::of")]
         when: FoldWhen = FoldWhen::Due,
         threads: usize = 0,
         backlog: u64 = 5_000,
@@ -144,7 +149,9 @@ section! {
     /// How snapshots are made.
     Snapshot {
         first: String = "like-delta".to_owned(),
+        #[serde(deserialize_with = "choice::of")]
         layout: Layout = Layout::Files,
+        #[serde(deserialize_with = "choice::of")]
         verify: Verify = Verify::Full,
         #[serde(with = "humantime_serde")]
         close_wait: Duration = Duration::from_secs(2),
@@ -179,6 +186,7 @@ section! {
 section! {
     /// What is logged.
     Log {
+        #[serde(deserialize_with = "choice::of")]
         format: LogFormat = LogFormat::Text,
         filter: String = "info".to_owned(),
         buffer: usize = 10_000,

@@ -1,23 +1,34 @@
 //! Where settings come from: defaults, the file, the environment of the Python compactor, our own
 //! environment. A later one ranks above those before it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use serde_json::Value;
+use config::{Map, Value, ValueKind};
+use tracing_subscriber::EnvFilter;
 
-use super::raw::Backend;
-use super::{RawSettings, unknown};
-use crate::failure::Failure;
+use super::fault::{Fault, Origin, Provenance};
+use super::raw::{Backend, LogFormat};
+use super::{RawSettings, each, environment, file};
 use crate::output;
 
-const ENVIRONMENT_PREFIX: &str = "CHROMA_COMPACTOR";
+/// What one source sets.
+#[derive(Debug, Default)]
+pub(super) struct Layer {
+    pub(super) values: Map<String, Value>,
+    /// Who set each key.
+    pub(super) origins: Vec<(String, Origin)>,
+}
 
-/// The form of what is said on standard error.
-const FORMAT: &str = "log.format";
+const FORMAT_VARIABLE: &str = "CHROMA_COMPACTOR_LOG__FORMAT";
 
-/// Keys that are not at their default, and who set them.
-pub(crate) type Provenance = BTreeMap<String, String>;
+/// What was read.
+pub(super) struct Read {
+    pub(super) settings: RawSettings,
+    pub(super) provenance: Provenance,
+    /// What could not be read, with its places; it is at its default.
+    pub(super) faults: Vec<Fault>,
+}
 
 /// A variable of the Python compactor, the key that it sets, and the unit that it left out.
 struct Alias {
@@ -55,126 +66,134 @@ const fn alias(variable: &'static str, key: &'static str, unit: &'static str) ->
 const CLOUD: &str = "CHROMA_CLOUD_ENABLED";
 
 /// What the Python compactor was told and this one cannot do must not go unnoticed.
-fn refuse_cloud(variables: &HashMap<String, String>) -> Result<(), Failure> {
+fn cloud(variables: &BTreeMap<String, String>) -> Option<Fault> {
     let value = variables.get(CLOUD).map(|value| value.to_lowercase());
     if !matches!(value.as_deref(), Some("true" | "1" | "yes" | "on")) {
-        return Ok(());
+        return None;
     }
     let message = format!("{CLOUD} is set, and this program does not write to Chroma Cloud");
     let help = "unset it, and feed Chroma Cloud from the published snapshots";
-    Err(Failure::configuration(message).with_help(help))
+    Some(Fault::of(&[], message).with_help(help))
+}
+
+/// It ranks above `log.filter`.
+const RUST_LOG: &str = "RUST_LOG";
+
+fn rust_log(variables: &BTreeMap<String, String>) -> Option<Fault> {
+    let filter = variables.get(RUST_LOG)?;
+    let error = EnvFilter::try_new(filter).err()?;
+    let origin = Origin::Variable(RUST_LOG.to_owned());
+    Some(Fault::of(&[], format!("log.filter `{filter}`: {error}")).at(origin))
 }
 
 /// Reads everything. `variables` are the environment.
-pub(super) fn load(
+///
+/// # Errors
+/// The file cannot be read, or is no TOML.
+pub(super) fn read(
     file: Option<&Path>,
     variables: impl Iterator<Item = (String, String)>,
-) -> Result<(RawSettings, Provenance), Failure> {
-    let mut variables: HashMap<String, String> = variables.collect();
+) -> Result<Read, Vec<Fault>> {
+    let variables: BTreeMap<String, String> = variables.collect();
+    // What is wrong with the settings is said in this form already.
     if variables
-        .get(&own_variable(FORMAT))
+        .get(FORMAT_VARIABLE)
         .is_some_and(|format| format == "json")
     {
         output::say_json_lines();
     }
-    refuse_cloud(&variables)?;
+    let mut faults: Vec<Fault> = cloud(&variables).into_iter().collect();
+    faults.extend(rust_log(&variables));
     let mut layers = Vec::new();
     if let Some(path) = file {
-        layers.push((read_file(path)?, format!("file {}", path.display())));
+        layers.push(file::layer(path)?);
     }
-    for alias in &ALIASES {
-        let value = variables
-            .get(alias.variable)
-            .filter(|value| !value.is_empty());
-        if let Some(value) = value {
-            let variable = own_variable(alias.key);
-            let value = match alias.key {
-                "log.filter" => python_level(value)?,
-                "metrics.emf" => value.to_lowercase(),
-                _ => format!("{value}{}", alias.unit),
-            };
-            let layer = from_environment(HashMap::from([(variable, value)]))?;
-            layers.push((layer, format!("environment {}", alias.variable)));
-        }
-    }
-    for variable in sectionless(&variables) {
+    layers.push(of_python(&variables, &mut faults));
+    for variable in environment::sectionless(&variables) {
         output::warning(&format!(
             "{variable} is no setting of this program and is ignored: sections are set off by two underscores"
         ));
     }
-    variables.retain(|name, _| !is_sectionless(name));
-    layers.push((from_environment(variables)?, "environment".to_owned()));
-    let mut builder = config::Config::builder();
-    let mut provenance = Provenance::new();
-    for (layer, source) in layers {
-        let values: Value = layer.clone().try_deserialize().map_err(wrong)?;
-        for (key, _) in leaves(&values) {
-            let source = match source.as_str() {
-                "environment" => format!("environment {}", own_variable(&key)),
-                other => other.to_owned(),
-            };
-            provenance.insert(key, source);
+    layers.push(environment::layer(&variables));
+    let (mut values, mut provenance) = (Map::new(), Provenance::default());
+    for layer in layers {
+        merge(&mut values, layer.values);
+        for (key, origin) in layer.origins {
+            provenance.insert(key, origin);
         }
-        builder = builder.add_source(layer);
     }
-    let merged = builder.build().map_err(wrong)?;
-    // What is wrong with the other settings is said in this form already.
-    if merged
-        .get_string(FORMAT)
-        .is_ok_and(|format| format == "json")
-    {
+    let (settings, wrong) = each::read(values);
+    if settings.log.format == LogFormat::Json {
         output::say_json_lines();
     }
-    let mut ignored = Vec::new();
-    let settings: RawSettings =
-        serde_ignored::deserialize(merged, |key| ignored.push(key.to_string())).map_err(wrong)?;
-    // Names the file by its own variable, not a key of the file.
-    ignored.retain(|key| key != "config");
-    if let Some(key) = ignored.first() {
-        return Err(unknown::failure(key, file));
+    faults.extend(wrong.into_iter().map(|fault| fault.placed(&provenance)));
+    let (settings, provenance) = with_backend(settings, provenance, faults.is_empty());
+    Ok(Read {
+        settings,
+        provenance,
+        faults,
+    })
+}
+
+/// What variables of the Python compactor set.
+fn of_python(variables: &BTreeMap<String, String>, faults: &mut Vec<Fault>) -> Layer {
+    let mut layer = Layer::default();
+    for alias in &ALIASES {
+        let value = variables
+            .get(alias.variable)
+            .filter(|value| !value.is_empty());
+        let Some(value) = value else {
+            continue;
+        };
+        let value = match alias.key {
+            "log.filter" => match python_level(value) {
+                Ok(level) => level.to_owned(),
+                Err(fault) => {
+                    faults.push(fault);
+                    continue;
+                }
+            },
+            _ => format!("{value}{}", alias.unit),
+        };
+        let path: Vec<String> = alias.key.split('.').map(str::to_owned).collect();
+        environment::add(&mut layer, &path, &value, alias.variable);
     }
-    Ok(with_backend(settings, provenance))
+    layer
 }
 
-/// Kubernetes sets variables for each service of a namespace (`CHROMA_COMPACTOR_PORT`), which look like
-/// ours but for the section.
-fn is_sectionless(name: &str) -> bool {
-    let rest = name
-        .to_uppercase()
-        .strip_prefix(ENVIRONMENT_PREFIX)
-        .and_then(|rest| rest.strip_prefix('_').map(str::to_owned));
-    rest.is_some_and(|rest| !rest.contains("__") && rest != "CONFIG")
+/// Adds `values` to those that are there; the new ones win.
+pub(super) fn merge(there: &mut Map<String, Value>, values: Map<String, Value>) {
+    for (key, mut value) in values {
+        if let (Some(known), ValueKind::Table(new)) = (there.get_mut(&key), &mut value.kind)
+            && let ValueKind::Table(known) = &mut known.kind
+        {
+            merge(known, std::mem::take(new));
+        } else {
+            there.insert(key, value);
+        }
+    }
 }
 
-/// Variables that are left out, by name.
-fn sectionless(variables: &HashMap<String, String>) -> Vec<&String> {
-    let mut names: Vec<&String> = variables
-        .keys()
-        .filter(|name| is_sectionless(name))
-        .collect();
-    names.sort_unstable();
-    names
-}
-
-/// A user who names a bucket, a table or a queue means AWS.
+/// A user who names a bucket, a table or a queue means AWS. Nothing is said of settings that are not
+/// `sound`: the backend may be the one that cannot be read.
 fn with_backend(
     mut settings: RawSettings,
     mut provenance: Provenance,
+    sound: bool,
 ) -> (RawSettings, Provenance) {
     const BACKEND: &str = "storage.backend";
     let of_aws: Vec<&str> = provenance
         .keys()
         .filter(|key| key.starts_with("aws."))
-        .map(String::as_str)
         .collect();
     if of_aws.is_empty() {
         return (settings, provenance);
     }
-    if !provenance.contains_key(BACKEND) {
+    if provenance.of(BACKEND).is_empty() {
         let because = format!("{} is set", of_aws.join(", "));
         settings.storage.backend = Backend::Aws;
-        provenance.insert(BACKEND.to_owned(), because);
-    } else if settings.storage.backend == Backend::Local {
+        provenance.insert(BACKEND, Origin::Because(because));
+    } else if sound && settings.storage.backend == Backend::Local {
         output::warning(&format!(
             "storage.backend is \"local\", so these are ignored: {}",
             of_aws.join(", ")
@@ -184,63 +203,30 @@ fn with_backend(
 }
 
 /// A log level of Python's as one of ours.
-fn python_level(level: &str) -> Result<String, Failure> {
-    let ours = match level.to_lowercase().as_str() {
-        "critical" | "fatal" | "error" => "error",
-        "warning" | "warn" => "warn",
-        "info" => "info",
-        "debug" => "debug",
-        "notset" | "trace" => "trace",
+fn python_level(level: &str) -> Result<&'static str, Fault> {
+    match level.to_lowercase().as_str() {
+        "critical" | "fatal" | "error" => Ok("error"),
+        "warning" | "warn" => Ok("warn"),
+        "info" => Ok("info"),
+        "debug" => Ok("debug"),
+        "notset" | "trace" => Ok("trace"),
         _ => {
             let message = format!("LOG_LEVEL `{level}` is no level");
             let help = "DEBUG, INFO, WARNING, ERROR or CRITICAL; finer filters go into log.filter";
-            return Err(Failure::configuration(message).with_help(help));
+            Err(Fault::of(&["log.filter"], message).with_help(help))
         }
-    };
-    Ok(ours.to_owned())
-}
-
-fn read_file(path: &Path) -> Result<config::Config, Failure> {
-    if !path.is_file() {
-        let message = format!("{}: there is no such configuration file", path.display());
-        return Err(Failure::configuration(message)
-            .with_help("name an existing file, or leave --config out to use the defaults"));
     }
-    let file = config::File::from(path.to_path_buf()).format(config::FileFormat::Toml);
-    let builder = config::Config::builder().add_source(file);
-    builder.build().map_err(wrong)
-}
-
-fn from_environment(variables: HashMap<String, String>) -> Result<config::Config, Failure> {
-    let environment = config::Environment::with_prefix(ENVIRONMENT_PREFIX)
-        .prefix_separator("_")
-        .separator("__")
-        .try_parsing(true)
-        .ignore_empty(true)
-        .source(Some(variables));
-    let builder = config::Config::builder().add_source(environment);
-    builder.build().map_err(wrong)
-}
-
-/// The variable that sets `key`.
-fn own_variable(key: &str) -> String {
-    let path = key.replace('.', "__").to_uppercase();
-    format!("{ENVIRONMENT_PREFIX}_{path}")
-}
-
-fn wrong(error: config::ConfigError) -> Failure {
-    Failure::configuration(error.to_string())
 }
 
 /// Every key with its value, as `section.key`.
-pub(crate) fn leaves(settings: &Value) -> Vec<(String, Value)> {
+pub(crate) fn leaves(settings: &serde_json::Value) -> Vec<(String, serde_json::Value)> {
     let mut found = Vec::new();
-    let Value::Object(sections) = settings else {
+    let serde_json::Value::Object(sections) = settings else {
         return found;
     };
     for (section, entries) in sections {
         match entries {
-            Value::Object(entries) => {
+            serde_json::Value::Object(entries) => {
                 let keys = entries.iter();
                 found.extend(keys.map(|(key, value)| (format!("{section}.{key}"), value.clone())));
             }

@@ -1,11 +1,25 @@
 use std::io::Write;
-
 use std::path::Path;
+use std::time::Duration;
 
 use super::*;
 
 fn load(file: Option<&Path>) -> Result<RawSettings, Failure> {
-    Ok(sources::load(file, std::iter::empty())?.0)
+    load_with(file, &[]).map(|(settings, _)| settings)
+}
+
+fn load_with(
+    file: Option<&Path>,
+    variables: &[(&str, &str)],
+) -> Result<(RawSettings, Provenance), Failure> {
+    let variables = variables
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let read = sources::read(file, variables).map_err(fault::failure)?;
+    match read.faults.is_empty() {
+        true => Ok((read.settings, read.provenance)),
+        false => Err(fault::failure(read.faults)),
+    }
 }
 
 fn load_text(text: &str) -> Result<RawSettings, Failure> {
@@ -84,8 +98,7 @@ fn variables_of_the_python_compactor_are_understood() {
         ("LOG_LEVEL", "WARNING"),
         ("CHROMA_COMPACTOR_AWS__TABLE", "ours"),
     ];
-    let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let (settings, provenance) = sources::load(None, variables.into_iter()).unwrap();
+    let (settings, provenance) = load_with(None, &variables).unwrap();
     assert_eq!(settings.aws.bucket, "vectors");
     assert_eq!(settings.aws.queues["lines"], "https://sqs/lines");
     assert_eq!(settings.aws.queues["words"], "https://sqs/words");
@@ -95,19 +108,18 @@ fn variables_of_the_python_compactor_are_understood() {
     assert_eq!(settings.worker.batch_runs, 250);
     assert_eq!(settings.queue.visibility, Duration::from_secs(900));
     assert_eq!(settings.log.filter, "warn");
-    assert_eq!(provenance["aws.bucket"], "environment CHROMADB_BUCKET");
-    assert_eq!(
-        provenance["aws.table"],
-        "environment CHROMA_COMPACTOR_AWS__TABLE"
-    );
+    for (key, variable) in [
+        ("aws.bucket", "CHROMADB_BUCKET"),
+        ("aws.table", "CHROMA_COMPACTOR_AWS__TABLE"),
+    ] {
+        let origin = fault::Origin::Variable(variable.to_owned());
+        assert_eq!(provenance.of(key), [&origin]);
+    }
 }
 
 #[test]
 fn writing_to_chroma_cloud_is_refused_and_not_forgotten() {
-    let with = |value: &str| {
-        let variables = [("CHROMA_CLOUD_ENABLED".to_owned(), value.to_owned())];
-        sources::load(None, variables.into_iter())
-    };
+    let with = |value: &str| load_with(None, &[("CHROMA_CLOUD_ENABLED", value)]);
     let failure = with("True").unwrap_err().to_string();
     assert!(failure.contains("CHROMA_CLOUD_ENABLED"), "{failure}");
     with("false").unwrap();
@@ -127,4 +139,54 @@ async fn without_its_adapters_aws_is_refused_with_the_way_to_get_them() {
         );
         assert!(refusal.contains("cargo install --path"), "{refusal}");
     }
+}
+
+/// Every key is asked, so a new one is too.
+#[test]
+fn no_answer_speaks_of_what_the_code_calls_a_setting() {
+    let defaults = serde_json::to_value(RawSettings::default()).unwrap();
+    for (key, _) in leaves(&defaults) {
+        let (section, name) = key.split_once('.').unwrap();
+        let Err(failure) = load_text(&format!("[{section}]\n{name} = \"s3\"\n")) else {
+            continue;
+        };
+        let text = failure.to_string();
+        assert!(text.contains(&format!(".toml:2: {key}: ")), "{text}");
+        for word in ["enum", "variant", "struct"] {
+            assert!(!text.contains(word), "{text}");
+        }
+    }
+    let text = load_text("[storage]\nbackend = \"s3\"\n").unwrap_err();
+    let text = text.to_string();
+    let expected = "storage.backend: \"s3\" is none of \"local\", \"aws\"";
+    assert!(text.ends_with(expected), "{text}");
+}
+
+#[test]
+fn lists_and_tables_come_from_the_environment_as_well() {
+    let (settings, provenance) = load_with(
+        None,
+        &[
+            ("CHROMA_COMPACTOR_AWS__LOCK_IDS", "a-{c}, b-{c}"),
+            ("CHROMA_COMPACTOR_AWS__QUEUES", "LOUD=https://sqs/loud?a=b"),
+            ("CHROMA_COMPACTOR_AWS__QUEUES__MyWords", "https://sqs/mine"),
+            ("CHROMA_COMPACTOR_AWS__QUEUES__LINES", "https://sqs/lines"),
+            ("CHROMA_COMPACTOR_AWS__BUCKET", "007"),
+            ("CHROMA_COMPACTOR_METRICS__EMF", "TRUE"),
+            ("CHROMA_COMPACTOR_WORKER__WORKERS", "3"),
+        ],
+    )
+    .unwrap();
+    assert_eq!(settings.aws.lock_ids, ["a-{c}", "b-{c}"]);
+    let queues = [
+        ("LOUD", "https://sqs/loud?a=b"),
+        ("MyWords", "https://sqs/mine"),
+        ("lines", "https://sqs/lines"),
+    ];
+    let queues = queues.map(|(name, url)| (name.to_owned(), url.to_owned()));
+    assert_eq!(settings.aws.queues, queues.into());
+    assert_eq!(settings.aws.bucket, "007", "a text is no number");
+    assert!(settings.metrics.emf);
+    assert_eq!(settings.worker.workers, 3);
+    assert_eq!(provenance.of("aws.queues").len(), 3);
 }

@@ -1,23 +1,20 @@
 //! Keys that nobody reads: an error that names the nearest known one.
 
-use std::path::Path;
-
 use serde_json::Value;
 
 use super::RawSettings;
-use crate::failure::Failure;
+use super::fault::Fault;
 
 /// Less alike than this is no suggestion.
 const ALIKE: f64 = 0.75;
 
-pub(super) fn failure(key: &str, file: Option<&Path>) -> Failure {
-    let place = file.map_or_else(String::new, |file| {
-        format!(" (in {} or the environment)", file.display())
-    });
-    let failure = Failure::configuration(format!("unknown key `{key}`{place}"));
+/// `key` is unknown; `set` are it, or the keys below it that are set.
+pub(super) fn fault(key: &str, set: &[String]) -> Fault {
+    let set: Vec<&str> = set.iter().map(String::as_str).collect();
+    let fault = Fault::of(&set, format!("unknown key `{key}`"));
     match nearest(key) {
-        Some(known) => failure.with_help(format!("did you mean `{known}`?")),
-        None => failure.with_help("config/default.toml shows every key"),
+        Some(known) => fault.with_help(format!("did you mean `{known}`?")),
+        None => fault.with_help("config/default.toml shows every key"),
     }
 }
 

@@ -1,0 +1,161 @@
+//! What contradicts itself among the settings, or cannot be: all of it.
+
+use std::time::Duration;
+
+use compactor_core::CollectionName;
+use compactor_core::retention::RetentionPolicy;
+use tracing_subscriber::EnvFilter;
+
+use super::RawSettings;
+use super::fault::Fault;
+
+/// Versions are kept for at least so many leases.
+const LEASES_OF_RETENTION: u32 = 10;
+
+impl RawSettings {
+    pub(super) fn contradictions(&self) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        for (key, is_zero) in [
+            ("worker.workers", self.worker.workers == 0),
+            ("worker.batch_runs", self.worker.batch_runs == 0),
+            ("queue.in_flight", self.queue.in_flight == 0),
+            ("queue.max_receives", self.queue.max_receives == 0),
+            ("limits.transfers", self.limits.transfers == 0),
+            ("retry.attempts", self.retry.attempts == 0),
+            ("log.buffer", self.log.buffer == 0),
+        ] {
+            if is_zero {
+                faults.push(Fault::of(&[key], format!("{key} must be at least 1")));
+            }
+        }
+        for (key, value) in [
+            ("queue.visibility", self.queue.visibility),
+            ("metrics.every", self.metrics.every),
+        ] {
+            if value < Duration::from_secs(1) {
+                faults.push(Fault::of(&[key], format!("{key} must be at least 1s")));
+            }
+        }
+        if self.metrics.namespace.is_empty() {
+            let key = "metrics.namespace";
+            faults.push(Fault::of(&[key], format!("{key} must not be empty")));
+        }
+        let fold = &self.fold;
+        for (key, percent) in [
+            (
+                "fold.rebuild_above_deleted_percent",
+                fold.rebuild_above_deleted_percent,
+            ),
+            (
+                "fold.vacuum_above_free_percent",
+                fold.vacuum_above_free_percent,
+            ),
+            ("snapshot.max_shrink", self.snapshot.max_shrink),
+        ] {
+            if percent > 100 {
+                faults.push(Fault::of(&[key], format!("{key} must be at most 100")));
+            }
+        }
+        let filter = &self.log.filter;
+        if let Err(error) = EnvFilter::try_new(filter) {
+            let message = format!("log.filter `{filter}`: {error}");
+            faults.push(Fault::of(&["log.filter"], message));
+        }
+        faults.extend(self.aws_faults());
+        faults.extend(self.retention_faults(self.retention()));
+        faults
+    }
+
+    /// A version must outlive whoever may still be downloading it, or be about to publish on it.
+    pub(super) fn retention_faults(&self, policy: RetentionPolicy) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        let least = self.lease.term.saturating_mul(LEASES_OF_RETENTION);
+        if policy.age < least {
+            let least = humantime::format_duration(least);
+            let message = format!("retention.age must be at least {least}, ten times lease.term");
+            faults.push(Fault::of(&["retention.age", "lease.term"], message));
+        }
+        if policy.versions == 0 {
+            let key = "retention.versions";
+            faults.push(Fault::of(&[key], format!("{key} must be at least 1")));
+        }
+        faults
+    }
+
+    /// What AWS needs to be told.
+    fn aws_faults(&self) -> Vec<Fault> {
+        if self.is_local() {
+            return Vec::new();
+        }
+        if cfg!(not(feature = "aws")) {
+            return vec![super::backends::built_without_aws()];
+        }
+        let (aws, mut faults) = (&self.aws, Vec::new());
+        for (key, value) in [("aws.bucket", &aws.bucket), ("aws.table", &aws.table)] {
+            if value.is_empty() {
+                let message = format!("{key} must be set for storage.backend = \"aws\"");
+                let fault = Fault::of(&[key], message);
+                faults.push(fault.with_help("config/aws.example.toml shows a whole file"));
+            }
+        }
+        let (shared, own) = (!aws.queue_url.is_empty(), !aws.queues.is_empty());
+        if shared == own {
+            let message = if shared {
+                "aws.queue_url and aws.queues exclude each other"
+            } else {
+                "aws.queue_url or aws.queues must be set for storage.backend = \"aws\""
+            };
+            let fault = Fault::of(&["aws.queue_url", "aws.queues"], message);
+            faults.push(fault.with_help("name one queue for all collections, or one for each"));
+        }
+        for name in aws.queues.keys() {
+            if let Err(error) = name.parse::<CollectionName>() {
+                faults.push(Fault::of(&["aws.queues"], format!("aws.queues: {error}")));
+            }
+        }
+        let of_collections = aws.queues.values().map(|url| ("aws.queues", url));
+        let of_all = shared.then_some(("aws.queue_url", &aws.queue_url));
+        let endpoint = aws.endpoint.iter().map(|url| ("aws.endpoint", url));
+        for (key, address) in of_collections.chain(of_all).chain(endpoint) {
+            if !is_address(address) {
+                let message = format!("{key} `{address}` is no address");
+                let fault = Fault::of(&[key], message);
+                faults.push(fault.with_help("addresses begin with https:// or http://"));
+            }
+        }
+        if aws.stall < Duration::from_secs(1) {
+            let key = "aws.stall";
+            faults.push(Fault::of(&[key], format!("{key} must be at least 1s")));
+        }
+        // What the environment says of proxies and certificates is settings, too.
+        #[cfg(feature = "aws")]
+        if let Err(error) = compactor_aws::http_client() {
+            faults.push(Fault::of(&[], error.to_string()));
+        }
+        faults.extend(self.lock_faults());
+        faults
+    }
+
+    fn lock_faults(&self) -> Vec<Fault> {
+        let key = "aws.lock_ids";
+        let ids = &self.aws.lock_ids;
+        if ids.is_empty() {
+            let message = format!("{key} must name at least one lock");
+            return vec![Fault::of(&[key], message)];
+        }
+        let of_all = ids.iter().filter(|id| !id.contains("{c}"));
+        let faults = of_all.map(|id| {
+            let message = format!("{key}: `{id}` would be one lock for all collections");
+            let fault = Fault::of(&[key], message);
+            fault.with_help("write {c} where the collection's name belongs")
+        });
+        faults.collect()
+    }
+}
+
+fn is_address(text: &str) -> bool {
+    let rest = text
+        .strip_prefix("https://")
+        .or_else(|| text.strip_prefix("http://"));
+    rest.is_some_and(|rest| !rest.is_empty())
+}

@@ -1,0 +1,81 @@
+//! Reads every key by itself, so that all of those are found that are wrong.
+
+use std::collections::BTreeMap;
+
+use config::{ConfigError, Map, Value, ValueKind};
+use serde::Deserialize;
+
+use super::fault::Fault;
+use super::{RawSettings, unknown};
+
+/// The settings, those that cannot be read at their defaults.
+pub(super) fn read(values: Map<String, Value>) -> (RawSettings, Vec<Fault>) {
+    let (mut sound, mut faults) = (Map::new(), Vec::new());
+    // What was set below each key that nobody reads.
+    let mut ignored: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (key, one) in single(values) {
+        match attempt(one.clone()) {
+            Ok(unknown) if unknown.is_empty() => super::sources::merge(&mut sound, one),
+            Ok(unknown) => {
+                for name in unknown {
+                    ignored.entry(name).or_default().push(key.clone());
+                }
+            }
+            Err(error) => {
+                let message = format!("{key}: {}", plain(error));
+                faults.push(Fault::of(&[&key], message));
+            }
+        }
+    }
+    let ignored = ignored.iter();
+    faults.extend(ignored.map(|(name, keys)| unknown::fault(name, keys)));
+    let settings = RawSettings::deserialize(table(sound));
+    let settings = settings.unwrap_or_else(|error| {
+        faults.push(Fault::of(&[], plain(error)));
+        RawSettings::default()
+    });
+    (settings, faults)
+}
+
+/// One table for every key.
+fn single(values: Map<String, Value>) -> Vec<(String, Map<String, Value>)> {
+    let mut found = Vec::new();
+    for (section, value) in values {
+        match value.kind {
+            ValueKind::Table(entries) if !entries.is_empty() => {
+                for (key, value) in entries {
+                    let name = format!("{section}.{key}");
+                    let inner = table(Map::from_iter([(key, value)]));
+                    found.push((name, Map::from_iter([(section.clone(), inner)])));
+                }
+            }
+            _ => found.push((section.clone(), Map::from_iter([(section, value)]))),
+        }
+    }
+    found
+}
+
+/// The keys that nobody reads, or why what is there cannot be read.
+fn attempt(values: Map<String, Value>) -> Result<Vec<String>, ConfigError> {
+    let mut unknown = Vec::new();
+    let read: Result<RawSettings, ConfigError> =
+        serde_ignored::deserialize(table(values), |key| unknown.push(key.to_string()));
+    read.map(|_| unknown)
+}
+
+fn table(values: Map<String, Value>) -> Value {
+    Value::new(None, ValueKind::Table(values))
+}
+
+/// What is wrong, without the key and the place, which are said otherwise.
+fn plain(error: ConfigError) -> String {
+    match error {
+        ConfigError::At { error, .. } => plain(*error),
+        ConfigError::Type {
+            unexpected,
+            expected,
+            ..
+        } => format!("invalid type: {unexpected}, expected {expected}"),
+        other => other.to_string(),
+    }
+}
