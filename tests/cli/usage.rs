@@ -83,7 +83,7 @@ fn wrong_values_are_answered_with_what_is_allowed() {
             &["merge", "replace"],
         ),
         ("runs --limit many", &["many"]),
-        ("runs --limit 0", &["at least 1"]),
+        ("runs --limit 0", &["0 is not in 1.."]),
         ("submit", &["COLLECTION=DIR"]),
         ("store merge --base a --out c", &["--delta"]),
     ] {

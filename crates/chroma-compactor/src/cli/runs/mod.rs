@@ -4,6 +4,7 @@ mod again;
 
 use std::process::ExitCode;
 
+use clap::builder::RangedU64ValueParser;
 use clap::{Args, Subcommand};
 use compactor_core::RunRecord;
 
@@ -20,19 +21,11 @@ pub(crate) struct Runs {
     #[command(flatten)]
     settings: SettingsArgs,
     /// Show at most this many, newest first.
-    #[arg(long, default_value_t = 20, value_parser = at_least_one)]
+    #[arg(long, default_value_t = 20, value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     limit: usize,
     /// Print JSON.
     #[arg(long)]
     json: bool,
-}
-
-fn at_least_one(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(0) => Err("it must be at least 1".to_owned()),
-        Ok(limit) => Ok(limit),
-        Err(error) => Err(format!("{error}")),
-    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -78,7 +71,6 @@ impl Runs {
 
 /// A missing data directory is not made by looking into it.
 pub(in crate::cli) fn check_place(settings: &RawSettings) -> Result<(), Failure> {
-    settings.validate()?;
     if settings.is_local() && !settings.storage.path.is_dir() {
         let path = settings.storage.path.display();
         let message = format!("{path}: there is no data directory here");
