@@ -18,6 +18,9 @@ fn assert_given_up(world: &World, bad: &Bad) {
     let letters = world.dead_letters();
     let letter = letters.iter().find(|letter| letter.run() == bad.name);
     let reason = &letter.unwrap_or_else(|| panic!("{} is no dead letter", bad.name));
+    // Whoever reads it is not on this machine.
+    let scratch = world.dir.path().to_str().unwrap();
+    assert!(!reason.reason.contains(scratch), "{}", reason.reason);
     assert_eq!(Some(&reason.reason), part.error.as_ref(), "{}", bad.name);
     assert_eq!(
         world.receives_of_dead(bad.name),
@@ -177,4 +180,17 @@ fn a_loose_delta_over_the_limit_is_too_large(world: World) {
     world.drain();
     assert_eq!(world.state("run-a", "lines"), RunState::Failed);
     assert_eq!(world.code("run-a", "lines"), "CC-TOO-LARGE");
+}
+
+both!(a_failure_names_the_delta_by_its_prefix);
+fn a_failure_names_the_delta_by_its_prefix(world: World) {
+    world.expects(&["CS-HOT-JOURNAL"]);
+    let store = sabotage::good(&world, "run-hot");
+    std::fs::write(store.dir().join("chroma.sqlite3-journal"), "x").unwrap();
+    world.upload_packed("run-hot", "lines", &store);
+    world.announce("run-hot", "lines");
+    world.drain();
+    let error = world.part("run-hot", "lines").error.unwrap();
+    let expected = "CS-HOT-JOURNAL: lines/delta/run-hot/chroma.sqlite3-journal: ";
+    assert!(error.starts_with(expected), "{error}");
 }

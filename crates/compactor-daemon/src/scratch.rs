@@ -36,6 +36,11 @@ impl Scratch {
         })
     }
 
+    /// The daemon's folder.
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// A new empty folder, removed when dropped.
     ///
     /// # Errors

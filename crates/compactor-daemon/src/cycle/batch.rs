@@ -2,6 +2,7 @@
 //! and given back or dead-lettered, or given back untouched.
 
 mod applied;
+mod reason;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -51,6 +52,8 @@ pub(super) struct Batch<'c> {
     trouble: Option<RunError>,
     /// Held from the swap on.
     settling: Option<TaskTrackerToken>,
+    /// The cycle's folder on disk, once it has one.
+    scratch: Option<PathBuf>,
 }
 
 impl<'c> Batch<'c> {
@@ -87,6 +90,7 @@ impl<'c> Batch<'c> {
             kept: Vec::new(),
             trouble: None,
             settling: None,
+            scratch: None,
         }
     }
 
@@ -328,7 +332,7 @@ impl<'c> Batch<'c> {
     /// Back to the queue or kept, as PENDING; or FAILED and to the dead-letter queue.
     async fn fail(&mut self, at: usize, failed: Failed, error: &RunError) {
         let (ports, settings) = (&self.context.ports, &self.context.settings);
-        let reason = error.describe();
+        let reason = self.reason(at, error);
         let entry = &self.entries[at];
         let run = &entry.message.key;
         let (receives, max_receives) = (entry.receives(), ports.queue.max_receives());
@@ -350,7 +354,8 @@ impl<'c> Batch<'c> {
                 verdict.unrecorded(receives, max_receives)
             }
         };
-        tracing::warn!(run = %run.run_id, error = %reason, ?verdict, "the run failed");
+        // Here its paths can be looked at.
+        tracing::warn!(run = %run.run_id, error = %error.describe(), ?verdict, "the run failed");
         self.outcome.failed += 1;
         match verdict {
             Verdict::GiveBack => {

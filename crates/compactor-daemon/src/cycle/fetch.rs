@@ -14,6 +14,12 @@ use super::batch::Batch;
 use crate::snapshot::{Ancestor, KnownFiles};
 use crate::{Published, RunError, delta, snapshot};
 
+/// Where the delta of the run `at` of a batch goes.
+pub(super) fn delta_dir(scratch: &Path, at: usize) -> PathBuf {
+    // No other path begins with it.
+    scratch.join(format!("delta-{at}.d"))
+}
+
 /// Fetches the delta of every open run; each has its own outcome.
 pub(super) async fn deltas(
     context: &Context,
@@ -25,7 +31,7 @@ pub(super) async fn deltas(
     for (at, message) in batch.open() {
         let (location, limits) = (message.location.clone(), context.settings.limits);
         let (objects, slots) = (Arc::clone(&context.ports.objects), Arc::clone(&slots));
-        let dir = scratch.join(format!("delta-{at}"));
+        let dir = delta_dir(scratch, at);
         transfers.spawn(async move {
             // The semaphore is never closed.
             let _slot = slots.acquire().await;

@@ -187,6 +187,7 @@ async fn fold_until_published(
         .scratch
         .folder(batch.collection().as_str())
         .map_err(StoreError::from)?;
+    batch.works_in(scratch.path());
     for attempt in 0..=context.settings.rebases {
         if attempt == 0 {
             batch.start().await;
