@@ -36,7 +36,6 @@ def main() -> None:
         make_bucket(s3, options.name, options.region)
         make_queues(sqs, options.name)
         make_table(dynamodb, options.name)
-        enable_ttl(dynamodb, options.name)
     except (BotoCoreError, ClientError, ResponseParserError, ValueError) as error:
         sys.exit(f"{options.endpoint}: {one_line(error)}")
 
@@ -138,21 +137,6 @@ def keys(partition: str, sort: str) -> list[dict[str, str]]:
         {"AttributeName": partition, "KeyType": "HASH"},
         {"AttributeName": sort, "KeyType": "RANGE"},
     ]
-
-
-def enable_ttl(dynamodb: Any, table: str) -> None:
-    what = f"time to live {table}"
-    try:
-        asked = dynamodb.describe_time_to_live(TableName=table)
-        status = asked["TimeToLiveDescription"].get("TimeToLiveStatus")
-        there = status in ("ENABLED", "ENABLING")
-        if not there:
-            ttl = {"AttributeName": "time_to_live", "Enabled": True}
-            dynamodb.update_time_to_live(TableName=table, TimeToLiveSpecification=ttl)
-        report(what, there)
-    except ClientError as error:
-        # Nothing depends on it: old items stay longer.
-        print(f"{what}: left out, {one_line(error)}", flush=True)
 
 
 def look_up(call: Callable[..., dict[str, Any]], **arguments: str) -> dict[str, Any] | None:
