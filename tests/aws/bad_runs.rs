@@ -1,5 +1,7 @@
 //! Runs that cannot be folded, beside one that can.
 
+use chroma_store::{CloseOptions, ClosedStore, pack};
+
 use crate::deployment::Deployment;
 use crate::fixture::directory;
 
@@ -35,11 +37,18 @@ async fn a_bad_run_fails_alone_and_tells_why() {
         .place
         .expects(&["CC-MESSAGE-JSON", "CC-DELTA-MISSING", "CS-DIMENSION"]);
     directory(&deployment.place, "good", "words", 10, 2);
-    directory(&deployment.place, "wide", "words", 10, 3);
+    let wide = directory(&deployment.place, "wide", "words", 10, 3);
     deployment.say("submit words=good --run-id good").succeeds();
     assert_eq!(deployment.say("run --drain --json").json()["completed"], 1);
 
-    deployment.say("submit words=wide --run-id wide").succeeds();
+    // `submit` would not take it.
+    let wide = ClosedStore::prove(&wide, &CloseOptions::default()).unwrap();
+    let archive = pack(&wide, &[], Vec::new()).unwrap();
+    let prefix = "words/delta/wide/";
+    deployment
+        .put(&format!("{prefix}delta.tar.gz"), archive)
+        .await;
+    deployment.announce("wide", &[("words", prefix)]).await;
     deployment.send("no json", RUN).await;
     deployment
         .send(&announcement("missing", "words/delta/nothing-here/"), RUN)

@@ -9,11 +9,11 @@ use chroma_store::{
 };
 use compactor_core::message::{Announcement, encode};
 use compactor_core::ports::Attributes;
-use compactor_core::{RunRecord, keys};
-use compactor_daemon::{Submission, submit};
+use compactor_core::{CollectionName, RunRecord, keys};
+use compactor_daemon::{RunError, Submission, Submitted, submit};
 
 use crate::content::{Content, Record};
-use crate::world::{World, key, name, run_id};
+use crate::world::{World, key, name, run_id, settings};
 
 /// What is to be in a delta.
 #[derive(Debug, Clone)]
@@ -109,6 +109,11 @@ impl World {
 
     /// Submits a run with one delta per collection, as the command line does.
     pub(crate) fn submit(&self, run: &str, deltas: &[&Delta]) {
+        self.try_submit(run, deltas).unwrap();
+    }
+
+    /// As [`World::submit`], where it may be refused.
+    pub(crate) fn try_submit(&self, run: &str, deltas: &[&Delta]) -> Result<Submitted, RunError> {
         let folder = self.folder(run);
         let mut places = BTreeMap::new();
         for delta in deltas {
@@ -116,12 +121,22 @@ impl World {
             delta.write(self, &dir);
             places.insert(name(&delta.collection), dir);
         }
+        self.submit_places(run, places)
+    }
+
+    /// Submits directories as they are.
+    pub(crate) fn submit_places(
+        &self,
+        run: &str,
+        places: BTreeMap<CollectionName, PathBuf>,
+    ) -> Result<Submitted, RunError> {
         let submission = Submission {
             run_id: Some(run_id(run)),
             deltas: places,
             region: "local".to_owned(),
+            limits: settings().limits,
         };
-        self.wait(submit(&self.ports, submission)).unwrap();
+        self.wait(submit(&self.ports, submission))
     }
 
     /// Where a run's delta is by convention.

@@ -60,6 +60,7 @@ mod same_content;
 mod shrunk;
 mod simulation;
 mod stopping;
+mod submitting;
 mod successor;
 mod swap_faults;
 mod trouble;

@@ -5,7 +5,9 @@ use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use chroma_store::{CloseOptions, ClosedStore, StoreError, VerifyLevel, pack};
+use chroma_store::{
+    CloseOptions, ClosedStore, StoreError, VerifyLevel, pack, refuse_open_elsewhere,
+};
 use compactor_core::disposition::Resource;
 use compactor_core::message::{self, Announcement, InsertedRun};
 use compactor_core::ports::{Attributes, Condition, Created, PutOutcome};
@@ -13,7 +15,7 @@ use compactor_core::{CollectionName, RunId, RunKey, RunRecord, keys};
 use serde::Serialize;
 
 use crate::error::About as _;
-use crate::{Ports, RunError};
+use crate::{Limits, Ports, RunError, snapshot};
 
 /// What to submit.
 #[derive(Debug, Clone)]
@@ -24,6 +26,8 @@ pub struct Submission {
     pub deltas: BTreeMap<CollectionName, PathBuf>,
     /// The region that the message names.
     pub region: String,
+    /// What a daemon will take.
+    pub limits: Limits,
 }
 
 /// What was submitted.
@@ -39,8 +43,9 @@ pub struct Submitted {
 /// before the run is announced.
 ///
 /// # Errors
-/// A delta is not sound or not closed, does not hold its collection, or cannot be uploaded; or the
-/// run's id was used before.
+/// A delta is not sound or not closed, another process has it open, it does not hold its collection,
+/// does not fit what is published, passes a limit, or cannot be uploaded; or the run's id was used
+/// before.
 pub async fn submit(ports: &Ports, submission: Submission) -> Result<Submitted, RunError> {
     let key = match submission.run_id {
         Some(run_id) => RunKey::plain(run_id),
@@ -57,7 +62,11 @@ pub async fn submit(ports: &Ports, submission: Submission) -> Result<Submitted, 
             run_id: key.run_id.to_string(),
         });
     }
-    let packages = package(submission.deltas).await?;
+    let checked = check(submission.deltas).await?;
+    for delta in &checked {
+        fits(ports, delta).await?;
+    }
+    let packages = package(checked, submission.limits).await?;
     let mut prefixes = BTreeMap::new();
     for (collection, archive) in &packages {
         let prefix = keys::delta_prefix(collection, &key.run_id);
@@ -177,36 +186,103 @@ async fn send(
     Ok(())
 }
 
-/// Checks every delta and packs it into a temporary file.
-async fn package(
-    deltas: BTreeMap<CollectionName, PathBuf>,
-) -> Result<Vec<(CollectionName, Arc<tempfile::NamedTempFile>)>, RunError> {
+/// A delta that was found sound.
+struct Checked {
+    collection: CollectionName,
+    store: ClosedStore,
+    dimension: Option<u32>,
+}
+
+async fn check(deltas: BTreeMap<CollectionName, PathBuf>) -> Result<Vec<Checked>, RunError> {
     let work = move || {
-        let mut checked = Vec::new();
-        for (collection, dir) in deltas {
+        let checked = deltas.into_iter().map(|(collection, dir)| {
+            refuse_open_elsewhere(&dir)?;
             let store = ClosedStore::prove(&dir, &CloseOptions::default())?;
             let report = store.verify(VerifyLevel::Full)?;
-            if report.collection(collection.as_str()).is_none() {
-                return Err(StoreError::CollectionMissing {
-                    path: dir,
-                    name: collection.to_string(),
-                    available: report
-                        .collections
-                        .into_iter()
-                        .map(|found| found.full_name.to_string())
-                        .collect(),
-                });
-            }
-            checked.push((collection, store));
-        }
-        checked
-            .into_iter()
-            .map(|(collection, store)| {
-                let archive = tempfile::NamedTempFile::new()?;
-                pack(&store, &[], BufWriter::new(archive.as_file()))?.flush()?;
-                Ok((collection, Arc::new(archive)))
+            let found = report.collection(collection.as_str());
+            let dimension = match found {
+                Some(found) => found.dimension,
+                None => {
+                    return Err(StoreError::CollectionMissing {
+                        path: dir,
+                        name: collection.to_string(),
+                        available: report
+                            .collections
+                            .into_iter()
+                            .map(|found| found.full_name.to_string())
+                            .collect(),
+                    });
+                }
+            };
+            Ok(Checked {
+                collection,
+                store,
+                dimension,
             })
-            .collect::<Result<Vec<_>, StoreError>>()
+        });
+        checked.collect::<Result<Vec<_>, StoreError>>()
     };
     Ok(tokio::task::spawn_blocking(work).await??)
+}
+
+/// Compares with what is published, if that can be asked: not every producer may read it, and a
+/// daemon looks again.
+async fn fits(ports: &Ports, delta: &Checked) -> Result<(), RunError> {
+    let collection = &delta.collection;
+    let base = match snapshot::rows(ports.objects.as_ref(), collection).await {
+        Ok(rows) => rows.and_then(|rows| rows.dimension),
+        Err(error) => {
+            tracing::debug!(%collection, code = error.code(), %error, "what is published is not known");
+            None
+        }
+    };
+    match (base, delta.dimension) {
+        (Some(base), Some(dimension)) if base != dimension => {
+            Err(RunError::Store(StoreError::DimensionMismatch {
+                collection: collection.to_string(),
+                base,
+                delta: dimension,
+            }))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Packs every delta into a temporary file.
+async fn package(
+    checked: Vec<Checked>,
+    limits: Limits,
+) -> Result<Vec<(CollectionName, Arc<tempfile::NamedTempFile>)>, RunError> {
+    let work = move || {
+        let mut packages = Vec::new();
+        for delta in &checked {
+            let archive = tempfile::NamedTempFile::new().map_err(StoreError::from)?;
+            let mut packed = pack(&delta.store, &[], BufWriter::new(archive.as_file()))?;
+            packed.flush().map_err(StoreError::from)?;
+            drop(packed);
+            let size = archive.as_file().metadata().map_err(StoreError::from)?;
+            allow(delta, size.len(), &limits)?;
+            packages.push((delta.collection.clone(), Arc::new(archive)));
+        }
+        // Whoever opened one meanwhile may be about to write what was not packed.
+        for delta in &checked {
+            refuse_open_elsewhere(delta.store.dir())?;
+            delta.store.still_closed()?;
+        }
+        Ok(packages)
+    };
+    tokio::task::spawn_blocking(work).await?
+}
+
+/// Whether a daemon with these limits takes what was packed.
+fn allow(delta: &Checked, packed: u64, limits: &Limits) -> Result<(), RunError> {
+    if packed > limits.archive_bytes {
+        return Err(RunError::TooLarge {
+            what: format!("the packed delta {}", delta.store.dir().display()),
+            limit: limits.archive_bytes,
+        });
+    }
+    let entries = delta.store.paths().count() as u64;
+    let allowed = limits.unpacked.allow(packed, delta.store.size()?, entries);
+    Ok(allowed?)
 }

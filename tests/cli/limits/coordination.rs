@@ -9,7 +9,6 @@ use super::{
 };
 use crate::daemon::Daemon;
 use crate::disk::Mounted;
-use crate::fixture::directory;
 use crate::place::{FAILURE, Place};
 
 /// Page by page, until there is enough; and a little beyond that, as how much that is depends on how
@@ -32,17 +31,17 @@ fn space_to_say_that_a_run_failed() {
 fn fail_with(kibibytes: u64) -> Option<Option<Stages>> {
     let disk = Disk::of_coordination()?;
     let place = &disk.place;
-    place.expects(&["CS-DIMENSION"]);
+    place.expects(&["CS-ARCHIVE-DAMAGED"]);
     place.say(DRAIN).succeeds();
-    directory(place, "wide", "words", 3, 5);
     place
-        .say("submit words=wide --data d --run-id wide")
+        .say("submit words=next --data d --run-id torn")
         .succeeds();
+    place.write("d/objects/words/delta/torn/delta.tar.gz", "no archive");
     disk.mounted.leave(kibibytes);
     let said = place.say(DRAIN);
     disk.mounted.leave(64 << 10);
     place.say(DRAIN).succeeds();
-    assert_eq!(part(place, "wide")["state"], "FAILED");
+    assert_eq!(part(place, "torn")["state"], "FAILED");
     assert_eq!(messages(place), (0, 1), "waiting and dead");
     let is_through = said.exit == Some(0);
     Some((!is_through).then(|| stages(&said.exits(FAILURE))))

@@ -69,6 +69,7 @@ impl Submit {
             run_id: self.run_id,
             deltas,
             region: raw.region(),
+            limits: raw.validate()?.limits,
         };
         let submitted = block_on(async { Ok(submit(&raw.open().await?, submission).await?) })?;
         drop(progress);

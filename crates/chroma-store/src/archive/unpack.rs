@@ -22,6 +22,48 @@ pub struct UnpackLimits {
     pub entries: u64,
 }
 
+impl UnpackLimits {
+    /// Whether an archive of `packed` bytes with so many entries and bytes would be unpacked.
+    ///
+    /// # Errors
+    /// The limit that it passes.
+    pub fn allow(&self, packed: u64, unpacked: u64, entries: u64) -> StoreResult<()> {
+        self.allow_entries(entries)?;
+        let budget = self.budget(packed);
+        match unpacked > budget.left {
+            true => Err(budget.passed()),
+            false => Ok(()),
+        }
+    }
+
+    fn allow_entries(&self, entries: u64) -> StoreResult<()> {
+        match entries > self.entries {
+            true => Err(StoreError::ArchiveLimit {
+                limit: self.entries,
+                what: "entries",
+            }),
+            false => Ok(()),
+        }
+    }
+
+    fn budget(&self, packed: u64) -> Budget {
+        let by_ratio = packed.saturating_mul(self.ratio).max(RATIO_FREE_BYTES);
+        if by_ratio < self.bytes {
+            Budget {
+                left: by_ratio,
+                limit: self.ratio,
+                what: "unpacked bytes per packed byte",
+            }
+        } else {
+            Budget {
+                left: self.bytes,
+                limit: self.bytes,
+                what: "unpacked bytes",
+            }
+        }
+    }
+}
+
 /// Small archives may exceed the ratio up to this size: it protects from bombs, not from zeros.
 const RATIO_FREE_BYTES: u64 = 16 << 20;
 
@@ -45,22 +87,7 @@ pub fn unpack(
     to: &Path,
     limits: UnpackLimits,
 ) -> StoreResult<Unpacked> {
-    let by_ratio = packed_bytes
-        .saturating_mul(limits.ratio)
-        .max(RATIO_FREE_BYTES);
-    let mut budget = if by_ratio < limits.bytes {
-        Budget {
-            left: by_ratio,
-            limit: limits.ratio,
-            what: "unpacked bytes per packed byte",
-        }
-    } else {
-        Budget {
-            left: limits.bytes,
-            limit: limits.bytes,
-            what: "unpacked bytes",
-        }
-    };
+    let mut budget = limits.budget(packed_bytes);
     // Headers and extended names are decompressed by the reader: bound the whole stream as well.
     let stream_limit = budget
         .left
@@ -71,12 +98,7 @@ pub fn unpack(
     for entry in archive.entries().map_err(damaged)? {
         let mut entry = entry.map_err(damaged)?;
         entries += 1;
-        if entries > limits.entries {
-            return Err(StoreError::ArchiveLimit {
-                limit: limits.entries,
-                what: "entries",
-            });
-        }
+        limits.allow_entries(entries)?;
         let Some(path) = target(&entry, to)? else {
             continue;
         };
@@ -101,6 +123,15 @@ struct Budget {
     left: u64,
     limit: u64,
     what: &'static str,
+}
+
+impl Budget {
+    fn passed(&self) -> StoreError {
+        StoreError::ArchiveLimit {
+            limit: self.limit,
+            what: self.what,
+        }
+    }
 }
 
 /// Where an entry goes; `None` for folders, which are made as files need them.
@@ -158,10 +189,7 @@ fn write_file(entry: &mut impl Read, path: &Path, budget: &mut Budget) -> StoreR
         budget.left = budget
             .left
             .checked_sub(read as u64)
-            .ok_or(StoreError::ArchiveLimit {
-                limit: budget.limit,
-                what: budget.what,
-            })?;
+            .ok_or_else(|| budget.passed())?;
         file.write_all(&buffer[..read])?;
         written += read as u64;
     }

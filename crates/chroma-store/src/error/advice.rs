@@ -111,7 +111,7 @@ impl StoreError {
             }
             Self::Locked { .. } => "stop the named process or wait for it to finish its write",
             Self::InUse { .. } => {
-                "close the client in that process first: it would go on with the files that it has read"
+                "close the client in that process first: it would go on with the files that it has read, or write more"
             }
             Self::StillOpen { .. } => "this is a defect: please report it with the named file",
             Self::IndexFile { .. } => {

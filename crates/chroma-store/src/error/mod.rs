@@ -56,7 +56,7 @@ pub enum StoreError {
         /// How long was waited.
         waited: Duration,
     },
-    /// Another process has the database open, and holds no lock at the moment.
+    /// Another process has a file of the directory open, and holds no lock at the moment.
     #[error("{}: open in another process{}", path.display(), by(holders))]
     InUse {
         /// The open file.

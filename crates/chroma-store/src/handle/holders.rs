@@ -1,6 +1,8 @@
 //! Which processes hold a lock on a file or have it open (Linux; elsewhere none is named).
 
-use std::path::Path;
+#[cfg(target_os = "linux")]
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 
 /// Process ids that hold a POSIX lock on `path`, from `/proc/locks`.
 #[cfg(target_os = "linux")]
@@ -31,31 +33,41 @@ pub(crate) fn of(path: &Path) -> Vec<u32> {
     pids
 }
 
-/// Ids of other processes that have `path` open, of those whose descriptors this one may look at.
+/// Those of `paths` that other processes have open, with their ids, of processes whose descriptors
+/// this one may look at.
 #[cfg(target_os = "linux")]
-pub(crate) fn with_open(path: &Path) -> Vec<u32> {
+pub(crate) fn with_open(paths: &[PathBuf]) -> Vec<(PathBuf, Vec<u32>)> {
     use std::os::unix::fs::MetadataExt;
 
-    let Ok(meta) = path.metadata() else {
-        return Vec::new();
-    };
-    let has_open = |pid: &u32| {
-        let descriptors = fs_err::read_dir(format!("/proc/{pid}/fd"));
-        let mut descriptors = descriptors.into_iter().flatten().flatten();
-        descriptors.any(|descriptor| {
-            // Follows the link to the open file itself, whatever its name is now.
-            let open = fs_err::metadata(descriptor.path());
-            open.is_ok_and(|open| (open.dev(), open.ino()) == (meta.dev(), meta.ino()))
-        })
-    };
+    let file = |meta: std::fs::Metadata| (meta.dev(), meta.ino());
+    let files: Vec<_> = paths
+        .iter()
+        .map(|path| path.metadata().ok().map(file))
+        .collect();
+    let mut holders = vec![Vec::new(); paths.len()];
     let processes = fs_err::read_dir("/proc").into_iter().flatten().flatten();
     let mut pids: Vec<u32> = processes
         .filter_map(|process| process.file_name().to_str()?.parse().ok())
         .filter(|pid| *pid != std::process::id())
-        .filter(has_open)
         .collect();
     pids.sort_unstable();
-    pids
+    for pid in pids {
+        let descriptors = fs_err::read_dir(format!("/proc/{pid}/fd"));
+        // Follows the link to the open file itself, whatever its name is now.
+        let open: HashSet<_> = descriptors
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter_map(|descriptor| fs_err::metadata(descriptor.path()).ok().map(file))
+            .collect();
+        for (file, holders) in files.iter().zip(&mut holders) {
+            if file.is_some_and(|file| open.contains(&file)) {
+                holders.push(pid);
+            }
+        }
+    }
+    let held = paths.iter().cloned().zip(holders);
+    held.filter(|(_, holders)| !holders.is_empty()).collect()
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -64,6 +76,6 @@ pub(crate) fn of(_: &Path) -> Vec<u32> {
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn with_open(_: &Path) -> Vec<u32> {
+pub(crate) fn with_open(_: &[PathBuf]) -> Vec<(PathBuf, Vec<u32>)> {
     Vec::new()
 }

@@ -212,7 +212,8 @@ fn joined(removal: Option<JoinHandle<std::io::Result<()>>>) -> StoreResult<()> {
 }
 
 impl ClosedStore {
-    /// Proves that nothing holds a directory that somebody else wrote.
+    /// Proves of a directory that somebody else wrote that nobody has a lock on it and no journal is
+    /// there. A client that does nothing holds no lock: [`refuse_open_elsewhere`] looks for it.
     ///
     /// # Errors
     /// As for [`Store::close`].

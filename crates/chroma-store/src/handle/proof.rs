@@ -102,17 +102,20 @@ pub(super) fn prove_closed(dir: &Path, options: &CloseOptions<'_>) -> StoreResul
     }
 }
 
-/// Refuses a directory that another process has open. A client that does nothing holds no lock, and
-/// would go on with files that are replaced meanwhile.
+/// Refuses a directory of which another process has a file open. A client that does nothing holds no
+/// lock, and would go on with files that are replaced meanwhile, or write more. Only on Linux, and
+/// only processes are found that this one may look at.
 ///
 /// # Errors
 /// `InUse`.
 pub fn refuse_open_elsewhere(dir: &Path) -> StoreResult<()> {
-    let path = connection::database_path(dir);
-    let holders = holders::with_open(&path);
-    match holders.is_empty() {
-        true => Ok(()),
-        false => Err(StoreError::InUse { path, holders }),
+    let mut paths = vec![connection::database_path(dir)];
+    // What is no plain file is for whoever reads the directory to refuse.
+    let files = files::regular_files(dir).unwrap_or_default();
+    paths.extend(files.iter().map(|file| dir.join(file)));
+    match holders::with_open(&paths).into_iter().next() {
+        None => Ok(()),
+        Some((path, holders)) => Err(StoreError::InUse { path, holders }),
     }
 }
 

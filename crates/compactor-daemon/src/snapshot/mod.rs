@@ -7,7 +7,7 @@ mod legacy;
 mod lineage;
 
 use compactor_core::disposition::Resource;
-use compactor_core::manifest::ManifestError;
+use compactor_core::manifest::{ManifestError, Rows};
 use compactor_core::ports::{ETag, Fault, ObjectStore, WallTime};
 use compactor_core::{CollectionName, Manifest, Version, keys};
 
@@ -152,6 +152,21 @@ pub(crate) async fn read_pointer(
         is_accepted: object.metadata.contains_key(ACCEPTED),
         modified: object.modified,
     }))
+}
+
+/// What is in the published version, if its manifest says so.
+///
+/// # Errors
+/// The pointer or the manifest cannot be read or understood.
+pub(crate) async fn rows(
+    objects: &dyn ObjectStore,
+    collection: &CollectionName,
+) -> Result<Option<Rows>, RunError> {
+    let Some(pointer) = read_pointer(objects, collection).await? else {
+        return Ok(None);
+    };
+    let manifest = read_manifest(objects, collection, &pointer.version).await?;
+    Ok(manifest.map(|manifest| manifest.rows))
 }
 
 pub(crate) async fn read_manifest(

@@ -88,7 +88,10 @@ impl Quickstart {
         let mut keys = Vec::new();
         for number in 0..RUNS {
             progress.step("making and submitting sample deltas");
-            keys.push(self.submit_sample(&ports, &scratch, number).await?);
+            keys.push(
+                self.submit_sample(&ports, &scratch, &limits, number)
+                    .await?,
+            );
         }
         let (stop, settling) = (CancellationToken::new(), TaskTracker::new());
         cancel_on_signal(stop.clone(), settling.clone())?;
@@ -118,6 +121,7 @@ impl Quickstart {
         &self,
         ports: &Ports,
         scratch: &Scratch,
+        limits: &Limits,
         number: usize,
     ) -> Result<String, Failure> {
         let folder = scratch.folder("sample").map_err(Failure::io)?;
@@ -131,6 +135,7 @@ impl Quickstart {
             run_id: None,
             deltas,
             region: LOCAL_REGION.to_owned(),
+            limits: *limits,
         };
         Ok(submit(ports, submission).await?.run_id.to_string())
     }
