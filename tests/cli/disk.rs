@@ -129,7 +129,6 @@ fn all_fail(place: &Place, bad: &str, check: impl Fn(Said)) {
     }
     for line in [
         format!("submit words=dir --data {bad}/data"),
-        format!("run --data {bad}/data --drain"),
         format!("run --data {bad}/data"),
         format!("quickstart --dir {bad}/look"),
     ] {

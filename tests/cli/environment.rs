@@ -36,22 +36,16 @@ fn flags_rank_above_the_environment_and_that_above_the_file() {
     let place = Place::new();
     place.write("c.toml", "[storage]\npath = \"from-file\"\n");
     let name = "CHROMA_COMPACTOR_STORAGE__PATH";
-    place.say("run --drain --config c.toml").succeeds();
+    place.say("doctor --config c.toml").succeeds();
+    with(&place, "doctor --config c.toml", name, "from-environment").succeeds();
     with(
         &place,
-        "run --drain --config c.toml",
-        name,
-        "from-environment",
-    )
-    .succeeds();
-    with(
-        &place,
-        "run --drain --config c.toml --data from-flag",
+        "doctor --config c.toml --data from-flag",
         name,
         "unused",
     )
     .succeeds();
-    with(&place, "run --drain", "CHROMA_COMPACTOR_CONFIG", "c.toml").succeeds();
+    with(&place, "doctor", "CHROMA_COMPACTOR_CONFIG", "c.toml").succeeds();
     assert_eq!(
         place.names_in("."),
         ["c.toml", "from-environment", "from-file", "from-flag"]
@@ -61,6 +55,7 @@ fn flags_rank_above_the_environment_and_that_above_the_file() {
 #[test]
 fn logs_can_be_json_and_silent() {
     let place = Place::new();
+    std::fs::create_dir_all(place.path("data/local")).unwrap();
     let said = with(
         &place,
         "run --drain",

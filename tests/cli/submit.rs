@@ -235,6 +235,7 @@ fn runs_without_a_data_directory_says_where_it_looked() {
 #[test]
 fn an_empty_data_directory_has_no_runs() {
     let place = Place::new();
+    std::fs::create_dir(place.path("d")).unwrap();
     place.say("run --drain --data d").succeeds();
     assert_eq!(
         place.say("runs --data d").succeeds().stdout,
@@ -247,6 +248,7 @@ fn an_empty_data_directory_has_no_runs() {
 #[test]
 fn a_doctor_finds_the_embedded_backends_sound() {
     let place = Place::new();
+    std::fs::create_dir(place.path("d")).unwrap();
     let findings = place.say("doctor --data d --json").json();
     let findings = findings.as_array().unwrap();
     let checks: Vec<_> = findings
@@ -273,4 +275,46 @@ fn a_doctor_finds_the_embedded_backends_sound() {
     place.write("file", "x");
     let said = place.say("doctor --data file").exits(FAILURE);
     assert!(said.stdout.contains("BAD"), "{said}");
+}
+
+/// A name that is misspelt must not look like a directory in which all is well.
+#[test]
+fn a_data_directory_that_is_not_there_is_told() {
+    let place = Place::new();
+    words(&place, "dir");
+    let said = place
+        .say("run --drain --data typo")
+        .fails(USAGE, "CC-USAGE");
+    said.naming(&["typo", "--data"]);
+    assert_eq!(place.names_in("."), ["dir"]);
+    let findings = place.say("doctor --data typo --json").json();
+    assert_eq!(findings[0]["check"], "data directory", "{findings:#}");
+    assert_eq!(findings[0]["verdict"], "warning");
+    let again = place.say("doctor --data typo --json").json();
+    assert_eq!(again[0]["check"], "working space", "{again:#}");
+    let said = place.say("submit --data other words=dir").succeeds();
+    assert!(said.stdout.contains("other: made"), "{said}");
+    let said = place.say("submit --data other words=dir").succeeds();
+    assert!(!said.stdout.contains("made"), "{said}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_directory_need_not_have_a_name_of_text() {
+    use std::ffi::OsString;
+    use std::os::unix::ffi::OsStringExt as _;
+
+    let place = Place::new();
+    let name = || OsString::from_vec(b"delta-\xff".to_vec());
+    std::fs::rename(words(&place, "dir"), place.path(name())).unwrap();
+    let mut delta = OsString::from("words=");
+    delta.push(name());
+    let data = [
+        OsString::from("--data"),
+        OsString::from_vec(b"d-\xff".to_vec()),
+    ];
+    let commands: [&[OsString]; 2] = [&["submit".into(), delta], &["config".into(), "show".into()]];
+    for command in commands {
+        place.call(command.iter().chain(&data)).succeeds();
+    }
 }

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::emf::Emf;
+use super::runs::check_place;
 use super::signals::cancel_on_signal;
 use crate::failure::Failure;
 use crate::output::{self, Log};
@@ -29,6 +30,10 @@ pub(crate) struct Run {
 impl Run {
     pub(super) fn execute(self) -> Result<ExitCode, Failure> {
         let raw = self.settings.load()?;
+        // What waits nowhere cannot be drained: another directory was meant.
+        if self.drain && raw.is_unused() {
+            check_place(&raw)?;
+        }
         start_logging(&raw)?;
         let settings = raw.validate()?;
         let mode = if self.drain {

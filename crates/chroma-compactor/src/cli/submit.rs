@@ -1,11 +1,13 @@
 //! `submit words=DIR lines=DIR`: package, verify, upload, announce.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::str::FromStr;
 
 use clap::Args;
+use clap::builder::{OsStringValueParser, TypedValueParser as _};
+use clap_lex::OsStrExt as _;
 use compactor_core::{CollectionName, RunId};
 use compactor_daemon::{Submission, submit};
 
@@ -17,7 +19,11 @@ use crate::settings::SettingsArgs;
 #[derive(Debug, Args)]
 pub(crate) struct Submit {
     /// Deltas, as COLLECTION=DIR; together they are one run.
-    #[arg(required = true, value_name = "COLLECTION=DIR")]
+    #[arg(
+        required = true,
+        value_name = "COLLECTION=DIR",
+        value_parser = OsStringValueParser::new().try_map(NamedDelta::parse),
+    )]
     deltas: Vec<NamedDelta>,
     /// The run's id. Default: a fresh one.
     #[arg(long, value_name = "ID")]
@@ -35,15 +41,15 @@ struct NamedDelta {
     dir: PathBuf,
 }
 
-impl FromStr for NamedDelta {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (collection, dir) = text
-            .split_once('=')
+impl NamedDelta {
+    /// A directory's name need be no text.
+    fn parse(argument: OsString) -> Result<Self, String> {
+        let (collection, dir) = argument
+            .split_once("=")
             .filter(|(_, dir)| !dir.is_empty())
             .ok_or("write it as COLLECTION=DIR, for instance words=./delta")?;
         let collection = collection
+            .to_string_lossy()
             .parse()
             .map_err(|error: compactor_core::NameError| error.to_string())?;
         Ok(Self {
@@ -63,6 +69,7 @@ impl Submit {
                 return Err(Failure::usage(message).with_help("submit two runs instead"));
             }
         }
+        let is_new = raw.is_unused();
         let progress = Progress::new(1, self.json);
         progress.step("verifying, packing and uploading");
         let submission = Submission {
@@ -79,6 +86,10 @@ impl Submit {
             output::line(&format!("submitted run {}", submitted.run_id))?;
             for (collection, prefix) in &submitted.prefixes {
                 output::line(&format!("  {collection}: {prefix}"))?;
+            }
+            if is_new {
+                let path = raw.storage.path.display();
+                output::line(&format!("{path}: made, there was no data directory here"))?;
             }
         }
         Ok(ExitCode::SUCCESS)

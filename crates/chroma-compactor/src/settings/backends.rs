@@ -53,6 +53,12 @@ impl RawSettings {
         self.storage.backend == Backend::Local
     }
 
+    /// Whether there is no data directory, so nothing can be in it.
+    pub(crate) fn is_unused(&self) -> bool {
+        let is_missing = |error: std::io::Error| error.kind() == std::io::ErrorKind::NotFound;
+        self.is_local() && fs_err::metadata(&self.storage.path).is_err_and(is_missing)
+    }
+
     /// The queue of each collection.
     fn queues(&self) -> Result<BTreeMap<CollectionName, String>, Failure> {
         let queues = self.aws.queues.iter().map(|(name, url)| {

@@ -1,13 +1,13 @@
 //! The configuration as it is written; `config/default.toml` is the same in TOML.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chroma_store::{FoldWhen, MetadataMode, VerifyLevel};
 use compactor_core::manifest::Layout;
 use compactor_daemon::Unhandled;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::choice;
 use super::size::Size;
@@ -53,6 +53,7 @@ section! {
     Storage {
         #[serde(deserialize_with = "choice::of")]
         backend: Backend = Backend::Local,
+        #[serde(serialize_with = "shown")]
         path: PathBuf = PathBuf::from("data/local"),
     }
 }
@@ -201,6 +202,11 @@ section! {
         #[serde(with = "humantime_serde")]
         every: Duration = Duration::from_secs(30),
     }
+}
+
+/// A path need be no text: `--data` takes any.
+fn shown<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&path.display())
 }
 
 /// Which backends are used.

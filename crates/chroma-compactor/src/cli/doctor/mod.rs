@@ -14,7 +14,7 @@ use serde::Serialize;
 use super::run::block_on;
 use crate::failure::Failure;
 use crate::output::{self, Table};
-use crate::settings::SettingsArgs;
+use crate::settings::{RawSettings, SettingsArgs};
 
 #[derive(Debug, Args)]
 pub(crate) struct Doctor {
@@ -94,7 +94,9 @@ impl Finding {
 impl Doctor {
     pub(super) fn execute(self) -> Result<ExitCode, Failure> {
         let raw = self.settings.load()?;
-        let findings = block_on(async { Ok(checks::all(&raw).await) })?;
+        let unused = raw.is_unused().then(|| made(&raw));
+        let found = block_on(async { Ok(checks::all(&raw).await) })?;
+        let findings: Vec<Finding> = unused.into_iter().chain(found).collect();
         if self.json {
             output::json(&findings)?;
         } else {
@@ -126,4 +128,14 @@ impl Doctor {
             ExitCode::SUCCESS
         })
     }
+}
+
+/// What is used makes the directory that it is in.
+fn made(settings: &RawSettings) -> Finding {
+    let path = settings.storage.path.display();
+    Finding::warning(
+        "data directory",
+        format!("{path}: there was none, and one was made"),
+        "if another was meant, remove it, and name the other: --data DIR or storage.path",
+    )
 }
