@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::deployment::Deployment;
 use crate::fixture::directory;
-use crate::place::FAILURE;
+use crate::place::{FAILURE, Said};
 use crate::proxy::{Proxy, Verdict};
 
 /// Verdict and findings by check.
@@ -24,7 +24,9 @@ fn verdict<'f>(findings: &'f Value, check: &str) -> (&'f str, &'f str) {
 async fn a_sound_deployment_has_only_the_policy_to_mend() {
     let deployment = Deployment::new().await;
     deployment.place.expects(&["CC-MESSAGE-JSON"]);
-    let findings = deployment.say("doctor --json").json();
+    // Its working space is all that a daemon needs of the disk.
+    let mut doctor = deployment.command("doctor --json");
+    let findings = Said::by(doctor.env("TMPDIR", "/no/such/folder")).json();
     for check in [
         "working space",
         "objects",

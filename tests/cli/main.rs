@@ -32,6 +32,7 @@ mod repair;
 mod set_clock;
 mod stopping;
 mod submit;
+mod temporary_files;
 mod terminal;
 mod unread;
 mod usage;

@@ -4,6 +4,7 @@
 
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
@@ -203,6 +204,47 @@ fn roll_back(path: &Path) -> rusqlite::Result<()> {
     let connection = Connection::open_with_flags(plain_name(path), flags)?;
     let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     connection.execute_batch(&format!("PRAGMA user_version = {version};"))
+}
+
+/// Lets SQLite keep its temporary files in `folder`: what undoes a large statement, and rows that it
+/// sorts. Without this they go to the first of `SQLITE_TMPDIR`, `TMPDIR`, `/var/tmp`, `/tmp` and the
+/// working directory that can be written to, and where none can, large merges fail.
+///
+/// It holds for the whole process, and the first call that succeeds counts. SQLite reads the name
+/// without a lock: the call has to be made before other threads use a database. Returns whether that
+/// is the place now. A folder that cannot be written to, or whose path is not UTF-8, is not.
+pub fn keep_temporary_files_in(folder: &Path) -> bool {
+    static PLACE: Mutex<Option<PathBuf>> = Mutex::new(None);
+    let mut place = PLACE.lock().unwrap_or_else(PoisonError::into_inner);
+    let folder = plain_name(folder);
+    if place.is_none() {
+        // https://sqlite.org/pragma.html#pragma_temp_store_directory: deprecated, and all that can be
+        // said without `unsafe`.
+        let tell = |name| in_memory()?.pragma_update(None, "temp_store_directory", name);
+        let is_told = folder.to_str().is_some_and(|name| tell(name).is_ok());
+        *place = is_told.then(|| folder.clone());
+    }
+    *place == Some(folder)
+}
+
+/// Lets SQLite write a temporary file.
+///
+/// # Errors
+/// It has no place for it, or no space there.
+pub fn try_temporary_files() -> StoreResult<()> {
+    // A database without a name is a temporary file, and one page of cache does not hold it.
+    Connection::open("")
+        .and_then(|connection| {
+            connection.execute_batch(
+                "PRAGMA cache_size=1; CREATE TABLE probe (content);
+                 INSERT INTO probe VALUES (zeroblob(1000000));",
+            )
+        })
+        .map_err(|source| StoreError::Sqlite {
+            path: PathBuf::from("SQLite's temporary files"),
+            operation: "writing",
+            source,
+        })
 }
 
 /// Opens a database of nothing.

@@ -39,6 +39,7 @@ mod verify;
 
 pub use archive::{ARCHIVE_NAME, UnpackLimits, Unpacked, pack, unpack};
 pub use collection::{Collection, FullName, HnswConfig, Parameters, Space, Which};
+pub use connection::{keep_temporary_files_in, try_temporary_files};
 pub use copy::copy_directory;
 pub use error::{Kind, StoreError, StoreResult};
 pub use files::{SIDE_CAR_NAMES, StoredFile};

@@ -46,11 +46,12 @@ impl Run {
             cancel_on_signal(stop.clone(), settling.clone())?;
             let emf = Emf::install(&raw)?;
             let ports = raw.open().await?;
+            // Before anything goes on beside this: SQLite is told where its temporary files go.
+            let scratch = raw.claim_scratch()?;
             if let Some(emf) = emf {
                 tokio::spawn(emf.keep_writing(ports.clone()));
             }
-            let daemon =
-                Daemon::new(ports, settings, raw.claim_scratch()?, stop).with_settling(settling);
+            let daemon = Daemon::new(ports, settings, scratch, stop).with_settling(settling);
             tracing::info!(data = %raw.storage.path.display(), ?mode, unhandled = ?raw.queue.unhandled, "started");
             let outcome = daemon.run(mode).await;
             if let Some(emf) = emf {

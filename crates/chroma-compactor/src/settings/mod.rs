@@ -216,11 +216,16 @@ impl RawSettings {
         })
     }
 
-    /// Claims scratch space: `worker.scratch`, or a folder in the data directory.
+    /// Claims scratch space, for SQLite's temporary files too: `worker.scratch`, or a folder in the
+    /// data directory.
     pub(crate) fn claim_scratch(&self) -> Result<Scratch, Failure> {
         let beside = || self.storage.path.join("scratch");
         let root = self.worker.scratch.clone().unwrap_or_else(beside);
-        Scratch::claim(&root).map_err(Failure::io)
+        let scratch = Scratch::claim(&root).map_err(Failure::io)?;
+        if !chroma_store::keep_temporary_files_in(&root) {
+            tracing::warn!(scratch = %root.display(), "its path is not UTF-8: SQLite keeps its temporary files where TMPDIR says, or in /var/tmp or /tmp");
+        }
+        Ok(scratch)
     }
 }
 

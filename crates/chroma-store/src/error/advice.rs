@@ -3,6 +3,7 @@
 use std::io::{self, ErrorKind};
 
 use rusqlite::ErrorCode;
+use rusqlite::ffi::SQLITE_IOERR_GETTEMPPATH;
 use rustix::io::Errno;
 
 use super::{Kind, StoreError};
@@ -165,11 +166,19 @@ impl StoreError {
             Self::ArchiveEntry { .. } => "make the archive of plain files with relative names",
             Self::ArchiveDamaged { .. } => "make and upload the archive again",
             Self::ArchiveLimit { .. } => "split the delta, or raise the limit in the configuration",
+            Self::Sqlite { source, .. } if lacks_temporary_folder(source) => {
+                "no folder for SQLite's temporary files can be written to: let SQLITE_TMPDIR name one"
+            }
             Self::Sqlite { .. } | Self::Io(_) => {
                 "check free space, permissions and open-file limits of the named path"
             }
         }
     }
+}
+
+fn lacks_temporary_folder(error: &rusqlite::Error) -> bool {
+    let failure = error.sqlite_error();
+    failure.is_some_and(|failure| failure.extended_code == SQLITE_IOERR_GETTEMPPATH)
 }
 
 /// By its kind where there is one. What ran out of descriptors has none, and `fs_err` puts a name

@@ -1,6 +1,6 @@
 //! The checks, each through the port that a daemon uses.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytesize::ByteSize;
@@ -9,8 +9,11 @@ use compactor_core::ports::{
     Queue, Receipt,
 };
 use compactor_core::{CollectionName, RunKey, RunRecord};
+use compactor_daemon::Scratch;
+use tempfile::TempDir;
 
 use super::{Finding, Verdict, collections};
+use crate::failure::Failure;
 use crate::settings::{Opened, RawSettings};
 
 /// A collection that no daemon has.
@@ -26,7 +29,8 @@ const NO_CREDENTIALS: &str = "CC-AWS-CREDENTIALS";
 
 /// Everything, in the order in which a daemon would run into it.
 pub(super) async fn all(settings: &RawSettings) -> Vec<Finding> {
-    let mut findings = vec![disk(settings)];
+    let scratch = settings.claim_scratch();
+    let mut findings = vec![disk(scratch.as_ref())];
     let ports = match settings.open_each().await {
         Ok(ports) => ports,
         Err(failure) => {
@@ -46,7 +50,10 @@ pub(super) async fn all(settings: &RawSettings) -> Vec<Finding> {
         Ok(_) => {
             findings.push(objects(&ports).await);
             if !settings.is_local() {
-                findings.push(large_objects(&ports).await);
+                // Without working space the first finding says it.
+                if let Ok(scratch) = &scratch {
+                    findings.push(large_objects(&ports, scratch).await);
+                }
                 findings.push(pointer_policy(&ports).await);
             }
         }
@@ -70,10 +77,10 @@ pub(super) async fn all(settings: &RawSettings) -> Vec<Finding> {
     findings
 }
 
-fn disk(settings: &RawSettings) -> Finding {
+fn disk(scratch: Result<&Scratch, &Failure>) -> Finding {
     const CHECK: &str = "working space";
     const FIX: &str = "name a folder that can be written to: worker.scratch or storage.path";
-    let scratch = match settings.claim_scratch() {
+    let scratch = match scratch {
         Ok(scratch) => scratch,
         Err(failure) => return Finding::bad(CHECK, failure.to_string(), FIX),
     };
@@ -81,6 +88,11 @@ fn disk(settings: &RawSettings) -> Finding {
         Ok(folder) => folder,
         Err(error) => return Finding::bad(CHECK, error.to_string(), FIX),
     };
+    if let Err(error) = chroma_store::try_temporary_files() {
+        let reason = std::error::Error::source(&error).map(ToString::to_string);
+        let found = format!("{error}: {}", reason.unwrap_or_default());
+        return Finding::bad(CHECK, found, FIX);
+    }
     match free_space(folder.path()) {
         Ok(free) if free < LEAST_SPACE => {
             let fix = "make room: a cycle needs about three times the snapshot";
@@ -193,20 +205,17 @@ async fn pointer_policy(ports: &Opened) -> Finding {
 }
 
 /// Whether what is uploaded in parts can be written.
-async fn large_objects(ports: &Opened) -> Finding {
+async fn large_objects(ports: &Opened, scratch: &Scratch) -> Finding {
     const CHECK: &str = "large objects";
     let key = format!("{COLLECTION}/{}/large", ports.ids.uuid());
-    let file = match zeros() {
-        Ok(file) => file,
-        Err(error) => {
-            let fix = "name a folder for temporary files that can be written to: TMPDIR";
-            return Finding::bad(CHECK, error.to_string(), fix);
-        }
+    let (_folder, file) = match zeros(scratch) {
+        Ok(made) => made,
+        Err(error) => return Finding::bad(CHECK, error.to_string(), "see working space"),
     };
     let metadata = Attributes::new();
     let sent = ports
         .objects
-        .upload(&key, file.path(), Condition::IfAbsent, &metadata);
+        .upload(&key, &file, Condition::IfAbsent, &metadata);
     let sent = sent.await;
     let _ = ports.objects.delete(&key).await;
     match sent.map(|sent| sent.outcome) {
@@ -216,10 +225,12 @@ async fn large_objects(ports: &Opened) -> Finding {
     }
 }
 
-fn zeros() -> std::io::Result<tempfile::NamedTempFile> {
-    let file = tempfile::NamedTempFile::new()?;
-    file.as_file().set_len(IN_PARTS)?;
-    Ok(file)
+/// A file to upload, and the folder that it is removed with.
+fn zeros(scratch: &Scratch) -> std::io::Result<(TempDir, PathBuf)> {
+    let folder = scratch.folder("doctor")?;
+    let path = folder.path().join("zeros");
+    fs_err::File::create(&path)?.set_len(IN_PARTS)?;
+    Ok((folder, path))
 }
 
 async fn queue(queue: &dyn Queue) -> Finding {

@@ -9,6 +9,7 @@ use compactor_core::CollectionName;
 use compactor_core::ports::Ids;
 use compactor_local::RandomIds;
 
+use super::output_folder::OutputFolder;
 use crate::failure::Failure;
 use crate::output;
 
@@ -43,6 +44,7 @@ impl Create {
             vector_segment: ids.uuid(),
             metadata_segment: ids.uuid(),
         };
+        chroma_store::keep_temporary_files_in(OutputFolder::around(&self.dir).path());
         chroma_store::create(&self.dir, &options, ids)?.close(&CloseOptions::default())?;
         if self.json {
             return output::json(&serde_json::json!({

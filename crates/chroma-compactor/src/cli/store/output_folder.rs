@@ -55,18 +55,21 @@ impl OutputFolder {
 
     /// The folder that `dir` is in.
     pub(super) fn around(dir: &Path) -> Self {
-        Self(dir.parent().unwrap_or(dir).to_path_buf())
+        let parent = dir.parent().unwrap_or(dir);
+        let is_unnamed = parent.as_os_str().is_empty();
+        Self(if is_unnamed { Path::new(".") } else { parent }.to_path_buf())
     }
 
     pub(super) fn path(&self) -> &Path {
         &self.0
     }
 
-    /// A hidden folder there, named after the command. It is removed when it is dropped.
+    /// A hidden folder there, named after the command. It is removed when it is dropped. SQLite's
+    /// temporary files are kept beside it.
     pub(super) fn scratch(&self, command: &str) -> Result<TempDir, Failure> {
         let prefix = format!(".chroma-{command}-");
         let made = tempfile::Builder::new().prefix(&prefix).tempdir_in(&self.0);
-        made.map_err(|error| {
+        let made = made.map_err(|error| {
             // Its text has the hidden name, which says nothing to anyone; its cause has not.
             let mut reason: &dyn std::error::Error = &error;
             while let Some(cause) = reason.source() {
@@ -74,6 +77,8 @@ impl OutputFolder {
             }
             let message = format!("cannot write to the folder {}: {reason}", self.0.display());
             Failure::io(Error::other(message))
-        })
+        })?;
+        chroma_store::keep_temporary_files_in(&self.0);
+        Ok(made)
     }
 }

@@ -65,6 +65,9 @@ impl Repair {
         if let Some(new) = &self.salvage {
             return salvage::save(&self.dir, new, self.json);
         }
+        if self.yes {
+            chroma_store::keep_temporary_files_in(OutputFolder::around(&self.dir).path());
+        }
         let progress = Progress::new(5, self.json);
         progress.step("verifying");
         let survey = chroma_store::survey(&self.dir, VerifyLevel::Full)?;

@@ -24,6 +24,7 @@ impl Vacuum {
     pub(super) fn execute(self) -> Result<ExitCode, Failure> {
         let progress = Progress::new(4, self.json);
         chroma_store::refuse_open_elsewhere(&self.dir)?;
+        chroma_store::keep_temporary_files_in(&self.dir);
         progress.step("verifying");
         let options = OpenOptions {
             roll_back: true,
