@@ -12,6 +12,7 @@
 mod clean_up;
 mod clocks;
 mod configuration;
+mod copied;
 mod daemon;
 mod directories;
 mod disk;

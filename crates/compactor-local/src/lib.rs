@@ -5,12 +5,15 @@
 //! on disk before a call returns, and a process killed at any instant leaves nothing to repair.
 //!
 //! ```text
-//! DIR/objects/<key>              the objects, as plain files
-//! DIR/.meta/<key>/<tag>.json     their user metadata
-//! DIR/.tmp/                      writes under way
-//! DIR/.locks/                    lock files between processes
-//! DIR/coordination.sqlite3       queue, leases, run records
+//! DIR/objects/<key>                    the objects, as plain files
+//! DIR/.meta/<key>/<their body>.json    their user metadata
+//! DIR/.tmp/                            writes under way
+//! DIR/.locks/                          lock files between processes
+//! DIR/coordination.sqlite3             queue, leases, run records
 //! ```
+//!
+//! A copy of the directory (`cp -a`, and other ways that lose times) that was made while no process
+//! used it is as good as the original.
 //!
 //! For one machine and a local file system with nanosecond times (ext4, xfs, btrfs, apfs, tmpfs);
 //! not for network file systems, whose locks and times are not good enough.

@@ -1,8 +1,9 @@
 //! Objects as plain files below a directory.
 //!
 //! A write goes to a temporary file first; renaming it over the object is the commit. Metadata is
-//! kept in a sidecar named after the tag of the body it belongs to and is written before the
-//! rename, so whichever body is in place, its metadata is there too. Writers of one key, in this
+//! kept in a sidecar named after time and content of the body it belongs to (so a copy of the
+//! directory keeps it) and is written before the rename, so whichever body is in place, its metadata
+//! is there too. Writers of one key, in this
 //! process or another, take turns through a lock file; readers never wait.
 
 mod layout;
@@ -97,7 +98,10 @@ impl ObjectStore for DirectoryObjectStore {
         metadata: &Attributes,
     ) -> PortResult<PutOutcome> {
         let (writer, metadata) = (self.writer("put object", key)?, metadata.clone());
-        let work = move || writer.write(Source::Bytes(&body), &condition, &metadata);
+        let work = move || {
+            let put = writer.write(Source::Bytes(&body), &condition, &metadata)?;
+            Ok(put.outcome)
+        };
         blocking("put object", key, work).await
     }
 
@@ -126,7 +130,9 @@ impl ObjectStore for DirectoryObjectStore {
         blocking("copy object", to, move || {
             match read::whole(&layout, "copy object", &from)? {
                 Some((mut body, metadata)) if body.info.etag == tag => {
-                    writer.write(Source::Reader(&mut body.file), &condition, &metadata)
+                    let copied =
+                        writer.write(Source::Reader(&mut body.file), &condition, &metadata)?;
+                    Ok(copied.outcome)
                 }
                 _ => Ok(PutOutcome::Absent),
             }

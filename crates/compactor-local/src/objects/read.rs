@@ -1,10 +1,9 @@
 //! Reading bodies. A body is never changed in place, so an open one can be read at leisure.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::Path;
-use std::time::Duration;
 
 use bytes::Bytes;
 use compactor_core::ports::{
@@ -12,14 +11,15 @@ use compactor_core::ports::{
 };
 
 use super::layout::Layout;
-use super::{sidecar, tag};
+use super::sidecar::Sidecars;
+use super::tag;
 use crate::fault::{io_error, local_file_error};
 
 /// An open body.
 pub(super) struct Body {
     pub(super) file: File,
     pub(super) info: ObjectInfo,
-    modified: Duration,
+    metadata: Metadata,
 }
 
 impl Body {
@@ -38,7 +38,7 @@ impl Body {
                 Ok(Some(Self {
                     file,
                     info,
-                    modified: tag::modified(&metadata),
+                    metadata,
                 }))
             }
             Err(error) if is_absence(&error) => {
@@ -85,19 +85,21 @@ pub(super) fn whole(
     operation: &'static str,
     key: &str,
 ) -> PortResult<Option<(Body, Attributes)>> {
-    let sidecars = layout.sidecars(operation, key)?;
+    let folder = layout.sidecars(operation, key)?;
+    let failed = |error| io_error(operation, key, error);
     loop {
-        let Some(body) = Body::open(layout, operation, key)? else {
+        let Some(mut body) = Body::open(layout, operation, key)? else {
             return Ok(None);
         };
-        let metadata = sidecar::read(&sidecars, &body.info.etag)
-            .map_err(|error| io_error(operation, key, error))?;
-        if let Some(metadata) = metadata {
+        let sidecars = Sidecars::list(&folder).map_err(failed)?;
+        if let Some(metadata) = sidecars.read(&body.metadata).map_err(failed)? {
             return Ok(Some((body, metadata)));
         }
-        // No sidecar: it has no metadata, or it was replaced just now. Only then look again.
+        let of_copy = sidecars.read_by_content(&mut body.file).map_err(failed)?;
+        // None of its own: it has no metadata, or is a copy, or was replaced just now. Only then look
+        // again.
         if current_tag(layout, operation, key)?.as_ref() == Some(&body.info.etag) {
-            return Ok(Some((body, Attributes::new())));
+            return Ok(Some((body, of_copy.unwrap_or_default())));
         }
     }
 }
@@ -116,7 +118,9 @@ pub(super) fn object(layout: &Layout, key: &str, limit: u64) -> PortResult<Optio
         info: body.info,
         body: content.into(),
         metadata,
-        modified: i64::try_from(body.modified.as_micros()).ok().map(WallTime),
+        modified: i64::try_from(tag::modified(&body.metadata).as_micros())
+            .ok()
+            .map(WallTime),
     }))
 }
 

@@ -30,15 +30,20 @@ pub(super) fn modified(metadata: &Metadata) -> Duration {
     Duration::new(seconds, nanos)
 }
 
-/// Gives a new body the modification time that makes its tag unique for its key. Gives the tag.
-pub(super) fn stamp(new: &File, replaced: Option<&Metadata>, ids: &dyn Ids) -> io::Result<ETag> {
+/// Gives a new body the modification time that makes its tag unique for its key. Gives what has the
+/// tag.
+pub(super) fn stamp(
+    new: &File,
+    replaced: Option<&Metadata>,
+    ids: &dyn Ids,
+) -> io::Result<Metadata> {
     let random = Duration::from_nanos(u64::from(ids.uuid().as_fields().0 % 1_000_000));
     let now = modified(&new.metadata()?).saturating_add(random);
     let after = replaced.map_or(Duration::ZERO, |old| {
         modified(old) + Duration::from_nanos(1)
     });
     set_modified(new, now.max(after))?;
-    Ok(of(&new.metadata()?))
+    new.metadata()
 }
 
 /// Whether the file system keeps nanoseconds, without which tags would repeat.
@@ -74,7 +79,7 @@ mod tests {
             file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(1))
                 .unwrap();
             assert!(
-                tags.insert(stamp(&file, Some(&before), &ids).unwrap()),
+                tags.insert(of(&stamp(&file, Some(&before), &ids).unwrap())),
                 "write {n}"
             );
         }

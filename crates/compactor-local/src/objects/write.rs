@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use compactor_core::ports::{
-    Attributes, Condition, ETag, Fault, Ids, PortError, PortResult, PutOutcome, Uploaded,
+    Attributes, Condition, Fault, Ids, PortError, PortResult, PutOutcome, Uploaded,
 };
 use digest_io::HashReader;
 use sha2::Sha256;
@@ -15,6 +15,7 @@ use tempfile::NamedTempFile;
 
 use super::layout::Layout;
 use super::read::is_absence;
+use super::sidecar::Sidecars;
 use super::{locks, sidecar, tag};
 use crate::fault::{io_error, local_file_error};
 
@@ -25,6 +26,12 @@ const FOLDER_ATTEMPTS: usize = 100;
 pub(super) enum Source<'a> {
     Bytes(&'a [u8]),
     Reader(&'a mut dyn io::Read),
+}
+
+/// A new body that has no place yet.
+struct Filled {
+    temporary: NamedTempFile,
+    sha256: String,
 }
 
 /// Writes one key.
@@ -63,34 +70,34 @@ impl Writer {
         source: Source<'_>,
         condition: &Condition,
         metadata: &Attributes,
-    ) -> PortResult<PutOutcome> {
+    ) -> PortResult<Uploaded> {
         self.layout.check_root(self.operation, &self.key)?;
         // A put that is refused already need not copy anything first.
-        if let Some(refusal) = refusal(condition, self.current()?.as_ref()) {
-            return Ok(refusal);
+        if let Some(refused) = refusal(condition, self.current()?.as_ref()) {
+            return Ok(refused);
         }
-        let temporary = self.fill(source)?;
+        let Filled { temporary, sha256 } = self.fill(source)?;
         let _turn = self.turn()?;
         let replaced = self.current()?;
-        if let Some(refusal) = refusal(condition, replaced.as_ref()) {
-            return Ok(refusal);
+        if let Some(refused) = refusal(condition, replaced.as_ref()) {
+            return Ok(refused);
         }
-        let etag = tag::stamp(temporary.as_file(), replaced.as_ref(), &*self.ids)
-            .and_then(|etag| temporary.as_file().sync_all().map(|()| etag))
+        let new = tag::stamp(temporary.as_file(), replaced.as_ref(), &*self.ids)
+            .and_then(|new| temporary.as_file().sync_all().map(|()| new))
             .map_err(|error| self.error(error))?;
-        self.write_sidecar(&etag, metadata)?;
+        self.write_sidecars(replaced.as_ref(), &new, &sha256, metadata)?;
         if let Err(error) = self.put_in_place(temporary) {
             if error.fault != Fault::OutcomeUnknown {
-                let _ =
-                    sidecar::remove_stale(&self.sidecars, replaced.as_ref().map(tag::of).as_ref());
-                prune(&self.sidecars, &self.layout.meta);
+                let _ = self.remove_stale(replaced.as_ref());
             }
             return Err(error);
         }
-        // A stale sidecar does no harm: no body has its tag any more.
-        let _ = sidecar::remove_stale(&self.sidecars, Some(&etag));
-        prune(&self.sidecars, &self.layout.meta);
-        Ok(PutOutcome::Written(etag))
+        // A stale sidecar does no harm: no body has its time any more.
+        let _ = self.remove_stale(Some(&new));
+        Ok(Uploaded {
+            outcome: PutOutcome::Written(tag::of(&new)),
+            sha256: Some(sha256),
+        })
     }
 
     pub(super) fn upload(
@@ -100,14 +107,8 @@ impl Writer {
         metadata: &Attributes,
     ) -> PortResult<Uploaded> {
         let file = File::open(from);
-        let file = file.map_err(|error| local_file_error(self.operation, from, error))?;
-        let mut reader = HashReader::<Sha256, _>::new(file);
-        let outcome = self.write(Source::Reader(&mut reader), condition, metadata)?;
-        let is_read = matches!(outcome, PutOutcome::Written(_));
-        Ok(Uploaded {
-            outcome,
-            sha256: is_read.then(|| hex::encode(reader.finalize())),
-        })
+        let mut file = file.map_err(|error| local_file_error(self.operation, from, error))?;
+        self.write(Source::Reader(&mut file), condition, metadata)
     }
 
     pub(super) fn delete(&self) -> PortResult<()> {
@@ -119,8 +120,7 @@ impl Writer {
                 self.sync_folder(&self.body)?;
             }
         }
-        sidecar::remove_stale(&self.sidecars, None).map_err(|error| self.error(error))?;
-        prune(&self.sidecars, &self.layout.meta);
+        self.remove_stale(None).map_err(|error| self.error(error))?;
         if let Some(parent) = self.body.parent() {
             prune(parent, &self.layout.objects);
         }
@@ -139,34 +139,64 @@ impl Writer {
         }
     }
 
-    fn fill(&self, source: Source<'_>) -> PortResult<NamedTempFile> {
+    fn fill(&self, source: Source<'_>) -> PortResult<Filled> {
         match source {
             Source::Bytes(mut bytes) => self.temporary_with(&mut bytes),
             Source::Reader(reader) => self.temporary_with(reader),
         }
     }
 
-    fn temporary_with(&self, content: &mut (impl io::Read + ?Sized)) -> PortResult<NamedTempFile> {
+    fn temporary_with(&self, content: &mut dyn io::Read) -> PortResult<Filled> {
+        let mut content = HashReader::<Sha256, _>::new(content);
         let mut copy = || {
             let mut temporary = tempfile::Builder::new()
                 // As any new file, readable for whom the umask lets; not for the owner alone.
                 .permissions(Permissions::from_mode(0o666))
                 .tempfile_in(&self.layout.temporary)?;
-            io::copy(content, temporary.as_file_mut())?;
+            io::copy(&mut content, temporary.as_file_mut())?;
             // Here and not under the lock, for this is what takes long.
             temporary.as_file().sync_data()?;
             Ok(temporary)
         };
-        copy().map_err(|error| self.error(error))
+        let temporary = copy().map_err(|error| self.error(error))?;
+        let sha256 = hex::encode(content.finalize());
+        Ok(Filled { temporary, sha256 })
     }
 
-    fn write_sidecar(&self, etag: &ETag, metadata: &Attributes) -> PortResult<()> {
-        if metadata.is_empty() {
+    /// Where one of two bodies has metadata, both get a sidecar: else the one without might be taken
+    /// for a copy of the other, if their content is the same.
+    fn write_sidecars(
+        &self,
+        replaced: Option<&Metadata>,
+        new: &Metadata,
+        sha256: &str,
+        metadata: &Attributes,
+    ) -> PortResult<()> {
+        let found = Sidecars::list(&self.sidecars).map_err(|error| self.error(error))?;
+        if metadata.is_empty() && found.is_empty() {
             return Ok(());
         }
+        let late = match replaced {
+            Some(body) if !found.has(body) => {
+                let of_copy = File::open(&self.body)
+                    .and_then(|mut body| found.read_by_content(&mut body))
+                    .map_err(|error| self.error(error))?;
+                Some((body, of_copy.unwrap_or_default()))
+            }
+            Some(_) | None => None,
+        };
         self.in_folder(&self.layout.meta, &self.sidecars, || {
-            sidecar::write(&self.sidecars, etag, metadata)
+            if let Some((body, metadata)) = &late {
+                sidecar::write_late(&self.sidecars, body, metadata)?;
+            }
+            sidecar::write(&self.sidecars, new, sha256, metadata)
         })
+    }
+
+    fn remove_stale(&self, current: Option<&Metadata>) -> io::Result<()> {
+        Sidecars::list(&self.sidecars)?.remove_stale(current)?;
+        prune(&self.sidecars, &self.layout.meta);
+        Ok(())
     }
 
     fn put_in_place(&self, temporary: NamedTempFile) -> PortResult<()> {
@@ -240,15 +270,19 @@ impl Writer {
     }
 }
 
-fn refusal(condition: &Condition, current: Option<&Metadata>) -> Option<PutOutcome> {
-    match (condition, current) {
+fn refusal(condition: &Condition, current: Option<&Metadata>) -> Option<Uploaded> {
+    let outcome = match (condition, current) {
         (Condition::Always, _) | (Condition::IfAbsent, None) => None,
         (Condition::IfAbsent, Some(_)) => Some(PutOutcome::PreconditionFailed),
         (Condition::IfMatch(_), None) => Some(PutOutcome::Absent),
         (Condition::IfMatch(expected), Some(current)) => {
             (*expected != tag::of(current)).then_some(PutOutcome::PreconditionFailed)
         }
-    }
+    };
+    outcome.map(|outcome| Uploaded {
+        outcome,
+        sha256: None,
+    })
 }
 
 /// Makes `folder` and its parents up to `top`, each of which survives a power cut.
@@ -280,6 +314,82 @@ fn prune(folder: &Path, top: &Path) {
         match folder.parent() {
             Some(parent) => folder = parent,
             None => return,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use compactor_core::fakes::SeededIds;
+    use compactor_core::ports::WallTime;
+
+    use super::super::read;
+    use super::*;
+
+    fn metadata(text: &str) -> Attributes {
+        let pair = (!text.is_empty()).then(|| ("of".to_owned(), text.to_owned()));
+        pair.into_iter().collect()
+    }
+
+    fn writer(layout: &Arc<Layout>) -> Writer {
+        let ids = Arc::new(SeededIds::new(1));
+        Writer::new("test", layout.clone(), ids, "a/k").unwrap()
+    }
+
+    fn put(writer: &Writer, (content, text): (&str, &str)) {
+        let source = Source::Bytes(content.as_bytes());
+        writer
+            .write(source, &Condition::Always, &metadata(text))
+            .unwrap();
+    }
+
+    /// A write that is killed before or after its rename.
+    fn killed(writer: &Writer, (content, text): (&str, &str), renamed: bool) {
+        let filled = writer.fill(Source::Bytes(content.as_bytes())).unwrap();
+        let (file, replaced) = (filled.temporary.as_file(), writer.current().unwrap());
+        let new = tag::stamp(file, replaced.as_ref(), &*writer.ids).unwrap();
+        let (replaced, text) = (replaced.as_ref(), metadata(text));
+        writer
+            .write_sidecars(replaced, &new, &filled.sha256, &text)
+            .unwrap();
+        if renamed {
+            writer.put_in_place(filled.temporary).unwrap();
+        }
+    }
+
+    fn check(first: (&str, &str), second: (&str, &str), third: (&str, &str), renamed: bool) {
+        let folder = tempfile::tempdir().unwrap();
+        let layout = Arc::new(Layout::create(folder.path(), WallTime(0)).unwrap());
+        let writer = writer(&layout);
+        let assert_is = |(content, text): (&str, &str)| {
+            let what = format!("{first:?} {second:?} {third:?}, renamed: {renamed}");
+            let found = read::object(&layout, "a/k", 9).unwrap().unwrap();
+            assert_eq!(found.body, content.as_bytes(), "{what}");
+            assert_eq!(found.metadata, metadata(text), "{what}");
+        };
+        put(&writer, first);
+        assert_is(first);
+        killed(&writer, second, renamed);
+        assert_is(if renamed { second } else { first });
+        killed(&writer, third, !renamed);
+        assert_is(if renamed { second } else { third });
+        put(&writer, third);
+        assert_is(third);
+        writer.delete().unwrap();
+        assert!(!layout.meta.join("a").exists());
+    }
+
+    #[test]
+    fn no_body_ever_has_the_metadata_of_another() {
+        let bodies = [("x", ""), ("x", "one"), ("x", "two"), ("y", "two")];
+        for first in bodies {
+            for second in bodies {
+                for third in bodies {
+                    for renamed in [false, true] {
+                        check(first, second, third, renamed);
+                    }
+                }
+            }
         }
     }
 }

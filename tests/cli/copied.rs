@@ -1,0 +1,74 @@
+//! A copy of the embedded data directory goes on where the original was.
+
+use std::process::Command;
+
+use crate::fixture::{directory, words};
+use crate::place::{FAILURE, Place};
+
+/// Copies with an option of `cp`: `-a` keeps times, `-r` does not.
+fn copy(place: &Place, from: &str, to: &str, option: &str) {
+    let mut cp = Command::new("cp");
+    let [from, to] = [from, to].map(|name| place.path(name));
+    assert!(cp.arg(option).args([from, to]).status().unwrap().success());
+}
+
+/// States of all runs, in alphabetical order.
+fn states(place: &Place, data: &str) -> Vec<String> {
+    let runs = place.say(&format!("runs --data {data} --json")).json();
+    let states = runs.as_array().unwrap().iter().map(|run| {
+        let state = run["parts"]["words"]["state"].as_str();
+        state.unwrap().to_owned()
+    });
+    let mut states: Vec<_> = states.collect();
+    states.sort();
+    states
+}
+
+#[test]
+fn work_goes_on_in_a_copy_of_the_data() {
+    let place = Place::new();
+    words(&place, "first");
+    directory(&place, "second", "words", 5, 2);
+    directory(&place, "third", "words", 5, 2);
+    for delta in ["first", "second"] {
+        let submit = format!("submit words={delta} --data original");
+        place.say(&submit).succeeds();
+        place.say("run --drain --data original").succeeds();
+    }
+    // This one waits in the queue.
+    place.say("submit words=third --data original").succeeds();
+    for (data, option) in [("kept", "-a"), ("without-times", "-r")] {
+        copy(&place, "original", data, option);
+        let said = place.say(&format!("run --drain --data {data}")).succeeds();
+        assert!(said.stdout.starts_with("1 runs completed"), "{said}");
+        assert_eq!(states(&place, data), ["COMPLETED"; 3], "{data}");
+    }
+}
+
+/// The mark of ours on a pointer is metadata. Without it a version that lacks its manifest would count
+/// as another writer's, and all that was published as lost.
+#[test]
+fn a_pointer_in_a_copy_is_still_ours() {
+    let place = Place::new();
+    place.expects(&["CC-MANIFEST-MISSING"]);
+    for delta in ["first", "second"] {
+        words(&place, delta);
+        let submit = format!("submit words={delta} --data original");
+        place.say(&submit).succeeds();
+        place.say("run --drain --data original").succeeds();
+    }
+    words(&place, "third");
+    place.say("submit words=third --data original").succeeds();
+    let snapshot = "objects/words/snapshot";
+    let pointer = place.path(format!("original/{snapshot}/latest-pointer.txt"));
+    let version = std::fs::read_to_string(pointer).unwrap();
+    let manifest = format!("original/{snapshot}/timestamped/{version}/manifest.json");
+    std::fs::remove_file(place.path(manifest)).unwrap();
+    for (data, option) in [("kept", "-a"), ("without-times", "-r")] {
+        copy(&place, "original", data, option);
+        let said = place.say(&format!("run --drain --data {data}"));
+        said.fails(FAILURE, "CC-MANIFEST-MISSING");
+        let expected = ["COMPLETED", "COMPLETED", "PENDING"];
+        assert_eq!(states(&place, data), expected, "{data}");
+    }
+}
