@@ -196,7 +196,10 @@ fn write_file(entry: &mut impl Read, path: &Path, budget: &mut Budget) -> StoreR
 }
 
 fn damaged(error: io::Error) -> StoreError {
-    StoreError::ArchiveDamaged {
-        detail: error.to_string(),
+    let detail = error.to_string();
+    match StoreError::from(error) {
+        // The disk that the archive is on.
+        error if error.is_shortage() => error,
+        _ => StoreError::ArchiveDamaged { detail },
     }
 }

@@ -4,10 +4,9 @@ use std::io::{self, ErrorKind};
 
 use rusqlite::ErrorCode;
 use rusqlite::ffi::SQLITE_IOERR_GETTEMPPATH;
-use rustix::io::Errno;
 
 use super::{Kind, StoreError};
-use crate::{DATABASE_NAME, Remedy};
+use crate::{DATABASE_NAME, Problem, Remedy};
 
 impl StoreError {
     /// The stable code, as listed in `docs/errors.md`.
@@ -59,7 +58,28 @@ impl StoreError {
             Self::StillOpen { .. } | Self::NotConserved { .. } | Self::Engine { .. } => {
                 Kind::SelfCheck
             }
-            _ => Kind::BadInput,
+            Self::NotChroma { .. }
+            | Self::HotJournal { .. }
+            | Self::Truncated { .. }
+            | Self::Damaged { .. }
+            | Self::IndexFile { .. }
+            | Self::UnknownSchema { .. }
+            | Self::CollectionMissing { .. }
+            | Self::CollectionAmbiguous { .. }
+            | Self::DimensionMismatch { .. }
+            | Self::VectorLength { .. }
+            | Self::NotFinite { .. }
+            | Self::MissingVector { .. }
+            | Self::QueueRow { .. }
+            | Self::ArraysUnsupported { .. }
+            | Self::Inconsistent { .. }
+            | Self::BadConfiguration { .. }
+            | Self::Query { .. }
+            | Self::NotRegular { .. }
+            | Self::FileName { .. }
+            | Self::ArchiveEntry { .. }
+            | Self::ArchiveDamaged { .. }
+            | Self::ArchiveLimit { .. } => Kind::BadInput,
         }
     }
 
@@ -78,27 +98,48 @@ impl StoreError {
                         | ErrorCode::OutOfMemory
                 )
             ),
-            _ => false,
+            Self::NotChroma { .. }
+            | Self::HotJournal { .. }
+            | Self::Truncated { .. }
+            | Self::Damaged { .. }
+            | Self::IndexFile { .. }
+            | Self::UnknownSchema { .. }
+            | Self::CollectionMissing { .. }
+            | Self::CollectionAmbiguous { .. }
+            | Self::DimensionMismatch { .. }
+            | Self::VectorLength { .. }
+            | Self::NotFinite { .. }
+            | Self::MissingVector { .. }
+            | Self::QueueRow { .. }
+            | Self::ArraysUnsupported { .. }
+            | Self::Inconsistent { .. }
+            | Self::BadConfiguration { .. }
+            | Self::Query { .. }
+            | Self::NotRegular { .. }
+            | Self::FileName { .. }
+            | Self::ArchiveEntry { .. }
+            | Self::ArchiveDamaged { .. }
+            | Self::ArchiveLimit { .. }
+            | Self::Locked { .. }
+            | Self::InUse { .. }
+            | Self::Changed { .. }
+            | Self::AlreadyExists { .. }
+            | Self::StillOpen { .. }
+            | Self::NotConserved { .. }
+            | Self::Engine { .. } => false,
         }
     }
 
     /// Whether index files are damaged: `Store::rebuild` may mend that.
     pub fn is_index_damage(&self) -> bool {
-        match self {
-            Self::IndexFile { .. } => true,
-            Self::Truncated { path, .. } => !path.ends_with(DATABASE_NAME),
-            _ => false,
-        }
+        let is_cut = matches!(self, Self::Truncated { path, .. } if !path.ends_with(DATABASE_NAME));
+        is_cut || matches!(self, Self::IndexFile { .. })
     }
 
     /// Whether nothing but full text is damaged: `Store::rebuild_full_text` mends that.
     pub fn is_full_text_damage(&self) -> bool {
-        match self {
-            Self::Inconsistent { problems, .. } => problems
-                .iter()
-                .all(|problem| problem.remedy == Some(Remedy::FullText)),
-            _ => false,
-        }
+        let of_text = |problem: &Problem| problem.remedy == Some(Remedy::FullText);
+        matches!(self, Self::Inconsistent { problems, .. } if problems.iter().all(of_text))
     }
 
     /// What to do next, in one sentence.
@@ -181,46 +222,62 @@ fn lacks_temporary_folder(error: &rusqlite::Error) -> bool {
     failure.is_some_and(|failure| failure.extended_code == SQLITE_IOERR_GETTEMPPATH)
 }
 
-/// By its kind where there is one. What ran out of descriptors has none, and `fs_err` puts a name
-/// in place of the number: only the text has it still.
+/// What the system says neither of a path nor of content is the machine's: a lack of descriptors and
+/// trouble of the disk have no kind.
 fn is_short(error: &io::Error) -> bool {
-    let has_kind = matches!(
+    use ErrorKind as Of;
+    !matches!(
         error.kind(),
-        ErrorKind::StorageFull
-            | ErrorKind::QuotaExceeded
-            | ErrorKind::ReadOnlyFilesystem
-            | ErrorKind::OutOfMemory
-    );
-    let text = error.to_string();
-    let numbers = [Errno::MFILE, Errno::NFILE, Errno::IO];
-    has_kind
-        || numbers
-            .iter()
-            .any(|number| text.ends_with(&format!("(os error {})", number.raw_os_error())))
+        Of::NotFound
+            | Of::PermissionDenied
+            | Of::AlreadyExists
+            | Of::NotADirectory
+            | Of::IsADirectory
+            | Of::DirectoryNotEmpty
+            | Of::InvalidFilename
+            | Of::InvalidInput
+            | Of::InvalidData
+            | Of::UnexpectedEof
+            | Of::TooManyLinks
+            | Of::CrossesDevices
+            | Of::Unsupported
+            // Not by the system.
+            | Of::Other
+    )
 }
 
 #[cfg(test)]
 mod tests {
+    use rustix::io::Errno;
+
     use super::*;
 
     #[test]
     fn a_shortage_is_told_from_a_wrong_directory() {
         let io = |number: Errno| {
             let error = io::Error::from_raw_os_error(number.raw_os_error());
-            // As `fs_err` does it.
-            let named = format!("failed to open file `a`: {error}");
-            StoreError::from(io::Error::new(error.kind(), named))
+            // `fs_err` keeps the kind, and no number.
+            StoreError::from(io::Error::new(error.kind(), "failed to open file `a`"))
         };
         for number in [
             Errno::NOSPC,
             Errno::DQUOT,
             Errno::ROFS,
             Errno::MFILE,
+            Errno::NFILE,
+            Errno::IO,
             Errno::NOMEM,
         ] {
             assert!(io(number).is_shortage(), "{number:?}");
         }
-        for number in [Errno::NOENT, Errno::NAMETOOLONG, Errno::ACCESS] {
+        for number in [
+            Errno::NOENT,
+            Errno::NAMETOOLONG,
+            Errno::ACCESS,
+            Errno::EXIST,
+            Errno::NOTDIR,
+            Errno::ISDIR,
+        ] {
             assert!(!io(number).is_shortage(), "{number:?}");
         }
     }

@@ -154,10 +154,9 @@ pub(super) fn write_id_maps(
         }),
     };
     if !class {
-        return serde_pickle::to_writer(out, &state, SerOptions::new()).map_err(io::Error::other);
+        return serde_pickle::to_writer(out, &state, SerOptions::new()).map_err(of_pickle);
     }
-    let pickle =
-        serde_pickle::to_vec(&state, SerOptions::new().proto_v2()).map_err(io::Error::other)?;
+    let pickle = serde_pickle::to_vec(&state, SerOptions::new().proto_v2()).map_err(of_pickle)?;
     let state = pickle
         .get(PROTOCOL_BYTES..pickle.len().saturating_sub(1))
         .unwrap_or_default();
@@ -193,6 +192,14 @@ where
             map.serialize_entry(&key, &value)?;
         }
         map.end()
+    }
+}
+
+/// Of what is written to, its own error, which says whether the disk is full.
+fn of_pickle(error: serde_pickle::Error) -> io::Error {
+    match error {
+        serde_pickle::Error::Io(error) => error,
+        serde_pickle::Error::Eval(..) | serde_pickle::Error::Syntax(_) => io::Error::other(error),
     }
 }
 
