@@ -160,6 +160,32 @@ fn a_damaged_one_is_refused_and_the_pointer_stays(world: World) {
     refused(&world, "a version that is not there", "CC-MANIFEST-MISSING");
 }
 
+both!(one_that_has_outgrown_a_limit_is_too_large);
+fn one_that_has_outgrown_a_limit_is_too_large(world: World) {
+    let kind = world.kind;
+    for (packed, form) in [true, false]
+        .into_iter()
+        .flat_map(|packed| FORMS.map(|form| (packed, form)))
+    {
+        let world = World::new(kind);
+        let store = Delta::of("lines", "base", 5).write(&world, &world.folder("base"));
+        publish(&world, &store, form, OLD[1]);
+        let size = match packed {
+            true => packed_size(&store),
+            false => store.size().unwrap(),
+        };
+        let world = world.with(|settings| settings.limits.snapshot_bytes = size - 1);
+        refused(&world, &format!("{form:?} of {size}"), "CC-TOO-LARGE");
+        let error = world.part("run-next", "lines").error.unwrap();
+        assert!(error.contains("limits.snapshot"), "{error}");
+        assert!(error.contains(&(size - 1).to_string()), "{error}");
+    }
+}
+
+fn packed_size(store: &ClosedStore) -> u64 {
+    packed(store).len() as u64
+}
+
 both!(snapshots_can_be_archives);
 fn snapshots_can_be_archives(world: World) {
     let (a, b, c) = (

@@ -1,6 +1,7 @@
 //! Every single call of every port fails once, before or after it took effect: whatever it was,
 //! in the end each run is in the snapshot once and its message is gone.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use compactor_core::RunState;
@@ -146,4 +147,36 @@ fn calls_that_are_repeated_anyway_fail_once() {
             assert_in_the_end(&world, &deltas, &format!("{operation}, {inject:?}"));
         }
     }
+}
+
+/// The answer of an upload is lost, and there is no room to look at what is there.
+#[test]
+fn a_disk_that_is_full_while_an_upload_is_checked_buries_nothing() {
+    // Each start uses up some, as the queue counts them.
+    let (world, deltas) = waiting_with(8 * MAX_RECEIVES);
+    world.expects(&["CC-PORT-FULL"]);
+    let [objects, ..] = all_faults(&world);
+    let mut uploaded = BTreeSet::new();
+    objects.when(move |call| match call.operation {
+        "upload" => {
+            let is_new = uploaded.insert(call.target.clone());
+            is_new.then_some(Inject::FailAfter(Fault::OutcomeUnknown))
+        }
+        "download" => {
+            let is_new = uploaded.contains(&call.target);
+            is_new.then_some(Inject::FailBefore(Fault::Full))
+        }
+        _ => None,
+    });
+    for _ in 0..2 {
+        assert!(world.drain_with(Script::watch()).is_err());
+        world.let_everything_expire();
+        for run in ["run-a", "run-b"] {
+            assert_eq!(world.code(run, "lines"), "CC-PORT-FULL");
+            assert_ne!(world.state(run, "lines"), RunState::Failed);
+        }
+    }
+    objects.clear();
+    world.drain();
+    assert_in_the_end(&world, &deltas, "when there is room again");
 }

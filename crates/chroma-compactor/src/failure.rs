@@ -195,9 +195,10 @@ impl From<StoreError> for Failure {
             other => other.to_string(),
         };
         let failure = Self::new(error.code(), message, EXIT_FAILURE).with_help(error.help());
-        match error {
-            StoreError::Sqlite { source, .. } => failure.caused_by(source),
-            _ => failure,
+        if let StoreError::Sqlite { source, .. } = error {
+            failure.caused_by(source)
+        } else {
+            failure
         }
     }
 }

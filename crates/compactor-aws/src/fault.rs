@@ -125,11 +125,14 @@ fn of_answer(status: u16, code: &str, lost: Fault) -> Fault {
         | "RequestLimitExceeded"
         | "ProvisionedThroughputExceededException"
         | "KmsThrottled"
-        | "OverLimit" => match lost {
+        | "OverLimit" => {
             // A store under load may have done what it then refused to say.
-            Fault::OutcomeUnknown if status >= 500 => lost,
-            _ => Fault::Throttled,
-        },
+            if lost == Fault::OutcomeUnknown && status >= 500 {
+                lost
+            } else {
+                Fault::Throttled
+            }
+        }
         // DynamoDB answers 400 to all of them.
         "AccessDenied" | "AccessDeniedException" | "KmsAccessDenied" => Fault::Denied,
         // Also within an answer whose status says that all is well.

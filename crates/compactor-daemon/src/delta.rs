@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use chroma_store::{Kind, StoreError, unpack};
+use chroma_store::{Kind, StoreError, UnpackLimits, unpack};
 use compactor_core::disposition::Resource;
 use compactor_core::keys::{self, DeltaLocation};
 use compactor_core::ports::ObjectStore;
@@ -50,6 +50,8 @@ pub(crate) async fn fetch(
         Some(info) if info.size > limits.archive_bytes => Err(RunError::TooLarge {
             what: info.key,
             limit: limits.archive_bytes,
+            unit: "bytes",
+            setting: "limits.archive",
         }),
         Some(_) => fetch_archive(source, to, limits).await,
         None => fetch_loose(source, to, limits).await,
@@ -115,12 +117,23 @@ async fn fetch_loose(source: Source<'_>, to: &Path, limits: &Limits) -> Result<(
             }
             entries += 1;
             bytes = bytes.saturating_add(object.size);
-            if entries > limits.unpacked.entries || bytes > limits.unpacked.bytes {
-                let what = format!("delta {}", source.prefix);
-                return Err(RunError::TooLarge {
-                    what,
-                    limit: limits.unpacked.bytes,
-                });
+            let UnpackLimits {
+                entries: most,
+                bytes: most_bytes,
+                ..
+            } = limits.unpacked;
+            for (found, limit, unit, setting) in [
+                (entries, most, "objects", "limits.entries"),
+                (bytes, most_bytes, "bytes", "limits.delta"),
+            ] {
+                if found > limit {
+                    return Err(RunError::TooLarge {
+                        what: format!("delta {}", source.prefix),
+                        limit,
+                        unit,
+                        setting,
+                    });
+                }
             }
             let target = target(to, source.prefix, &object.key)?;
             if let Some(parent) = target.parent() {

@@ -58,12 +58,16 @@ pub enum RunError {
         key: String,
     },
     /// Something is larger than a configured limit.
-    #[error("{what} is larger than the limit of {limit} bytes")]
+    #[error("{what} is larger than {setting}, the limit of {limit} {unit}")]
     TooLarge {
         /// What.
         what: String,
         /// The limit.
         limit: u64,
+        /// What it counts.
+        unit: &'static str,
+        /// The setting that it comes from.
+        setting: &'static str,
     },
     /// The pointer's body is not a version.
     #[error("pointer {key} does not name a version")]
@@ -298,7 +302,12 @@ impl RunError {
             }
             Self::Overtaken { .. } => "run fewer writers per collection",
             Self::Task { .. } => "please report it with the log",
-            _ => "nothing to do: the message comes back and is tried again",
+            Self::UploadExists { .. }
+            | Self::UploadDiffers { .. }
+            | Self::LeaseLost { .. }
+            | Self::SwapUnknown { .. }
+            | Self::Stopping
+            | Self::Killed { .. } => "nothing to do: the message comes back and is tried again",
         }
     }
 

@@ -280,6 +280,8 @@ fn allow(delta: &Checked, packed: u64, limits: &Limits) -> Result<(), RunError> 
         return Err(RunError::TooLarge {
             what: format!("the packed delta {}", delta.store.dir().display()),
             limit: limits.archive_bytes,
+            unit: "bytes",
+            setting: "limits.archive",
         });
     }
     let entries = delta.store.paths().count() as u64;

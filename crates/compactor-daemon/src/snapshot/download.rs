@@ -68,6 +68,8 @@ pub(super) fn too_large(published: &Published, limits: &Limits) -> RunError {
     RunError::TooLarge {
         what: format!("snapshot {}", published.version),
         limit: limits.snapshot_bytes,
+        unit: "bytes",
+        setting: "limits.snapshot",
     }
 }
 
@@ -84,6 +86,8 @@ pub(super) async fn archive(
             return Err(RunError::TooLarge {
                 what: format!("snapshot {key}"),
                 limit: limits.snapshot_bytes,
+                unit: "bytes",
+                setting: "limits.snapshot",
             });
         }
         found => found.about(Resource::Base)?,
@@ -103,6 +107,13 @@ pub(super) async fn archive(
             Ok(_) => Ok(()),
             // Of this machine, not of the archive.
             Err(error) if error.is_shortage() => Err(error.into()),
+            // It may be sound; someone raises the limit.
+            Err(StoreError::ArchiveLimit { limit, what: unit }) => Err(RunError::TooLarge {
+                what: format!("snapshot {key}"),
+                limit,
+                unit,
+                setting: "limits.snapshot, limits.ratio or limits.entries",
+            }),
             Err(error) => Err(RunError::SnapshotFile {
                 key,
                 detail: error.to_string(),

@@ -117,9 +117,7 @@ impl Batch<'_> {
 
 /// Whether a manifest is damaged, of a newer format, or too large.
 fn is_for_good(error: &RunError) -> bool {
-    match error {
-        RunError::Manifest { .. } => true,
-        RunError::Port { error, .. } => error.fault == Fault::TooLarge,
-        _ => false,
-    }
+    let is_too_large =
+        matches!(error, RunError::Port { error, .. } if error.fault == Fault::TooLarge);
+    is_too_large || matches!(error, RunError::Manifest { .. })
 }

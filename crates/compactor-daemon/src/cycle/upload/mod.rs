@@ -69,6 +69,8 @@ impl Upload {
             return Err(RunError::TooLarge {
                 what: "the merged snapshot".to_owned(),
                 limit,
+                unit: "bytes",
+                setting: "limits.snapshot",
             });
         }
         let ports = &context.ports;

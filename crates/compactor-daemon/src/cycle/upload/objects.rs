@@ -102,8 +102,10 @@ pub(super) async fn send_small(
     }
     match objects.get(key, size).await {
         Ok(Some(found)) if found.body == body => Ok(()),
-        Err(error) if error.fault != Fault::TooLarge => Err(error).about(Resource::Upload),
-        _ => Err(exists(key)),
+        Ok(Some(_)) => Err(exists(key)),
+        Ok(None) => Err(differs(key, "it is not there".to_owned())),
+        Err(error) if error.fault == Fault::TooLarge => Err(exists(key)),
+        Err(error) => Err(error).about(Resource::Upload),
     }
 }
 
