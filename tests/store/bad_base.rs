@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use chroma_store::{OpenOptions, Store};
 
-use crate::crafted::{Case, HUGE, SCHEMAS, refuse, text};
+use crate::crafted::{Case, HUGE, HUGE_PAYLOADS, SCHEMAS, refuse, text};
 use crate::directory::{Recipe, compactor, record, sql};
 
 const CASES: &[Case] = &[
@@ -64,6 +64,12 @@ fn each_case_has_its_code_and_touches_nothing() {
         let (base, delta) = sound(root.path());
         spoil(&base);
         refuse(what, root.path(), &base, &delta, code);
+    }
+    for (what, _, spoil) in HUGE_PAYLOADS {
+        let root = tempfile::tempdir().unwrap();
+        let (base, delta) = sound(root.path());
+        spoil(&base);
+        refuse(what, root.path(), &base, &delta, "CS-INCONSISTENT");
     }
 }
 

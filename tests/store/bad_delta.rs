@@ -7,7 +7,7 @@ use std::path::Path;
 
 use chroma_store::{Array, MetadataValue, Operation, SchemaLevel};
 
-use crate::crafted::{Case, HUGE, HUGE_METADATA, SCHEMAS, refuse, text};
+use crate::crafted::{Case, HUGE, HUGE_METADATA, HUGE_PAYLOADS, SCHEMAS, refuse, text};
 use crate::directory::{Recipe, bytes_of, compactor, record, sql};
 
 /// The log has lost its beginning: the delta is read record by record, with their metadata.
@@ -152,7 +152,7 @@ const CASES: &[Case] = &[
 
 #[test]
 fn each_case_has_its_code_and_touches_nothing() {
-    for (what, code, spoil) in CASES.iter().chain(SCHEMAS).chain(HUGE) {
+    for (what, code, spoil) in CASES.iter().chain(SCHEMAS).chain(HUGE).chain(HUGE_PAYLOADS) {
         let root = tempfile::tempdir().unwrap();
         let base = Recipe::default().make(root.path(), "base");
         let delta = delta().make(root.path(), "delta");

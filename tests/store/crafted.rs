@@ -89,6 +89,16 @@ pub(crate) const HUGE: &[Case] = &[
             "UPDATE embeddings_queue SET encoding = zeroblob(40000000) WHERE seq_id = 2",
         );
     }),
+    ("a huge id of a record", "CS-DAMAGED", |dir| {
+        sql(
+            dir,
+            "UPDATE embeddings SET embedding_id = zeroblob(40000000) WHERE id = 2",
+        );
+    }),
+];
+
+/// The same in the metadata of a row of the log, which the records contain. A base does not need it.
+pub(crate) const HUGE_PAYLOADS: &[Case] = &[
     ("a huge payload that is no text", "CS-QUEUE-ROW", |dir| {
         sql(
             dir,
@@ -109,12 +119,6 @@ pub(crate) const HUGE: &[Case] = &[
             "UPDATE embeddings_queue
              SET metadata = '{\"a\": ' || replace(hex(zeroblob(20000000)), '0', '[')
              WHERE seq_id = 2",
-        );
-    }),
-    ("a huge id of a record", "CS-DAMAGED", |dir| {
-        sql(
-            dir,
-            "UPDATE embeddings SET embedding_id = zeroblob(40000000) WHERE id = 2",
         );
     }),
 ];

@@ -39,9 +39,14 @@ pub fn replace_sqlite_indexes(dir: &Path) -> StoreResult<()> {
     store.close(&crate::CloseOptions::default()).map(drop)
 }
 
-/// Whether every row of every table can be read without an index; the full text is not looked at.
-pub(crate) fn tables_are_readable(connection: &Connection) -> bool {
-    read_tables(connection).is_ok()
+/// Whether what an integrity check found is damage of indexes alone: every row of every table can be
+/// read without one, and no page belongs to two. The full text is not looked at.
+pub(crate) fn is_of_indexes(connection: &Connection, damage: &str) -> bool {
+    let sql = "SELECT count(*) = count(DISTINCT rootpage) FROM sqlite_schema WHERE rootpage > 0";
+    let has_own_pages = || connection.query_row(sql, [], |row| row.get(0));
+    !damage.contains("2nd reference")
+        && has_own_pages().unwrap_or(false)
+        && read_tables(connection).is_ok()
 }
 
 fn read_tables(connection: &Connection) -> rusqlite::Result<()> {

@@ -17,7 +17,7 @@ use rusqlite::{Connection, ErrorCode};
 use crate::collection::load_all;
 use crate::fold::replacement;
 use crate::schema::{detect, migrations, tables};
-use crate::sqlite_indexes::tables_are_readable;
+use crate::sqlite_indexes::is_of_indexes;
 use crate::{
     Collection, FullName, Orphan, SchemaLevel, Store, StoreError, StoreResult, connection, handle,
     metadata, orphans,
@@ -92,7 +92,7 @@ pub fn survey(dir: &Path, level: VerifyLevel) -> StoreResult<Survey> {
     };
     let found = Findings::of(&connection, &path, check)?;
     let schema = match &found.damage {
-        Some(damage) if !tables_are_readable(&connection) => {
+        Some(damage) if !is_of_indexes(&connection, damage) => {
             return Err(damaged(&path, damage.clone()));
         }
         _ => detect(&connection, &path)?,
