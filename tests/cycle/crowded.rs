@@ -1,7 +1,8 @@
-//! A collection that another worker holds for long, with more runs than we may hold.
+//! A collection that another worker holds for long, or in which something is wrong, with more runs than
+//! we may hold.
 
-use compactor_core::RunState;
 use compactor_core::ports::Acquired;
+use compactor_core::{RunState, keys};
 use compactor_daemon::cycle::Step;
 use tokio_util::sync::CancellationToken;
 
@@ -38,4 +39,23 @@ fn runs_of_a_locked_collection_leave_room_for_the_others(world: World) {
     assert_eq!(world.drain().completed, 6);
     assert_eq!(world.depth().dead, 0, "none was buried");
     assert_eq!(world.content("lines"), content_of(&deltas));
+}
+
+both!(runs_of_a_paused_collection_leave_room_for_the_others, in real time);
+fn runs_of_a_paused_collection_leave_room_for_the_others(world: World) {
+    let world = world.with(|settings| settings.in_flight = 4);
+    let pointer = keys::pointer(&name("lines"));
+    world.put(&pointer, "no version");
+    world.expects(&["CC-POINTER"]);
+    for run in ["run-0", "run-1", "run-2", "run-3", "run-4", "run-5"] {
+        world.submit(run, &[&Delta::of("lines", run, 1)]);
+    }
+    let words = Delta::of("words", "w", 2);
+    world.submit("run-words", &[&words]);
+
+    let stop = CancellationToken::new();
+    let hooks = Script::stop_at(Step::Acknowledged, &stop);
+    assert_eq!(world.run_until(&stop, hooks).unwrap().completed, 1);
+    assert_eq!(world.state("run-words", "words"), RunState::Completed);
+    assert_eq!(world.depth().dead, 0, "none was buried");
 }

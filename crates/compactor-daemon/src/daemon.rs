@@ -427,7 +427,12 @@ impl Work {
             "no run is to blame: they are kept until it is over"
         );
         self.pause(collection, pause);
+        let others = self.paused.keys().filter(|other| *other != collection);
+        let others = others.map(|other| self.inbox.count(other)).sum();
         self.inbox.put_back(collection, runs);
+        let waiting = self.inbox.take(collection, usize::MAX);
+        let kept = waiting::leave_room(&self.context, waiting, others).await;
+        self.inbox.put_back(collection, kept);
         Ok(Some(trouble))
     }
 

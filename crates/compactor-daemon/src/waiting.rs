@@ -1,6 +1,7 @@
-//! Runs in our hands whose collection another worker holds.
+//! Runs in our hands that cannot be merged now: another worker holds their collection, or something is
+//! wrong that is not their fault. They must leave room for other collections.
 //!
-//! For a few seconds they stay: the other is about to finish, and giving a message back uses up one
+//! Where another worker holds it, they stay for a few seconds: the other is about to finish, and giving a message back uses up one
 //! of its receives. Then, on a queue that serves several collections, they go back, so that the
 //! holder can take them and our hands are free for other collections.
 
@@ -20,9 +21,9 @@ const RETURN: Duration = Duration::from_secs(10);
 /// hands are too full to keep it.
 const LONGEST_LOCK: Duration = Duration::from_secs(16 * 60);
 
-/// Gives back the runs of a collection that have waited long enough, and those that would leave too
-/// little room for other collections; the others are returned. `locked` are the runs in our hands of
-/// other collections that are locked.
+/// Gives back the runs of a locked collection that have waited long enough, and those that would leave
+/// too little room for other collections; the others are returned. `locked` are the runs in our
+/// hands of other collections that are locked.
 pub(crate) async fn give_back_some(
     context: &Context,
     waiting: Vec<ReceivedRun>,
@@ -33,22 +34,36 @@ pub(crate) async fn give_back_some(
         return waiting;
     }
     let (now, receives) = (context.ports.clock.monotonic(), queue.max_receives());
-    let (tired, mut patient): (Vec<_>, Vec<_>) = waiting
+    let (tired, patient): (Vec<_>, Vec<_>) = waiting
         .into_iter()
         .partition(|run| is_tired(run, now, receives));
     give_back(context, &tired, RETURN).await;
+    leave_room(context, patient, locked).await
+}
+
+/// Gives back the runs of a collection that waits for the end of something that would leave too little
+/// room for other collections; the others are returned. `others` are the runs in our hands of other
+/// collections that wait.
+pub(crate) async fn leave_room(
+    context: &Context,
+    mut waiting: Vec<ReceivedRun>,
+    others: usize,
+) -> Vec<ReceivedRun> {
+    let queue = &context.ports.queue;
     let room = (context.settings.in_flight / 2).max(1);
-    let room = room.saturating_sub(locked);
-    if patient.len() > room {
-        let (surplus, last) = patient
-            .split_off(room)
-            .into_iter()
-            .partition(|run| has_receives_left(run.delivery.receive_count, receives));
-        patient.extend::<Vec<_>>(last);
-        let return_in = (LONGEST_LOCK / (receives / 2).max(1)).max(RETURN);
-        give_back(context, &surplus, return_in).await;
+    let room = room.saturating_sub(others);
+    if !queue.own_queues().is_empty() || waiting.len() <= room {
+        return waiting;
     }
-    patient
+    let receives = queue.max_receives();
+    let (surplus, last) = waiting
+        .split_off(room)
+        .into_iter()
+        .partition(|run| has_receives_left(run.delivery.receive_count, receives));
+    waiting.extend::<Vec<_>>(last);
+    let return_in = (LONGEST_LOCK / (receives / 2).max(1)).max(RETURN);
+    give_back(context, &surplus, return_in).await;
+    waiting
 }
 
 fn is_tired(run: &ReceivedRun, now: Monotonic, max_receives: u32) -> bool {
