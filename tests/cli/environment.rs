@@ -92,6 +92,7 @@ fn whatever_is_said_is_json_where_logs_are() {
             })
             .collect()
     };
+    std::fs::create_dir(place.path("d")).unwrap();
     let said = json("run --drain --data d").succeeds();
     let summary = &lines(&said.stdout)[0];
     assert_eq!(said.stdout.lines().count(), 1, "{said}");

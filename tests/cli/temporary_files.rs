@@ -122,6 +122,7 @@ fn a_doctor_finds_that_there_is_no_place_for_temporary_files() {
     }
     let place = Place::new();
     let data = OsStr::from_bytes(b"data-\xff");
+    std::fs::create_dir(place.path(data)).unwrap();
     let mut arguments = ["doctor", "--json", "--data"].map(OsString::from).to_vec();
     arguments.push(place.path(data).into_os_string());
     let said = say_all(&place, &arguments, &[]).exits(FAILURE);

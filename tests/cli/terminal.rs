@@ -89,6 +89,7 @@ fn errors_fit_the_terminal() {
 #[test]
 fn errors_and_logs_have_colours_unless_nobody_wants_them() {
     let place = Place::new();
+    std::fs::create_dir(place.path("d")).unwrap();
     for (line, part) in [(FAILS, "CC-CONFIG"), ("run --drain --data d", "started")] {
         let colourful = on_terminal(&mut command(&place, line));
         assert!(colourful.contains(part), "{colourful}");

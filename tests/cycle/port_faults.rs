@@ -154,7 +154,7 @@ fn calls_that_are_repeated_anyway_fail_once() {
 fn a_disk_that_is_full_while_an_upload_is_checked_buries_nothing() {
     // Each start uses up some, as the queue counts them.
     let (world, deltas) = waiting_with(8 * MAX_RECEIVES);
-    world.expects(&["CC-PORT-FULL"]);
+    world.expects(&["CC-PORT-FULL", "trying again"]);
     let [objects, ..] = all_faults(&world);
     let mut uploaded = BTreeSet::new();
     objects.when(move |call| match call.operation {
