@@ -53,11 +53,8 @@ fn check(resource: Resource, fault: Fault) {
     let what = format!("{resource:?} {fault:?}");
     let (disposition, _) = of_fault(resource, fault);
     let fails = matches!(disposition, Disposition::FailRun | Disposition::DeadLetter);
-    // Each start of a daemon that keeps runs in its hands uses up a receive; one that works on does
-    // not. One that must stop uses up none.
-    let keeps = matches!(disposition, Disposition::Keep | Disposition::Pause);
-    let max_receives = if keeps { 4 * STARTS } else { MAX_RECEIVES };
-    let (world, deltas) = waiting_with(max_receives);
+    // Fewer than there are starts.
+    let (world, deltas) = waiting_with(MAX_RECEIVES);
     world.expects(&[""]);
     let port = port_of(&world, resource);
     port.when(move |call| is_about(resource, call).then_some(Inject::FailBefore(fault)));

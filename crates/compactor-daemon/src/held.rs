@@ -15,7 +15,7 @@ use crate::{Ports, Settings};
 #[derive(Clone)]
 pub(crate) struct HeldMessages {
     /// With the moment of the receive.
-    receipts: Arc<Mutex<BTreeMap<Receipt, Monotonic>>>,
+    messages: Arc<Mutex<BTreeMap<Receipt, (Monotonic, Delivery)>>>,
     /// Given back when nothing is received any more.
     owed: Arc<Mutex<Vec<(Receipt, Duration)>>>,
     ending: CancellationToken,
@@ -25,7 +25,7 @@ impl HeldMessages {
     /// `stop` tells that the daemon stops.
     pub(crate) fn new(stop: &CancellationToken) -> Self {
         Self {
-            receipts: Arc::default(),
+            messages: Arc::default(),
             owed: Arc::default(),
             ending: stop.child_token(),
         }
@@ -38,7 +38,8 @@ impl HeldMessages {
     }
 
     pub(crate) fn hold(&self, delivery: &Delivery, since: Monotonic) {
-        self.lock().insert(delivery.receipt.clone(), since);
+        let entry = (since, delivery.clone());
+        self.lock().insert(delivery.receipt.clone(), entry);
     }
 
     pub(crate) fn let_go(&self, receipt: &Receipt) {
@@ -64,7 +65,12 @@ impl HeldMessages {
     }
 
     async fn release(&self, queue: &dyn Queue, receipt: &Receipt, delay: Duration) {
-        self.let_go(receipt);
+        let held = self.lock().remove(receipt);
+        if let Some((_, delivery)) = held
+            && renew(queue, &delivery).await
+        {
+            return;
+        }
         if let Err(error) = queue.release(receipt, delay).await {
             tracing::warn!(code = error.code(), %error, "cannot give a message back; it returns when its visibility ends");
         }
@@ -89,19 +95,31 @@ impl HeldMessages {
         let now = ports.clock.monotonic();
         let longest = ports.queue.longest_hold();
         let left = |since: Monotonic| longest.saturating_sub(now.0.saturating_sub(since.0));
-        let due: Vec<(Receipt, Duration)> = self
+        let due: Vec<(Delivery, Duration)> = self
             .lock()
-            .iter()
-            .map(|(receipt, since)| (receipt.clone(), visibility.min(left(*since))))
+            .values()
+            .map(|(since, delivery)| (delivery.clone(), left(*since)))
             .collect();
         // Side by side: one after the other, the last ones would come back before their turn.
         let calls = due
             .iter()
-            .map(|(receipt, visibility)| self.extend(ports, receipt, *visibility));
+            .map(|(delivery, left)| self.extend(ports, delivery, visibility, *left));
         together(calls.collect()).await;
     }
 
-    async fn extend(&self, ports: &Ports, receipt: &Receipt, visibility: Duration) {
+    async fn extend(
+        &self,
+        ports: &Ports,
+        delivery: &Delivery,
+        visibility: Duration,
+        left: Duration,
+    ) {
+        let receipt = &delivery.receipt;
+        // It would come back to nobody.
+        if left < visibility && renew(ports.queue.as_ref(), delivery).await {
+            return self.let_go(receipt);
+        }
+        let visibility = visibility.min(left);
         if visibility.is_zero() {
             tracing::warn!("a message cannot be held any longer; it comes back");
             return self.let_go(receipt);
@@ -116,10 +134,32 @@ impl HeldMessages {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Receipt, Monotonic>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Receipt, (Monotonic, Delivery)>> {
         // A map of whole entries at every instant.
-        self.receipts.lock().unwrap_or_else(PoisonError::into_inner)
+        self.messages.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Sends a message anew that was received for the last time: given back, it would be dead without a
+/// reason, though its run is not at fault. Returns whether it was sent. Killed between the two calls, it
+/// is there twice, and the manifest settles that.
+async fn renew(queue: &dyn Queue, delivery: &Delivery) -> bool {
+    if delivery.receive_count < queue.max_receives() {
+        return false;
+    }
+    let message = delivery.message_id.as_str();
+    if let Err(error) = queue.send(&delivery.body, &delivery.attributes).await {
+        tracing::warn!(message, code = error.code(), %error, "cannot send a message anew that was received for the last time");
+        return false;
+    }
+    tracing::info!(
+        message,
+        "sent anew: it was received for the last time, and its run is not at fault"
+    );
+    if let Err(error) = queue.delete(&delivery.receipt).await {
+        tracing::warn!(message, code = error.code(), %error, "cannot delete a message that was sent anew");
+    }
+    true
 }
 
 #[cfg(test)]
