@@ -45,7 +45,7 @@ pub(crate) struct Look {
 impl Poll {
     pub(crate) async fn receive(self, ports: &Ports) -> PortResult<Received> {
         let since = ports.clock.monotonic();
-        let looks = self.look(ports).await?;
+        let looks = self.look(ports).await;
         let deliveries = self.ask(ports, &looks).await?;
         Ok(Received {
             deliveries,
@@ -54,19 +54,24 @@ impl Poll {
         })
     }
 
-    async fn look(&self, ports: &Ports) -> PortResult<Vec<Look>> {
+    async fn look(&self, ports: &Ports) -> Vec<Look> {
         let mut looks = Vec::new();
         for collection in ports.queue.own_queues() {
             if self.ours.contains(&collection) {
                 continue;
             }
-            let locked = match ports.leases.holder(&collection).await? {
-                Some(holder) => Some((holder, waiting(ports, &collection).await)),
-                None => None,
+            let locked = match ports.leases.holder(&collection).await {
+                Ok(Some(holder)) => Some((holder, waiting(ports, &collection).await)),
+                Ok(None) => None,
+                // A cycle finds out what that means to its runs.
+                Err(error) => {
+                    tracing::debug!(%collection, code = error.code(), %error, "not known who holds the collection");
+                    None
+                }
             };
             looks.push(Look { collection, locked });
         }
-        Ok(looks)
+        looks
     }
 
     async fn ask(&self, ports: &Ports, looks: &[Look]) -> PortResult<Vec<Delivery>> {
