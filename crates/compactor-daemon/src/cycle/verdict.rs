@@ -109,7 +109,9 @@ fn of_directory(failed: Failed, error: &StoreError) -> Disposition {
         // An odd name in an archive can be all that the system dislikes.
         (Kind::Environment, Failed::Delta) => Disposition::FailRun,
         (Kind::Environment, Failed::Cycle) | (Kind::Busy, _) => Disposition::Keep,
-        (Kind::SelfCheck, _) => Disposition::FailRun,
+        (Kind::SelfCheck, Failed::Delta) => Disposition::FailRun,
+        // Every run would meet it.
+        (Kind::SelfCheck, Failed::Cycle) => Disposition::Pause,
     }
 }
 
