@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use compactor_core::{RunState, keys};
+use compactor_core::{RunState, Version, keys};
 use compactor_daemon::cycle::{NoHooks, Step};
 use compactor_daemon::{RunError, point};
 
@@ -131,4 +131,32 @@ fn a_pointer_that_names_nothing_is_mended(world: World) {
     world.delete(&key);
     let missing = put_back(&world, "20200101_000000_000000_00000000").unwrap_err();
     assert_eq!(missing.code(), "CC-MANIFEST-MISSING");
+}
+
+both!(a_version_that_lacks_a_file_is_neither_named_nor_in_the_way, in real time);
+fn a_version_that_lacks_a_file_is_neither_named_nor_in_the_way(world: World) {
+    publish(&world, &["run-a", "run-b"]);
+    let older = world.uploads("lines").remove(0);
+    let newest = lose(&world);
+    let cut: Version = newest.parse().unwrap();
+    // What only it had is told to be lost.
+    world.expects(&["CC-OVERWRITTEN"]);
+    world.delete(&keys::file(&name("lines"), &cut, "chroma.sqlite3"));
+    world.submit("late", &[&Delta::of("lines", "late", 1)]);
+    refused(&world, &older);
+    let error = put_back(&world, &newest).unwrap_err();
+    assert_eq!(error.code(), "CC-SNAPSHOT-FILE");
+    // One that was put there by hand all the same does not stay.
+    world.put(&keys::pointer(&name("lines")), newest);
+    put_back(&world, &older).unwrap();
+    world.drain();
+    assert_eq!(world.state("late", "lines"), RunState::Completed);
+}
+
+both!(a_manifest_that_cannot_be_read_was_one, in real time);
+fn a_manifest_that_cannot_be_read_was_one(world: World) {
+    let version = "20261121_000212_517191_74bfc63c".parse().unwrap();
+    world.put(&keys::manifest(&name("lines"), &version), b"{".to_vec());
+    world.submit("late", &[&Delta::of("lines", "late", 1)]);
+    refused(&world, "no complete version");
 }

@@ -45,7 +45,11 @@ pub async fn inspect(
     Ok(Some(published.version))
 }
 
-async fn find_files(objects: &dyn ObjectStore, manifest: &Manifest) -> Result<(), RunError> {
+/// Whether the files of a version are all there, each as long as its manifest says.
+pub(crate) async fn find_files(
+    objects: &dyn ObjectStore,
+    manifest: &Manifest,
+) -> Result<(), RunError> {
     let (collection, version) = (&manifest.collection, &manifest.version);
     let prefix = keys::version_prefix(collection, version);
     let found = objects.list_all(&prefix).await.about(Resource::Base)?;

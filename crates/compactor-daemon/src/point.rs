@@ -3,10 +3,11 @@
 
 use bytes::Bytes;
 use compactor_core::disposition::Resource;
-use compactor_core::ports::{Attributes, Condition, PutOutcome};
+use compactor_core::ports::{Attributes, Condition, ObjectStore, PutOutcome};
 use compactor_core::{CollectionName, Version, keys};
 
 use crate::error::About as _;
+use crate::inspect::find_files;
 use crate::snapshot::{ACCEPTED, Content, NONCE, resolve, resolve_version};
 use crate::{Ports, RunError};
 
@@ -36,6 +37,7 @@ pub async fn point(
         match resolve(objects, collection).await {
             Ok(Some(published)) if published.version == *version => return Ok(()),
             Ok(Some(published)) if Some(&published.version) == instead_of => {}
+            Ok(Some(published)) if !is_complete(objects, &published.content).await? => {}
             Ok(Some(published)) => {
                 return Err(RunError::PointerInUse {
                     collection: collection.to_string(),
@@ -53,10 +55,25 @@ pub async fn point(
         }
     }
     let mut metadata = Attributes::new();
-    if let Content::Manifest(_) = resolve_version(objects, collection, version, false).await? {
+    if let Content::Manifest(manifest) =
+        resolve_version(objects, collection, version, false).await?
+    {
+        find_files(objects, &manifest).await?;
         metadata.insert(NONCE.to_owned(), ports.ids.uuid().to_string());
     }
     put(ports, collection, version, condition, &metadata).await
+}
+
+/// Whether all files are there; a version without a manifest was found by them.
+async fn is_complete(objects: &dyn ObjectStore, content: &Content) -> Result<bool, RunError> {
+    let Content::Manifest(manifest) = content else {
+        return Ok(true);
+    };
+    match find_files(objects, manifest).await {
+        Ok(()) => Ok(true),
+        Err(RunError::SnapshotFile { .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// Lets a collection go on from the version that another writer published, although most of our

@@ -9,6 +9,7 @@ use compactor_core::{CollectionName, RunId, RunRecord, RunState, Version, keys};
 use super::legacy::HASH_BYTES;
 use super::{Legacy, NONCE, read_manifest, read_pointer, versions};
 use crate::error::About as _;
+use crate::inspect::find_files;
 use crate::patience::persist;
 use crate::{Ports, RunError, Settings};
 
@@ -34,8 +35,8 @@ pub(crate) async fn refuse_lost(
     completed: &[RunId],
     collection: &CollectionName,
 ) -> Result<(), RunError> {
-    let found = complete(objects, collection, completed).await?;
-    if !lost_pointer::is_lost(&found, completed) {
+    let (found, has_damaged) = complete(objects, collection, completed).await?;
+    if !has_damaged && !lost_pointer::is_lost(&found, completed) {
         return Ok(());
     }
     // Another worker may have published the first version since the pointer was asked for.
@@ -48,27 +49,38 @@ pub(crate) async fn refuse_lost(
     })
 }
 
+/// The versions that have all that a version has, and whether there are others with a manifest.
 async fn complete(
     objects: &dyn ObjectStore,
     collection: &CollectionName,
     completed: &[RunId],
-) -> Result<Vec<Complete>, RunError> {
-    let mut found = Vec::new();
+) -> Result<(Vec<Complete>, bool), RunError> {
+    let (mut found, mut has_damaged) = (Vec::new(), false);
     for version in versions(objects, collection).await? {
         let manifest = match read_manifest(objects, collection, &version).await {
-            Ok(Some(manifest)) => Some(manifest),
+            Ok(Some(manifest)) => match find_files(objects, &manifest).await {
+                Ok(()) => Some(manifest),
+                Err(RunError::SnapshotFile { .. }) => {
+                    has_damaged = true;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            },
             Ok(None) if is_unfinished(objects, collection, &version).await? => continue,
             Ok(None) => match Legacy::find(objects, collection, &version).await? {
                 Some(_) => None,
                 None => continue,
             },
-            // It cannot be read, and so not be published.
-            Err(RunError::Manifest { .. }) => continue,
+            // Nobody can go on from it, but it was there.
+            Err(RunError::Manifest { .. }) => {
+                has_damaged = true;
+                continue;
+            }
             Err(error) => return Err(error),
         };
         found.push(Complete::new(version, manifest.as_ref(), completed));
     }
-    Ok(found)
+    Ok((found, has_damaged))
 }
 
 /// Whether a version without a manifest is one of ours that a crash ended before its manifest was
