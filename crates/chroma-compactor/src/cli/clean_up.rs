@@ -29,7 +29,7 @@ pub(crate) struct Clean {
     older_than: Option<Duration>,
     /// Delete also what the configuration may not say: what readers are reading, or what a slow writer
     /// is about to publish on.
-    #[arg(long, requires = "yes")]
+    #[arg(long)]
     force: bool,
     /// Only show what would be deleted; the default.
     #[arg(long, conflicts_with = "yes")]
@@ -62,7 +62,7 @@ impl Clean {
             versions: self.keep.unwrap_or(configured.versions),
             age: self.older_than.unwrap_or(configured.age),
         };
-        if self.yes && !self.force {
+        if !self.force {
             raw.check_retention(policy).map_err(|failure| {
                 failure.with_help(
                     "keep more, or pass --force when there are neither readers nor writers",
