@@ -19,6 +19,8 @@ pub(crate) const RUN_STATE: &str = "CompactionRunStateUpdateError";
 pub(crate) const MESSAGE_PARSE: &str = "CompactionMessageParseError";
 /// A message that other consumers act on was taken, and was not acted on.
 pub(crate) const UNHANDLED: &str = "CompactionMessagesUnhandled";
+/// A message was acknowledged that is about no run, as the Python compactor did.
+pub(crate) const ACKNOWLEDGED: &str = "CompactionMessagesAcknowledged";
 /// A published version was overwritten by a writer that does not keep the protocol.
 pub(crate) const OVERWRITTEN: &str = "CompactionSnapshotOverwritten";
 

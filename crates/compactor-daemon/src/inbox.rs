@@ -120,6 +120,7 @@ impl Inbox {
         entity_type: String,
         event_name: String,
     ) {
+        alarms::count(alarms::ACKNOWLEDGED);
         let kind = (entity_type, event_name);
         if self.acknowledged.len() < MOST_TYPES && !self.acknowledged.contains(&kind) {
             tracing::info!(

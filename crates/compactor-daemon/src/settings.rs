@@ -60,6 +60,16 @@ pub enum Unhandled {
     Acknowledge,
 }
 
+impl Unhandled {
+    /// As the setting is written.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::DeadLetter => "dead-letter",
+            Self::Acknowledge => "acknowledge",
+        }
+    }
+}
+
 /// Settings of a daemon.
 #[derive(Debug, Clone)]
 pub struct Settings {

@@ -52,7 +52,7 @@ impl Run {
                 tokio::spawn(emf.keep_writing(ports.clone()));
             }
             let daemon = Daemon::new(ports, settings, scratch, stop).with_settling(settling);
-            tracing::info!(data = %raw.storage.path.display(), ?mode, unhandled = ?raw.queue.unhandled, "started");
+            tracing::info!(data = %raw.storage.path.display(), ?mode, unhandled = raw.queue.unhandled.name(), "started");
             let outcome = daemon.run(mode).await;
             if let Some(emf) = emf {
                 emf.write();
