@@ -109,11 +109,6 @@ pub(super) fn read(
         layers.push(file::layer(path)?);
     }
     layers.push(of_python(&variables, &mut faults));
-    for variable in environment::sectionless(&variables) {
-        output::warning(&format!(
-            "{variable} is no setting of this program and is ignored: sections are set off by two underscores"
-        ));
-    }
     layers.push(environment::layer(&variables));
     let (mut values, mut provenance) = (Map::new(), Provenance::default());
     for layer in layers {
@@ -125,6 +120,11 @@ pub(super) fn read(
     let (settings, wrong) = each::read(values);
     if settings.log.format == LogFormat::Json {
         output::say_json_lines();
+    }
+    for variable in environment::sectionless(&variables) {
+        output::warning(&format!(
+            "{variable} is no setting of this program and is ignored: sections are set off by two underscores"
+        ));
     }
     faults.extend(wrong.into_iter().map(|fault| fault.placed(&provenance)));
     let (settings, provenance) = with_backend(settings, provenance, faults.is_empty());
