@@ -34,7 +34,7 @@ fn is_about(resource: Resource, head: &Head) -> bool {
         Resource::Manifest => in_version && is_manifest && !writes,
         Resource::Base => in_version && !is_manifest && !writes,
         Resource::Upload => in_version && writes,
-        Resource::Delta => {
+        Resource::Deltas => {
             // Listings name the prefix in their query.
             head.is_of_s3()
                 && ["/delta/", "%2Fdelta%2F"]
@@ -128,7 +128,7 @@ resources! {
     base: Base,
     manifest: Manifest,
     upload: Upload,
-    delta: Delta,
+    deltas: Deltas,
     queue: Queue,
     table: Table,
 }

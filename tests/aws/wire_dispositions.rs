@@ -130,7 +130,7 @@ async fn call(resource: Resource, backend: &AwsBackend, folder: &Path) -> Result
             got.map(drop)
         }
         Resource::Manifest => objects.get("words/x/manifest.json", 100).await.map(drop),
-        Resource::Base | Resource::Delta => fetch(objects.as_ref(), &file).await,
+        Resource::Base | Resource::Delta | Resource::Deltas => fetch(objects.as_ref(), &file).await,
         Resource::ForeignDelta => {
             let other = objects.bucket("another").unwrap();
             fetch(other.as_ref(), &file).await
@@ -231,6 +231,7 @@ resources! {
     manifest: Manifest,
     upload: Upload,
     delta: Delta,
+    deltas: Deltas,
     foreign_delta: ForeignDelta,
     queue: Queue,
     dead_letter_queue: DeadLetterQueue,

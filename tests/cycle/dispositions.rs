@@ -25,6 +25,7 @@ fn is_about(resource: Resource, call: &Call) -> bool {
         Resource::Base => in_version && !target.ends_with("/manifest.json") && !writes,
         Resource::Upload => in_version && writes,
         Resource::Delta => target.contains("delta/run-a"),
+        Resource::Deltas => target.contains("delta/run-"),
         Resource::Lock => matches!(*operation, "acquire" | "next_fence"),
         Resource::RunRecord => matches!(*operation, "complete"),
         Resource::Table => matches!(*operation, "get") && !target.contains('/'),
@@ -83,7 +84,12 @@ fn check(resource: Resource, fault: Fault) {
 
 fn check_all(resource: Resource) {
     for fault in Fault::ALL {
-        check(resource, fault);
+        let (disposition, _) = of_fault(resource, fault);
+        let fails = matches!(disposition, Disposition::FailRun | Disposition::DeadLetter);
+        // What fails one of several is tried there.
+        if !fails || resource != Resource::Deltas {
+            check(resource, fault);
+        }
     }
 }
 
@@ -104,6 +110,7 @@ resources! {
     manifest: Manifest,
     upload: Upload,
     delta: Delta,
+    deltas: Deltas,
     lock: Lock,
     run_record: RunRecord,
     table: Table,

@@ -55,6 +55,7 @@ mod messages;
 mod odd_records;
 mod only_bad;
 mod overwritten;
+mod panics;
 mod port_faults;
 mod same_content;
 mod shrunk;

@@ -271,7 +271,8 @@ impl From<RunError> for Failure {
         let exit = match &error {
             // Of a producer, or of this machine.
             RunError::Port {
-                resource: Resource::Delta | Resource::ForeignDelta | Resource::Scratch,
+                resource:
+                    Resource::Delta | Resource::Deltas | Resource::ForeignDelta | Resource::Scratch,
                 ..
             } => EXIT_FAILURE,
             RunError::Port { error, .. } => exit_of(error.fault),

@@ -16,8 +16,10 @@ pub enum Resource {
     Manifest,
     /// The objects of a new version.
     Upload,
-    /// A delta in the daemon's own bucket.
+    /// A delta in the daemon's own bucket, of which another one can be read.
     Delta,
+    /// All deltas of a cycle in the daemon's own bucket.
+    Deltas,
     /// A delta in another bucket.
     ForeignDelta,
     /// The queue.
@@ -38,12 +40,13 @@ pub enum Resource {
 
 impl Resource {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Pointer,
         Self::Base,
         Self::Manifest,
         Self::Upload,
         Self::Delta,
+        Self::Deltas,
         Self::ForeignDelta,
         Self::Queue,
         Self::DeadLetterQueue,
@@ -62,6 +65,7 @@ impl Resource {
             Self::Manifest => "manifest",
             Self::Upload => "upload",
             Self::Delta => "delta",
+            Self::Deltas => "deltas",
             Self::ForeignDelta => "delta in another bucket",
             Self::Queue => "queue",
             Self::DeadLetterQueue => "dead-letter queue",
@@ -119,6 +123,7 @@ pub fn of_fault(resource: Resource, fault: Fault) -> (Disposition, &'static str)
         | Resource::Manifest
         | Resource::Upload
         | Resource::Lock => of_own(fault),
+        Resource::Deltas => of_all_deltas(fault),
         Resource::Delta => of_delta(fault),
         Resource::ForeignDelta => of_foreign_delta(fault),
         Resource::Queue => of_daemon(fault, NO_FEATURE),
@@ -175,6 +180,20 @@ fn of_own(fault: Fault) -> (Disposition, &'static str) {
     }
 }
 
+/// Where no delta can be read, it may be for a right of the daemon's.
+fn of_all_deltas(fault: Fault) -> (Disposition, &'static str) {
+    match fault {
+        Fault::Denied | Fault::Invalid | Fault::Unsupported => of_own(fault),
+        Fault::Transient
+        | Fault::Throttled
+        | Fault::OutcomeUnknown
+        | Fault::Missing
+        | Fault::Full
+        | Fault::TooLarge
+        | Fault::Corrupt => of_delta(fault),
+    }
+}
+
 fn of_delta(fault: Fault) -> (Disposition, &'static str) {
     match fault {
         Fault::Transient | Fault::Throttled | Fault::OutcomeUnknown => {
@@ -191,7 +210,7 @@ fn of_delta(fault: Fault) -> (Disposition, &'static str) {
         ),
         Fault::Denied | Fault::Corrupt | Fault::Invalid | Fault::Unsupported => (
             Disposition::FailRun,
-            "the other objects of the bucket can be read: this one is its producer's",
+            "other deltas of the bucket can be read: this one is its producer's",
         ),
     }
 }
@@ -261,7 +280,10 @@ mod tests {
                 let (disposition, reason) = of_fault(resource, fault);
                 assert!(!reason.is_empty());
                 let fails = matches!(disposition, Disposition::FailRun | Disposition::DeadLetter);
-                let is_delta = matches!(resource, Resource::Delta | Resource::ForeignDelta);
+                let is_delta = matches!(
+                    resource,
+                    Resource::Delta | Resource::Deltas | Resource::ForeignDelta
+                );
                 assert!(!fails || is_delta, "{resource:?} {fault:?}");
             }
         }

@@ -66,6 +66,9 @@ pub struct Daemon {
     context: Context,
 }
 
+/// How many cycles have one run each after one with several runs panicked.
+const ONE_BY_ONE: usize = 100;
+
 /// What the loop is woken by.
 enum Event {
     Stop,
@@ -135,6 +138,7 @@ impl Daemon {
             cycles: JoinSet::new(),
             busy: BTreeSet::new(),
             paused: BTreeMap::new(),
+            alone: BTreeMap::new(),
             locked_out: LockedOut::default(),
             unfolded: BTreeMap::new(),
             cleaner: Cleaner::default(),
@@ -181,6 +185,8 @@ struct Work {
     busy: BTreeSet<CollectionName>,
     /// Collections that other workers hold, and until when not to ask for them.
     paused: BTreeMap<CollectionName, Monotonic>,
+    /// Collections whose runs are merged one by one, and for how many cycles.
+    alone: BTreeMap<CollectionName, usize>,
     /// Collections whose lease is another's, when we last asked, and for which runs wait.
     locked_out: LockedOut,
     /// Collections whose published snapshot waits to be folded, and until when not to begin.
@@ -281,9 +287,16 @@ impl Work {
             if self.paused.contains_key(&collection) || !self.busy.insert(collection.clone()) {
                 continue;
             }
-            let runs = self
-                .inbox
-                .take(&collection, self.context.settings.batch_runs);
+            let most = match self.alone.remove(&collection) {
+                None => self.context.settings.batch_runs,
+                Some(left) => {
+                    if left > 1 {
+                        self.alone.insert(collection.clone(), left - 1);
+                    }
+                    1
+                }
+            };
+            let runs = self.inbox.take(&collection, most);
             let context = self.context.clone();
             self.cycles.spawn(async move {
                 let outcome = cycle::run(context, collection.clone(), runs).await;
@@ -391,6 +404,9 @@ impl Work {
             let locked = locked.map(|other| self.inbox.count(other)).sum();
             let patient = waiting::give_back_some(&self.context, waiting, locked).await;
             self.inbox.put_back(collection, patient);
+        }
+        if outcome.panicked {
+            self.alone.insert(collection.clone(), ONE_BY_ONE);
         }
         let now = self.context.ports.clock.monotonic();
         match (outcome.fold_due, self.unfolded.get_mut(collection)) {

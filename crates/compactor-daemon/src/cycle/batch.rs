@@ -11,13 +11,13 @@ use chroma_store::Effects;
 use compactor_core::disposition::Resource;
 use compactor_core::manifest::AppliedRun;
 use compactor_core::message::CompactionMessage;
-use compactor_core::ports::{Completion, Delivery, Failure};
+use compactor_core::ports::{Completion, Delivery, Failure, ObjectStore};
 use compactor_core::{CollectionName, Fence, RunId, Version};
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::fold::DeltaDone;
 use super::verdict::{self, Failed, Verdict};
-use super::{Context, Finished, Kept, Outcome, Step};
+use super::{Context, Finished, Kept, Outcome, Step, fetch};
 use crate::error::About as _;
 use crate::inbox::ReceivedRun;
 use crate::patience::persist;
@@ -97,6 +97,10 @@ impl<'c> Batch<'c> {
     /// From now on to its end nothing of it must be cancelled.
     pub(super) fn begin_to_settle(&mut self) {
         self.settling = Some(self.context.settling.token());
+    }
+
+    pub(super) fn objects(&self) -> &dyn ObjectStore {
+        self.context.ports.objects.as_ref()
     }
 
     pub(super) fn collection(&self) -> &CollectionName {
@@ -182,9 +186,24 @@ impl<'c> Batch<'c> {
     }
 
     pub(super) async fn accept_deltas(&mut self, fetched: Vec<(usize, Result<PathBuf, RunError>)>) {
+        let is_refused = |(_, outcome): &(usize, Result<PathBuf, RunError>)| {
+            let resource = Resource::Delta;
+            matches!(outcome, Err(RunError::Port { resource: of, .. }) if *of == resource)
+        };
+        let has_read = fetched.iter().any(|(_, outcome)| outcome.is_ok());
+        let is_asked = !has_read && fetched.iter().any(is_refused);
+        let none = is_asked && !fetch::can_read_another(self).await;
         for (at, outcome) in fetched {
             match outcome {
                 Ok(dir) => self.entries[at].delta = Some(dir),
+                Err(RunError::Port {
+                    resource: Resource::Delta,
+                    error,
+                }) if none => {
+                    let resource = Resource::Deltas;
+                    let error = RunError::Port { resource, error };
+                    self.fail_for_its_delta(at, error).await;
+                }
                 Err(error) => self.fail_for_its_delta(at, error).await,
             }
         }
@@ -313,9 +332,15 @@ impl<'c> Batch<'c> {
     /// Fails every open run with an error that is not any single run's.
     pub(super) async fn fail_open(&mut self, error: RunError) {
         tracing::error!(code = error.code(), error = %error.describe(), "the cycle failed");
+        let has_panicked = matches!(error, RunError::Task { .. });
+        let failed = match has_panicked && self.open().count() == 1 {
+            true => Failed::Delta,
+            false => Failed::Cycle,
+        };
+        self.outcome.panicked = has_panicked && failed == Failed::Cycle;
         for at in 0..self.entries.len() {
             if !self.entries[at].settled {
-                self.fail(at, Failed::Cycle, &error).await;
+                self.fail(at, failed, &error).await;
             }
         }
         self.blame(error);

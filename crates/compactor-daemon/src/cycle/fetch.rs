@@ -49,6 +49,35 @@ pub(super) async fn deltas(
     Ok(fetched)
 }
 
+/// How many objects are tried.
+const OTHERS: usize = 3;
+
+/// Whether the delta of a run that is not in the batch can be read: then those that cannot are their
+/// producers' own trouble.
+pub(super) async fn can_read_another(batch: &Batch<'_>) -> bool {
+    let objects = batch.objects();
+    let own: Vec<&str> = batch
+        .open()
+        .map(|(_, message)| message.location.prefix.as_str())
+        .collect();
+    let folder = own.first().and_then(|prefix| {
+        let (folder, _) = prefix.trim_end_matches('/').rsplit_once('/')?;
+        Some(format!("{folder}/"))
+    });
+    let Some(folder) = folder else { return false };
+    let Ok(page) = objects.list(&folder, None).await else {
+        return false;
+    };
+    let is_other = |key: &str| !own.iter().any(|prefix| key.starts_with(prefix));
+    let others = page.entries.iter().filter(|info| is_other(&info.key));
+    for info in others.take(OTHERS) {
+        if let Ok(Some(_)) = objects.head(&info.key).await {
+            return true;
+        }
+    }
+    false
+}
+
 /// How the published snapshot was had.
 #[derive(Debug, Default)]
 pub(super) struct Base {

@@ -69,6 +69,8 @@ pub(crate) struct Outcome {
     pub(crate) failed: u64,
     /// Versions published.
     pub(crate) published: u64,
+    /// It panicked with several deltas: which of them is at fault shows when they are merged one by one.
+    pub(crate) panicked: bool,
     /// Whether what is published waits to be folded; `None` if that was not found out.
     pub(crate) fold_due: Option<bool>,
 }

@@ -94,9 +94,12 @@ pub(super) fn disposition(failed: Failed, error: &RunError) -> Disposition {
         | RunError::Stopping => Disposition::Keep,
         RunError::SwapUnknown { .. } => Disposition::Leave,
         RunError::Killed { .. } => Disposition::Stop,
-        RunError::DeltaMissing { .. } | RunError::RunExists { .. } | RunError::Task { .. } => {
-            Disposition::FailRun
-        }
+        RunError::DeltaMissing { .. } | RunError::RunExists { .. } => Disposition::FailRun,
+        // One of several deltas made it panic: they are merged one by one then.
+        RunError::Task { .. } => match failed {
+            Failed::Delta => Disposition::FailRun,
+            Failed::Cycle => Disposition::Keep,
+        },
     }
 }
 
