@@ -117,7 +117,7 @@ pub enum RunError {
         before: u64,
     },
     /// The version that the pointer names has no manifest.
-    #[error("the published version {version} has no manifest, or nothing at all")]
+    #[error("version {version} has no manifest, or nothing at all")]
     ManifestMissing {
         /// The version.
         version: String,
@@ -295,7 +295,7 @@ impl RunError {
                 "look at both versions: `chroma-compactor snapshots accept COLLECTION` goes on from the other writer's, `snapshots point COLLECTION OURS --instead-of THEIRS` goes back to ours"
             }
             Self::ManifestMissing { .. } | Self::Manifest { .. } | Self::SnapshotFile { .. } => {
-                "the published snapshot is damaged: let the pointer name a version that `store verify` finds sound"
+                "the published snapshot is damaged or incomplete: `chroma-compactor snapshots point COLLECTION VERSION` lets the pointer name another version"
             }
             Self::RunExists { .. } => {
                 "leave --run-id out for a fresh one; a run that is in a snapshot is never applied again"

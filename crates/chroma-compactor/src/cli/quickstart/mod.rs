@@ -31,7 +31,7 @@ const RUNS: usize = 3;
 
 #[derive(Debug, Args)]
 pub(crate) struct Quickstart {
-    /// Where everything is put; run it again to fold more into the same snapshots.
+    /// Where everything is put; run again, it announces the same runs, which changes nothing.
     #[arg(long, value_name = "DIR", default_value = "data/quickstart")]
     dir: PathBuf,
     /// Print JSON.
