@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 
 use tokio::runtime::Runtime;
 
@@ -26,7 +27,9 @@ pub(super) struct Interrupted(Arc<State>);
 #[derive(Default)]
 struct State {
     came: AtomicBool,
-    /// The work holds it where a signal must wait; the interrupt thread holds it from the signal on.
+    /// The last step is under way: what is made is kept, and a signal comes too late.
+    finishing: AtomicBool,
+    /// The interrupt thread holds it from the signal on.
     turn: Mutex<()>,
 }
 
@@ -66,33 +69,47 @@ impl Interrupt {
             }
             output::error_line("interrupted: nothing was changed");
         })
+        .map(|(interrupted, _)| interrupted)
     }
 
     /// Says `words` and ends the process once a signal comes.
     pub(super) fn say(self, words: String) -> Result<Interrupted, Failure> {
-        self.end_after(move || output::error_line(&words))
+        let ended = self.end_after(move || output::error_line(&words));
+        ended.map(|(interrupted, _)| interrupted)
     }
 
-    fn end_after(mut self, last: impl FnOnce() + Send + 'static) -> Result<Interrupted, Failure> {
+    fn end_after(
+        mut self,
+        last: impl FnOnce() + Send + 'static,
+    ) -> Result<(Interrupted, JoinHandle<()>), Failure> {
         let interrupted = Interrupted::default();
         let told = interrupted.clone();
-        std::thread::Builder::new()
+        let thread = std::thread::Builder::new()
             .name("interrupt".to_owned())
             .spawn(move || {
                 self.runtime.block_on(self.signals.next());
-                let _turn = told.hold();
+                let _turn = told.turn();
+                if told.0.finishing.load(Ordering::SeqCst) {
+                    return;
+                }
                 told.0.came.store(true, Ordering::SeqCst);
                 last();
                 std::process::exit(EXIT_INTERRUPTED);
             })
             .map_err(Failure::io)?;
-        Ok(interrupted)
+        Ok((interrupted, thread))
     }
 }
 
 impl Interrupted {
-    /// While this lives, a signal waits.
-    pub(super) fn hold(&self) -> MutexGuard<'_, ()> {
+    /// Goes on to the last step, which no signal ends any more; not while what is there is being
+    /// removed.
+    pub(super) fn finish(&self) {
+        let _turn = self.turn();
+        self.0.finishing.store(true, Ordering::SeqCst);
+    }
+
+    fn turn(&self) -> MutexGuard<'_, ()> {
         self.0.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -105,5 +122,32 @@ impl Interrupted {
             }
         }
         outcome
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::process::{Signal, getpid, kill_process};
+
+    use super::*;
+
+    #[test]
+    fn a_signal_in_the_last_step_ends_nothing() {
+        let interrupt = Interrupt::listen().unwrap();
+        let said = Arc::new(AtomicBool::new(false));
+        let says = Arc::clone(&said);
+        let (interrupted, thread) = interrupt
+            .end_after(move || says.store(true, Ordering::SeqCst))
+            .unwrap();
+        interrupted.finish();
+        kill_process(getpid(), Signal::INT).unwrap();
+        // It would have ended the process.
+        thread.join().unwrap();
+        assert!(!said.load(Ordering::SeqCst));
+        assert!(
+            interrupted
+                .unless(Err::<(), _>(Failure::usage("late")))
+                .is_err()
+        );
     }
 }

@@ -81,8 +81,7 @@ impl Merge {
         let work = scratch.path().join("merged");
         let progress = Progress::new(4, self.json);
         let reports = interrupted.unless(self.merge_into(&work, &progress))?;
-        // Not while what is there is being removed.
-        let _undisturbed = interrupted.hold();
+        interrupted.finish();
         fs_err::rename(&work, &self.out).map_err(Failure::io)?;
         fs_err::File::open(folder.path())
             .and_then(|parent| parent.sync_all())

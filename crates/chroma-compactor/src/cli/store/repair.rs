@@ -140,7 +140,7 @@ impl Repair {
         chroma_store::refuse_open_elsewhere(&dir)?;
         progress.step("swapping");
         // The scratch folder holds the original for a moment.
-        let _undisturbed = interrupted.hold();
+        interrupted.finish();
         swap(&dir, &work, &before)?;
         if !self.remove_orphans {
             for Orphan { name, .. } in &survey.orphans {

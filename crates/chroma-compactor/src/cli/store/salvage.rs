@@ -48,12 +48,11 @@ pub(super) fn save(dir: &Path, new: &Path, json: bool) -> Result<ExitCode, Failu
         Ok((salvaged.saved, salvaged.lost))
     };
     let (saved, lost) = interrupted.unless(made())?;
-    let undisturbed = interrupted.hold();
+    interrupted.finish();
     if !lost.is_empty() {
         write_list(&list, &lost)?;
     }
     fs_err::rename(&work, new).map_err(Failure::io)?;
-    drop(undisturbed);
     drop(progress);
     let kept = (!lost.is_empty()).then_some(list);
     if json {
