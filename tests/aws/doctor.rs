@@ -35,6 +35,7 @@ async fn a_sound_deployment_has_only_the_policy_to_mend() {
         "locks",
         "run records",
         "snapshots",
+        "waiting runs",
         "unpublished versions",
         "held locks",
     ] {

@@ -210,3 +210,27 @@ fn who_holds_a_lock_is_said() {
         .unwrap();
     assert!(*end >= *before.plus(term).to_iso(), "{text}");
 }
+
+#[test]
+fn runs_that_wait_for_someone_are_told() {
+    let (place, _) = published();
+    let pointer = "data/objects/words/snapshot/latest-pointer.txt";
+    let version = std::fs::read_to_string(place.path(pointer)).unwrap();
+    place.expects(&["CC-POINTER"]);
+    place.write(pointer, "no version");
+    directory(&place, "waits", "words", 3, 2);
+    place.say("submit words=waits --data data").succeeds();
+    place.say("run --drain --data data").exits(FAILURE);
+    place.write(pointer, &version);
+    let said = place.say("doctor --data data --json").succeeds();
+    let found = findings(&said.stdout, "waiting runs");
+    assert_eq!(found[0]["verdict"], "warning", "{found:?}");
+    let text = found[0]["found"].as_str().unwrap();
+    assert!(
+        text.starts_with("words: 1, ") && text.contains("CC-POINTER"),
+        "{text}"
+    );
+    place.say("run --drain --data data").succeeds();
+    let said = place.say("doctor --data data --json").succeeds();
+    assert_eq!(findings(&said.stdout, "waiting runs")[0]["verdict"], "ok");
+}

@@ -264,6 +264,7 @@ fn a_doctor_finds_the_embedded_backends_sound() {
             "locks",
             "run records",
             "snapshots",
+            "waiting runs",
             "unpublished versions",
             "held locks",
         ]

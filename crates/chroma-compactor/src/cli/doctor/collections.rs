@@ -1,10 +1,10 @@
 //! What is published, held and left over, collection by collection: looked at, never changed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytesize::ByteSize;
 use compactor_core::ports::PortResult;
-use compactor_core::{CollectionName, RunRecord};
+use compactor_core::{CollectionName, RunRecord, RunState};
 use compactor_daemon::{RunError, inspect, newer_versions};
 
 use super::Finding;
@@ -20,6 +20,7 @@ pub(super) async fn all(ports: &Opened, records: &[RunRecord], has_locks: bool) 
         Err(error) => return vec![failed(SNAPSHOTS, &error)],
     };
     let mut findings = snapshots(ports, records, &names).await;
+    findings.push(waiting(records));
     findings.push(newer(ports, &names).await);
     if has_locks {
         findings.push(held_locks(ports, &names).await);
@@ -73,6 +74,27 @@ async fn snapshots(
 fn damaged(name: &CollectionName, error: &RunError) -> Finding {
     let found = format!("{name}: {}", error.with_causes());
     Finding::bad(SNAPSHOTS, found, error.help()).coded(error.code())
+}
+
+/// Runs whose last attempt failed and that are tried again: why, of each collection the newest one.
+fn waiting(records: &[RunRecord]) -> Finding {
+    const CHECK: &str = "waiting runs";
+    let mut waiting: BTreeMap<&CollectionName, (usize, &str)> = BTreeMap::new();
+    for (name, part) in records.iter().flat_map(|record| &record.parts) {
+        let is_open = matches!(part.state, RunState::Pending | RunState::Processing);
+        if let Some(error) = part.error.as_deref().filter(|_| is_open) {
+            waiting.entry(name).or_insert((0, error)).0 += 1;
+        }
+    }
+    if waiting.is_empty() {
+        return Finding::ok(CHECK, "none whose last attempt failed");
+    }
+    let found: Vec<String> = waiting
+        .iter()
+        .map(|(name, (runs, error))| format!("{name}: {runs}, the last attempt failed: {error}"))
+        .collect();
+    let fix = "see docs/errors.md for the code; they are tried again while a daemon runs";
+    Finding::warning(CHECK, found.join("; "), fix)
 }
 
 /// What clean-up leaves alone until the pointer has passed it.
