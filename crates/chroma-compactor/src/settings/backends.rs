@@ -3,9 +3,11 @@
 #[cfg(feature = "aws")]
 mod aws;
 
+#[cfg(feature = "aws")]
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+#[cfg(feature = "aws")]
 use compactor_core::CollectionName;
 use compactor_core::ports::{Clock, Ids, LeaseStore, ObjectStore, Queue, RunStore};
 use compactor_daemon::Ports;
@@ -60,6 +62,7 @@ impl RawSettings {
     }
 
     /// The queue of each collection.
+    #[cfg(feature = "aws")]
     fn queues(&self) -> Result<BTreeMap<CollectionName, String>, Failure> {
         let queues = self.aws.queues.iter().map(|(name, url)| {
             let collection = name.parse().map_err(|error: compactor_core::NameError| {
