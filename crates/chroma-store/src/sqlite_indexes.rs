@@ -1,6 +1,7 @@
 //! Makes SQLite's own indexes anew from the rows of their tables, where `REINDEX` cannot: it empties
 //! an index before it fills it, and pages that cannot be read cannot be emptied.
 
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 use rusqlite::Connection;
@@ -11,6 +12,9 @@ const INDEXES: &str = "SELECT name, tbl_name, sql FROM sqlite_schema WHERE type 
 /// An index of SQLite's own has no SQL: the one that is made in its place lends it its pages.
 const LEND_PAGES: &str = "UPDATE sqlite_schema
     SET rootpage = (SELECT rootpage FROM sqlite_schema WHERE name = ?2) WHERE name = ?1";
+/// The first byte of an interior and of a leaf page of a table
+/// (<https://sqlite.org/fileformat2.html#b_tree_pages>).
+const TABLE_PAGES: [u8; 2] = [0x05, 0x0d];
 /// Tables whose rows are not the database's own.
 const IS_OF_FULL_TEXT: &str = "name GLOB 'embedding_fulltext_search*'";
 
@@ -26,11 +30,12 @@ struct Index {
 /// belong to nothing any more.
 ///
 /// # Errors
-/// The tables cannot be read, or the directory is locked.
+/// The tables cannot be read, rows of tables lie in pages that nothing names, or the directory is locked.
 pub fn replace_sqlite_indexes(dir: &Path) -> StoreResult<()> {
     let path = connection::database_path(dir);
     let connection = connection::open_write(dir, OpenOptions::scratch())?;
     replace(&connection).map_err(StoreError::sqlite(&path, "replace the indexes"))?;
+    refuse_lost_rows(&connection, &path)?;
     connection
         .close()
         .map_err(|(_, error)| StoreError::sqlite(&path, "close")(error))?;
@@ -40,13 +45,66 @@ pub fn replace_sqlite_indexes(dir: &Path) -> StoreResult<()> {
 }
 
 /// Whether what an integrity check found is damage of indexes alone: every row of every table can be
-/// read without one, and no page belongs to two. The full text is not looked at.
+/// read without one, no page belongs to two, and no index knows rows that its table has lost. The
+/// full text is not looked at.
 pub(crate) fn is_of_indexes(connection: &Connection, damage: &str) -> bool {
     let sql = "SELECT count(*) = count(DISTINCT rootpage) FROM sqlite_schema WHERE rootpage > 0";
     let has_own_pages = || connection.query_row(sql, [], |row| row.get(0));
-    !damage.contains("2nd reference")
+    let of_page = damage.contains("2nd reference") || damage.contains("Fragmentation");
+    !of_page
         && has_own_pages().unwrap_or(false)
         && read_tables(connection).is_ok()
+        && only_indexes_know(connection).is_ok_and(|known| known.is_empty())
+}
+
+/// What an index has and its table has not: rows, or values of rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct OnlyIndexed {
+    pub(crate) table: String,
+    pub(crate) index: String,
+    pub(crate) entries: u64,
+}
+
+impl std::fmt::Display for OnlyIndexed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            table,
+            index,
+            entries,
+        } = self;
+        write!(
+            f,
+            "the index {index} has {entries} entries that its table {table} lacks: rows or values were lost"
+        )
+    }
+}
+
+/// Of all indexes that can be read.
+pub(crate) fn only_indexes_know(connection: &Connection) -> rusqlite::Result<Vec<OnlyIndexed>> {
+    let mut found = Vec::new();
+    for index in indexes(connection)? {
+        let columns = columns(connection, &index)?;
+        let (table, name) = (quoted(&index.table), quoted(&index.name));
+        let sql = format!(
+            "SELECT count(*) FROM (SELECT rowid, {columns} FROM {table} INDEXED BY {name}
+             EXCEPT SELECT rowid, {columns} FROM {table} NOT INDEXED)"
+        );
+        // One that cannot be read knows nothing, and one of some rows only is not asked.
+        let entries = connection
+            .query_row(&sql, [], |row| row.get(0))
+            .unwrap_or(0);
+        if entries > 0 {
+            let Index {
+                name: index, table, ..
+            } = index;
+            found.push(OnlyIndexed {
+                table,
+                index,
+                entries,
+            });
+        }
+    }
+    Ok(found)
 }
 
 fn read_tables(connection: &Connection) -> rusqlite::Result<()> {
@@ -71,16 +129,7 @@ fn read_tables(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 fn replace(connection: &Connection) -> rusqlite::Result<()> {
-    let mut statement = connection.prepare(INDEXES)?;
-    let read = statement.query_map([], |row| {
-        Ok(Index {
-            name: row.get(0)?,
-            table: row.get(1)?,
-            sql: row.get(2)?,
-        })
-    })?;
-    let indexes: Vec<Index> = read.collect::<rusqlite::Result<_>>()?;
-    drop(statement);
+    let indexes = indexes(connection)?;
     connection.execute_batch("BEGIN IMMEDIATE; PRAGMA writable_schema = ON;")?;
     let (declared, of_keys): (Vec<_>, Vec<_>) =
         indexes.iter().partition(|index| index.sql.is_some());
@@ -104,6 +153,57 @@ fn replace(connection: &Connection) -> rusqlite::Result<()> {
         connection.execute_batch(sql)?;
     }
     connection.execute_batch("COMMIT")
+}
+
+fn indexes(connection: &Connection) -> rusqlite::Result<Vec<Index>> {
+    let mut statement = connection.prepare(INDEXES)?;
+    let read = statement.query_map([], |row| {
+        Ok(Index {
+            name: row.get(0)?,
+            table: row.get(1)?,
+            sql: row.get(2)?,
+        })
+    })?;
+    read.collect()
+}
+
+/// Refuses what a vacuum would destroy: pages that nothing names and that hold rows of a table. Those of
+/// the old indexes are told by their kind.
+fn refuse_lost_rows(connection: &Connection, path: &Path) -> StoreResult<()> {
+    let failed = || StoreError::sqlite(path, "look for pages that nothing names");
+    let mut statement = connection
+        .prepare("PRAGMA integrity_check(1000000)")
+        .map_err(failed())?;
+    let lines = statement
+        .query_map([], |row| row.get::<_, String>(0))
+        .and_then(Iterator::collect::<rusqlite::Result<Vec<_>>>)
+        .map_err(failed())?;
+    let page_bytes: u64 = connection
+        .pragma_query_value(None, "page_size", |row| row.get(0))
+        .map_err(failed())?;
+    let file = fs_err::File::open(path)?;
+    for number in lines
+        .iter()
+        .flat_map(|line| line.lines())
+        .filter_map(unused_page)
+    {
+        let mut kind = [0];
+        let at = (number - 1).saturating_mul(page_bytes);
+        file.file().read_exact_at(&mut kind, at)?;
+        if TABLE_PAGES.contains(&kind[0]) {
+            return Err(StoreError::Damaged {
+                path: path.to_path_buf(),
+                detail: format!("page {number} has rows of a table, and nothing names it"),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The number of a page that an integrity check calls unused.
+fn unused_page(line: &str) -> Option<u64> {
+    let number = line.strip_prefix("Page ")?.strip_suffix(": never used")?;
+    number.parse().ok().filter(|number| *number > 0)
 }
 
 /// The columns of an index, as `CREATE INDEX` wants them.

@@ -17,7 +17,7 @@ use rusqlite::{Connection, ErrorCode};
 use crate::collection::load_all;
 use crate::fold::replacement;
 use crate::schema::{detect, migrations, tables};
-use crate::sqlite_indexes::is_of_indexes;
+use crate::sqlite_indexes::{is_of_indexes, only_indexes_know};
 use crate::{
     Collection, FullName, Orphan, SchemaLevel, Store, StoreError, StoreResult, connection, handle,
     metadata, orphans,
@@ -130,7 +130,17 @@ pub fn survey(dir: &Path, level: VerifyLevel) -> StoreResult<Survey> {
         }
     }
     if let Some(finding) = found.index {
-        report.mendable(Remedy::Reindex, "sqlite", None, finding);
+        let known = only_indexes_know(&connection).map_err(StoreError::sqlite(
+            &path,
+            "compare indexes with their tables",
+        ))?;
+        match known.is_empty() {
+            true => report.mendable(Remedy::Reindex, "sqlite", None, finding),
+            // Made anew from its table, the index would forget it, too.
+            false => known
+                .iter()
+                .for_each(|known| report.error("sqlite", None, known.to_string())),
+        }
     }
     if header.wal_mode {
         let detail = "the database is in WAL mode, Chroma's is DELETE";

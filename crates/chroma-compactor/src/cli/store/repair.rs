@@ -60,6 +60,14 @@ struct Step {
     collection: Option<String>,
 }
 
+/// What came of it.
+struct Mended {
+    /// Where the original is now.
+    before: PathBuf,
+    /// What showed only when other things were mended.
+    later: BTreeSet<Step>,
+}
+
 impl Repair {
     pub(super) fn execute(self) -> Result<ExitCode, Failure> {
         if let Some(new) = &self.salvage {
@@ -75,14 +83,14 @@ impl Repair {
         let steps = self.steps(&problems);
         let hopeless = problems.iter().any(is_hopeless);
         let to_do = !steps.is_empty() || self.vacuum || !self.parameters().is_empty();
-        let before = if self.yes && to_do && !hopeless {
+        let mended = if self.yes && to_do && !hopeless {
             Some(self.mend(&steps, &survey, &progress)?)
         } else {
             None
         };
         drop(progress);
-        self.print(&problems, &steps, before.as_deref(), hopeless)?;
-        Ok(if before.is_some() || (!to_do && !hopeless) {
+        self.print(&problems, &steps, mended.as_ref(), hopeless)?;
+        Ok(if mended.is_some() || (!to_do && !hopeless) {
             ExitCode::SUCCESS
         } else {
             ExitCode::FAILURE
@@ -110,13 +118,13 @@ impl Repair {
             .collect()
     }
 
-    /// Mends a copy and swaps it in. Returns where the original is now.
+    /// Mends a copy and swaps it in.
     fn mend(
         &self,
         steps: &BTreeSet<Step>,
         survey: &Survey,
         progress: &Progress,
-    ) -> Result<PathBuf, Failure> {
+    ) -> Result<Mended, Failure> {
         let dir = fs_err::canonicalize(&self.dir).map_err(Failure::io)?;
         let before = kept_as(&dir);
         if before.symlink_metadata().is_ok() {
@@ -134,7 +142,7 @@ impl Repair {
         let interrupted = interrupt.remove(scratch.path())?;
         let work = scratch.path().join("mended");
         let made = self.make(&dir, &work, steps, progress);
-        interrupted.unless(made.map_err(|failure| failure.naming(&work, &dir)))?;
+        let later = interrupted.unless(made.map_err(|failure| failure.naming(&work, &dir)))?;
         give_owners(&dir, &work)?;
         original.still_closed()?;
         chroma_store::refuse_open_elsewhere(&dir)?;
@@ -147,32 +155,32 @@ impl Repair {
                 fs_err::rename(before.join(name), dir.join(name)).map_err(Failure::io)?;
             }
         }
-        Ok(before)
+        Ok(Mended { before, later })
     }
 
-    /// Makes the mended copy `work`.
+    /// Makes the mended copy `work`. Returns the steps that showed only on the way.
     fn make(
         &self,
         dir: &Path,
         work: &Path,
         steps: &BTreeSet<Step>,
         progress: &Progress,
-    ) -> Result<(), Failure> {
+    ) -> Result<BTreeSet<Step>, Failure> {
         progress.step("copying");
         chroma_store::copy_directory(dir, work)?;
         progress.step("mending");
-        let mut steps = steps.clone();
-        let mut store = mend_all(work, &steps)?;
+        let mut taken = steps.clone();
+        let mut store = mend_all(work, &taken)?;
         // What could not be seen before may show now, as all of a collection without a database.
         for _ in 0..ROUNDS {
             store.close(&CloseOptions::default())?;
             let problems = chroma_store::survey(work, VerifyLevel::Full)?.problems();
-            let more: BTreeSet<Step> = self.steps(&problems).difference(&steps).cloned().collect();
+            let more: BTreeSet<Step> = self.steps(&problems).difference(&taken).cloned().collect();
             store = mend_all(work, &more)?;
             if more.is_empty() {
                 break;
             }
-            steps.extend(more);
+            taken.extend(more);
         }
         if !self.parameters().is_empty() {
             let all = store.collections().iter();
@@ -189,23 +197,25 @@ impl Repair {
         closed
             .verify(VerifyLevel::Full)
             .map_err(|error| Failure::from(error).with_help(NOT_MENDED))?;
-        Ok(())
+        Ok(taken.difference(steps).cloned().collect())
     }
 
     fn print(
         &self,
         problems: &[Problem],
         steps: &BTreeSet<Step>,
-        before: Option<&Path>,
+        mended: Option<&Mended>,
         hopeless: bool,
     ) -> Result<(), Failure> {
+        let before = mended.map(|mended| mended.before.as_path());
+        let later = mended.map(|mended| &mended.later);
         if self.json {
             return output::json(&serde_json::json!({
                 "dir": self.dir, "problems": problems, "steps": steps, "vacuum": self.vacuum,
                 "parameters": {
                     "space": self.space, "m": self.m, "ef_construction": self.ef_construction,
                 },
-                "mended": before.is_some(), "before": before,
+                "mended": before.is_some(), "before": before, "later": later,
             }));
         }
         print_problems(problems)?;
@@ -220,6 +230,9 @@ impl Repair {
                 None => String::new(),
             };
             output::line(&format!("to do: {}{of}", in_words(step.remedy)))?;
+        }
+        for step in later.into_iter().flatten() {
+            output::line(&format!("done as well: {}", in_words(step.remedy)))?;
         }
         if !self.parameters().is_empty() {
             output::line("to do: set the parameters and rebuild all index files")?;
@@ -297,7 +310,9 @@ fn in_words(remedy: Remedy) -> &'static str {
         Remedy::Migrations => "write the text of the migrations as Chroma has it",
         Remedy::Places => "write the tenants and databases that are named but not there",
         Remedy::Reindex => "rebuild SQLite's indexes from their tables",
-        Remedy::LogRows => "empty the metadata of log rows that the records contain",
+        Remedy::LogRows => {
+            "write the metadata of log rows anew, from the records that contain them"
+        }
         Remedy::Progress => "set the progress to what the log bears out, and apply what waits",
         Remedy::Dimension => "set the dimension to that of the vectors",
         Remedy::FullText => "rebuild the full text from the documents",
