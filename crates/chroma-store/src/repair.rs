@@ -6,8 +6,8 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use crate::collection::{decode_seq, write_progress};
 use crate::index::{dimension_in, is_written, segment_dir};
-use crate::metadata::{forget_full_text, rebuild_full_text};
-use crate::queue::{OperationKind, QueueReader};
+use crate::metadata::{RecordReader, forget_full_text, rebuild_full_text};
+use crate::queue::{OperationKind, Patch, QueueReader, encode};
 use crate::schema::migrations;
 use crate::{
     Collection, Engine, FoldOptions, FoldWhen, FullName, Open, Remedy, SchemaLevel, Store,
@@ -58,7 +58,7 @@ impl Store<Open> {
                     write_migrations(connection, level)
                 })
             }
-            (Remedy::LogRows, Some(name)) => self.empty_log_rows(name),
+            (Remedy::LogRows, Some(name)) => self.rewrite_log_rows(name),
             (Remedy::Progress, Some(name)) => self.mend_progress(name),
             (Remedy::Dimension, Some(name)) => self.mend_dimension(name),
             (Remedy::Flush, Some(name)) => self.fold(name, always).map(drop),
@@ -99,18 +99,45 @@ impl Store<Open> {
         }
     }
 
-    /// Takes the metadata that cannot be read from log rows that the records contain.
-    fn empty_log_rows(&mut self, name: &FullName) -> StoreResult<()> {
+    /// Writes the metadata of log rows that the records contain anew, from the records: whoever replays
+    /// the log gets what they are now.
+    fn rewrite_log_rows(&mut self, name: &FullName) -> StoreResult<()> {
         let collection = self.find(name)?.clone();
         let path = connection::database_path(self.dir());
-        let reader = QueueReader::new(self.connection(), &path, &collection);
-        let rows = reader.without_payload(collection.metadata_seq.unwrap_or(0))?;
-        self.in_transaction("empty rows of the log", |connection| {
-            let mut empty = connection
-                .prepare("UPDATE embeddings_queue SET metadata = '{}' WHERE seq_id = ?1")?;
-            rows.iter()
-                .try_for_each(|(seq, _)| empty.execute([seq]).map(drop))
+        let queue = QueueReader::new(self.connection(), &path, &collection);
+        let records = RecordReader::new(self.connection(), &path, self.level());
+        let mut payloads = Vec::new();
+        for row in queue.without_payload(collection.metadata_seq.unwrap_or(0))? {
+            let record = self.row_of(&collection, &row.id)?;
+            let now = record.map_or(Ok(Vec::new()), |record| records.read(record))?;
+            let mut patch: Patch = now
+                .into_iter()
+                .map(|(key, value)| (key, Some(value)))
+                .collect();
+            // What other rows set and the record has not was removed, by this row maybe.
+            for key in queue.keys_of(&row.id)? {
+                if patch.iter().all(|(known, _)| *known != key) {
+                    patch.push((key, None));
+                }
+            }
+            payloads.push((row.seq, encode(&patch)));
+        }
+        self.in_transaction("write rows of the log anew", |connection| {
+            let mut write = connection
+                .prepare("UPDATE embeddings_queue SET metadata = ?2 WHERE seq_id = ?1")?;
+            let mut rows = payloads.iter();
+            rows.try_for_each(|(seq, payload)| write.execute(params![seq, payload]).map(drop))
         })
+    }
+
+    fn row_of(&self, collection: &Collection, id: &str) -> StoreResult<Option<i64>> {
+        let segment = collection.metadata_segment.to_string();
+        let sql = "SELECT id FROM embeddings WHERE segment_id = ?1 AND embedding_id = ?2";
+        let path = connection::database_path(self.dir());
+        self.connection()
+            .query_row(sql, params![segment, id], |row| row.get(0))
+            .optional()
+            .map_err(StoreError::sqlite(&path, "find a record"))
     }
 
     /// Sets the progress of both segments to what the log bears out, and applies what waits then.

@@ -41,7 +41,7 @@ fn not_json(error: &serde_json::Error) -> String {
 ///
 /// chromadb 0.x logs a removed document as null; on such a row every call of 1.x panics. By the
 /// time a row is written the removal is applied, so the key is left out.
-pub(super) fn encode(patch: &Patch) -> String {
+pub(crate) fn encode(patch: &Patch) -> String {
     let entries: Map<String, Value> = patch
         .iter()
         .filter(|(key, value)| value.is_some() || key != DOCUMENT_KEY)

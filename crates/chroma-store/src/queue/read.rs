@@ -1,5 +1,6 @@
 //! Reads rows of the log.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OptionalExtension, Row};
@@ -12,6 +13,14 @@ use crate::{Collection, StoreError, StoreResult};
 pub(crate) struct QueueRow {
     pub(crate) seq: i64,
     pub(crate) operation: Operation,
+}
+
+/// A row whose metadata cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Unreadable {
+    pub(crate) seq: i64,
+    pub(crate) id: String,
+    pub(crate) reason: String,
 }
 
 /// Reads the rows of one collection.
@@ -59,8 +68,8 @@ impl<'c> QueueReader<'c> {
         Ok(())
     }
 
-    /// The rows up to `upto` that can be read but for their metadata, and why not those.
-    pub(crate) fn without_payload(&self, upto: u64) -> StoreResult<Vec<(i64, String)>> {
+    /// The rows up to `upto` that can be read but for their metadata, with their ids, and why not those.
+    pub(crate) fn without_payload(&self, upto: u64) -> StoreResult<Vec<Unreadable>> {
         let failed = || StoreError::sqlite(&self.path, "read embeddings_queue");
         let mut statement = self
             .connection
@@ -76,10 +85,25 @@ impl<'c> QueueReader<'c> {
         while let Some(row) = rows.next().map_err(failed())? {
             let (seq, _, id, _) = self.decode_vector(row)?;
             if let Err(error) = self.decode_payload(row, seq, &id) {
-                unreadable.push((seq, error.to_string()));
+                let reason = error.to_string();
+                unreadable.push(Unreadable { seq, id, reason });
             }
         }
         Ok(unreadable)
+    }
+
+    /// The keys that rows of `id` set or remove, as far as these can be read.
+    pub(crate) fn keys_of(&self, id: &str) -> StoreResult<BTreeSet<String>> {
+        let failed = || StoreError::sqlite(&self.path, "read embeddings_queue");
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT metadata FROM embeddings_queue WHERE topic = ?1 AND id = ?2")
+            .map_err(failed())?;
+        let payloads = statement
+            .query_map([&self.topic, id], |row| row.get::<_, Option<String>>(0))
+            .map_err(failed())?;
+        let patches = payloads.filter_map(|text| payload::decode(text.ok()?.as_deref()).ok());
+        Ok(patches.flatten().map(|(key, _)| key).collect())
     }
 
     /// Hands what `(after, upto]` does to vectors to `visit`, in order; payloads are not read.

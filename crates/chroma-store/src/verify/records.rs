@@ -4,7 +4,7 @@
 
 use rusqlite::params;
 
-use super::{Checked, Remedy, VerifyReport, name_of};
+use super::{Checked, Remedy, VerifyReport, name_of, progress};
 use crate::index::VectorIndex;
 use crate::queue::QueueReader;
 use crate::{Collection, StoreError, StoreResult, delta};
@@ -64,10 +64,15 @@ fn read_every_row(
     report: &mut VerifyReport,
 ) -> StoreResult<()> {
     let reader = QueueReader::new(checked.connection, checked.path, collection);
-    let applied = collection.metadata_seq.unwrap_or(0);
+    // Progress that no row bears out says nothing of what the records contain.
+    let unfounded = progress::unfounded(checked.connection, checked.path, collection)?;
+    let applied = match unfounded {
+        None => collection.metadata_seq.unwrap_or(0),
+        Some(_) => 0,
+    };
     reader.for_each(applied, u64::MAX, |_| Ok(()))?;
     let unreadable = reader.without_payload(applied)?;
-    if let Some((_, first)) = unreadable.first() {
+    if let Some(first) = unreadable.first().map(|first| &first.reason) {
         let detail = format!(
             "the metadata of {} log rows, which the records contain, cannot be read: {first}",
             unreadable.len()

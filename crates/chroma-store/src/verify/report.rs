@@ -36,7 +36,7 @@ pub enum Remedy {
     Reindex,
     /// Tenants and databases that are named but not there.
     Places,
-    /// Log rows that the records contain, and whose metadata cannot be read, without metadata.
+    /// The metadata of log rows that the records contain, written anew from these.
     LogRows,
     /// Progress that no log row bears out set back, and what waits applied.
     Progress,
