@@ -218,6 +218,7 @@ const SALVAGED: &[(&str, u64, u64)] = &[
     ("log-row-broken", 60, 0),
     ("pickle-longer", 60, 1),
     ("pickle-byte", 60, 1),
+    ("rows-lost", 60, 1),
     ("migrations-missing", 60, 0),
     ("table-missing", 60, 0),
     ("level0-dented", 56, 5),

@@ -323,6 +323,29 @@ def without_index_rows(path: Path, expected: Expected, rng: random.Random) -> No
         connection.execute("INSERT INTO sqlite_master VALUES (?, ?, ?, ?, ?)", row)
 
 
+def without_rows(path: Path, expected: Expected, rng: random.Random) -> None:
+    """Records that only SQLite's own index knows, as an older page in place of a newer one leaves it."""
+    execute("DELETE FROM embeddings_queue WHERE seq_id < (SELECT max(seq_id) FROM"
+            " embeddings_queue)")(path, expected, rng)
+    with database(path) as connection:
+        connection.executescript("PRAGMA writable_schema = ON")
+        table = connection.execute("SELECT sql FROM sqlite_master WHERE name = 'embeddings'"
+                                   " AND type = 'table'").fetchone()[0]
+        indexes = connection.execute("SELECT * FROM sqlite_master WHERE tbl_name = 'embeddings'"
+                                     " AND type = 'index'").fetchall()
+        connection.execute("DELETE FROM sqlite_master WHERE tbl_name = 'embeddings'"
+                           " AND type = 'index'")
+        plain = table.replace("UNIQUE (segment_id, embedding_id)", "CHECK (1)")
+        assert plain != table, table
+        connection.execute("UPDATE sqlite_master SET sql = ? WHERE name = 'embeddings'", (plain,))
+    with database(path) as connection:
+        connection.execute("DELETE FROM embeddings WHERE id > (SELECT max(id) - 20 FROM embeddings)")
+        connection.executescript("PRAGMA writable_schema = ON")
+        connection.execute("UPDATE sqlite_master SET sql = ? WHERE name = 'embeddings'", (table,))
+        for index in indexes:
+            connection.execute("INSERT INTO sqlite_master VALUES (?, ?, ?, ?, ?)", index)
+
+
 def drift(path: Path, expected: Expected, rng: random.Random) -> None:
     folder = path / f"{segment(path).name}.drift-20260102"
     shutil.copytree(segment(path), folder)
@@ -365,6 +388,7 @@ KINDS: dict[str, Any] = {
     "tenant-missing": execute("DELETE FROM tenants"),
     "wal-mode": execute("PRAGMA journal_mode=WAL; PRAGMA wal_checkpoint(TRUNCATE)"),
     "sqlite-index-incomplete": without_index_rows,
+    "rows-lost": without_rows,
     "migration-differs": execute("UPDATE migrations SET sql = sql || ' ' WHERE dir = 'sysdb'"
                                  " AND version = 3"),
     "no-dimension": execute("UPDATE collections SET dimension = NULL"),

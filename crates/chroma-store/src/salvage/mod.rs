@@ -82,6 +82,7 @@ pub fn salvage(dir: &Path, out: &Path, mut ids: impl FnMut() -> NewIds) -> Store
     let mut store = create_with(out, source.connection(), source.level(), &collections)?;
     let metadata = source.metadata(&mut lost);
     source.tell_of_the_log(&mut lost);
+    source.tell_of_indexes(&mut lost);
     let mut taken = Vec::new();
     let declared: Vec<_> = collections
         .iter()

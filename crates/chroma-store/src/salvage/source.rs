@@ -13,6 +13,7 @@ use crate::index::VectorIndex;
 use crate::metadata::RecordReader;
 use crate::queue::{Operation, QueueReader};
 use crate::schema::{detect, level_of_columns};
+use crate::sqlite_indexes::only_indexes_know;
 use crate::{
     Collection, DOCUMENT_KEY, Patch, Scalar, SchemaLevel, StoreError, StoreResult, connection,
 };
@@ -132,7 +133,40 @@ impl Source {
             })
         });
         self.misses_records.set(lost.len() > told);
-        found
+        let known: HashSet<i64> = found.iter().map(|record| record.row).collect();
+        let indexed = self.records_of_index().unwrap_or_default();
+        let rescued = indexed.into_iter().filter(|one| !known.contains(&one.row));
+        let rescued: Vec<Record> = rescued.collect();
+        if !rescued.is_empty() {
+            lost.push(Lost::part(format!(
+                "{} records are not in their table any more: an index names them, and they are saved as that says",
+                rescued.len()
+            )));
+        }
+        found.into_iter().chain(rescued).collect()
+    }
+
+    /// The records as the index of their ids has them, if it can be read. It knows their rows too.
+    fn records_of_index(&self) -> rusqlite::Result<Vec<Record>> {
+        let sql = "SELECT rowid, segment_id, embedding_id
+                   FROM embeddings INDEXED BY sqlite_autoindex_embeddings_1";
+        let mut statement = self.connection.prepare(sql)?;
+        let records = statement.query_map([], |row| {
+            Ok(Record {
+                row: row.get(0)?,
+                segment: row.get(1)?,
+                id: row.get(2)?,
+                seq: None,
+            })
+        })?;
+        records.collect()
+    }
+
+    /// Notes what indexes know and their tables do not.
+    pub(super) fn tell_of_indexes(&self, lost: &mut Vec<Lost>) {
+        let known = only_indexes_know(&self.connection).unwrap_or_default();
+        let others = known.iter().filter(|known| known.table != "embeddings");
+        lost.extend(others.map(|known| Lost::part(known.to_string())));
     }
 
     /// Where the metadata of each record is.
