@@ -26,6 +26,15 @@ struct Index {
     sql: Option<String>,
 }
 
+impl Index {
+    /// Which rows it has, as its SQL says; empty where it has all.
+    fn condition(&self) -> &str {
+        let sql = self.sql.as_deref().unwrap_or_default();
+        let at = sql.to_ascii_uppercase().rfind(" WHERE ");
+        at.and_then(|at| sql.get(at..)).unwrap_or_default()
+    }
+}
+
 /// Replaces every index in the database of the closed directory `dir`, and vacuums it: the old pages
 /// belong to nothing any more.
 ///
@@ -85,11 +94,12 @@ pub(crate) fn only_indexes_know(connection: &Connection) -> rusqlite::Result<Vec
     for index in indexes(connection)? {
         let columns = columns(connection, &index)?;
         let (table, name) = (quoted(&index.table), quoted(&index.name));
+        let rows = index.condition();
         let sql = format!(
-            "SELECT count(*) FROM (SELECT rowid, {columns} FROM {table} INDEXED BY {name}
-             EXCEPT SELECT rowid, {columns} FROM {table} NOT INDEXED)"
+            "SELECT count(*) FROM (SELECT rowid, {columns} FROM {table} INDEXED BY {name} {rows}
+             EXCEPT SELECT rowid, {columns} FROM {table} NOT INDEXED {rows})"
         );
-        // One that cannot be read knows nothing, and one of some rows only is not asked.
+        // One that cannot be read knows nothing.
         let entries = connection
             .query_row(&sql, [], |row| row.get(0))
             .unwrap_or(0);
