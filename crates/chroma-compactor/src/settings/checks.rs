@@ -127,11 +127,6 @@ impl RawSettings {
             let key = "aws.stall";
             faults.push(Fault::of(&[key], format!("{key} must be at least 1s")));
         }
-        // What the environment says of proxies and certificates is settings, too.
-        #[cfg(feature = "aws")]
-        if let Err(error) = compactor_aws::http_client() {
-            faults.push(Fault::of(&[], error.to_string()));
-        }
         faults.extend(self.lock_faults());
         faults
     }

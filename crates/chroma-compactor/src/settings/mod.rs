@@ -61,10 +61,15 @@ impl SettingsArgs {
             let others: Vec<Fault> = found.into_iter().filter(|fault| !own(fault)).collect();
             faults.extend(others.into_iter().map(|fault| fault.placed(&provenance)));
         }
-        match faults.is_empty() {
-            true => Ok(settings),
-            false => Err(fault::failure(faults)),
+        if !faults.is_empty() {
+            return Err(fault::failure(faults));
         }
+        // What the environment says of proxies and certificates is settings, too.
+        #[cfg(feature = "aws")]
+        if !settings.is_local() {
+            compactor_aws::http_client()?;
+        }
+        Ok(settings)
     }
 
     /// The settings as they are, if every single one can be read, and where those come from that are
