@@ -186,14 +186,15 @@ async fn b33_another_dimension_fails_that_delta_only() {
     deployment.place.expects(&["CS-DIMENSION"]);
     directory(&deployment.place, "base", "words", 5, 2);
     directory(&deployment.place, "more", "words", 5, 2);
-    directory(&deployment.place, "wide", "words", 5, 3);
+    let wide = directory(&deployment.place, "wide", "words", 5, 3);
     deployment.say("submit words=base").succeeds();
     deployment.drain();
-    for name in ["wide", "more"] {
-        deployment
-            .say(&format!("submit words={name} --run-id {name}"))
-            .succeeds();
-    }
+    // `submit` would not take it.
+    let prefix = "words/delta/wide/";
+    let archive = format!("{prefix}delta.tar.gz");
+    deployment.put(&archive, packed(&wide)).await;
+    deployment.announce("wide", &[("words", prefix)]).await;
+    deployment.say("submit words=more --run-id more").succeeds();
     deployment.drain();
     assert!(deployment.part("wide", "words").1.contains("CS-DIMENSION"));
     assert_eq!(deployment.part("more", "words").0, "COMPLETED");

@@ -15,6 +15,7 @@ use crate::cloud::Cloud;
 use crate::deployment::{Deployment, terminate};
 use crate::ended::ended;
 use crate::fixture::directory;
+use crate::producer::packed;
 use crate::proxy::{Proxy, Verdict};
 
 const LOCKS: [&str; 2] = ["chroma-words-compaction", "chroma-words-update"];
@@ -180,11 +181,19 @@ async fn b18_python_parses_our_items() {
     assert_eq!(found["locks"].as_array().unwrap().len(), 2, "{found}");
     leases.release(&words(), owner).await.unwrap();
     deployment.drain();
-    directory(&deployment.place, "wide", "words", 5, 3);
-    directory(&deployment.place, "c", "lines", 5, 2);
+    let wide = directory(&deployment.place, "wide", "words", 5, 3);
+    let narrow = directory(&deployment.place, "c", "lines", 5, 2);
     let second = "3f0c9d52-6a5e-4a52-9d6b-000000000002";
-    let line = format!("submit words=wide lines=c --run-id {second}");
-    deployment.say(&line).succeeds();
+    // `submit` would not take the first one.
+    let deltas = [
+        ("words", "words/delta/second/"),
+        ("lines", "lines/delta/second/"),
+    ];
+    for ((_, prefix), dir) in deltas.iter().zip([wide, narrow]) {
+        let archive = format!("{prefix}delta.tar.gz");
+        deployment.put(&archive, packed(&dir)).await;
+    }
+    deployment.announce(second, &deltas).await;
     deployment.drain();
     let found = deployment.entities();
     assert_eq!(found["errors"].as_array().unwrap().len(), 0, "{found}");
