@@ -16,7 +16,8 @@ pub struct Complete {
 }
 
 impl Complete {
-    /// A version with its manifest, if it has one; `completed` are the runs of the collection that records call COMPLETED.
+    /// A version with its manifest, if it has one; `completed` are the runs of the collection that
+    /// records call COMPLETED.
     pub fn new(version: Version, manifest: Option<&Manifest>, completed: &[RunId]) -> Self {
         let contains = |run: &&RunId| manifest.is_some_and(|manifest| manifest.contains_run(run));
         Self {

@@ -1,9 +1,9 @@
 //! Runs in our hands that cannot be merged now: another worker holds their collection, or something is
 //! wrong that is not their fault. They must leave room for other collections.
 //!
-//! Where another worker holds it, they stay for a few seconds: the other is about to finish, and giving a message back uses up one
-//! of its receives. Then, on a queue that serves several collections, they go back, so that the
-//! holder can take them and our hands are free for other collections.
+//! Where another worker holds it, they stay for a few seconds: the other is about to finish, and
+//! giving a message back uses up one of its receives. Then, on a queue that serves several
+//! collections, they go back, so that the holder can take them and our hands are free for others.
 
 use std::time::Duration;
 

@@ -186,13 +186,13 @@ impl<'c> Batch<'c> {
     }
 
     pub(super) async fn accept_deltas(&mut self, fetched: Vec<(usize, Result<PathBuf, RunError>)>) {
-        let is_refused = |(_, outcome): &(usize, Result<PathBuf, RunError>)| {
+        let is_of_delta = |(_, outcome): &(usize, Result<PathBuf, RunError>)| {
             let resource = Resource::Delta;
-            matches!(outcome, Err(RunError::Port { resource: of, .. }) if *of == resource)
+            matches!(outcome, Err(RunError::Port { resource: about, .. }) if *about == resource)
         };
         let has_read = fetched.iter().any(|(_, outcome)| outcome.is_ok());
-        let is_asked = !has_read && fetched.iter().any(is_refused);
-        let none = is_asked && !fetch::can_read_another(self).await;
+        let may_be_all = !has_read && fetched.iter().any(is_of_delta);
+        let none = may_be_all && !fetch::can_read_another(self).await;
         for (at, outcome) in fetched {
             match outcome {
                 Ok(dir) => self.entries[at].delta = Some(dir),
