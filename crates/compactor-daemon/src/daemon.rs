@@ -1,7 +1,9 @@
-//! The worker pool: receives and dispatches batches to cycles; how it ends is in `winding_down`.
+//! The worker pool: receives messages and dispatches batches to cycles. What follows from the end of a
+//! cycle is in `settle`, the end of the daemon in `winding_down`.
 
 mod locked_out;
 mod probe;
+mod settle;
 mod winding_down;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,13 +19,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::clean_up::Cleaner;
-use crate::cycle::{self, Context, Finished, Kept, NoHooks, StepHooks};
+use crate::cycle::{self, Context, Finished, NoHooks, StepHooks};
 use crate::held::HeldMessages;
 use crate::inbox::{Inbox, ReceivedRun};
 use crate::kept::KeptCopies;
 use crate::patience::PatientReads;
 use crate::polling::{Poll, Received};
-use crate::{Ports, RunError, Scratch, Settings, waiting};
+use crate::{Ports, RunError, Scratch, Settings};
 
 use locked_out::LockedOut;
 
@@ -33,13 +35,6 @@ const RECEIVE_MAX: usize = 10;
 const GATHERING: u32 = 100;
 /// The longest wait for a message while a queue is drained.
 const DRAIN_WAIT: Duration = Duration::from_secs(1);
-/// How long the daemon waits before it tries a failed fold again.
-const FOLD_PAUSE: Duration = Duration::from_secs(60);
-/// A collection that an operator has to repair waits this many times the longest wait between
-/// attempts: each attempt may upload a whole version.
-const PAUSES: u32 = 10;
-/// How long the daemon waits before it asks again for a collection that another worker holds.
-const BUSY_PAUSE: Duration = Duration::from_secs(1);
 
 /// When a daemon ends by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,9 +60,6 @@ pub struct Summary {
 pub struct Daemon {
     context: Context,
 }
-
-/// How many cycles have one run each after one with several runs panicked.
-const ONE_BY_ONE: usize = 100;
 
 /// What the loop is woken by.
 enum Event {
@@ -372,92 +364,6 @@ impl Work {
             }
             () = resume => Ok(Event::Resume),
         }
-    }
-
-    /// What keeps runs in our hands, if something does.
-    async fn settle(
-        &mut self,
-        collection: &CollectionName,
-        finished: Result<Finished, RunError>,
-    ) -> Result<Option<RunError>, RunError> {
-        self.busy.remove(collection);
-        let Finished {
-            outcome,
-            busy,
-            holder,
-            kept,
-        } = finished?;
-        if busy.is_empty() {
-            self.locked_out.forget(collection);
-        } else {
-            if let Some(holder) = holder {
-                let now = self.context.ports.clock.monotonic();
-                self.locked_out.hands_wait(collection, &holder, &busy, now);
-            }
-            self.pause(collection, BUSY_PAUSE);
-            self.inbox.put_back(collection, busy);
-            let waiting = self.inbox.take(collection, usize::MAX);
-            let locked = self
-                .locked_out
-                .collections()
-                .filter(|other| *other != collection);
-            let locked = locked.map(|other| self.inbox.count(other)).sum();
-            let patient = waiting::give_back_some(&self.context, waiting, locked).await;
-            self.inbox.put_back(collection, patient);
-        }
-        if outcome.panicked {
-            self.alone.insert(collection.clone(), ONE_BY_ONE);
-        }
-        let now = self.context.ports.clock.monotonic();
-        match (outcome.fold_due, self.unfolded.get_mut(collection)) {
-            (Some(true), _) => {
-                self.unfolded.insert(collection.clone(), now);
-            }
-            (Some(false), _) => {
-                self.unfolded.remove(collection);
-            }
-            // It failed, or another worker is at it.
-            (None, Some(until)) => *until = Monotonic(now.0.saturating_add(FOLD_PAUSE)),
-            (None, None) => {}
-        }
-        if outcome.published > 0 {
-            self.cleaner.published(&self.context, collection);
-        }
-        self.summary.completed += outcome.completed;
-        self.summary.failed += outcome.failed;
-        self.summary.published += outcome.published;
-        let Some(kept) = kept else {
-            return Ok(None);
-        };
-        let pause = match kept.waits_for_someone() {
-            true => self.context.settings.backoff.max.saturating_mul(PAUSES),
-            false => self.context.settings.backoff.max,
-        };
-        let Kept { runs, trouble } = kept;
-        tracing::error!(
-            %collection,
-            runs = runs.len(),
-            code = trouble.code(),
-            error = %trouble.describe(),
-            help = trouble.help(),
-            "no run is to blame: they are kept until it is over"
-        );
-        self.pause(collection, pause);
-        let others = self.paused.keys().filter(|other| *other != collection);
-        let others = others.map(|other| self.inbox.count(other)).sum();
-        self.inbox.put_back(collection, runs);
-        let waiting = self.inbox.take(collection, usize::MAX);
-        let kept = waiting::leave_room(&self.context, waiting, others).await;
-        self.inbox.put_back(collection, kept);
-        Ok(Some(trouble))
-    }
-
-    /// Begins nothing for the collection for this time, or somewhat less.
-    fn pause(&mut self, collection: &CollectionName, time: Duration) {
-        let ports = &self.context.ports;
-        let time = time.mul_f64(0.5 + ports.ids.fraction() / 2.0);
-        let until = Monotonic(ports.clock.monotonic().0.saturating_add(time));
-        self.paused.insert(collection.clone(), until);
     }
 
     /// A queue that cannot be read: wait and try again, but a drain, which somebody waits for,
