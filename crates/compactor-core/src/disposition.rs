@@ -34,7 +34,7 @@ pub enum Resource {
     RunRecord,
     /// The working space of this machine.
     Scratch,
-    /// Whoever reads the daemon's log.
+    /// The consumer of the daemon's log.
     Log,
 }
 
@@ -139,8 +139,8 @@ pub fn of_fault(resource: Resource, fault: Fault) -> (Disposition, &'static str)
         ),
         Resource::Log => (
             Disposition::Leave,
-            "no work waits for a log that nobody reads: lines are dropped and counted, and the log says \
-             how many once it is read again",
+            "the daemon does not wait for a log consumer that stops reading: it drops and counts lines, \
+             and logs how many once the log is read again",
         ),
     }
 }

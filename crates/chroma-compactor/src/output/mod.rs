@@ -24,7 +24,7 @@ pub(crate) use progress::Progress;
 pub(crate) use table::Table;
 pub(crate) use terminal::{stderr_has_colors, stderr_width};
 
-/// How long the end of a daemon waits for whoever reads its result.
+/// How long an ending daemon waits for the reader of its standard output.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Whether standard error has lines of JSON only.

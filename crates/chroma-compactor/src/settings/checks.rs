@@ -66,7 +66,7 @@ impl RawSettings {
         faults
     }
 
-    /// A version must outlive whoever may still be downloading it, or be about to publish on it.
+    /// Readers must be able to finish downloading a version, and writers to publish on top of it.
     pub(super) fn retention_faults(&self, policy: RetentionPolicy) -> Vec<Fault> {
         let mut faults = Vec::new();
         let least = self.lease.term.saturating_mul(LEASES_OF_RETENTION);

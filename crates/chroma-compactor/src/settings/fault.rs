@@ -75,7 +75,7 @@ impl Provenance {
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Fault {
-    /// Where, if somebody set it.
+    /// Where the value was set; empty for a default.
     origins: Vec<Origin>,
     /// The keys that it is about.
     keys: Vec<String>,

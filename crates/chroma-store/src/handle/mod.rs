@@ -212,8 +212,8 @@ fn joined(removal: Option<JoinHandle<std::io::Result<()>>>) -> StoreResult<()> {
 }
 
 impl ClosedStore {
-    /// Proves of a directory that somebody else wrote that nobody has a lock on it and no journal is
-    /// there. A client that does nothing holds no lock: [`refuse_open_elsewhere`] looks for it.
+    /// Proves that another process's directory is closed: no process has a lock on it, and it has no
+    /// journal. A client that does nothing holds no lock: [`refuse_open_elsewhere`] looks for it.
     ///
     /// # Errors
     /// As for [`Store::close`].

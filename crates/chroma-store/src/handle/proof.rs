@@ -110,7 +110,7 @@ pub(super) fn prove_closed(dir: &Path, options: &CloseOptions<'_>) -> StoreResul
 /// `InUse`.
 pub fn refuse_open_elsewhere(dir: &Path) -> StoreResult<()> {
     let mut paths = vec![connection::database_path(dir)];
-    // What is no plain file is for whoever reads the directory to refuse.
+    // The code that reads the directory refuses everything but plain files.
     let files = files::regular_files(dir).unwrap_or_default();
     paths.extend(files.iter().map(|file| dir.join(file)));
     match holders::with_open(&paths).into_iter().next() {

@@ -187,8 +187,13 @@ impl<'c> Batch<'c> {
 
     pub(super) async fn accept_deltas(&mut self, fetched: Vec<(usize, Result<PathBuf, RunError>)>) {
         let is_of_delta = |(_, outcome): &(usize, Result<PathBuf, RunError>)| {
-            let resource = Resource::Delta;
-            matches!(outcome, Err(RunError::Port { resource: about, .. }) if *about == resource)
+            matches!(
+                outcome,
+                Err(RunError::Port {
+                    resource: Resource::Delta,
+                    ..
+                })
+            )
         };
         let has_read = fetched.iter().any(|(_, outcome)| outcome.is_ok());
         let may_be_all = !has_read && fetched.iter().any(is_of_delta);

@@ -310,9 +310,7 @@ fn in_words(remedy: Remedy) -> &'static str {
         Remedy::Migrations => "write the text of the migrations as Chroma has it",
         Remedy::Places => "write the tenants and databases that are named but not there",
         Remedy::Reindex => "rebuild SQLite's indexes from their tables",
-        Remedy::LogRows => {
-            "write the metadata of log rows anew, from the records that contain them"
-        }
+        Remedy::LogRows => "rewrite the metadata of log rows from the records",
         Remedy::Progress => "set the progress to what the log bears out, and apply what waits",
         Remedy::Dimension => "set the dimension to that of the vectors",
         Remedy::FullText => "rebuild the full text from the documents",
