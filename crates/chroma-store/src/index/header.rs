@@ -78,6 +78,17 @@ impl Header {
                 "at most {max_links} and {max_links_0} links per element"
             ));
         }
+        // chromadb crashes at its next write where these two are not what M gives.
+        let (m, scale) = (u64_at(76), f64::from_bits(u64_at(84)));
+        if m != max_links {
+            return Err(format!("M is {m}, elements have at most {max_links} links"));
+        }
+        // Of M 1 there is no scale.
+        if max_links > 1 && !is_about(scale, level_scale(max_links)) {
+            return Err(format!(
+                "the scale of levels is {scale}, which is not that of M {m}"
+            ));
+        }
         let vector_offset = 4 + 4 * max_links_0;
         let (record_bytes, label_offset) = (u64_at(28), u64_at(36));
         if u64_at(44) != vector_offset {
@@ -197,13 +208,24 @@ impl Header {
         put_u64(92, self.ef_construction as u64);
         put(52, &self.max_level.to_le_bytes());
         put(56, &self.entry_point.to_le_bytes());
-        let scale = match self.max_links {
-            0 | 1 => 0.0,
-            more => 1.0 / (more as f64).ln(),
-        };
+        let scale = level_scale(self.max_links as u64);
         put(84, &f64::to_le_bytes(scale));
         bytes
     }
+}
+
+/// hnswlib's scale of the exponential distribution that it draws levels from. Its own of M 1 is
+/// infinite, and makes it crash.
+fn level_scale(m: u64) -> f64 {
+    match m {
+        0 | 1 => 0.0,
+        more => 1.0 / (more as f64).ln(),
+    }
+}
+
+/// Logarithms of another machine may differ in the last bits.
+fn is_about(found: f64, expected: f64) -> bool {
+    (found - expected).abs() < 1e-9
 }
 
 #[cfg(test)]
@@ -227,6 +249,7 @@ mod tests {
         put(60, &16_u64.to_le_bytes());
         put(68, &32_u64.to_le_bytes());
         put(76, &16_u64.to_le_bytes());
+        put(84, &0.360_673_760_222_240_85_f64.to_le_bytes());
         bytes
     }
 
@@ -241,7 +264,7 @@ mod tests {
 
     #[test]
     fn each_field_out_of_bounds_is_refused() {
-        let cases: [(usize, &[u8]); 9] = [
+        let cases: [(usize, &[u8]); 14] = [
             (0, &2_u32.to_le_bytes()),
             (4, &1_u64.to_le_bytes()),
             (12, &2_u64.to_le_bytes()),
@@ -251,6 +274,11 @@ mod tests {
             (52, &(-1_i32).to_le_bytes()),
             (56, &3_u32.to_le_bytes()),
             (68, &u64::MAX.to_le_bytes()),
+            (76, &0_u64.to_le_bytes()),
+            (76, &17_u64.to_le_bytes()),
+            (84, &0_f64.to_le_bytes()),
+            (84, &f64::NAN.to_le_bytes()),
+            (84, &f64::INFINITY.to_le_bytes()),
         ];
         for (at, value) in cases {
             let mut bytes = sound();

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::io::{self, Write};
 use std::path::Path;
 
+use serde::de::IgnoredAny;
 use serde::ser::{SerializeMap, Serializer};
 use serde::{Deserialize, Serialize};
 use serde_pickle::{DeOptions, SerOptions};
@@ -27,6 +28,15 @@ pub(super) struct IdMaps {
     pub(super) max_seq_id: Option<u64>,
     id_to_label: HashMap<String, u64>,
     label_to_id: HashMap<u64, String>,
+    /// Of 0.x, which takes the width of a vector from here.
+    #[serde(default)]
+    dimensionality: Option<u64>,
+    /// Of 0.x, which fails when it deletes an id that is not here.
+    #[serde(default)]
+    id_to_seq_id: HashMap<String, IgnoredAny>,
+    /// It is an instance of chromadb 0.x's class.
+    #[serde(skip)]
+    is_instance: bool,
     /// They were found pair by pair: others may be lost.
     #[serde(skip)]
     pub(super) are_remains: bool,
@@ -51,8 +61,8 @@ impl IdMaps {
             return Ok(None);
         }
         let bytes = read_bounded(path, MAX_BYTES)?;
-        let pickle = match pickle_scan::check(&bytes) {
-            Ok(length) => bytes.get(..length).unwrap_or(&bytes),
+        let pickle = match pickle_scan::scan(&bytes) {
+            Ok(scanned) => bytes.get(..scanned.length).unwrap_or(&bytes),
             Err(_) => &bytes,
         };
         let maps = match Self::parse(pickle) {
@@ -68,14 +78,23 @@ impl IdMaps {
             total_elements_added: id_to_label.values().copied().max().unwrap_or(0),
             max_seq_id: None,
             label_to_id: inverse.collect(),
+            dimensionality: None,
+            id_to_seq_id: HashMap::new(),
+            is_instance: false,
             are_remains: true,
             id_to_label,
         }
     }
 
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, String> {
-        pickle_scan::check(bytes)?;
-        serde_pickle::from_slice(bytes, DeOptions::new()).map_err(|error| error.to_string())
+        let scanned = pickle_scan::scan(bytes)?;
+        let is_instance = scanned.class == Some([MODULE, CLASS]);
+        let maps: Self =
+            serde_pickle::from_slice(bytes, DeOptions::new()).map_err(|error| error.to_string())?;
+        Ok(Self {
+            is_instance,
+            ..maps
+        })
     }
 
     /// Every id with its label.
@@ -116,12 +135,32 @@ impl IdMaps {
             self.label_to_id.len()
         ))
     }
+
+    /// Says if chromadb 0.x fails on them, of vectors of `dimension`. 1.x reads less of them.
+    pub(super) fn check_for_0x(&self, dimension: u32) -> Option<String> {
+        if !self.is_instance {
+            return Some("they are not an instance of chromadb 0.x's class".to_owned());
+        }
+        if self.dimensionality != Some(u64::from(dimension)) {
+            let found = self
+                .dimensionality
+                .map_or("no".to_owned(), |found| found.to_string());
+            return Some(format!(
+                "they have {found} dimensionality, the vectors {dimension}"
+            ));
+        }
+        let mut ids = self.id_to_label.keys();
+        let id = ids.find(|id| !self.id_to_seq_id.contains_key(*id))?;
+        Some(format!("id_to_seq_id has no entry of {id:?}"))
+    }
 }
 
-/// Before the state of an instance of chromadb 0.x's class: `PROTO 2`, the class, an empty tuple,
-/// `NEWOBJ`.
-const CLASS: &[u8] =
-    b"\x80\x02cchromadb.segment.impl.vector.local_persistent_hnsw\nPersistentData\n)\x81";
+/// chromadb 0.x's class of id maps.
+const MODULE: &[u8] = b"chromadb.segment.impl.vector.local_persistent_hnsw";
+const CLASS: &[u8] = b"PersistentData";
+/// Before that class, `PROTO 2` and `GLOBAL`; behind it, an empty tuple and `NEWOBJ`.
+const BEFORE_CLASS: &[u8] = b"\x80\x02c";
+const BEHIND_CLASS: &[u8] = b"\n)\x81";
 /// Protocol 2 begins with two bytes that say so, and every pickle ends with `.`.
 const PROTOCOL_BYTES: usize = 2;
 /// `BUILD`, `STOP`: gives the instance its state.
@@ -160,8 +199,9 @@ pub(super) fn write_id_maps(
     let state = pickle
         .get(PROTOCOL_BYTES..pickle.len().saturating_sub(1))
         .unwrap_or_default();
-    out.write_all(CLASS)?;
-    out.write_all(state)?;
+    for part in [BEFORE_CLASS, MODULE, b"\n", CLASS, BEHIND_CLASS, state] {
+        out.write_all(part)?;
+    }
     out.write_all(BUILD)
 }
 

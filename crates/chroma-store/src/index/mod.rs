@@ -159,6 +159,11 @@ impl VectorIndex {
         Ok(findings)
     }
 
+    /// Says if chromadb 0.x fails on the id maps.
+    pub(crate) fn check_for_0x(&self) -> Option<String> {
+        self.ids.check_for_0x(self.header.dimension)
+    }
+
     /// The indexed ids.
     pub(crate) fn ids(&self) -> impl Iterator<Item = &str> {
         self.ids.ids()

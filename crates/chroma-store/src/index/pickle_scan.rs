@@ -6,36 +6,76 @@
 /// Dicts, instances and the like in one pickle of chromadb: five or six.
 const MAX_CONTAINERS: usize = 64;
 
-/// How long the pickle is, or what is wrong with it. Nobody reads what follows its end.
-pub(super) fn check(bytes: &[u8]) -> Result<usize, String> {
+/// Python's newest protocol.
+const MAX_PROTOCOL: u8 = 5;
+
+/// What a look at a pickle finds.
+#[derive(Debug, PartialEq)]
+pub(super) struct Scanned<'b> {
+    /// Its length: neither Python nor this crate reads what follows its end.
+    pub(super) length: usize,
+    /// Module and name of the first class that it has an instance of.
+    pub(super) class: Option<[&'b [u8]; 2]>,
+}
+
+/// Looks at a pickle, or says what is wrong with it.
+pub(super) fn scan(bytes: &[u8]) -> Result<Scanned<'_>, String> {
     let mut rest = bytes;
     let mut containers = 0;
+    let mut class = None;
+    // The last string, and the one before it: STACK_GLOBAL takes its class from these.
+    let mut strings: [&[u8]; 2] = [&[], &[]];
     loop {
         let at = bytes.len() - rest.len();
         let Some((opcode, after)) = rest.split_first() else {
             return Err("it has no end".to_owned());
         };
         let argument = match *opcode {
-            b'.' => return Ok(at + 1),
-            // MARK, NONE, NEWTRUE, NEWFALSE, MEMOIZE, SETITEM, SETITEMS, STACK_GLOBAL
-            b'(' | b'N' | 0x88 | 0x89 | 0x94 | b's' | b'u' | 0x93 => 0,
+            b'.' => {
+                let length = at + 1;
+                return Ok(Scanned { length, class });
+            }
+            // STACK_GLOBAL
+            0x93 => {
+                let [name, module] = strings;
+                class.get_or_insert([module, name]);
+                0
+            }
+            // MARK, NONE, NEWTRUE, NEWFALSE, MEMOIZE, SETITEM, SETITEMS
+            b'(' | b'N' | 0x88 | 0x89 | 0x94 | b's' | b'u' => 0,
             // EMPTY_DICT, EMPTY_TUPLE, NEWOBJ, BUILD
             b'}' | b')' | 0x81 | b'b' => {
                 containers += 1;
                 0
             }
-            // PROTO, BININT1, BINGET, BINPUT
-            0x80 | b'K' | b'h' | b'q' => 1,
+            // PROTO
+            0x80 => match after.first() {
+                Some(protocol) if *protocol > MAX_PROTOCOL => {
+                    return Err(format!("protocol {protocol} at {at}, which Python has not"));
+                }
+                _ => 1,
+            },
+            // BININT1, BINGET, BINPUT
+            b'K' | b'h' | b'q' => 1,
             b'M' => 2,
             // BININT, LONG_BINGET, LONG_BINPUT
             b'J' | b'j' | b'r' => 4,
-            // FRAME, BINFLOAT
-            0x95 | b'G' => 8,
+            // FRAME: Python reads it at once
+            0x95 => match sized::<8>(after) {
+                frame if frame <= after.len() => 8,
+                _ => return Err(format!("it ends inside the frame at {at}")),
+            },
+            // BINFLOAT
+            b'G' => 8,
             // SHORT_BINUNICODE, LONG1
             0x8c | 0x8a => sized::<1>(after),
             b'X' => sized::<4>(after),
             0x8d => sized::<8>(after),
-            b'c' => lines(after, 2),
+            b'c' => {
+                let length = lines(after, 2);
+                class = class.or_else(|| named(after.get(..length)?));
+                length
+            }
             other => {
                 return Err(format!(
                     "opcode {other:#04x} at {at}, which chromadb never writes"
@@ -45,9 +85,19 @@ pub(super) fn check(bytes: &[u8]) -> Result<usize, String> {
         if containers > MAX_CONTAINERS {
             return Err(format!("more than {MAX_CONTAINERS} containers"));
         }
-        rest = after
-            .get(argument..)
+        let (value, behind) = after
+            .split_at_checked(argument)
             .ok_or_else(|| format!("it ends inside the value at {at}"))?;
+        let head = match *opcode {
+            0x8c => 1,
+            b'X' => 4,
+            0x8d => 8,
+            _ => usize::MAX,
+        };
+        if let Some(string) = value.get(head..) {
+            strings = [string, strings[0]];
+        }
+        rest = behind;
     }
 }
 
@@ -68,6 +118,12 @@ fn lines(bytes: &[u8], count: usize) -> usize {
     last.map_or(usize::MAX, |at| at + 1)
 }
 
+/// The class that two lines name.
+fn named(lines: &[u8]) -> Option<[&[u8]; 2]> {
+    let mut lines = lines.split(|byte| *byte == b'\n');
+    Some([lines.next()?, lines.next()?])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,11 +134,11 @@ mod tests {
         nest.extend([b']'; 1000]);
         nest.extend([b'a'; 999]);
         nest.push(b'.');
-        assert!(check(&nest).is_err());
+        assert!(scan(&nest).is_err());
         let mut nest = b"\x80\x02".to_vec();
         nest.extend([b'}'; 100]);
         nest.push(b'.');
-        assert!(check(&nest).is_err());
+        assert!(scan(&nest).is_err());
     }
 
     #[test]
@@ -93,8 +149,29 @@ mod tests {
             b"\x80\x02ca\n",
             b"",
             b"\x8d.",
+            b"\x80\x02\x95\x02\0\0\0\0\0\0\0.",
         ] {
-            assert!(check(torn).is_err(), "{torn:?}");
+            assert!(scan(torn).is_err(), "{torn:?}");
         }
+    }
+
+    #[test]
+    fn a_protocol_that_python_has_not_is_refused() {
+        assert!(scan(b"\x80\x05N.").is_ok());
+        assert!(scan(b"\x80\x06N.").is_err());
+    }
+
+    #[test]
+    fn the_class_is_the_first_one_in_either_form() {
+        let class: [&[u8]; 2] = [b"a.b", b"C"];
+        let instances: [&[u8]; 3] = [
+            b"\x80\x02ca.b\nC\n)\x81cd\nE\n.",
+            b"\x80\x05\x95\x0f\0\0\0\0\0\0\0\x8c\x03a.b\x94\x8c\x01C\x94\x93\x94)\x81.",
+            b"\x80\x04X\x03\0\0\0a.bq\0X\x01\0\0\0Cq\x01\x93.",
+        ];
+        for instance in instances {
+            assert_eq!(scan(instance).unwrap().class, Some(class));
+        }
+        assert_eq!(scan(b"\x80\x02}.").unwrap().class, None);
     }
 }

@@ -1,8 +1,12 @@
 //! I9: the full-text table says what the documents say, and nothing hangs on a record that is
 //! not there.
 
+use std::collections::{HashMap, HashSet};
+
+use rusqlite::Connection;
+
 use super::{Checked, Remedy, VerifyReport};
-use crate::StoreResult;
+use crate::{StoreError, StoreResult};
 
 /// The table, and those in which SQLite keeps it.
 const TABLES: u64 = 6;
@@ -15,6 +19,12 @@ pub(super) fn is_whole(checked: &Checked<'_>) -> StoreResult<bool> {
 }
 
 pub(super) fn check(checked: &Checked<'_>, report: &mut VerifyReport) -> StoreResult<()> {
+    let hidden = hidden_pages(checked.connection)
+        .map_err(StoreError::sqlite(checked.path, "read the full-text index"))?;
+    if hidden > 0 {
+        let detail = format!("a search would not find {hidden} pages of the full-text index");
+        report.mendable(Remedy::FullText, "I9", None, detail);
+    }
     let differing = checked.count(
         "SELECT count(*) FROM embedding_metadata m
          JOIN embeddings e ON e.id = m.id
@@ -58,4 +68,40 @@ pub(super) fn check(checked: &Checked<'_>, report: &mut VerifyReport) -> StoreRe
         }
     }
     Ok(())
+}
+
+/// The leaves of each segment of the full-text index: page number, and whether a term begins on it.
+const LEAVES: &str = "SELECT id >> 37, id & 0x7fffffff, substr(block, 3, 2), length(block)
+    FROM embedding_fulltext_search_data
+    WHERE id >= 1 << 37 AND (id >> 31) & 63 = 0";
+const FOUND: &str = "SELECT segid, pgno >> 1 FROM embedding_fulltext_search_idx";
+
+/// How many leaves of the full-text index FTS5 would not find. It finds a term by the last page whose
+/// row in the table `_idx` has a term that is not greater; its own integrity check asks only whether
+/// the rows that are there are right. The first leaf of a segment needs no row.
+fn hidden_pages(connection: &Connection) -> rusqlite::Result<usize> {
+    let found: HashSet<(i64, i64)> = connection
+        .prepare(FOUND)?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<rusqlite::Result<_>>()?;
+    let mut first: HashMap<i64, i64> = HashMap::new();
+    let mut hidden = Vec::new();
+    let mut leaves = connection.prepare(LEAVES)?;
+    let mut rows = leaves.query([])?;
+    while let Some(row) = rows.next()? {
+        let (segment, page): (i64, i64) = (row.get(0)?, row.get(1)?);
+        let first = first.entry(segment).or_insert(page);
+        *first = page.min(*first);
+        // Behind the terms stands where each of them begins.
+        let terms: Vec<u8> = row.get(2)?;
+        let has_terms = match terms.first_chunk::<2>() {
+            Some(end) => i64::from(u16::from_be_bytes(*end)) < row.get(3)?,
+            None => false,
+        };
+        if has_terms && !found.contains(&(segment, page)) {
+            hidden.push((segment, page));
+        }
+    }
+    hidden.retain(|(segment, page)| first.get(segment) != Some(page));
+    Ok(hidden.len())
 }

@@ -58,6 +58,11 @@ pub(super) fn check(
             for (invariant, finding) in index.check()? {
                 report.mendable(Remedy::Index, invariant, name_of(collection), finding);
             }
+            let of_0x = checked.schema == SchemaLevel::L06;
+            if let Some(finding) = index.check_for_0x().filter(|_| of_0x) {
+                let detail = format!("chromadb 0.x fails on the id maps: {finding}");
+                report.mendable(Remedy::Index, "I3", name_of(collection), detail);
+            }
             if has_no_progress && index.legacy_seq().is_none() {
                 let detail = "neither max_seq_id nor the id maps say how far the index files are: \
                               chromadb 0.x fails";
