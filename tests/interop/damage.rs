@@ -210,6 +210,7 @@ const SALVAGED: &[(&str, u64, u64)] = &[
     ("sqlite-key-zeroed", 60, 0),
     ("length-missing", 60, 1),
     ("documents-lost", 60, 0),
+    ("value-not-text", 60, 1),
     ("index-of-another", 60, 1),
     ("no-dimension", 60, 0),
     ("log-emptied", 60, 0),

@@ -288,6 +288,8 @@ KINDS: dict[str, Any] = {
     "full-text-index-zeroed": zero_the_root_of("embedding_fulltext_search_data"),
     "full-text-pages-lost": without_found_pages,
     "full-text-zeroed": zero_the_root_of("embedding_fulltext_search_content"),
+    "value-not-text": purged(execute("INSERT INTO embedding_metadata (id, key, string_value)"
+                                     " VALUES (5, 'topic', CAST(x'ff' AS TEXT))")),
     "documents-lost": execute("DELETE FROM embedding_metadata WHERE key = 'chroma:document'"
                               " AND id < 5"),
     "configuration-broken": execute("UPDATE collections SET config_json_str = '{bad'"),

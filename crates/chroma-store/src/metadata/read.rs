@@ -15,6 +15,14 @@ pub(crate) struct RecordReader<'c> {
     arrays: bool,
 }
 
+/// What single rows say of a record.
+#[derive(Debug, Default)]
+pub(crate) struct RowsRead {
+    pub(crate) values: Vec<(String, MetadataValue)>,
+    /// Which rows cannot be read, and why.
+    pub(crate) unread: Vec<String>,
+}
+
 impl<'c> RecordReader<'c> {
     pub(crate) fn new(connection: &'c Connection, path: &Path, level: SchemaLevel) -> Self {
         Self {
@@ -46,43 +54,46 @@ impl<'c> RecordReader<'c> {
     }
 
     /// The keys in these rows of `embedding_metadata` and `embedding_metadata_array`, those of one
-    /// array in their order: for a database whose indexes cannot be trusted.
-    pub(crate) fn read_rows(
-        &self,
-        rows: &[(&'static str, i64)],
-    ) -> StoreResult<Vec<(String, MetadataValue)>> {
-        let failed = || StoreError::sqlite(&self.path, "read the metadata");
-        let mut scalars: Vec<(String, MetadataValue)> = Vec::new();
+    /// array in their order, and why others cannot be read: for a database whose indexes cannot be
+    /// trusted.
+    pub(crate) fn read_rows(&self, rows: &[(&'static str, i64)]) -> RowsRead {
+        let mut read = RowsRead::default();
         let mut arrays: Vec<(String, Vec<Scalar>)> = Vec::new();
         for (table, number) in rows {
-            let mut statement = self
-                .connection
-                .prepare_cached(&format!(
-                    "SELECT key, string_value, int_value, float_value, bool_value
-                     FROM {table} NOT INDEXED WHERE rowid = ?1"
-                ))
-                .map_err(failed())?;
-            let (key, value): (String, Option<Scalar>) = statement
-                .query_row([number], |row| Ok((row.get(0)?, typed(row)?)))
-                .map_err(failed())?;
-            let Some(value) = value else { continue };
-            if *table == "embedding_metadata" {
-                scalars.push((key, value.into()));
-            } else {
-                match arrays.iter_mut().find(|(known, _)| *known == key) {
-                    Some((_, items)) => items.push(value),
-                    None => arrays.push((key, vec![value])),
+            match self.row(table, *number) {
+                // As above: a NaN.
+                Ok((_, None)) => {}
+                Ok((key, Some(value))) if *table == "embedding_metadata" => {
+                    read.values.push((key, value.into()));
+                }
+                Ok((key, Some(value))) => {
+                    match arrays.iter_mut().find(|(known, _)| *known == key) {
+                        Some((_, items)) => items.push(value),
+                        None => arrays.push((key, vec![value])),
+                    }
+                }
+                Err(error) => {
+                    let unread = format!("row {number} of {table}: {error}");
+                    read.unread.push(unread);
                 }
             }
         }
         for (key, items) in arrays {
-            let array = Array::from_scalars(items).ok_or_else(|| StoreError::Damaged {
-                path: self.path.clone(),
-                detail: format!("array metadata `{key}` mixes types"),
-            })?;
-            scalars.push((key, MetadataValue::Array(array)));
+            match Array::from_scalars(items) {
+                Some(array) => read.values.push((key, MetadataValue::Array(array))),
+                None => read.unread.push(format!("the array `{key}` mixes types")),
+            }
         }
-        Ok(scalars)
+        read
+    }
+
+    fn row(&self, table: &str, number: i64) -> rusqlite::Result<(String, Option<Scalar>)> {
+        let sql = format!(
+            "SELECT key, string_value, int_value, float_value, bool_value
+             FROM {table} NOT INDEXED WHERE rowid = ?1"
+        );
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        statement.query_row([number], |row| Ok((row.get(0)?, typed(row)?)))
     }
 
     fn scalars(&self, record: i64) -> rusqlite::Result<Vec<(String, MetadataValue)>> {

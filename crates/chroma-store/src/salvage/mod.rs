@@ -125,7 +125,7 @@ pub fn salvage(dir: &Path, out: &Path, mut ids: impl FnMut() -> NewIds) -> Store
         for record in records {
             lost.push(Lost {
                 id: Some(record.id.clone()),
-                left: metadata.of(record.row).ok().map(|patch| as_json(&patch)),
+                left: Some(as_json(&metadata.of(record.row).0)),
                 ..Lost::part(format!("no collection has its segment {segment}"))
             });
         }
@@ -140,7 +140,7 @@ struct Rescue<'r> {
     lost: &'r mut Vec<Lost>,
     waiting: Vec<Operation>,
     saved: HashSet<String>,
-    /// Records that were saved without metadata, and why.
+    /// Records that were saved without some of their metadata or document, and what cannot be read.
     bare: BTreeMap<String, String>,
 }
 
@@ -157,10 +157,7 @@ impl Rescue<'_> {
             self.lose(None, format!("index files: {damage}"), None);
         }
         for record in records {
-            let (patch, damage) = match metadata.of(record.row) {
-                Ok(patch) => (patch, None),
-                Err(error) => (Patch::new(), Some(error.to_string())),
-            };
+            let (patch, unread) = metadata.of(record.row);
             let Some(vector) = vectors.of(&record.id) else {
                 let left = as_json(&patch);
                 self.lose(
@@ -174,8 +171,8 @@ impl Rescue<'_> {
                 let reason = "saved with a vector of length 1: its own length is lost";
                 self.lose(Some(&record.id), reason.to_owned(), None);
             }
-            if let Some(damage) = damage {
-                self.bare.insert(record.id.clone(), damage);
+            if let Some(unread) = unread {
+                self.bare.insert(record.id.clone(), unread);
             }
             self.put(Operation {
                 kind: OperationKind::Upsert,
@@ -204,8 +201,8 @@ impl Rescue<'_> {
             self.put(operation)?;
         }
         self.flush()?;
-        for (id, damage) in std::mem::take(&mut self.bare) {
-            let reason = format!("saved without metadata and document: {damage}");
+        for (id, unread) in std::mem::take(&mut self.bare) {
+            let reason = format!("saved without what cannot be read: {unread}");
             self.lose(Some(&id), reason, None);
         }
         if source.misses_records() {

@@ -88,13 +88,6 @@ impl Source {
         self.misses_records.get()
     }
 
-    fn damaged(&self, detail: &str) -> StoreError {
-        StoreError::Damaged {
-            path: self.path.clone(),
-            detail: detail.to_owned(),
-        }
-    }
-
     /// The folder of a segment's index files.
     pub(super) fn folder(&self, segment: Uuid) -> PathBuf {
         self.dir.join(segment.to_string())
@@ -293,33 +286,31 @@ pub(super) struct Metadata<'s> {
 }
 
 impl Metadata<'_> {
-    /// Metadata, document and uri of a record.
-    pub(super) fn of(&self, record: i64) -> StoreResult<Patch> {
+    /// Metadata, document and uri of a record, and what cannot be read of them.
+    pub(super) fn of(&self, record: i64) -> (Patch, Option<String>) {
         let rows = self
             .rows
             .get(&record)
             .map(Vec::as_slice)
             .unwrap_or_default();
-        if rows.is_empty() && self.is_torn && !self.texts.contains_key(&record) {
-            return Err(self.source.damaged("its rows of metadata cannot be read"));
-        }
         let reader = RecordReader::new(
             &self.source.connection,
             &self.source.path,
             self.source.level,
         );
-        let read = reader.read_rows(rows)?;
-        let mut patch: Patch = read
-            .into_iter()
-            .map(|(key, value)| (key, Some(value)))
-            .collect();
-        if let Some(text) = self.texts.get(&record) {
-            // A document that is gone is still in its full text.
-            if patch.iter().all(|(key, _)| key != DOCUMENT_KEY) {
-                let document = Scalar::String(text.clone()).into();
-                patch.push((DOCUMENT_KEY.to_owned(), Some(document)));
-            }
+        let mut read = reader.read_rows(rows);
+        let text = self.texts.get(&record);
+        if rows.is_empty() && self.is_torn && text.is_none() {
+            read.unread.push("its rows of metadata".to_owned());
         }
-        Ok(patch)
+        let values = read.values.into_iter();
+        let mut patch: Patch = values.map(|(key, value)| (key, Some(value))).collect();
+        // A document that is gone is still in its full text.
+        if let Some(text) = text.filter(|_| patch.iter().all(|(key, _)| key != DOCUMENT_KEY)) {
+            let document = Scalar::String(text.clone()).into();
+            patch.push((DOCUMENT_KEY.to_owned(), Some(document)));
+        }
+        let unread = (!read.unread.is_empty()).then(|| read.unread.join(", "));
+        (patch, unread)
     }
 }

@@ -9,6 +9,7 @@ mod progress;
 mod records;
 mod report;
 mod segments;
+mod texts;
 
 use std::path::Path;
 
@@ -153,6 +154,7 @@ pub fn survey(dir: &Path, level: VerifyLevel) -> StoreResult<Survey> {
     if level == VerifyLevel::Full {
         checked.tables(&mut report)?;
         checked.nameless(&mut report)?;
+        texts::check(&checked, &mut report)?;
     }
     let collections = load_all(&connection, &path, schema)?;
     let mut index_damage = Vec::new();
