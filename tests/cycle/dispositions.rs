@@ -31,9 +31,10 @@ fn is_about(resource: Resource, call: &Call) -> bool {
         Resource::Table => matches!(*operation, "get") && !target.contains('/'),
         Resource::Queue => matches!(*operation, "receive"),
         Resource::DeadLetterQueue => matches!(*operation, "dead_letter"),
-        // The fakes have neither another bucket nor a machine, and no port is the log: what becomes of a
-        // daemon whose log nobody reads is tried with the binary (`tests/cli`, unread).
-        Resource::ForeignDelta | Resource::Scratch | Resource::Log => false,
+        Resource::Scratch => matches!(*operation, "download" | "upload"),
+        // The fakes have no other bucket, and no port is the log: what becomes of a daemon whose log
+        // nobody reads is tried with the binary (`tests/cli`, unread).
+        Resource::ForeignDelta | Resource::Log => false,
     }
 }
 
@@ -58,7 +59,11 @@ fn check(resource: Resource, fault: Fault) {
     let (world, deltas) = waiting_with(MAX_RECEIVES);
     world.expects(&[""]);
     let port = port_of(&world, resource);
-    port.when(move |call| is_about(resource, call).then_some(Inject::FailBefore(fault)));
+    let inject = match resource {
+        Resource::Scratch => Inject::FailOnDisk(fault),
+        _ => Inject::FailBefore(fault),
+    };
+    port.when(move |call| is_about(resource, call).then_some(inject));
     for _ in 0..STARTS {
         let ended = world.drain_with(Arc::new(NoHooks));
         if disposition == Disposition::Stop {
@@ -116,4 +121,5 @@ resources! {
     table: Table,
     queue: Queue,
     dead_letter_queue: DeadLetterQueue,
+    working_space: Scratch,
 }

@@ -346,13 +346,19 @@ fn newest_of(newest: Option<&str>) -> String {
 
 /// Says what a port call was about.
 pub(crate) trait About<T> {
-    /// The error as one of this resource.
+    /// The error as one of this resource, or of the working space that it was copied to or from.
     fn about(self, resource: Resource) -> Result<T, RunError>;
 }
 
 impl<T> About<T> for PortResult<T> {
     fn about(self, resource: Resource) -> Result<T, RunError> {
-        self.map_err(|error| RunError::Port { resource, error })
+        self.map_err(|error| RunError::Port {
+            resource: match error.is_of_machine {
+                true => Resource::Scratch,
+                false => resource,
+            },
+            error,
+        })
     }
 }
 

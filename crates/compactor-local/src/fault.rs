@@ -1,7 +1,6 @@
 //! What an error of the file system or of SQLite means to a caller of a port.
 
 use std::io;
-use std::path::Path;
 
 use compactor_core::ports::{Fault, PortError};
 use rusqlite::ErrorCode;
@@ -25,21 +24,6 @@ pub(crate) fn of_io(error: &io::Error) -> Fault {
 /// An I/O error as the error of a port call.
 pub(crate) fn io_error(operation: &'static str, target: &str, error: io::Error) -> PortError {
     PortError::new(operation, target, of_io(&error), error.to_string()).with_source(error)
-}
-
-/// An I/O error on a file of the caller's. That it is not there, or there already, says nothing
-/// about the store.
-pub(crate) fn local_file_error(
-    operation: &'static str,
-    path: &Path,
-    error: io::Error,
-) -> PortError {
-    let fault = match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists => Fault::Invalid,
-        _ => of_io(&error),
-    };
-    let reason = error.to_string();
-    PortError::new(operation, path.display().to_string(), fault, reason).with_source(error)
 }
 
 /// The fault behind an SQLite error.

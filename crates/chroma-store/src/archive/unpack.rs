@@ -199,7 +199,7 @@ fn damaged(error: io::Error) -> StoreError {
     let detail = error.to_string();
     match StoreError::from(error) {
         // The disk that the archive is on.
-        error if error.is_shortage() => error,
+        error if error.is_of_machine() => error,
         _ => StoreError::ArchiveDamaged { detail },
     }
 }

@@ -83,11 +83,11 @@ impl StoreError {
         }
     }
 
-    /// Whether this machine lacks something: space, descriptors, memory, a disk that can be written.
-    /// It says nothing about the directory.
-    pub fn is_shortage(&self) -> bool {
+    /// Whether this machine lacks something: space, descriptors, memory, a disk that can be written, a
+    /// folder that was there. It says nothing about the directory.
+    pub fn is_of_machine(&self) -> bool {
         match self {
-            Self::Io(error) => is_short(error),
+            Self::Io(error) => is_of_machine(error),
             Self::NoSpace { .. } => true,
             Self::Sqlite { source, .. } => matches!(
                 source.sqlite_error_code(),
@@ -224,13 +224,11 @@ fn lacks_temporary_folder(error: &rusqlite::Error) -> bool {
 
 /// What the system says neither of a path nor of content is the machine's: a lack of descriptors and
 /// trouble of the disk have no kind.
-fn is_short(error: &io::Error) -> bool {
+fn is_of_machine(error: &io::Error) -> bool {
     use ErrorKind as Of;
     !matches!(
         error.kind(),
-        Of::NotFound
-            | Of::PermissionDenied
-            | Of::AlreadyExists
+        Of::AlreadyExists
             | Of::NotADirectory
             | Of::IsADirectory
             | Of::DirectoryNotEmpty
@@ -253,7 +251,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_shortage_is_told_from_a_wrong_directory() {
+    fn trouble_of_the_machine_is_told_from_a_wrong_directory() {
         let io = |number: Errno| {
             let error = io::Error::from_raw_os_error(number.raw_os_error());
             // `fs_err` keeps the kind, and no number.
@@ -267,18 +265,18 @@ mod tests {
             Errno::NFILE,
             Errno::IO,
             Errno::NOMEM,
+            Errno::NOENT,
+            Errno::ACCESS,
         ] {
-            assert!(io(number).is_shortage(), "{number:?}");
+            assert!(io(number).is_of_machine(), "{number:?}");
         }
         for number in [
-            Errno::NOENT,
             Errno::NAMETOOLONG,
-            Errno::ACCESS,
             Errno::EXIST,
             Errno::NOTDIR,
             Errno::ISDIR,
         ] {
-            assert!(!io(number).is_shortage(), "{number:?}");
+            assert!(!io(number).is_of_machine(), "{number:?}");
         }
     }
 }

@@ -110,17 +110,7 @@ pub(super) async fn blocking<T: Send + 'static>(
     }
 }
 
-/// An I/O error on a file of this machine.
+/// An error of a file of this machine.
 pub(super) fn disk(path: &Path, error: std::io::Error) -> PortError {
-    use std::io::ErrorKind as Kind;
-    let fault = match error.kind() {
-        Kind::NotFound | Kind::AlreadyExists | Kind::IsADirectory | Kind::NotADirectory => {
-            Fault::Invalid
-        }
-        Kind::PermissionDenied | Kind::ReadOnlyFilesystem => Fault::Denied,
-        Kind::StorageFull | Kind::QuotaExceeded | Kind::FileTooLarge => Fault::Full,
-        _ => Fault::Transient,
-    };
-    let target = path.display().to_string();
-    PortError::new("transfer file", target, fault, error.to_string()).with_source(error)
+    PortError::of_file("transfer file", path, error)
 }

@@ -20,6 +20,8 @@ pub struct Call {
 pub enum Inject {
     /// It fails and has no effect.
     FailBefore(Fault),
+    /// The same, and it is a file of this machine that fails.
+    FailOnDisk(Fault),
     /// It takes effect, and then the answer is lost: it fails.
     FailAfter(Fault),
     /// A conditional put answers 409 and has no effect. Other calls ignore it.
@@ -75,6 +77,10 @@ impl Faults {
         lock(&self.calls).push(call.clone());
         match self.chosen(&call) {
             Some(Inject::FailBefore(fault)) => Err(failure(&call, fault)),
+            Some(Inject::FailOnDisk(fault)) => Err(PortError {
+                is_of_machine: true,
+                ..failure(&call, fault)
+            }),
             Some(Inject::FailAfter(fault)) => Ok(Pending {
                 after: Some((call, fault)),
                 conflict: false,

@@ -118,17 +118,6 @@ impl FakeObjectStore {
     }
 }
 
-fn file_error(operation: &'static str, path: &Path, error: std::io::Error) -> PortError {
-    let reason = error.to_string();
-    PortError::new(
-        operation,
-        path.display().to_string(),
-        Fault::Invalid,
-        reason,
-    )
-    .with_source(error)
-}
-
 fn page<T>(mut entries: Vec<T>, name: impl Fn(&T) -> String) -> Page<T> {
     let more = entries.len() > PAGE;
     entries.truncate(PAGE);
@@ -184,7 +173,7 @@ impl ObjectStore for FakeObjectStore {
             let mut file = std::fs::File::create_new(to)?;
             std::io::Write::write_all(&mut file, &stored.body)
         };
-        write().map_err(|error| file_error("download", to, error))?;
+        write().map_err(|error| PortError::of_file("download", to, error))?;
         Ok(info)
     }
 
@@ -217,7 +206,8 @@ impl ObjectStore for FakeObjectStore {
                 sha256: None,
             });
         }
-        let body = std::fs::read(from).map_err(|error| file_error("upload", from, error))?;
+        let body =
+            std::fs::read(from).map_err(|error| PortError::of_file("upload", from, error))?;
         let sha256 = Some(hex::encode(Sha256::digest(&body)));
         let outcome = self.write(key, self.dated(body.into(), metadata.clone()), &condition);
         pending.end(Uploaded { outcome, sha256 })

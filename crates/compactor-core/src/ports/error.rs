@@ -1,5 +1,8 @@
 //! The one error type of all ports: what was attempted, on what, and what kind of fault it was.
 
+use std::io::{self, ErrorKind};
+use std::path::Path;
+
 use thiserror::Error;
 
 use crate::Class;
@@ -61,6 +64,8 @@ pub struct PortError {
     pub fault: Fault,
     /// The cause in words, lower case, no full stop.
     pub reason: String,
+    /// It is a file of this machine that failed, and the port says nothing of its own.
+    pub is_of_machine: bool,
     /// The underlying error, if there is one.
     #[source]
     pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
@@ -79,7 +84,32 @@ impl PortError {
             target: target.into(),
             fault,
             reason: reason.into(),
+            is_of_machine: false,
             source: None,
+        }
+    }
+
+    /// An error of a file to which a port downloads, or from which it uploads. What the system does
+    /// not like about its name is the caller's; the rest is the machine's.
+    pub fn of_file(operation: &'static str, path: &Path, error: io::Error) -> Self {
+        let fault = match error.kind() {
+            ErrorKind::AlreadyExists
+            | ErrorKind::IsADirectory
+            | ErrorKind::NotADirectory
+            | ErrorKind::InvalidFilename
+            | ErrorKind::InvalidInput => Fault::Invalid,
+            ErrorKind::NotFound => Fault::Missing,
+            ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => Fault::Denied,
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
+                Fault::Full
+            }
+            // Trouble of the disk and a lack of descriptors have no kind, and may pass.
+            _ => Fault::Transient,
+        };
+        let target = path.display().to_string();
+        Self {
+            is_of_machine: fault != Fault::Invalid,
+            ..Self::new(operation, target, fault, error.to_string()).with_source(error)
         }
     }
 
@@ -113,6 +143,33 @@ impl PortError {
             Fault::Full | Fault::TooLarge | Fault::Corrupt => Class::GiveBack,
             Fault::Denied | Fault::Missing | Fault::Unsupported => Class::Stop,
             Fault::Invalid => Class::DeadLetter,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_a_file_is_the_caller_s_and_its_disk_is_the_machine_s() {
+        for (errno, fault, is_of_machine) in [
+            (2, Fault::Missing, true),
+            (13, Fault::Denied, true),
+            (30, Fault::Denied, true),
+            (28, Fault::Full, true),
+            (122, Fault::Full, true),
+            (5, Fault::Transient, true),
+            (24, Fault::Transient, true),
+            (17, Fault::Invalid, false),
+            (20, Fault::Invalid, false),
+            (21, Fault::Invalid, false),
+            (36, Fault::Invalid, false),
+        ] {
+            let error = io::Error::from_raw_os_error(errno);
+            let error = PortError::of_file("download object", Path::new("a"), error);
+            assert_eq!(error.fault, fault, "errno {errno}");
+            assert_eq!(error.is_of_machine, is_of_machine, "errno {errno}");
         }
     }
 }

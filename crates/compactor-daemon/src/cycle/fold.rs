@@ -168,7 +168,7 @@ impl Job {
         }
         match store.vacuum_above(self.settings.merge.fold.vacuum_above_free_percent) {
             // Nothing is wrong with the snapshot; it stays larger than it could be.
-            Err(error) if error.is_shortage() => {
+            Err(error) if error.is_of_machine() => {
                 tracing::warn!(code = error.code(), %error, "the database is not vacuumed");
             }
             vacuumed => drop(vacuumed?),

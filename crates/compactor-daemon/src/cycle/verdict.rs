@@ -2,7 +2,8 @@
 //! ports report, and the like for all other errors. A plain decision; `batch` carries it out.
 
 use chroma_store::{Kind, StoreError};
-use compactor_core::disposition::{Disposition, of_fault};
+use compactor_core::disposition::{Disposition, Resource, of_fault};
+use compactor_core::ports::Fault;
 
 use crate::RunError;
 use crate::waiting::has_receives_left;
@@ -105,11 +106,14 @@ pub(super) fn disposition(failed: Failed, error: &RunError) -> Disposition {
 
 /// A delta's, or that of the published snapshot and what is made of it.
 fn of_directory(failed: Failed, error: &StoreError) -> Disposition {
+    if error.is_of_machine() {
+        // One answer to every fault.
+        return of_fault(Resource::Scratch, Fault::Full).0;
+    }
     match (error.kind(), failed) {
-        _ if error.is_shortage() => Disposition::Keep,
         (Kind::BadInput, Failed::Delta) => Disposition::DeadLetter,
         (Kind::BadInput, Failed::Cycle) => Disposition::Pause,
-        // An odd name in an archive can be all that the system dislikes.
+        // What is left is an odd name in an archive, or what SQLite says of an odd database.
         (Kind::Environment, Failed::Delta) => Disposition::FailRun,
         (Kind::Environment, Failed::Cycle) | (Kind::Busy, _) => Disposition::Keep,
         (Kind::SelfCheck, Failed::Delta) => Disposition::FailRun,
@@ -120,8 +124,9 @@ fn of_directory(failed: Failed, error: &StoreError) -> Disposition {
 
 #[cfg(test)]
 mod tests {
-    use compactor_core::disposition::Resource;
-    use compactor_core::ports::{Fault, PortError};
+    use compactor_core::ports::PortError;
+
+    use std::io::ErrorKind;
 
     use super::*;
 
@@ -154,9 +159,10 @@ mod tests {
             assert_eq!(verdicts(failed, &full()), kept);
         }
         assert_eq!(decide(Failed::Cycle, &full(), 1, 1), Verdict::Keep);
-        let denied = std::io::Error::from(std::io::ErrorKind::PermissionDenied);
-        let denied = StoreError::from(denied).into();
-        assert_eq!(verdicts(Failed::Cycle, &denied), kept);
+        for kind in [ErrorKind::PermissionDenied, ErrorKind::NotFound] {
+            let error = StoreError::from(std::io::Error::from(kind)).into();
+            assert_eq!(verdicts(Failed::Delta, &error), kept, "{kind}");
+        }
     }
 
     #[test]

@@ -106,7 +106,7 @@ pub(super) async fn archive(
         match unpack(archive, info.size, &to, limits) {
             Ok(_) => Ok(()),
             // Of this machine, not of the archive.
-            Err(error) if error.is_shortage() => Err(error.into()),
+            Err(error) if error.is_of_machine() => Err(error.into()),
             // It may be sound; someone raises the limit.
             Err(StoreError::ArchiveLimit { limit, what: unit }) => Err(RunError::TooLarge {
                 what: format!("snapshot {key}"),

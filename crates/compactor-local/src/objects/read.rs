@@ -13,7 +13,7 @@ use compactor_core::ports::{
 use super::layout::Layout;
 use super::sidecar::Sidecars;
 use super::tag;
-use crate::fault::{io_error, local_file_error};
+use crate::fault::io_error;
 
 /// An open body.
 pub(super) struct Body {
@@ -154,7 +154,7 @@ pub(super) fn download(
         return Ok(None);
     };
     body.within(operation, limit)?;
-    let error_at = |error| local_file_error(operation, to, error);
+    let error_at = |error| PortError::of_file(operation, to, error);
     let mut target = File::create_new(to).map_err(error_at)?;
     if let Err(error) = io::copy(&mut body.file, &mut target) {
         drop(target);

@@ -17,7 +17,7 @@ use super::layout::Layout;
 use super::read::is_absence;
 use super::sidecar::Sidecars;
 use super::{locks, sidecar, tag};
-use crate::fault::{io_error, local_file_error};
+use crate::fault::io_error;
 
 // Others prune empty folders; each time costs them a deletion, so this is never reached.
 const FOLDER_ATTEMPTS: usize = 100;
@@ -107,7 +107,7 @@ impl Writer {
         metadata: &Attributes,
     ) -> PortResult<Uploaded> {
         let file = File::open(from);
-        let mut file = file.map_err(|error| local_file_error(self.operation, from, error))?;
+        let mut file = file.map_err(|error| PortError::of_file(self.operation, from, error))?;
         self.write(Source::Reader(&mut file), condition, metadata)
     }
 

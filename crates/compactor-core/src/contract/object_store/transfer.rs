@@ -89,11 +89,7 @@ async fn a_failed_upload_shows_nothing(store: &dyn ObjectStore, scratch: &Path) 
         .upload(key, &missing, Condition::Always, &no_metadata())
         .await;
     let error = result.expect_err("there is nothing to upload");
-    assert_eq!(
-        error.fault,
-        Fault::Invalid,
-        "the file is missing, not the store"
-    );
+    assert!(error.is_of_machine, "the file is missing, not the store");
     assert_eq!(read(store, key).await, None);
 }
 
@@ -105,6 +101,11 @@ async fn a_failed_download_leaves_no_file(store: &dyn ObjectStore, scratch: &Pat
         .expect("a definite answer");
     assert_eq!(absent, None);
     assert!(!to.exists());
+    write(store, "transfer/nowhere", "text").await;
+    let nowhere = scratch.join("no-such-folder").join("file");
+    let error = store.download("transfer/nowhere", &nowhere, LIMIT).await;
+    let error = error.expect_err("there is no place for it");
+    assert!(error.is_of_machine, "the folder is missing, not the object");
     write(store, "transfer/too-large", "0123456789").await;
     let error = store
         .download("transfer/too-large", &to, 9)
