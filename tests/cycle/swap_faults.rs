@@ -209,8 +209,8 @@ fn a_swap_that_stays_unknown_says_why() {
 
 #[test]
 fn a_swap_that_stays_unknown_leaves_everything_to_the_next_attempt() {
-    for landed in [false, true] {
-        let (world, deltas) = waiting(true, 3);
+    for (landed, max_receives) in [(false, 3), (true, 3), (false, 1), (true, 1)] {
+        let (world, deltas) = waiting(true, max_receives);
         world.expects(&["CC-SWAP-UNKNOWN"]);
         let world = Arc::new(world);
         let budget = world.settings.lease.swap_budget();
@@ -233,9 +233,11 @@ fn a_swap_that_stays_unknown_leaves_everything_to_the_next_attempt() {
         let hooks = Script::stop_at(Step::Released, &stop);
         let summary = world.run_until(&stop, hooks).unwrap();
         assert_eq!((summary.completed, summary.failed), (0, 0));
-        // Not given back: its visibility ends when nothing can be on its way any more.
+        // Not given back: its visibility ends when nothing can be on its way any more. After its last
+        // receive it would not come back, and is sent anew.
         let depth = world.depth();
-        assert_eq!((depth.visible, depth.in_flight), (0, 1));
+        let is_last = u64::from(max_receives == 1);
+        assert_eq!((depth.visible, depth.in_flight), (is_last, 1 - is_last));
         assert_eq!(world.state("run-ours", "lines"), RunState::Processing);
         world.let_everything_expire();
         let summary = world.drain();

@@ -46,6 +46,15 @@ impl HeldMessages {
         self.lock().remove(receipt);
     }
 
+    /// Lets a message go that comes back when its visibility ends; one that was received for the last
+    /// time is sent anew, for it would not come back.
+    pub(crate) async fn leave(&self, queue: &dyn Queue, receipt: &Receipt) {
+        let held = self.lock().remove(receipt);
+        if let Some((_, delivery)) = held {
+            renew(queue, &delivery).await;
+        }
+    }
+
     /// Gives a message back, to be received again after `delay`.
     pub(crate) async fn give_back(&self, queue: &dyn Queue, receipt: &Receipt, delay: Duration) {
         if self.ending.is_cancelled() {

@@ -277,7 +277,7 @@ impl<'c> Batch<'c> {
         for (&at, outcome) in open.iter().zip(outcomes) {
             match outcome {
                 Ok(()) => recorded.push(at),
-                Err(error) => self.keep_unrecorded(at, error),
+                Err(error) => self.keep_unrecorded(at, error).await,
             }
         }
         self.context
@@ -290,12 +290,12 @@ impl<'c> Batch<'c> {
     }
 
     /// Not recorded means not acknowledged: the next cycle finds that the run is published.
-    fn keep_unrecorded(&mut self, at: usize, error: RunError) {
+    async fn keep_unrecorded(&mut self, at: usize, error: RunError) {
         tracing::warn!(code = error.code(), %error, "cannot record a completed run; it comes back");
         let max_receives = self.context.ports.queue.max_receives();
         let receives = self.entries[at].receives();
         match verdict::decide(Failed::Cycle, &error, receives, max_receives) {
-            Verdict::GiveBack => self.forget(at),
+            Verdict::GiveBack => self.forget(at).await,
             Verdict::Keep | Verdict::DeadLetter => {
                 self.keep(at);
                 self.entries[at].settled = true;
@@ -352,10 +352,10 @@ impl<'c> Batch<'c> {
     }
 
     /// Neither records nor acknowledges anything; visibility brings the messages back.
-    pub(super) fn leave(&mut self, error: &RunError) {
+    pub(super) async fn leave(&mut self, error: &RunError) {
         tracing::error!(code = error.code(), %error, "leaving the messages to the next attempt");
         for at in 0..self.entries.len() {
-            self.forget(at);
+            self.forget(at).await;
         }
     }
 
@@ -428,7 +428,7 @@ impl<'c> Batch<'c> {
     async fn complete_one(&mut self, at: usize, completion: &Completion) {
         match self.record(at, completion).await {
             Ok(()) => self.acknowledge(&[at]).await,
-            Err(error) => self.keep_unrecorded(at, error),
+            Err(error) => self.keep_unrecorded(at, error).await,
         }
     }
 
@@ -485,9 +485,10 @@ impl<'c> Batch<'c> {
         }
     }
 
-    fn forget(&mut self, at: usize) {
+    async fn forget(&mut self, at: usize) {
         for delivery in &self.entries[at].deliveries {
-            self.context.held.let_go(&delivery.receipt);
+            let queue = self.context.ports.queue.as_ref();
+            self.context.held.leave(queue, &delivery.receipt).await;
         }
         self.entries[at].settled = true;
     }

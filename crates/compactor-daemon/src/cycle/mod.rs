@@ -166,7 +166,7 @@ async fn publish(context: &Context, batch: &mut Batch<'_>, lease: Lease) -> Resu
         }
         // Whether the pointer moved is not known: the messages come back when their time is over,
         // and whoever gets them finds out from the manifest.
-        Err(error @ RunError::SwapUnknown { .. }) => batch.leave(&error),
+        Err(error @ RunError::SwapUnknown { .. }) => batch.leave(&error).await,
         Err(error) => batch.fail_open(error).await,
     }
     lease.release(context).await;

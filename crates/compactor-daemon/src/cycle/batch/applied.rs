@@ -82,7 +82,7 @@ impl Batch<'_> {
                 // What is recorded once stays: better said later than wrong.
                 if !is_for_good(error) && self.can_come_back(at) {
                     tracing::warn!(run = %run_id, code = error.code(), %error, "cannot read what a run merged; it comes back");
-                    self.forget(at);
+                    self.forget(at).await;
                     continue;
                 }
                 tracing::warn!(run = %run_id, code = error.code(), %error, "cannot tell how many records a run merged");
