@@ -31,6 +31,7 @@ mod python;
 mod quickstart;
 mod repair;
 mod set_clock;
+mod snapshots;
 mod stopping;
 mod submit;
 mod temporary_files;

@@ -127,10 +127,10 @@ fn a_pointer_that_names_nothing_is_mended(world: World) {
     let error = put_back(&world, &version).unwrap_err();
     assert_eq!(error.code(), "CC-POINTER-IN-USE");
     let missing = put_back(&world, "20200101_000000_000000_00000000").unwrap_err();
-    assert_eq!(missing.code(), "CC-POINTER-IN-USE");
+    assert_eq!(missing.code(), "CC-VERSION-MISSING");
     world.delete(&key);
     let missing = put_back(&world, "20200101_000000_000000_00000000").unwrap_err();
-    assert_eq!(missing.code(), "CC-MANIFEST-MISSING");
+    assert_eq!(missing.code(), "CC-VERSION-MISSING");
 }
 
 both!(a_version_that_lacks_a_file_is_neither_named_nor_in_the_way, in real time);

@@ -100,6 +100,22 @@ pub enum RunError {
         /// What it names.
         version: String,
     },
+    /// A version that an operator names is not there.
+    #[error("{collection} has no version {version}; {}", newest_of_all(newest.as_deref()))]
+    VersionMissing {
+        /// The collection.
+        collection: String,
+        /// The version.
+        version: String,
+        /// The newest version of the collection, complete or not, if it has one.
+        newest: Option<String>,
+    },
+    /// An operator names a collection of which nothing is published.
+    #[error("nothing is published of collection {collection}")]
+    NothingPublished {
+        /// The collection.
+        collection: String,
+    },
     /// Another writer's version lacks most of what ours had.
     #[error(
         "version {version} of {collection}, which another writer published, has {records} records; our last one, {ours}, has {before}"
@@ -230,6 +246,8 @@ impl RunError {
             Self::Pointer { .. } | Self::PointerText { .. } => "CC-POINTER",
             Self::PointerGone { .. } => "CC-POINTER-GONE",
             Self::PointerInUse { .. } => "CC-POINTER-IN-USE",
+            Self::VersionMissing { .. } => "CC-VERSION-MISSING",
+            Self::NothingPublished { .. } => "CC-NOTHING-PUBLISHED",
             Self::Shrunk { .. } => "CC-SHRUNK",
             Self::ManifestMissing { .. } => "CC-MANIFEST-MISSING",
             Self::Manifest { .. } => "CC-MANIFEST",
@@ -290,6 +308,9 @@ impl RunError {
             }
             Self::PointerInUse { .. } => {
                 "nothing was changed; `--instead-of` takes the place of a version that is complete"
+            }
+            Self::VersionMissing { .. } | Self::NothingPublished { .. } => {
+                "nothing was changed; correct the name: `chroma-compactor doctor` lists collections and their versions"
             }
             Self::Shrunk { .. } => {
                 "look at both versions: `chroma-compactor snapshots accept COLLECTION` goes on from the other writer's, `snapshots point COLLECTION OURS --instead-of THEIRS` goes back to ours"
@@ -367,6 +388,13 @@ impl From<tokio::task::JoinError> for RunError {
         Self::Task {
             detail: error.to_string(),
         }
+    }
+}
+
+fn newest_of_all(newest: Option<&str>) -> String {
+    match newest {
+        Some(version) => format!("its newest one is {version}"),
+        None => "it has none".to_owned(),
     }
 }
 

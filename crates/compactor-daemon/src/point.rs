@@ -8,7 +8,9 @@ use compactor_core::{CollectionName, Version, keys};
 
 use crate::error::About as _;
 use crate::inspect::find_files;
-use crate::snapshot::{ACCEPTED, Content, NONCE, resolve, resolve_version};
+use crate::snapshot::{
+    ACCEPTED, Content, NONCE, completed, refuse_lost, resolve, resolve_version, versions,
+};
 use crate::{Ports, RunError};
 
 /// A pointer holds one version.
@@ -27,6 +29,7 @@ pub async fn point(
     instead_of: Option<&Version>,
 ) -> Result<(), RunError> {
     let objects = ports.objects.as_ref();
+    refuse_missing(objects, collection, version).await?;
     let key = keys::pointer(collection);
     let found = objects.get(&key, POINTER_BYTES).await;
     let condition = match found.about(Resource::Pointer)? {
@@ -64,6 +67,23 @@ pub async fn point(
     put(ports, collection, version, condition, &metadata).await
 }
 
+/// A mistyped name is told before anything else is wrong with it.
+async fn refuse_missing(
+    objects: &dyn ObjectStore,
+    collection: &CollectionName,
+    version: &Version,
+) -> Result<(), RunError> {
+    let all = versions(objects, collection).await?;
+    if all.contains(version) {
+        return Ok(());
+    }
+    Err(RunError::VersionMissing {
+        collection: collection.to_string(),
+        version: version.to_string(),
+        newest: all.iter().max().map(ToString::to_string),
+    })
+}
+
 /// Whether all files are there; a version without a manifest was found by them.
 async fn is_complete(objects: &dyn ObjectStore, content: &Content) -> Result<bool, RunError> {
     let Content::Manifest(manifest) = content else {
@@ -84,9 +104,11 @@ async fn is_complete(objects: &dyn ObjectStore, content: &Content) -> Result<boo
 pub async fn accept(ports: &Ports, collection: &CollectionName) -> Result<Version, RunError> {
     let objects = ports.objects.as_ref();
     let Some(published) = resolve(objects, collection).await? else {
-        return Err(RunError::PointerGone {
+        let records = ports.runs.list(usize::MAX).await;
+        let completed = completed(&records.about(Resource::RunRecord)?, collection);
+        refuse_lost(objects, &completed, collection).await?;
+        return Err(RunError::NothingPublished {
             collection: collection.to_string(),
-            newest: None,
         });
     };
     if let Content::Legacy(_) = published.content {

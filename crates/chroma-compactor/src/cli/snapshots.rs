@@ -4,7 +4,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use compactor_core::{CollectionName, Version};
-use compactor_daemon::{Ports, RunError, accept, point};
+use compactor_daemon::{Ports, RunError, accept, newer_versions, point};
+use serde_json::json;
 
 use super::run::block_on;
 use super::runs::check_place;
@@ -67,11 +68,22 @@ impl Point {
     fn execute(self) -> Result<ExitCode, Failure> {
         let (collection, version) = (&self.collection, &self.version);
         let instead_of = self.instead_of.as_ref();
-        with_ports(&self.settings, async |ports| {
-            point(&ports, collection, version, instead_of).await
+        let newer = with_ports(&self.settings, async |ports| {
+            point(&ports, collection, version, instead_of).await?;
+            newer_versions(ports.objects.as_ref(), collection).await
         })?;
-        let text = format!("the pointer of {collection} names {version}");
-        tell(collection, version, self.json, &text)
+        let newer: Vec<Version> = newer.into_iter().map(|newer| newer.version).collect();
+        if self.json {
+            output::json(&json!({"collection": collection, "version": version, "newer": newer}))?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        output::line(&format!("the pointer of {collection} names {version}"))?;
+        if let Some(newest) = newer.last() {
+            output::line(&format!(
+                "newer versions are there, up to {newest}: readers no longer see what only those contain"
+            ))?;
+        }
+        Ok(ExitCode::SUCCESS)
     }
 }
 
@@ -81,8 +93,12 @@ impl Accept {
         let version = with_ports(&self.settings, async |ports| {
             accept(&ports, collection).await
         })?;
-        let text = format!("{collection} goes on from {version}");
-        tell(collection, &version, self.json, &text)
+        if self.json {
+            output::json(&json!({"collection": collection, "version": version}))?;
+        } else {
+            output::line(&format!("{collection} goes on from {version}"))?;
+        }
+        Ok(ExitCode::SUCCESS)
     }
 }
 
@@ -94,18 +110,4 @@ fn with_ports<T>(
     let raw = settings.load()?;
     check_place(&raw)?;
     block_on(async { Ok(work(raw.open().await?).await?) })
-}
-
-fn tell(
-    collection: &CollectionName,
-    version: &Version,
-    json: bool,
-    text: &str,
-) -> Result<ExitCode, Failure> {
-    if json {
-        output::json(&serde_json::json!({"collection": collection, "version": version}))?;
-    } else {
-        output::line(text)?;
-    }
-    Ok(ExitCode::SUCCESS)
 }

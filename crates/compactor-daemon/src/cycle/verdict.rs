@@ -83,6 +83,8 @@ pub(super) fn disposition(failed: Failed, error: &RunError) -> Disposition {
         | RunError::PointerText { .. }
         | RunError::PointerGone { .. }
         | RunError::PointerInUse { .. }
+        | RunError::VersionMissing { .. }
+        | RunError::NothingPublished { .. }
         | RunError::Shrunk { .. }
         | RunError::ManifestMissing { .. }
         | RunError::Manifest { .. }

@@ -1,0 +1,53 @@
+//! `snapshots`: what an operator is told who names something that is not there, or something old.
+
+use crate::fixture::words;
+use crate::place::{FAILURE, Place};
+
+const NEVER: &str = "20200101_000000_000000_00000000";
+
+fn pointer(place: &Place) -> String {
+    let path = place.path("data/objects/words/snapshot/latest-pointer.txt");
+    std::fs::read_to_string(path).unwrap()
+}
+
+/// Two versions; the older one is returned, then the one that is published.
+fn published_twice(place: &Place) -> [String; 2] {
+    ["first", "second"].map(|delta| {
+        words(place, delta);
+        let submit = format!("submit words={delta} --data data");
+        place.say(&submit).succeeds();
+        place.say("run --drain --data data").succeeds();
+        pointer(place)
+    })
+}
+
+#[test]
+fn a_name_that_is_not_there_is_told_with_what_is() {
+    let place = Place::new();
+    let [_, newest] = published_twice(&place);
+    let missing = "CC-VERSION-MISSING";
+    let said = place.say(&format!("snapshots point words {NEVER} --data data"));
+    let said = said.fails(FAILURE, missing);
+    assert!(said.stderr.contains(&newest), "{said}");
+    let said = place.say(&format!("snapshots point wrods {newest} --data data"));
+    let said = said.fails(FAILURE, missing);
+    assert!(said.stderr.contains("it has none"), "{said}");
+    let said = place.say("snapshots accept wrods --data data");
+    said.fails(FAILURE, "CC-NOTHING-PUBLISHED");
+    assert_eq!(pointer(&place), newest);
+}
+
+#[test]
+fn who_goes_back_is_told_of_what_is_newer() {
+    let place = Place::new();
+    let [older, newest] = published_twice(&place);
+    let back = format!("snapshots point words {older} --instead-of {newest} --data data");
+    let said = place.say(&format!("{back} --json")).succeeds();
+    assert_eq!(said.json()["newer"][0], newest.as_str());
+    assert_eq!(pointer(&place), older);
+    let said = place.say(&back).succeeds();
+    assert!(said.stdout.contains(&format!("up to {newest}")), "{said}");
+    let forth = format!("snapshots point words {newest} --instead-of {older} --data data");
+    let said = place.say(&forth).succeeds();
+    assert!(!said.stdout.contains("up to"), "{said}");
+}
