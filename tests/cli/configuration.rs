@@ -158,11 +158,13 @@ fn all_faults_are_shown_with_file_and_line() {
     let place = Place::new();
     place.write(
         "c.toml",
-        "# a comment\n[queue]\nvisibilty = \"5m\"\nin_flight = \"many\"\n\n\
+        "metrics = 3\n[queue]\nvisibilty = \"5m\"\nin_flight = \"many\"\n\n\
          [storage]\nbackend = \"s3\"\n[retention]\nage = \"1m\"\nversions = 0\n\
-         [lease]\nterm = \"10s\"\n[limit]\ndelta = \"1 GiB\"\nratio = 3\n",
+         [lease]\nterm = \"10s\"\n[limit]\ndelta = \"1 GiB\"\nratio = 3\n\
+         [log]\nbuffer = 100000000000\n",
     );
     let parts = [
+        "c.toml:1: metrics is a section: write [metrics]",
         "c.toml:3: unknown key `queue.visibilty` (did you mean `queue.visibility`?)",
         "c.toml:4: queue.in_flight: ",
         "c.toml:7: storage.backend: \"s3\" is none of \"local\", \"aws\"",
@@ -170,9 +172,10 @@ fn all_faults_are_shown_with_file_and_line() {
         "c.toml:10: retention.versions must be at least 1",
         "c.toml:12: lease renew_every",
         "c.toml:14, c.toml:15: unknown key `limit`",
-        "CHROMA_COMPACTOR_RETRY__ATTEMPTS: retry.attempts must be at least 1",
+        "c.toml:17: log.buffer must be from 1 to 10000000",
+        "CHROMA_COMPACTOR_RETRY__ATTEMPTS: retry.attempts must be from 1 to 1000",
         "RUST_LOG: log.filter `a=b=c`",
-        "9 settings are wrong",
+        "11 settings are wrong",
     ];
     for command in ["config check", "run --drain", "doctor", "runs"] {
         let line = format!("{command} --config c.toml");

@@ -72,3 +72,23 @@ fn a_pointer_in_a_copy_is_still_ours() {
         assert_eq!(states(&place, data), expected, "{data}");
     }
 }
+
+/// Queue, locks and records are lost with it; what is published is not.
+#[test]
+fn a_damaged_database_is_told_with_what_it_has_and_can_be_left_behind() {
+    let place = Place::new();
+    words(&place, "first");
+    place.say("submit words=first --data data").succeeds();
+    place.say("run --drain --data data").succeeds();
+    let database = place.path("data/coordination.sqlite3");
+    std::fs::write(&database, [0; 8192]).unwrap();
+    let said = place
+        .say("runs --data data")
+        .fails(FAILURE, "CC-LOCAL-DATABASE");
+    assert!(said.stderr.contains("move it away"), "{said}");
+    std::fs::rename(&database, place.path("data/damaged")).unwrap();
+    directory(&place, "second", "words", 5, 2);
+    place.say("submit words=second --data data").succeeds();
+    let said = place.say("run --drain --data data").succeeds();
+    assert!(said.stdout.starts_with("1 runs completed"), "{said}");
+}

@@ -260,9 +260,7 @@ impl From<OpenError> for Failure {
         if let Some(cause) = std::error::Error::source(&error) {
             message = format!("{message}: {cause}");
         }
-        let help =
-            "name a folder on a local disk that you may write to: --data DIR or storage.path";
-        Self::new(error.code(), message, EXIT_FAILURE).with_help(help)
+        Self::new(error.code(), message, EXIT_FAILURE).with_help(error.help())
     }
 }
 

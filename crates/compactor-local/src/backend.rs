@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use compactor_core::Class;
 use compactor_core::ports::{Clock, Ids};
+use rusqlite::ErrorCode;
 use thiserror::Error;
 
 use crate::coordination::Database;
@@ -109,6 +110,25 @@ impl OpenError {
             Self::CoarseTimes { .. } => "CC-LOCAL-TIMES",
             Self::Database { .. } => "CC-LOCAL-DATABASE",
             Self::NewerSchema { .. } => "CC-LOCAL-SCHEMA",
+        }
+    }
+
+    /// What to do next, in one sentence.
+    pub fn help(&self) -> &'static str {
+        match self {
+            Self::Directory { .. } => {
+                "name a folder on a local disk that you may write to: --data DIR or storage.path"
+            }
+            Self::CoarseTimes { .. } => "name a folder on another disk: --data DIR or storage.path",
+            Self::Database { source, .. } => match source.sqlite_error_code() {
+                Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
+                    "it has the queue, the locks and the records of runs: put a copy of it back, or move it away, and submit anew what waited in it; what is published is not in it"
+                }
+                _ => {
+                    "it must be on a local disk that is not full, and you must be allowed to write to it"
+                }
+            },
+            Self::NewerSchema { .. } => "use a newer build",
         }
     }
 

@@ -15,17 +15,19 @@ const LEASES_OF_RETENTION: u32 = 10;
 impl RawSettings {
     pub(super) fn contradictions(&self) -> Vec<Fault> {
         let mut faults = Vec::new();
-        for (key, is_zero) in [
-            ("worker.workers", self.worker.workers == 0),
-            ("worker.batch_runs", self.worker.batch_runs == 0),
-            ("queue.in_flight", self.queue.in_flight == 0),
-            ("queue.max_receives", self.queue.max_receives == 0),
-            ("limits.transfers", self.limits.transfers == 0),
-            ("retry.attempts", self.retry.attempts == 0),
-            ("log.buffer", self.log.buffer == 0),
+        for (key, count, most) in [
+            ("worker.workers", self.worker.workers, 1024),
+            ("worker.batch_runs", self.worker.batch_runs, 1_000_000),
+            ("queue.in_flight", self.queue.in_flight, 1_000_000),
+            ("queue.max_receives", self.queue.max_receives as usize, 1000),
+            ("limits.transfers", self.limits.transfers, 1024),
+            ("retry.attempts", self.retry.attempts as usize, 1000),
+            // Room for all of it is taken at the start.
+            ("log.buffer", self.log.buffer, 10_000_000),
         ] {
-            if is_zero {
-                faults.push(Fault::of(&[key], format!("{key} must be at least 1")));
+            if !(1..=most).contains(&count) {
+                let message = format!("{key} must be from 1 to {most}");
+                faults.push(Fault::of(&[key], message));
             }
         }
         for (key, value) in [

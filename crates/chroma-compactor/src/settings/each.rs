@@ -21,6 +21,11 @@ pub(super) fn read(values: Map<String, Value>) -> (RawSettings, Vec<Fault>) {
                     ignored.entry(name).or_default().push(key.clone());
                 }
             }
+            // All that has no section is one itself.
+            Err(_) if !key.contains('.') => {
+                let message = format!("{key} is a section: write [{key}], and its keys below");
+                faults.push(Fault::of(&[&key], message));
+            }
             Err(error) => {
                 let message = format!("{key}: {}", plain(error));
                 faults.push(Fault::of(&[&key], message));
