@@ -266,15 +266,29 @@ impl From<OpenError> for Failure {
 
 impl From<RunError> for Failure {
     fn from(error: RunError) -> Self {
-        let exit = match &error {
+        let exit = match error.port() {
             // Of a producer, or of this machine.
-            RunError::Port {
-                resource:
-                    Resource::Delta | Resource::Deltas | Resource::ForeignDelta | Resource::Scratch,
-                ..
-            } => EXIT_FAILURE,
-            RunError::Port { error, .. } => exit_of(error.fault),
-            _ => EXIT_FAILURE,
+            None
+            | Some((
+                Resource::Delta
+                | Resource::Deltas
+                | Resource::ForeignDelta
+                | Resource::Scratch
+                | Resource::Log,
+                _,
+            )) => EXIT_FAILURE,
+            Some((
+                Resource::Pointer
+                | Resource::Base
+                | Resource::Manifest
+                | Resource::Upload
+                | Resource::Queue
+                | Resource::DeadLetterQueue
+                | Resource::Table
+                | Resource::Lock
+                | Resource::RunRecord,
+                error,
+            )) => exit_of(error.fault),
         };
         Self::new(error.code(), error.with_causes(), exit).with_help(error.help())
     }

@@ -232,6 +232,14 @@ impl RunError {
         }
     }
 
+    /// The port call that failed, if it is one, and what it was about.
+    pub fn port(&self) -> Option<(Resource, &PortError)> {
+        if let Self::Port { resource, error } = self {
+            return Some((*resource, error));
+        }
+        None
+    }
+
     /// The stable code, as listed in `docs/errors.md`.
     pub fn code(&self) -> &'static str {
         match self {
