@@ -8,7 +8,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::fixture::{directory, words};
-use crate::place::{Place, Said};
+use crate::place::{CONFIGURATION, Place, Said};
 
 /// Only so that a defect does not hang the tests for ever.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -72,8 +72,13 @@ impl Daemon {
     }
 
     /// Sends the signal and waits for the end.
-    pub(crate) fn end(mut self, signal: Signal) -> Said {
+    pub(crate) fn end(self, signal: Signal) -> Said {
         self.signal(signal);
+        self.ends()
+    }
+
+    /// Waits for the end.
+    pub(crate) fn ends(mut self) -> Said {
         loop {
             match self.lines.recv_timeout(PATIENCE) {
                 Ok(line) => self.log.push_str(&(line + "\n")),
@@ -252,5 +257,21 @@ fn two_at_once_share_the_work() {
     assert_eq!(states(&place), ["COMPLETED"; 4]);
     for daemon in daemons {
         daemon.end(Signal::TERM).succeeds();
+    }
+}
+
+/// It would see no message any more, and what it publishes would be seen by nobody.
+#[test]
+fn it_ends_when_its_data_is_removed_or_replaced() {
+    for replace in [false, true] {
+        let place = Place::new();
+        let daemon = Daemon::start(&place, "run --data d");
+        std::fs::rename(place.path("d"), place.path("aside")).unwrap();
+        if replace {
+            words(&place, "delta");
+            place.say("submit words=delta --data d").succeeds();
+        }
+        let said = daemon.ends().fails(CONFIGURATION, "CC-PORT-MISSING");
+        assert!(said.stderr.contains("removed or replaced"), "{said}");
     }
 }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use tempfile::TempDir;
 
@@ -13,7 +14,7 @@ const PREFIX: &str = "daemon-";
 pub struct Scratch {
     folder: TempDir,
     // Held open: the system frees the lock when the process dies, however it dies.
-    _lock: fs_err::File,
+    lock: Mutex<fs_err::File>,
 }
 
 impl Scratch {
@@ -25,15 +26,8 @@ impl Scratch {
         fs_err::create_dir_all(root)?;
         sweep(root)?;
         let folder = tempfile::Builder::new().prefix(PREFIX).tempdir_in(root)?;
-        // Locked before it has its name: a sweep must never see it free.
-        let unnamed = folder.path().join("lock.new");
-        let lock = fs_err::File::create(&unnamed)?;
-        lock.file().lock()?;
-        fs_err::rename(unnamed, folder.path().join(LOCK_NAME))?;
-        Ok(Self {
-            folder,
-            _lock: lock,
-        })
+        let lock = Mutex::new(lock(folder.path())?);
+        Ok(Self { folder, lock })
     }
 
     /// The daemon's folder.
@@ -41,15 +35,37 @@ impl Scratch {
         self.folder.path()
     }
 
-    /// A new empty folder, removed when dropped.
+    /// A new empty folder, removed when dropped. The daemon's own is made anew if something removed
+    /// it, as systems do that tidy up their temporary files.
     ///
     /// # Errors
     /// The disk is full or gone.
     pub fn folder(&self, name: &str) -> io::Result<TempDir> {
-        tempfile::Builder::new()
-            .prefix(&format!("{name}-"))
-            .tempdir_in(self.folder.path())
+        let root = self.folder.path();
+        let make = || {
+            let prefix = format!("{name}-");
+            tempfile::Builder::new().prefix(&prefix).tempdir_in(root)
+        };
+        match make() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                tracing::warn!(folder = %root.display(), "the working space was removed; it is made anew");
+                fs_err::create_dir_all(root)?;
+                *self.lock.lock().unwrap_or_else(PoisonError::into_inner) = lock(root)?;
+                make()
+            }
+            made => made,
+        }
     }
+}
+
+/// Locks a daemon's folder.
+fn lock(folder: &Path) -> io::Result<fs_err::File> {
+    // Locked before it has its name: a sweep must never see it free.
+    let unnamed = folder.join("lock.new");
+    let lock = fs_err::File::create(&unnamed)?;
+    lock.file().lock()?;
+    fs_err::rename(unnamed, folder.join(LOCK_NAME))?;
+    Ok(lock)
 }
 
 fn sweep(root: &Path) -> io::Result<()> {
@@ -71,4 +87,21 @@ fn is_abandoned(path: &Path) -> bool {
     // Without a lock file a daemon is just making it; the next start looks again.
     named
         && fs_err::File::open(path.join(LOCK_NAME)).is_ok_and(|lock| lock.file().try_lock().is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_was_removed_is_made_anew_and_is_in_use() {
+        let root = tempfile::tempdir().unwrap();
+        let scratch = Scratch::claim(root.path()).unwrap();
+        let own = scratch.path().to_owned();
+        fs_err::remove_dir_all(root.path()).unwrap();
+        let folder = scratch.folder("words").unwrap();
+        assert!(folder.path().starts_with(&own));
+        let other = Scratch::claim(root.path()).unwrap();
+        assert!(folder.path().is_dir() && other.path() != own);
+    }
 }

@@ -3,11 +3,13 @@
 //! Every change is one IMMEDIATE transaction that is on disk when the call returns. One connection
 //! per process is enough: transactions are a few rows long.
 
-use std::path::Path;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use compactor_core::ports::PortResult;
+use compactor_core::ports::{Fault, PortError, PortResult};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::backend::OpenError;
@@ -22,6 +24,32 @@ const BUSY: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone)]
 pub(crate) struct Database {
     connection: Arc<Mutex<Connection>>,
+    file: Arc<OpenFile>,
+}
+
+/// The file that was opened. A connection to one that was removed or replaced goes on without a word,
+/// and no other process sees what it does.
+#[derive(Debug)]
+struct OpenFile {
+    path: PathBuf,
+    device: u64,
+    inode: u64,
+}
+
+impl OpenFile {
+    fn at(path: PathBuf) -> io::Result<Self> {
+        let found = std::fs::metadata(&path)?;
+        Ok(Self {
+            device: found.dev(),
+            inode: found.ino(),
+            path,
+        })
+    }
+
+    fn is_in_place(&self) -> bool {
+        let found = std::fs::metadata(&self.path);
+        found.is_ok_and(|found| found.dev() == self.device && found.ino() == self.inode)
+    }
 }
 
 impl Database {
@@ -48,8 +76,13 @@ impl Database {
                 known: SCHEMA,
             });
         }
+        let file = OpenFile::at(path).map_err(|source| OpenError::Directory {
+            path: directory.to_owned(),
+            source,
+        })?;
         Ok(Self {
             connection: Arc::new(Mutex::new(connection)),
+            file: Arc::new(file),
         })
     }
 
@@ -91,7 +124,13 @@ impl Database {
             transaction.commit()?;
             Ok(value)
         };
+        let file = self.file.clone();
         blocking(operation, target, move || {
+            if !file.is_in_place() {
+                let path = file.path.display().to_string();
+                let reason = "it was removed or replaced while it was open";
+                return Err(PortError::new(operation, path, Fault::Missing, reason));
+            }
             transact().map_err(|error| sqlite_error(operation, &owned, error))
         })
         .await
@@ -242,5 +281,24 @@ mod tests {
             .await
             .unwrap();
         assert_eq!(count, 0);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_was_removed_or_replaced_is_missed() {
+        let folder = folder();
+        let path = folder.path().join("coordination.sqlite3");
+        let database = Database::open(folder.path()).unwrap();
+        let read = || database.read("test", "t", schema_of);
+        assert_eq!(read().await.unwrap(), SCHEMA);
+        std::fs::rename(&path, folder.path().join("aside")).unwrap();
+        assert_eq!(read().await.unwrap_err().fault, Fault::Missing);
+        std::fs::copy(folder.path().join("aside"), &path).unwrap();
+        assert_eq!(read().await.unwrap_err().fault, Fault::Missing);
+        std::fs::rename(folder.path().join("aside"), &path).unwrap();
+        assert_eq!(read().await.unwrap(), SCHEMA);
+    }
+
+    fn schema_of(transaction: &Transaction<'_>) -> rusqlite::Result<i64> {
+        schema(transaction)
     }
 }
