@@ -282,7 +282,9 @@ impl RunError {
                     "check that the service is reachable; it is tried again"
                 }
                 Fault::Denied => "check the credentials, and the permissions of docs/aws.md",
-                Fault::Missing => "check that it is there, and the name, region, endpoint or path that the settings give it",
+                Fault::Missing => {
+                    "check that it is there, and the name, region, endpoint or path that the settings give it"
+                }
                 Fault::Full => "make room",
                 Fault::TooLarge => "raise the limit in the configuration",
                 Fault::Corrupt => "look at what is stored there: it was written by another program",

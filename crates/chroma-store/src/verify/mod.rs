@@ -4,6 +4,7 @@
 //! Verification only reads. A directory that cannot be read at all is an error; one that can is
 //! reported on.
 
+mod findings;
 mod fulltext;
 mod progress;
 mod records;
@@ -13,7 +14,7 @@ mod texts;
 
 use std::path::Path;
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::Connection;
 
 use crate::collection::load_all;
 use crate::fold::replacement;
@@ -24,6 +25,9 @@ use crate::{
     metadata, orphans,
 };
 
+use findings::Findings;
+
+pub(crate) use findings::records_are_sound;
 pub(crate) use progress::{progress_is_founded, progress_of_a_delta_is_founded};
 pub use report::{CheckedCollection, Problem, Remedy, Severity, VerifyLevel, VerifyReport};
 
@@ -289,111 +293,6 @@ impl Checked<'_> {
             .prepare_cached(sql)
             .and_then(|mut statement| statement.query_row(parameters, |row| row.get(0)))
             .map_err(StoreError::sqlite(self.path, "count rows"))
-    }
-}
-
-/// Whether the records of a delta can be read: SQLite's quick check of all tables but those of the
-/// full text, which is never read from a delta.
-pub(crate) fn records_are_sound(connection: &Connection, path: &Path) -> StoreResult<()> {
-    let found = Findings::beside_full_text(connection, "quick_check")
-        .map_err(StoreError::sqlite(path, "check the integrity"))?;
-    match (found.damage, found.index) {
-        (Some(finding), _) => Err(damaged(path, finding)),
-        (None, Some(detail)) => Err(StoreError::Inconsistent {
-            path: path.parent().unwrap_or(path).to_path_buf(),
-            problems: vec![Problem {
-                severity: Severity::Error,
-                invariant: "sqlite",
-                collection: None,
-                detail,
-                remedy: Some(Remedy::Reindex),
-            }],
-        }),
-        (None, None) => Ok(()),
-    }
-}
-
-/// The first finding of each kind of a check of SQLite's.
-#[derive(Debug, Default)]
-struct Findings {
-    /// Pages or rows are damaged.
-    damage: Option<String>,
-    /// An index does not agree with its table.
-    index: Option<String>,
-    /// A full-text index does not agree with its table, as SQLite 3.44 and later compare them. Of a
-    /// document with a NUL character, which chromadb accepts, older and newer SQLite index different
-    /// parts.
-    full_text: Option<String>,
-}
-
-impl Findings {
-    fn of(connection: &Connection, path: &Path, check: &str) -> StoreResult<Self> {
-        let mut found = Self::default();
-        match found.take(connection, &format!("PRAGMA {check}(100)")) {
-            Ok(()) => {
-                // Pages have no name: what no other table has is the full text's.
-                let of_tree = |line: &String| {
-                    let of_page = line.starts_with("Tree ") || line.starts_with("Page ");
-                    of_page && !line.contains("never used")
-                };
-                if let Some(line) = found.damage.take_if(|line| of_tree(line)) {
-                    match Self::beside_full_text(connection, check) {
-                        Ok(others) if others.damage.is_none() => found.full_text = Some(line),
-                        _ => found.damage = Some(line),
-                    }
-                }
-                Ok(found)
-            }
-            // Parts of the full text are missing, and SQLite stops there.
-            Err(error) => match Self::beside_full_text(connection, check) {
-                Ok(mut found) if found.damage.is_none() => {
-                    found.full_text = Some(error.to_string());
-                    Ok(found)
-                }
-                // Or where a page cannot even be checked.
-                _ if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) => Ok(Self {
-                    damage: Some(error.to_string()),
-                    ..Self::default()
-                }),
-                _ => Err(StoreError::sqlite(path, "check the integrity")(error)),
-            },
-        }
-    }
-
-    /// Table by table.
-    fn beside_full_text(connection: &Connection, check: &str) -> rusqlite::Result<Self> {
-        let sql = "SELECT quote(name) FROM sqlite_schema
-                   WHERE type = 'table' AND name NOT GLOB 'embedding_fulltext_search*'";
-        let tables: Vec<String> = connection
-            .prepare(sql)?
-            .query_map([], |row| row.get(0))?
-            .collect::<rusqlite::Result<_>>()?;
-        let mut found = Self::default();
-        for table in tables {
-            found.take(connection, &format!("PRAGMA {check}({table})"))?;
-        }
-        Ok(found)
-    }
-
-    fn take(&mut self, connection: &Connection, pragma: &str) -> rusqlite::Result<()> {
-        let mut statement = connection.prepare(pragma)?;
-        let lines = statement
-            .query_map([], |row| row.get::<_, String>(0))?
-            .collect::<rusqlite::Result<Vec<_>>>()?;
-        for line in lines.into_iter().filter(|line| line != "ok") {
-            let kind = if line.contains("embedding_fulltext_search") {
-                &mut self.full_text
-            } else if line.contains(" missing from index ")
-                || line.contains("wrong # of entries in index ")
-                || line.starts_with("non-unique entry in index ")
-            {
-                &mut self.index
-            } else {
-                &mut self.damage
-            };
-            kind.get_or_insert(line);
-        }
-        Ok(())
     }
 }
 

@@ -59,7 +59,7 @@ pub(super) const GUARDS: &[Guard] = &[
         invariant: "I2",
         what: "what could not be recorded is not acknowledged",
         file: "crates/compactor-daemon/src/cycle/batch.rs",
-        code: "Err(error) => self.keep_unrecorded(at, error),\n            }\n        }",
+        code: "Err(error) => self.keep_unrecorded(at, error).await,\n            }\n        }",
         without: "Err(_) => recorded.push(at),\n            }\n        }",
         targets: &["--test", "cycle"],
         only: &["unrecorded"],
