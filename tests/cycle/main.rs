@@ -28,6 +28,7 @@ mod process;
 mod records;
 mod sabotage;
 mod unchanged;
+mod undeleted;
 mod wire;
 
 mod bad_runs;

@@ -183,6 +183,19 @@ fn what_can_never_be_read_is_recorded_as_nothing_in_the_end() {
     assert_eq!(merged(&world, "ours"), 0);
 }
 
+/// A figure is not worth a pause: the published version itself is sound.
+#[test]
+fn what_is_damaged_for_good_is_recorded_as_nothing_at_once() {
+    let world = World::new(Kind::Fakes);
+    world.expects(&["cannot tell how many records a run merged"]);
+    let (_, outcome) = drain_unread(&world, &["ours"], || Some(Fault::TooLarge));
+    assert!(outcome.is_ok(), "{outcome:?}");
+    assert!(!world.logs.said(COMES_BACK));
+    let part = world.part("ours", "lines");
+    assert_eq!((part.state, part.merged_vectors), (RunState::Completed, 0));
+    assert!(world.queue_is_empty() && world.depth().dead == 0);
+}
+
 #[test]
 fn what_several_runs_merged_is_looked_up_once() {
     let reads = |runs: &[&str]| {

@@ -145,6 +145,30 @@ pub fn of_fault(resource: Resource, fault: Fault) -> (Disposition, &'static str)
     }
 }
 
+/// The same before the first message is received, where ending uses up no receive: what would stop the
+/// daemon or pause every collection ends it, and the cycles meet the rest.
+pub fn at_start(resource: Resource, fault: Fault) -> Disposition {
+    // The last three are of one collection: the others can be served.
+    let may_pass = matches!(
+        fault,
+        Fault::Transient
+            | Fault::Throttled
+            | Fault::OutcomeUnknown
+            | Fault::Full
+            | Fault::TooLarge
+            | Fault::Corrupt
+    );
+    match of_fault(resource, fault).0 {
+        Disposition::Stop | Disposition::Pause if !may_pass => Disposition::Stop,
+        Disposition::Stop
+        | Disposition::Pause
+        | Disposition::Keep
+        | Disposition::FailRun
+        | Disposition::DeadLetter
+        | Disposition::Leave => Disposition::Leave,
+    }
+}
+
 const NO_ANSWER: &str = "a service does not answer, or has too much to do: no run is to blame";
 const NO_RIGHT: &str = "nothing succeeds until someone grants the right";
 const NOT_THERE: &str = "nothing succeeds until it is there";
@@ -285,6 +309,26 @@ mod tests {
                     Resource::Delta | Resource::Deltas | Resource::ForeignDelta
                 );
                 assert!(!fails || is_delta, "{resource:?} {fault:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_may_pass_ends_no_daemon_at_its_start() {
+        let probed = [
+            Resource::Table,
+            Resource::Lock,
+            Resource::Pointer,
+            Resource::Queue,
+        ];
+        for resource in probed {
+            for fault in Fault::ALL {
+                let is_for_good = matches!(
+                    fault,
+                    Fault::Denied | Fault::Missing | Fault::Invalid | Fault::Unsupported
+                );
+                let stops = at_start(resource, fault) == Disposition::Stop;
+                assert_eq!(stops, is_for_good, "{resource:?} {fault:?}");
             }
         }
     }

@@ -236,7 +236,7 @@ impl Work {
                         self.inbox.accept(&self.context, delivery, since).await;
                     }
                     if mode == Mode::Drain && idle {
-                        match self.queue_is_empty().await {
+                        match self.is_done().await {
                             Ok(true) => return self.trouble.take().map_or(Ok(()), Err),
                             Ok(false) => self.failures = 0,
                             Err(error) => self.endure(error, mode).await?,
@@ -354,6 +354,7 @@ impl Work {
         tokio::select! {
             biased;
             () = self.context.stop.cancelled() => Ok(Event::Stop),
+            error = self.context.held.refused() => Err(error),
             Some(finished) = self.cycles.join_next() => {
                 let (collection, outcome) = finished?;
                 Ok(Event::Cycle(collection, outcome))
@@ -384,7 +385,7 @@ impl Work {
         if disposition == Disposition::Stop || gives_up {
             return Err(error);
         }
-        tracing::error!(code = error.code(), %error, "cannot receive messages");
+        tracing::error!(code = error.code(), %error, "cannot use the queue");
         let ports = &self.context.ports;
         let wait = self
             .context
@@ -399,13 +400,17 @@ impl Work {
         Ok(())
     }
 
-    async fn queue_is_empty(&self) -> PortResult<bool> {
+    /// Whether a drain has nothing left to do. What is settled is deleted first, if the queue does it
+    /// by now.
+    async fn is_done(&self) -> PortResult<bool> {
+        let queue = self.context.ports.queue.as_ref();
+        self.context.held.delete_settled(queue).await?;
         let Depth {
             visible,
             delayed,
             in_flight,
             ..
-        } = self.context.ports.queue.depth().await?;
+        } = queue.depth().await?;
         // Who is in trouble does not wait for others that may be in the same.
         Ok(visible == 0 && delayed == 0 && (in_flight == 0 || self.trouble.is_some()))
     }

@@ -1,24 +1,34 @@
 //! Messages in our hands: kept hidden from others until they are deleted or given back.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use compactor_core::ports::{Delivery, Held, Monotonic, Queue, Receipt};
+use compactor_core::ports::{Delivery, Held, Monotonic, PortResult, Queue, Receipt};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::refusal::Refusal;
 use crate::together::together;
-use crate::{Ports, Settings};
+use crate::{Ports, RunError, Settings};
 
 /// Extends the visibility of every held message until it is let go, or cannot be held any longer.
 #[derive(Clone)]
 pub(crate) struct HeldMessages {
-    /// With the moment of the receive.
-    messages: Arc<Mutex<BTreeMap<Receipt, (Monotonic, Delivery)>>>,
+    messages: Arc<Mutex<BTreeMap<Receipt, HeldMessage>>>,
     /// Given back when nothing is received any more.
     owed: Arc<Mutex<Vec<(Receipt, Duration)>>>,
     ending: CancellationToken,
+    refusal: Refusal,
+}
+
+#[derive(Debug, Clone)]
+struct HeldMessage {
+    /// When it was received.
+    since: Monotonic,
+    delivery: Delivery,
+    /// There is nothing to do but to delete it.
+    is_settled: bool,
 }
 
 impl HeldMessages {
@@ -28,7 +38,13 @@ impl HeldMessages {
             messages: Arc::default(),
             owed: Arc::default(),
             ending: stop.child_token(),
+            refusal: Refusal::default(),
         }
+    }
+
+    /// Waits until the queue refuses what no message can do without.
+    pub(crate) async fn refused(&self) -> RunError {
+        self.refusal.happened().await
     }
 
     /// From now on messages are not given back at once but by [`Self::give_back_owed`]: a receive
@@ -38,20 +54,57 @@ impl HeldMessages {
     }
 
     pub(crate) fn hold(&self, delivery: &Delivery, since: Monotonic) {
-        let entry = (since, delivery.clone());
-        self.lock().insert(delivery.receipt.clone(), entry);
+        let message = HeldMessage {
+            since,
+            delivery: delivery.clone(),
+            is_settled: false,
+        };
+        self.lock().insert(delivery.receipt.clone(), message);
     }
 
     pub(crate) fn let_go(&self, receipt: &Receipt) {
         self.lock().remove(receipt);
     }
 
+    /// Deletes a message that is settled. While the queue does not do it, the message stays hidden, and
+    /// is tried again whenever others are extended: let go, it would come back until it is dead.
+    pub(crate) async fn delete(&self, queue: &dyn Queue, receipt: &Receipt) {
+        self.was_deleted(receipt, queue.delete(receipt).await);
+    }
+
+    /// The same, once the queue has answered.
+    pub(crate) fn was_deleted(&self, receipt: &Receipt, answer: PortResult<Held>) {
+        match answer {
+            Ok(_) => self.let_go(receipt),
+            Err(error) => {
+                tracing::warn!(code = error.code(), %error, "cannot delete a message; it stays hidden, and it is tried again");
+                if let Some(message) = self.lock().get_mut(receipt) {
+                    message.is_settled = true;
+                }
+                self.refusal.note(error);
+            }
+        }
+    }
+
+    /// Tries once more to delete what is settled.
+    ///
+    /// # Errors
+    /// Why something cannot be deleted.
+    pub(crate) async fn delete_settled(&self, queue: &dyn Queue) -> PortResult<()> {
+        let messages = self.lock().clone();
+        for (receipt, _) in messages.iter().filter(|(_, message)| message.is_settled) {
+            queue.delete(receipt).await?;
+            self.let_go(receipt);
+        }
+        Ok(())
+    }
+
     /// Lets a message go that comes back when its visibility ends; one that was received for the last
     /// time is sent anew, for it would not come back.
     pub(crate) async fn leave(&self, queue: &dyn Queue, receipt: &Receipt) {
         let held = self.lock().remove(receipt);
-        if let Some((_, delivery)) = held {
-            renew(queue, &delivery).await;
+        if let Some(message) = held {
+            renew(queue, &message.delivery).await;
         }
     }
 
@@ -75,13 +128,14 @@ impl HeldMessages {
 
     async fn release(&self, queue: &dyn Queue, receipt: &Receipt, delay: Duration) {
         let held = self.lock().remove(receipt);
-        if let Some((_, delivery)) = held
-            && renew(queue, &delivery).await
+        if let Some(message) = held
+            && renew(queue, &message.delivery).await
         {
             return;
         }
         if let Err(error) = queue.release(receipt, delay).await {
             tracing::warn!(code = error.code(), %error, "cannot give a message back; it returns when its visibility ends");
+            self.refusal.note(error);
         }
     }
 
@@ -104,28 +158,34 @@ impl HeldMessages {
         let now = ports.clock.monotonic();
         let longest = ports.queue.longest_hold();
         let left = |since: Monotonic| longest.saturating_sub(now.0.saturating_sub(since.0));
-        let due: Vec<(Delivery, Duration)> = self
+        let due: Vec<(HeldMessage, Duration)> = self
             .lock()
             .values()
-            .map(|(since, delivery)| (delivery.clone(), left(*since)))
+            .map(|message| (message.clone(), left(message.since)))
             .collect();
         // Side by side: one after the other, the last ones would come back before their turn.
         let calls = due
             .iter()
-            .map(|(delivery, left)| self.extend(ports, delivery, visibility, *left));
+            .map(|(message, left)| self.extend(ports, message, visibility, *left));
         together(calls.collect()).await;
     }
 
     async fn extend(
         &self,
         ports: &Ports,
-        delivery: &Delivery,
+        message: &HeldMessage,
         visibility: Duration,
         left: Duration,
     ) {
-        let receipt = &delivery.receipt;
+        let queue = ports.queue.as_ref();
+        let receipt = &message.delivery.receipt;
+        if message.is_settled {
+            self.delete(queue, receipt).await;
+            if !self.lock().contains_key(receipt) {
+                return;
+            }
         // It would come back to nobody.
-        if left < visibility && renew(ports.queue.as_ref(), delivery).await {
+        } else if left < visibility && renew(queue, &message.delivery).await {
             return self.let_go(receipt);
         }
         let visibility = visibility.min(left);
@@ -133,17 +193,18 @@ impl HeldMessages {
             tracing::warn!("a message cannot be held any longer; it comes back");
             return self.let_go(receipt);
         }
-        match ports.queue.extend(receipt, visibility).await {
+        match queue.extend(receipt, visibility).await {
             Ok(Held::Yes) => {}
             // Somebody else has it or had it: the manifest settles who did the work.
             Ok(Held::No) => self.let_go(receipt),
             Err(error) => {
                 tracing::warn!(code = error.code(), %error, "cannot extend a message's visibility");
+                self.refusal.note(error);
             }
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Receipt, (Monotonic, Delivery)>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Receipt, HeldMessage>> {
         // A map of whole entries at every instant.
         self.messages.lock().unwrap_or_else(PoisonError::into_inner)
     }

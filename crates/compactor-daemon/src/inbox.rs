@@ -2,13 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use compactor_core::disposition::Resource;
 use compactor_core::message::{CompactionMessage, Decoded, Refused, decode};
 use compactor_core::ports::{Delivery, Failure, Monotonic};
 use compactor_core::{CollectionName, RunKey};
 
 use crate::cycle::Context;
-use crate::error::About as _;
 use crate::submit::announce_some;
 use crate::{Ports, RunError, Unhandled, alarms};
 
@@ -61,22 +59,18 @@ impl Inbox {
                     .map(|(name, _)| name.clone())
                     .partition(|name| self::known(ports, [name]).is_ok());
                 let announced = announce_some(ports, &run, &known).await;
-                let outcome = match (announced, unknown.into_iter().next()) {
+                match (announced, unknown.into_iter().next()) {
                     (Ok(()), Some(unknown)) => {
                         let error = RunError::CollectionUnknown {
                             collection: unknown.to_string(),
                         };
                         let about = (run.key, unknown);
-                        return refuse(context, &delivery, &error, Some(about)).await;
+                        refuse(context, &delivery, &error, Some(about)).await;
                     }
-                    (Ok(()), None) => {
-                        let deleted = ports.queue.delete(&delivery.receipt).await;
-                        deleted.map(drop).about(Resource::Queue)
+                    (Ok(()), None) => delete(context, &delivery, since).await,
+                    (Err(error), _) => {
+                        tracing::warn!(run = %run.key.run_id, code = error.code(), %error, "cannot announce an inserted run; it comes back");
                     }
-                    (Err(error), _) => Err(error),
-                };
-                if let Err(error) = outcome {
-                    tracing::warn!(run = %run.key.run_id, code = error.code(), %error, "cannot announce an inserted run; it comes back");
                 }
             }
             Ok(Decoded::Unhandled {
@@ -86,8 +80,8 @@ impl Inbox {
                 alarms::count(alarms::UNHANDLED);
                 match context.settings.unhandled {
                     Unhandled::Acknowledge => {
-                        self.acknowledge(ports, &delivery, entity_type, event_name)
-                            .await;
+                        self.say_once(delivery.message_id.as_str(), entity_type, event_name);
+                        delete(context, &delivery, since).await;
                     }
                     Unhandled::DeadLetter => {
                         let error = RunError::Unhandled {
@@ -102,8 +96,8 @@ impl Inbox {
                 entity_type,
                 event_name,
             }) => {
-                self.acknowledge(ports, &delivery, entity_type, event_name)
-                    .await;
+                self.say_once(delivery.message_id.as_str(), entity_type, event_name);
+                delete(context, &delivery, since).await;
             }
             Err(Refused { error, about }) => {
                 let about = about.map(|about| *about);
@@ -112,27 +106,18 @@ impl Inbox {
         }
     }
 
-    /// Once per type it says so.
-    async fn acknowledge(
-        &mut self,
-        ports: &Ports,
-        delivery: &Delivery,
-        entity_type: String,
-        event_name: String,
-    ) {
+    /// Counts what is acknowledged, and logs it once per type.
+    fn say_once(&mut self, message: &str, entity_type: String, event_name: String) {
         alarms::count(alarms::ACKNOWLEDGED);
         let kind = (entity_type, event_name);
         if self.acknowledged.len() < MOST_TYPES && !self.acknowledged.contains(&kind) {
             tracing::info!(
-                message = delivery.message_id,
+                message,
                 entity_type = kind.0,
                 event_name = kind.1,
                 "not about a run: acknowledged, as others of this type will be"
             );
             self.acknowledged.insert(kind);
-        }
-        if let Err(error) = ports.queue.delete(&delivery.receipt).await {
-            tracing::warn!(code = error.code(), %error, "cannot delete a message");
         }
     }
 
@@ -180,6 +165,13 @@ impl Inbox {
             .flatten()
             .collect()
     }
+}
+
+/// Deletes a message that was never in a worker's hands.
+async fn delete(context: &Context, delivery: &Delivery, since: Monotonic) {
+    context.held.hold(delivery, since);
+    let queue = context.ports.queue.as_ref();
+    context.held.delete(queue, &delivery.receipt).await;
 }
 
 /// Where each collection has its queue, others are unknown.

@@ -112,7 +112,7 @@ async fn b47_unknown_entities_are_acknowledged_without_a_version() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b48_a_busy_lock_means_no_work_and_the_message_comes_back() {
     let deployment = Deployment::on(Cloud::new(10).await);
-    deployment.place.expects(&["cannot receive messages"]);
+    deployment.place.expects(&["cannot use the queue"]);
     deployment
         .lock_words("update", Duration::from_secs(300))
         .await;

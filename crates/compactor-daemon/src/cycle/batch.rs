@@ -344,13 +344,9 @@ impl<'c> Batch<'c> {
             .collect();
         let deliveries = which.iter().flat_map(|&at| &self.entries[at].deliveries);
         let calls = deliveries.map(|delivery| async {
-            if let Err(error) =
-                persist(ports, settings, || ports.queue.delete(&delivery.receipt)).await
-            {
-                // It comes back, is found in the lineage, and is deleted then.
-                tracing::warn!(code = error.code(), %error, "cannot delete a message");
-            }
-            self.context.held.let_go(&delivery.receipt);
+            let receipt = &delivery.receipt;
+            let answer = persist(ports, settings, || ports.queue.delete(receipt)).await;
+            self.context.held.was_deleted(receipt, answer);
         });
         together(calls.collect()).await;
         for at in which {

@@ -1,7 +1,7 @@
 //! What every run needs is asked for once before the first message is received: a daemon that can do
 //! nothing ends without using up a receive, however often it is started again.
 
-use compactor_core::disposition::Resource;
+use compactor_core::disposition::{Disposition, Resource, at_start, of_fault};
 use compactor_core::ports::{
     Attributes, Condition, ETag, Fault, PortError, PortResult, PutOutcome,
 };
@@ -10,6 +10,7 @@ use compactor_core::{CollectionName, RunKey, keys};
 use crate::cycle::Context;
 use crate::error::About as _;
 use crate::patience::persist;
+use crate::queue_rights::check_queue_rights;
 use crate::{Ports, RunError};
 
 /// Below it are objects of no collection.
@@ -28,6 +29,8 @@ pub(super) async fn probe(context: &Context) -> Result<(), RunError> {
         let read = persist(ports, settings, || ports.runs.get(&key)).await;
         refuse(read, Resource::Table)?;
     }
+    let rights = check_queue_rights(ports.queue.as_ref()).await;
+    refuse(rights, Resource::Queue)?;
     let collections = collections(ports).await;
     let mut refused = Vec::new();
     for collection in &collections {
@@ -94,20 +97,15 @@ async fn conditions(ports: &Ports) -> Result<(), RunError> {
     }
 }
 
-/// Whether a daemon can go on; what may pass is left to those who need it.
+/// Whether a daemon can go on; the cycles meet what may pass.
 fn refuse<T>(answer: PortResult<T>, resource: Resource) -> Result<(), RunError> {
-    match answer {
-        Ok(_) => Ok(()),
-        Err(error) => match error.fault {
-            Fault::Denied | Fault::Missing | Fault::Invalid | Fault::Unsupported => {
-                Err(error).about(resource)
-            }
-            Fault::Transient | Fault::Throttled | Fault::OutcomeUnknown => {
-                tracing::warn!(code = error.code(), %error, "not known whether the {} can be used", resource.name());
-                Ok(())
-            }
-            // Of one collection, whose cycle says so.
-            Fault::Full | Fault::TooLarge | Fault::Corrupt => Ok(()),
-        },
+    let Err(error) = answer else { return Ok(()) };
+    if at_start(resource, error.fault) == Disposition::Stop {
+        return Err(error).about(resource);
     }
+    // A collection that would pause says so itself.
+    if of_fault(resource, error.fault).0 == Disposition::Keep {
+        tracing::warn!(code = error.code(), %error, "not known whether the {} can be used", resource.name());
+    }
+    Ok(())
 }

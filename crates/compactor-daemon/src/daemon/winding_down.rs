@@ -87,6 +87,9 @@ impl Work {
                 .await;
         }
         held.give_back_owed(queue).await;
+        if let Err(error) = held.delete_settled(queue).await {
+            tracing::warn!(code = error.code(), %error, "messages of settled runs cannot be deleted; they come back");
+        }
     }
 }
 

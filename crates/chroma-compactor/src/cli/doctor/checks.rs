@@ -6,10 +6,10 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use compactor_core::ports::{
     Acquired, Attributes, Condition, ETag, Fault, ObjectStore, PortError, PortResult, PutOutcome,
-    Queue, Receipt,
+    Queue,
 };
 use compactor_core::{CollectionName, RunKey, RunRecord};
-use compactor_daemon::Scratch;
+use compactor_daemon::{Scratch, check_queue_rights};
 use tempfile::TempDir;
 
 use super::{Finding, Verdict, collections};
@@ -235,7 +235,7 @@ fn zeros(scratch: &Scratch) -> std::io::Result<(TempDir, PathBuf)> {
 
 async fn queue(queue: &dyn Queue) -> Finding {
     const CHECK: &str = "queue";
-    if let Err(error) = touch(queue).await {
+    if let Err(error) = check_queue_rights(queue).await {
         return failed(CHECK, &error);
     }
     match queue.depth().await {
@@ -252,24 +252,6 @@ async fn queue(queue: &dyn Queue) -> Finding {
         }
         Err(error) => failed(CHECK, &error),
     }
-}
-
-/// Changes and deletes a message that was never there: whoever may not is told so first.
-async fn touch(queue: &dyn Queue) -> PortResult<()> {
-    for number in 0..queue.own_queues().len().max(1) {
-        // The form that own queues give their receipts.
-        let nobody = Receipt(format!("{number}:{COLLECTION}"));
-        for tried in [
-            queue.extend(&nobody, TERM).await,
-            queue.delete(&nobody).await,
-        ] {
-            match tried {
-                Err(error) if error.fault == Fault::Denied => return Err(error),
-                _ => {}
-            }
-        }
-    }
-    Ok(())
 }
 
 async fn locks(ports: &Opened) -> Finding {

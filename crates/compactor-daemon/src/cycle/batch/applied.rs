@@ -51,8 +51,8 @@ impl Batch<'_> {
                 Ok(Some(found)) => manifest = older.insert(found),
                 // Cleaned up since: the record, if it was written, keeps the figure.
                 Ok(None) => return Ok(figures),
-                // Another receive may help; where that is not so, someone has to do something.
-                Err(error) if disposition(Failed::Cycle, &error) == Disposition::Keep => {
+                // Another receive may help, or nothing does, and a figure is not worth a pause.
+                Err(error) if may_pass(&error) || is_for_good(&error) => {
                     figures.unread = Some(error);
                     return Ok(figures);
                 }
@@ -113,6 +113,10 @@ impl Batch<'_> {
     fn can_come_back(&self, at: usize) -> bool {
         self.entries[at].receives() < self.context.ports.queue.max_receives()
     }
+}
+
+fn may_pass(error: &RunError) -> bool {
+    disposition(Failed::Cycle, error) == Disposition::Keep
 }
 
 /// Whether a manifest is damaged, of a newer format, or too large.

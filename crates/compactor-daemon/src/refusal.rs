@@ -1,0 +1,45 @@
+//! A queue that refuses what no message can do without: to be extended, given back, deleted. The
+//! table says whether the daemon has to end; each message that it went on with would be dead in the end.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use compactor_core::disposition::{Disposition, Resource, of_fault};
+use compactor_core::ports::PortError;
+use tokio_util::sync::CancellationToken;
+
+use crate::RunError;
+
+/// The first such error, shared by all who meet one.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Refusal {
+    error: Arc<Mutex<Option<PortError>>>,
+    is_there: CancellationToken,
+}
+
+impl Refusal {
+    /// Takes note of an error that ends the daemon; others may pass.
+    pub(crate) fn note(&self, error: PortError) {
+        if of_fault(Resource::Queue, error.fault).0 != Disposition::Stop {
+            return;
+        }
+        // An error or none at every instant.
+        let mut first = self.error.lock().unwrap_or_else(PoisonError::into_inner);
+        first.get_or_insert(error);
+        self.is_there.cancel();
+    }
+
+    /// Waits for the first error. It is told once.
+    pub(crate) async fn happened(&self) -> RunError {
+        self.is_there.cancelled().await;
+        let first = self
+            .error
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let resource = Resource::Queue;
+        match first {
+            Some(error) => RunError::Port { resource, error },
+            None => std::future::pending().await,
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! A queue that does not let messages go, or does not let them be held. Nothing that is done may end
+//! as a dead letter for it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use compactor_core::RunState;
+use compactor_core::fakes::{Call, FakeQueue, Inject};
+use compactor_core::ports::{Acquired, Fault};
+use compactor_daemon::RunError;
+use compactor_daemon::cycle::NoHooks;
+use uuid::Uuid;
+
+use crate::deltas::Delta;
+use crate::world::{Backend, Kind, World, name};
+
+const STARTS: u32 = 8;
+
+fn queue(world: &World) -> &FakeQueue {
+    match &world.backend {
+        Backend::Fakes { queue, .. } => queue,
+        Backend::Local { .. } => unreachable!("asked for fakes"),
+    }
+}
+
+/// A run waits in a world of fakes, and these calls are refused; the probe's are not.
+fn refusing(operations: &'static [&'static str]) -> World {
+    let world = World::new(Kind::Fakes);
+    world.submit("run-a", &[&Delta::of("lines", "a", 2)]);
+    queue(&world).faults.when(move |call: &Call| {
+        let is_probe = call.target.ends_with("nobody");
+        let refuses = operations.contains(&call.operation) && !is_probe;
+        refuses.then_some(Inject::FailBefore(Fault::Denied))
+    });
+    world
+}
+
+fn is_denied(error: &RunError) -> bool {
+    error.code() == "CC-PORT-DENIED" && error.to_string().starts_with("queue: ")
+}
+
+#[test]
+fn what_cannot_be_deleted_for_a_while_is_deleted_then() {
+    let world = World::new(Kind::Fakes);
+    world.expects(&[
+        "trying again",
+        "cannot delete a message",
+        "cannot use the queue",
+    ]);
+    let delta = Delta::of("lines", "a", 2);
+    world.submit("run-a", &[&delta]);
+    // All attempts of the cycle, and two more.
+    let mut left = world.settings.attempts + 2;
+    queue(&world).faults.when(move |call| {
+        let fails = call.operation == "delete" && !call.target.ends_with("nobody") && left > 0;
+        left -= u32::from(fails);
+        fails.then_some(Inject::FailBefore(Fault::Throttled))
+    });
+    let summary = world.drain();
+    assert_eq!((summary.completed, summary.published), (1, 1));
+    assert!(world.queue_is_empty() && world.depth().dead == 0);
+    assert_eq!(world.content("lines"), delta.content());
+}
+
+#[test]
+fn a_daemon_that_may_not_delete_ends_before_the_next_message() {
+    let world = refusing(&["delete"]);
+    world.expects(&["cannot delete a message", "cannot be deleted"]);
+    let error = world.drain_with(Arc::new(NoHooks)).unwrap_err();
+    assert!(is_denied(&error), "{error}");
+    assert_eq!(world.state("run-a", "lines"), RunState::Completed);
+    // The right is missing at the next starts: none of them receives anything.
+    queue(&world).faults.clear();
+    let faults = &queue(&world).faults;
+    faults.when(|call| (call.operation == "delete").then_some(Inject::FailBefore(Fault::Denied)));
+    for _ in 0..STARTS {
+        world.let_everything_expire();
+        let error = world.drain_with(Arc::new(NoHooks)).unwrap_err();
+        assert!(is_denied(&error), "{error}");
+    }
+    faults.clear();
+    world.let_everything_expire();
+    let summary = world.drain();
+    assert_eq!((summary.completed, summary.published), (1, 0));
+    assert!(world.queue_is_empty() && world.depth().dead == 0);
+}
+
+#[test]
+fn a_daemon_that_may_not_hold_messages_ends() {
+    let world = refusing(&["extend", "release"]);
+    world.expects(&["cannot extend a message", "cannot give a message back"]);
+    let term = Duration::from_secs(3600);
+    let (leases, other) = (Arc::clone(&world.ports.leases), Uuid::from_u128(7));
+    let taken = world.wait(leases.acquire(&name("lines"), other, term));
+    assert_eq!(taken.unwrap(), Acquired::Held);
+    let error = world.drain_with(Arc::new(NoHooks)).unwrap_err();
+    assert!(is_denied(&error), "{error}");
+    assert_eq!(world.state("run-a", "lines"), RunState::Pending);
+    queue(&world).faults.clear();
+    world.let_everything_expire();
+    world.drain();
+    assert_eq!(world.state("run-a", "lines"), RunState::Completed);
+    assert!(world.queue_is_empty() && world.depth().dead == 0);
+}
