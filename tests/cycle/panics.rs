@@ -10,14 +10,18 @@ use compactor_daemon::cycle::{Step, StepHooks};
 use crate::deltas::{Delta, content_of};
 use crate::world::World;
 
-/// Panics in so many merges.
-struct Panics(AtomicU32);
+/// Panics so many times at a step.
+struct Panics(AtomicU32, Step);
+
+fn panics(times: u32) -> Arc<Panics> {
+    Arc::new(Panics(AtomicU32::new(times), Step::Merged))
+}
 
 impl StepHooks for Panics {
     fn reached(&self, step: Step, _: &CollectionName) -> Result<(), RunError> {
         let less = |left: u32| left.checked_sub(1);
         let (order, left) = (Ordering::Relaxed, &self.0);
-        let panics = step == Step::Merged && left.fetch_update(order, order, less).is_ok();
+        let panics = step == self.1 && left.fetch_update(order, order, less).is_ok();
         assert!(!panics, "by a test");
         Ok(())
     }
@@ -38,7 +42,7 @@ both!(none_of_several_runs_is_blamed_before_it_was_alone);
 fn none_of_several_runs_is_blamed_before_it_was_alone(world: World) {
     let deltas = submitted(&world);
     // Whether or not it drains at once: what was given back comes again.
-    let _ = world.drain_with(Arc::new(Panics(AtomicU32::new(1))));
+    let _ = world.drain_with(panics(1));
     world.let_everything_expire();
     world.drain();
     assert_eq!(world.content("lines"), content_of(&deltas));
@@ -52,7 +56,7 @@ fn a_run_that_panics_alone_fails_alone(world: World) {
     world.expects(&["CC-TASK"]);
     world.submit("run-bad", &[&bad]);
     for _ in 0..=max_receives {
-        let _ = world.drain_with(Arc::new(Panics(AtomicU32::new(u32::MAX))));
+        let _ = world.drain_with(panics(u32::MAX));
         world.let_everything_expire();
     }
     assert_eq!(world.state("run-bad", "lines"), RunState::Failed);
@@ -60,4 +64,21 @@ fn a_run_that_panics_alone_fails_alone(world: World) {
     let deltas = submitted(&world);
     world.drain();
     assert_eq!(world.content("lines"), content_of(&deltas));
+}
+
+// What panics beside the merge says nothing of a delta.
+both!(a_verification_that_panics_is_no_run_s_fault);
+fn a_verification_that_panics_is_no_run_s_fault(world: World) {
+    let delta = Delta::of("lines", "a", 2);
+    world.expects(&["CC-TASK"]);
+    world.submit("run-a", &[&delta]);
+    for _ in 0..=world.ports.queue.max_receives() {
+        let verifying = Panics(AtomicU32::new(u32::MAX), Step::Verified);
+        let _ = world.drain_with(Arc::new(verifying));
+        world.let_everything_expire();
+    }
+    world.drain();
+    assert_eq!(world.content("lines"), delta.content());
+    assert_eq!(world.state("run-a", "lines"), RunState::Completed);
+    assert_eq!(world.depth().dead, 0);
 }

@@ -50,6 +50,8 @@ pub(super) struct Batch<'c> {
     /// Runs that stay in our hands, and why.
     kept: Vec<ReceivedRun>,
     trouble: Option<RunError>,
+    /// Its deltas are being merged: what panics now may be for one of them.
+    is_merging: bool,
     /// Held from the swap on.
     settling: Option<TaskTrackerToken>,
     /// The cycle's folder on disk, once it has one.
@@ -89,6 +91,7 @@ impl<'c> Batch<'c> {
             outcome: Outcome::default(),
             kept: Vec::new(),
             trouble: None,
+            is_merging: false,
             settling: None,
             scratch: None,
         }
@@ -97,6 +100,11 @@ impl<'c> Batch<'c> {
     /// From now on to its end nothing of it must be cancelled.
     pub(super) fn begin_to_settle(&mut self) {
         self.settling = Some(self.context.settling.token());
+    }
+
+    /// The merge of its deltas begins, or has ended.
+    pub(super) fn set_merging(&mut self, is_merging: bool) {
+        self.is_merging = is_merging;
     }
 
     pub(super) fn objects(&self) -> &dyn ObjectStore {

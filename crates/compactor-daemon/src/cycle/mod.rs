@@ -269,7 +269,9 @@ async fn try_once(
     }
     context.hooks.reached(Step::Fetched, &collection)?;
     let merging = fold::merge(context, &collection, base.is_some(), batch.deltas(), work);
+    batch.set_merging(true);
     let (effects, merged) = lease.abandonable(context, merging).await?;
+    batch.set_merging(false);
     batch.accept_effects(effects).await;
     let Some(merged) = merged else {
         if batch.is_empty() {

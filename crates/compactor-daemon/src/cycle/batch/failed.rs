@@ -43,7 +43,7 @@ impl Batch<'_> {
     /// Fails every open run with an error that is not any single run's.
     pub(in crate::cycle) async fn fail_open(&mut self, error: RunError) {
         tracing::error!(code = error.code(), error = %error.describe(), "the cycle failed");
-        let has_panicked = matches!(error, RunError::Task { .. });
+        let has_panicked = self.is_merging && matches!(error, RunError::Task { .. });
         let failed = match has_panicked && self.open().count() == 1 {
             true => Failed::Delta,
             false => Failed::Cycle,
