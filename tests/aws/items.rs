@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use compactor_core::fakes::FakeClock;
-use compactor_core::ports::{Acquired, LeaseStore, RunStore, WallTime};
+use compactor_core::ports::{Acquired, LeaseStore, LockHolder, RunStore, WallTime};
 use compactor_core::{CollectionName, RunKey, RunRecord};
 use uuid::Uuid;
 
@@ -92,13 +92,11 @@ async fn a_lock_of_another_writer_is_respected_and_nothing_is_kept() {
     ];
     cloud.put_item(&item).await;
     match leases.acquire(&words, owner, term).await.unwrap() {
-        Acquired::Busy {
-            owner,
-            expires: until,
-        } => {
+        Acquired::Busy(holder) => {
+            let until = holder.expires.map(|until| until.to_iso());
             assert_eq!(
-                (owner.as_str(), until.to_iso()),
-                ("python", expires.clone())
+                (holder.owner.as_str(), until.as_ref()),
+                ("python", Some(&expires))
             );
         }
         Acquired::Held => panic!("another writer has it"),
@@ -202,13 +200,13 @@ async fn a_lock_that_names_no_end_is_taken_over_once_it_was_silent() {
         for minutes in [0, 29] {
             clock.advance(Duration::from_secs(60 * minutes));
             let acquired = leases.acquire(&words, ours, term).await.unwrap();
-            assert!(
-                matches!(&acquired, Acquired::Busy { owner: found, .. } if found == owner.unwrap_or("")),
-                "{acquired:?}"
-            );
+            let expected = LockHolder {
+                owner: owner.unwrap_or("").to_owned(),
+                expires: None,
+            };
+            assert_eq!(acquired, Acquired::Busy(expected.clone()));
             let holder = leases.holder(&words).await.unwrap();
-            let holder = holder.map(|holder| holder.owner);
-            assert_eq!(holder.as_deref(), Some(owner.unwrap_or("")));
+            assert_eq!(holder, Some(expected));
         }
         clock.advance(Duration::from_secs(120));
         let acquired = leases.acquire(&words, ours, term).await.unwrap();

@@ -135,10 +135,10 @@ impl DynamoLeaseStore {
                 return Ok(Acquired::Held);
             }
         }
-        Ok(Acquired::Busy {
+        Ok(Acquired::Busy(LockHolder {
             owner: holder.owner,
-            expires: time_of(&found, "expires").unwrap_or(now),
-        })
+            expires: time_of(&found, "expires"),
+        }))
     }
 
     /// Puts a lock on a condition. What is there instead, if that does not hold.

@@ -56,10 +56,10 @@ impl LeaseStore for SqliteLeaseStore {
                 transaction
                     .prepare_cached(holder)?
                     .query_row([name.as_str()], |row| {
-                        Ok(Acquired::Busy {
+                        Ok(Acquired::Busy(LockHolder {
                             owner: row.get(0)?,
-                            expires: WallTime(row.get(1)?),
-                        })
+                            expires: Some(WallTime(row.get(1)?)),
+                        }))
                     })
             })
             .await

@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use super::{RACERS, collection};
-use crate::ports::{Acquired, Clock, LeaseStore};
+use crate::ports::{Acquired, Clock, LeaseStore, LockHolder};
 use crate::{CollectionName, Fence};
 
 const TERM: Duration = Duration::from_secs(2);
@@ -43,8 +43,9 @@ async fn a_lock_has_one_owner(store: &dyn LeaseStore, clock: &dyn Clock) {
     let before = clock.wall();
     assert!(gets(store, &name, ANNA, LONG).await);
     match store.acquire(&name, BERT, LONG).await.expect("acquire") {
-        Acquired::Busy { owner, expires } => {
+        Acquired::Busy(LockHolder { owner, expires }) => {
             assert_eq!(owner, ANNA.to_string());
+            let expires = expires.expect("the store was told");
             assert!(expires >= before.plus(LONG) && expires <= clock.wall().plus(LONG));
         }
         Acquired::Held => panic!("two owners of one lock"),

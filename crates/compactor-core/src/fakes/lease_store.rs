@@ -69,10 +69,12 @@ impl LeaseStore for FakeLeaseStore {
         let now = self.clock.wall();
         let mut locks = lock(&self.table.locks);
         let acquired = match locks.get(collection) {
-            Some((holder, expires)) if *holder != owner && *expires >= now => Acquired::Busy {
-                owner: holder.to_string(),
-                expires: *expires,
-            },
+            Some((holder, expires)) if *holder != owner && *expires >= now => {
+                Acquired::Busy(LockHolder {
+                    owner: holder.to_string(),
+                    expires: Some(*expires),
+                })
+            }
             _ => {
                 locks.insert(collection.clone(), (owner, now.plus(term)));
                 Acquired::Held

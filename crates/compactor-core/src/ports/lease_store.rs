@@ -14,12 +14,7 @@ pub enum Acquired {
     /// It is ours for the asked term.
     Held,
     /// Somebody else holds it.
-    Busy {
-        /// Who.
-        owner: String,
-        /// Until when, by the wall clock of the store's writers.
-        expires: WallTime,
-    },
+    Busy(LockHolder),
 }
 
 /// Who holds a lock.

@@ -45,11 +45,8 @@ pub(super) async fn acquire(
     })
     .await
     .about(Resource::Lock)?;
-    if let Acquired::Busy { owner, expires } = acquired {
-        return Ok(Acquisition::Busy(LockHolder {
-            owner,
-            expires: Some(expires),
-        }));
+    if let Acquired::Busy(holder) = acquired {
+        return Ok(Acquisition::Busy(holder));
     }
     // A fence after the lock: gaps do no harm. Who lost the lock meanwhile may get one that is
     // greater than the next holder's; the renewal before the swap stops it.
