@@ -113,7 +113,13 @@ impl Odd {
 #[test]
 fn parameters_that_users_set_far_too_high() {
     for version in ["0.6.3", "1.5.9"] {
-        let kinds = ["threshold-10^10", "threshold-maxsize", "m-5000", "ef-10^10"];
+        let kinds = [
+            "threshold-10^10",
+            "threshold-maxsize",
+            "m-5000",
+            "m-40000",
+            "ef-10^10",
+        ];
         let mut odd = Odd::new(version, &kinds.map(|kind| (kind, "cosine")));
         odd.run("info");
         odd.merge("due");

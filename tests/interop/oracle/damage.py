@@ -266,6 +266,7 @@ KINDS: dict[str, Any] = {
     "threshold-10^10": Parameters(sync_threshold=10**10),
     "threshold-maxsize": Parameters(sync_threshold=sys.maxsize),
     "m-5000": Parameters(max_neighbors=5000),
+    "m-40000": Parameters(max_neighbors=40000),
     "ef-negative": Parameters(ef_search=-1),
     "ef-10^10": Parameters(ef_construction=10**10, ef_search=10**10),
     "waiting-behind-progress": waiting_behind_progress,

@@ -10,8 +10,11 @@ pub(super) const LEN: usize = 100;
 const PERSISTENCE_VERSION: u32 = 1;
 /// hnswlib draws levels from an exponential distribution; more than this is not a real graph.
 const MAX_LEVEL: i32 = 64;
-/// Twice as many links are counted in 16 bits. hnswlib has no limit, and users give far too many.
+/// The largest M that is written: twice as many links are counted in 16 bits.
 pub(super) const MAX_M: u64 = 32_767;
+/// The largest M that is read. hnswlib has no limit, and users give far too many, with room for which
+/// no element has links.
+const MAX_M_READ: u64 = 1 << 20;
 /// chromadb accepts far smaller dimensions only; bounds every allocation below.
 pub(super) const MAX_DIMENSION: u64 = 1 << 20;
 
@@ -73,7 +76,7 @@ impl Header {
         }
         let elements = u32::try_from(elements).map_err(|_| format!("{elements} elements"))?;
         let (max_links, max_links_0) = (u64_at(60), u64_at(68));
-        if max_links == 0 || max_links > MAX_M || max_links_0 == 0 || max_links_0 > 2 * MAX_M {
+        if !(1..=MAX_M_READ).contains(&max_links) || !(1..=2 * MAX_M_READ).contains(&max_links_0) {
             return Err(format!(
                 "at most {max_links} and {max_links_0} links per element"
             ));
@@ -131,7 +134,7 @@ impl Header {
     /// written with. It says nothing about the graph.
     pub(super) fn assumed(dimension: u32, max_links: u32) -> Option<Self> {
         let is_possible =
-            u64::from(dimension) <= MAX_DIMENSION && (1..=MAX_M).contains(&u64::from(max_links));
+            u64::from(dimension) <= MAX_DIMENSION && (1..=MAX_M_READ).contains(&max_links.into());
         let max_links = usize::try_from(max_links).ok().filter(|_| is_possible)?;
         let vector_offset = 4 + 4 * 2 * max_links;
         let label_offset = vector_offset + 4 * dimension as usize;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use super::header::Header;
+use super::header::{Header, MAX_M};
 use super::id_maps::IdMaps;
 use super::level0::{self, LinkCheck, Records, is_normalised, not_normalised};
 use super::links::UpperLists;
@@ -90,8 +90,8 @@ impl IndexFiles {
         let mut graph = Graph::new(Params {
             dimension: header.dimension as usize,
             space: self.space,
-            max_links: header.max_links,
-            max_links_0: header.max_links_0,
+            max_links: header.max_links.min(MAX_M as usize),
+            max_links_0: header.max_links_0.min(2 * MAX_M as usize),
             ef_construction: header.ef_construction,
         });
         graph.reserve(header.elements as usize + more);
