@@ -246,13 +246,13 @@ fn mend_progress(
 }
 
 /// The highest number of an operation that touched a record and that can be true.
-fn last_touched(
+pub(crate) fn last_touched(
     connection: &Connection,
     collection: &Collection,
     limit: u64,
 ) -> rusqlite::Result<u64> {
     let mut statement =
-        connection.prepare("SELECT seq_id FROM embeddings WHERE segment_id = ?1")?;
+        connection.prepare("SELECT seq_id FROM embeddings NOT INDEXED WHERE segment_id = ?1")?;
     let mut rows = statement.query([collection.metadata_segment.to_string()])?;
     let mut highest = 0;
     while let Some(row) = rows.next()? {

@@ -88,6 +88,15 @@ def waiting_behind(*scopes: str) -> Any:
     return change
 
 
+def records_beyond_progress(path: Path, expected: Expected, rng: random.Random) -> None:
+    """A write raised half-way in chromadb 0.x: some of its records are there, not their progress."""
+    waiting = invent(rng, "waiting", 5, "l2")
+    with compat.session(path) as client:
+        write(compat.get_collection(client, NAME), "add", waiting)
+    poison(path, RECORDS + 2)
+    expected |= waiting
+
+
 def ignored_adds(path: Path, expected: Expected, rng: random.Random) -> None:
     """Adds of ids that exist are logged, and ignored."""
     others = dict(zip(list(expected)[:3], invent(rng, "other", 3, "l2").values()))
@@ -273,6 +282,7 @@ KINDS: dict[str, Any] = {
     "waiting-log-purged": waiting_without_a_whole_log,
     "vector-progress-beyond": waiting_behind("VECTOR"),
     "both-progress-beyond": waiting_behind("METADATA", "VECTOR"),
+    "records-beyond-progress": records_beyond_progress,
     "ignored-adds": ignored_adds,
     "deletes-wait": waiting_deletes,
     "length-cut": spoil("length.bin", lambda content: content[:17]),

@@ -7,6 +7,7 @@ use rusqlite::params;
 use super::{Checked, Remedy, VerifyReport, name_of, progress};
 use crate::index::VectorIndex;
 use crate::queue::QueueReader;
+use crate::repair::last_touched;
 use crate::{Collection, StoreError, StoreResult, delta};
 
 /// Ids that have a vector: indexed ones, and those that the log made after the index was written
@@ -32,14 +33,12 @@ pub(super) fn check(
         let detail = format!("index progress {indexed_upto} is ahead of the records' {applied}");
         report.error("I6", name_of(collection), detail);
     }
-    collect(checked, collection, index, [indexed_upto, applied]).map_err(StoreError::sqlite(
-        checked.path,
-        "compare records with vectors",
-    ))?;
-    let found = compare(checked, collection, report).map_err(StoreError::sqlite(
-        checked.path,
-        "compare records with vectors",
-    ))?;
+    let failed = || StoreError::sqlite(checked.path, "compare records with vectors");
+    // A write of chromadb 0.x that raises half-way leaves records beyond the progress.
+    let touched = last_touched(checked.connection, collection, u64::MAX).map_err(failed())?;
+    let known = [indexed_upto, applied.max(touched)];
+    collect(checked, collection, index, known).map_err(failed())?;
+    let found = compare(checked, collection, report).map_err(failed())?;
     if let Some(detail) = found {
         let name = name_of(collection);
         match delta::log_is_whole(checked.connection, checked.path, collection)? {
@@ -50,10 +49,7 @@ pub(super) fn check(
     checked
         .connection
         .execute_batch("DROP TABLE with_vector; DROP TABLE logged; DROP TABLE indexed;")
-        .map_err(StoreError::sqlite(
-            checked.path,
-            "compare records with vectors",
-        ))
+        .map_err(failed())
 }
 
 /// Every log row is well formed, those that are applied already too. Nobody needs the metadata of
