@@ -13,6 +13,7 @@
 mod across_versions;
 mod case;
 mod created;
+mod crowd;
 mod damage;
 mod folded;
 mod ghosts;

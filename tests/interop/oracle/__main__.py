@@ -147,6 +147,16 @@ def parser() -> argparse.ArgumentParser:
     odd = commands.add_parser("upgrade", help="let this version migrate a directory of make-odd")
     odd.add_argument("--dir", type=Path, required=True)
 
+    crowd = commands.add_parser("make-crowd", help="create many small collections")
+    crowd.add_argument("--out", type=Path, required=True)
+    crowd.add_argument("--collections", type=int, required=True)
+    crowd.add_argument("--records", type=int, required=True)
+    crowd.add_argument("--prefix", required=True)
+
+    crowd = commands.add_parser("use-crowd", help="say what they have")
+    crowd.add_argument("--dir", type=Path, required=True)
+    crowd.add_argument("--collections", type=int, required=True)
+
     places = commands.add_parser("make-places", help="create one collection in several databases")
     places.add_argument("--out", type=Path, required=True)
     places.add_argument("--place", action="append", required=True,
@@ -199,6 +209,10 @@ def main() -> int:
         from .odd import reset_progress as run
     elif arguments.command == "upgrade":
         from .odd import upgrade as run
+    elif arguments.command == "make-crowd":
+        from .crowd import make_crowd as run
+    elif arguments.command == "use-crowd":
+        from .crowd import use_crowd as run
     elif arguments.command == "make-places":
         from .places import make_places as run
     elif arguments.command == "use-places":
