@@ -13,7 +13,7 @@ use compactor_core::{CollectionName, RunRecord, keys};
 use compactor_daemon::{RunError, Submission, Submitted, submit};
 
 use crate::content::{Content, Record};
-use crate::world::{World, key, name, run_id, settings};
+use crate::world::{Backend, World, key, name, run_id, settings};
 
 /// What is to be in a delta.
 #[derive(Debug, Clone)]
@@ -153,6 +153,19 @@ impl World {
     pub(crate) fn upload_archive(&self, run: &str, collection: &str, archive: Vec<u8>) {
         let prefix = self.prefix(run, collection);
         self.put(&keys::delta_archive(&prefix), archive);
+    }
+
+    /// Announces a run whose delta is in another bucket of the fakes.
+    pub(crate) fn submit_elsewhere(&self, bucket: &str, run: &str, delta: &Delta) {
+        let Backend::Fakes { objects, .. } = &self.backend else {
+            unreachable!("only fakes have other buckets");
+        };
+        let store = delta.write(self, &self.folder(run));
+        let prefix = self.prefix(run, &delta.collection);
+        let archive = pack_as_it_is(store.dir());
+        let other = objects.other(bucket);
+        other.insert(&keys::delta_archive(&prefix), archive);
+        self.announce_at(run, &delta.collection, &format!("s3://{bucket}/{prefix}"));
     }
 
     /// Uploads every file of a directory as an object of its own.

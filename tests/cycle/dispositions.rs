@@ -10,31 +10,46 @@ use compactor_core::fakes::{Call, Faults, Inject};
 use compactor_core::ports::Fault;
 use compactor_daemon::cycle::NoHooks;
 
-use crate::deltas::content_of;
-use crate::port_faults::{all_faults, waiting_with};
-use crate::world::{MAX_RECEIVES, World};
+use crate::deltas::{Delta, content_of};
+use crate::port_faults::all_faults;
+use crate::world::{Backend, Kind, MAX_RECEIVES, World};
 
-/// Whether a call is about a resource; those of the delta are about that of `run-a`.
+const BUCKET: &str = "theirs";
+
+/// Whether a call of collection `lines` is about a resource; those of the delta are about that of
+/// `run-a`.
 fn is_about(resource: Resource, call: &Call) -> bool {
     let Call { operation, target } = call;
     let writes = matches!(*operation, "put" | "upload" | "copy");
-    let in_version = target.contains("/timestamped/");
+    let is_ours = target.starts_with("lines/");
+    let in_version = is_ours && target.contains("/timestamped/");
     match resource {
-        Resource::Pointer => target.ends_with("latest-pointer.txt"),
-        Resource::Manifest => target.ends_with("/manifest.json") && !writes,
+        Resource::Pointer => is_ours && target.ends_with("latest-pointer.txt"),
+        Resource::Manifest => in_version && target.ends_with("/manifest.json") && !writes,
         Resource::Base => in_version && !target.ends_with("/manifest.json") && !writes,
         Resource::Upload => in_version && writes,
-        Resource::Delta => target.contains("delta/run-a"),
-        Resource::Deltas => target.contains("delta/run-"),
-        Resource::Lock => matches!(*operation, "acquire" | "next_fence"),
-        Resource::RunRecord => matches!(*operation, "complete"),
+        Resource::Delta | Resource::ForeignDelta => target.contains("delta/run-a"),
+        Resource::Deltas => is_ours && target.contains("delta/run-"),
+        Resource::Lock => target == "lines",
+        Resource::RunRecord => target == "run-a" || target == "run-b",
         Resource::Table => matches!(*operation, "get") && !target.contains('/'),
         Resource::Queue => matches!(*operation, "receive"),
         Resource::DeadLetterQueue => matches!(*operation, "dead_letter"),
-        Resource::Scratch => matches!(*operation, "download" | "upload"),
-        // The fakes have no other bucket, and no port is the log: what becomes of a daemon whose log
-        // nobody reads is tried with the binary (`tests/cli`, unread).
-        Resource::ForeignDelta | Resource::Log => false,
+        Resource::Scratch => is_ours && matches!(*operation, "download" | "upload"),
+        // No port is the log: what becomes of a daemon whose log nobody reads is tried with the binary
+        // (`tests/cli`, unread).
+        Resource::Log => false,
+    }
+}
+
+fn rule(
+    resource: Resource,
+    only: Option<&'static str>,
+    inject: Inject,
+) -> impl FnMut(&Call) -> Option<Inject> {
+    move |call| {
+        let is_one = only.is_none_or(|only| only == call.operation);
+        (is_one && is_about(resource, call)).then_some(inject)
     }
 }
 
@@ -44,33 +59,80 @@ fn port_of(world: &World, resource: Resource) -> &Faults {
         Resource::Queue | Resource::DeadLetterQueue => queue,
         Resource::Lock => leases,
         Resource::Table | Resource::RunRecord => runs,
-        _ => objects,
+        Resource::Pointer
+        | Resource::Base
+        | Resource::Manifest
+        | Resource::Upload
+        | Resource::Delta
+        | Resource::Deltas
+        | Resource::ForeignDelta
+        | Resource::Scratch
+        | Resource::Log => objects,
     }
+}
+
+/// Whether it hits one collection, so that others go on.
+fn is_of_one_collection(resource: Resource) -> bool {
+    !matches!(
+        resource,
+        Resource::Table | Resource::Queue | Resource::DeadLetterQueue | Resource::Log
+    )
 }
 
 /// How often a daemon is started while the fault lasts.
 const STARTS: u32 = 8;
 
-fn check(resource: Resource, fault: Fault) {
-    let what = format!("{resource:?} {fault:?}");
+/// A base, two runs that wait, and one of another collection.
+fn waiting(resource: Resource) -> (World, [Delta; 3]) {
+    // Fewer receives than there are starts.
+    let world = World::with_max_receives(Kind::Fakes, MAX_RECEIVES);
+    world.expects(&[""]);
+    let deltas = [
+        Delta::of("lines", "base", 3),
+        Delta::of("lines", "a", 2),
+        Delta::of("lines", "b", 1),
+    ];
+    world.submit("run-base", &[&deltas[0]]);
+    world.drain();
+    match resource {
+        Resource::ForeignDelta => world.submit_elsewhere(BUCKET, "run-a", &deltas[1]),
+        _ => world.submit("run-a", &[&deltas[1]]),
+    }
+    world.submit("run-b", &[&deltas[2]]);
+    world.submit("run-w", &[&Delta::of("words", "w", 2)]);
+    (world, deltas)
+}
+
+fn check(resource: Resource, only: Option<&'static str>, fault: Fault) {
+    let what = format!("{resource:?} {only:?} {fault:?}");
     let (disposition, _) = of_fault(resource, fault);
     let fails = matches!(disposition, Disposition::FailRun | Disposition::DeadLetter);
-    // Fewer than there are starts.
-    let (world, deltas) = waiting_with(MAX_RECEIVES);
-    world.expects(&[""]);
-    let port = port_of(&world, resource);
+    let (world, deltas) = waiting(resource);
     let inject = match resource {
         Resource::Scratch => Inject::FailOnDisk(fault),
         _ => Inject::FailBefore(fault),
     };
-    port.when(move |call| is_about(resource, call).then_some(inject));
+    let theirs = match &world.backend {
+        Backend::Fakes { objects, .. } => objects.other(BUCKET),
+        Backend::Local(_) => unreachable!("asked for fakes"),
+    };
+    let port = match resource {
+        Resource::ForeignDelta => &theirs.faults,
+        _ => port_of(&world, resource),
+    };
+    port.when(rule(resource, only, inject));
     for _ in 0..STARTS {
         let ended = world.drain_with(Arc::new(NoHooks));
-        if disposition == Disposition::Stop {
+        // An operation may meet no call.
+        if disposition == Disposition::Stop && only.is_none() {
             let error = ended.unwrap_err().to_string();
             assert!(error.starts_with(resource.name()), "{what}: {error}");
         }
         world.let_everything_expire();
+    }
+    if is_of_one_collection(resource) && disposition != Disposition::Stop {
+        let other = world.state("run-w", "words");
+        assert_eq!(other, RunState::Completed, "{what}");
     }
     port.clear();
     world.drain();
@@ -83,27 +145,31 @@ fn check(resource: Resource, fault: Fault) {
         assert_eq!(world.content("lines"), content_of(&deltas), "{what}");
         assert_eq!(world.state("run-a", "lines"), RunState::Completed, "{what}");
     }
-    assert_eq!(world.state("run-b", "lines"), RunState::Completed, "{what}");
+    for (run, collection) in [("run-b", "lines"), ("run-w", "words")] {
+        assert_eq!(world.state(run, collection), RunState::Completed, "{what}");
+    }
     assert!(world.queue_is_empty(), "{what}");
 }
 
-fn check_all(resource: Resource) {
+/// All calls about it fail, or those of one operation.
+fn check_all(resource: Resource, only: Option<&'static str>) {
     for fault in Fault::ALL {
         let (disposition, _) = of_fault(resource, fault);
         let fails = matches!(disposition, Disposition::FailRun | Disposition::DeadLetter);
         // What fails one of several is tried there.
         if !fails || resource != Resource::Deltas {
-            check(resource, fault);
+            check(resource, only, fault);
         }
     }
 }
 
 macro_rules! resources {
-    ($($name:ident: $resource:ident,)*) => {
+    ($($name:ident: $resource:ident $($only:literal)?,)*) => {
         $(
             #[test]
             fn $name() {
-                check_all(Resource::$resource);
+                let only: &[&str] = &[$($only)?];
+                check_all(Resource::$resource, only.first().copied());
             }
         )*
     };
@@ -116,8 +182,14 @@ resources! {
     upload: Upload,
     delta: Delta,
     deltas: Deltas,
+    foreign_delta: ForeignDelta,
     lock: Lock,
+    lock_fence: Lock "next_fence",
+    lock_renewal: Lock "renew",
+    lock_release: Lock "release",
     run_record: RunRecord,
+    run_record_start: RunRecord "start",
+    run_record_completion: RunRecord "complete",
     table: Table,
     queue: Queue,
     dead_letter_queue: DeadLetterQueue,

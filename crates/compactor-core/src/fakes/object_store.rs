@@ -25,6 +25,7 @@ pub struct FakeObjectStore {
     pub faults: Faults,
     clock: Arc<dyn Clock>,
     objects: Mutex<BTreeMap<String, Stored>>,
+    others: Mutex<BTreeMap<String, Arc<Self>>>,
 }
 
 #[derive(Debug, Clone)]
@@ -73,7 +74,16 @@ impl FakeObjectStore {
             faults: Faults::default(),
             clock,
             objects: Mutex::default(),
+            others: Mutex::default(),
         }
+    }
+
+    /// The store of another bucket, made when it is first asked for. For tests; the port finds those
+    /// only that were made.
+    pub fn other(&self, bucket: &str) -> Arc<Self> {
+        let mut others = lock(&self.others);
+        let new = || Arc::new(Self::new(Arc::clone(&self.clock)));
+        Arc::clone(others.entry(bucket.to_owned()).or_insert_with(new))
     }
 
     /// Every key, in order. For assertions; not a call of the port.
@@ -270,5 +280,10 @@ impl ObjectStore for FakeObjectStore {
         let pending = self.faults.begin("delete", key)?;
         lock(&self.objects).remove(key);
         pending.end(())
+    }
+
+    fn bucket(&self, name: &str) -> Option<Arc<dyn ObjectStore>> {
+        let other = lock(&self.others).get(name).cloned()?;
+        Some(other)
     }
 }

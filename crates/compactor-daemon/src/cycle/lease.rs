@@ -1,10 +1,10 @@
 //! The collection's lease during a cycle: taken, renewed in the background, given back.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use compactor_core::disposition::Resource;
 use compactor_core::lease::{HeldLease, LeaseTerm};
-use compactor_core::ports::{Acquired, LockHolder};
+use compactor_core::ports::{Acquired, LockHolder, PortError};
 use compactor_core::{CollectionName, Fence};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -29,6 +29,8 @@ pub(super) struct Lease {
     fence: Fence,
     held: Arc<Mutex<HeldLease>>,
     lost: CancellationToken,
+    /// Why it was not renewed the last time, if it was not.
+    refusal: Arc<Mutex<Option<PortError>>>,
     renewal: tokio::task::JoinHandle<()>,
 }
 
@@ -59,48 +61,66 @@ pub(super) async fn acquire(
         }
     };
     let held = Arc::new(Mutex::new(HeldLease::granted(before, &term)));
-    let lost = CancellationToken::new();
-    let renewal = tokio::spawn(keep(
-        ports.clone(),
-        collection.clone(),
+    let (lost, refusal) = (CancellationToken::new(), Arc::default());
+    let renewal = Renewal {
+        ports: ports.clone(),
+        collection: collection.clone(),
         owner,
         term,
-        Arc::clone(&held),
-        lost.clone(),
-    ));
+        held: Arc::clone(&held),
+        refusal: Arc::clone(&refusal),
+    };
     Ok(Acquisition::Held(Lease {
         collection: collection.clone(),
         owner,
         fence,
         held,
+        renewal: tokio::spawn(renewal.keep(lost.clone())),
         lost,
-        renewal,
+        refusal,
     }))
 }
 
-async fn keep(
+/// Renews a lease in time.
+struct Renewal {
     ports: Ports,
     collection: CollectionName,
     owner: Uuid,
     term: LeaseTerm,
     held: Arc<Mutex<HeldLease>>,
-    lost: CancellationToken,
-) {
-    loop {
-        let lease = *lock(&held);
-        let now = ports.clock.monotonic();
-        if lease.remaining(now).is_zero() {
-            return lost.cancel();
-        }
-        // After a failed renewal: again soon, as long as the lease lasts.
-        let wait = lease.until_renewal(now).max(term.renew_every() / 10);
-        ports.clock.sleep(wait.min(lease.remaining(now))).await;
-        let before = ports.clock.monotonic();
-        match ports.leases.renew(&collection, owner, term.term()).await {
-            Ok(true) => *lock(&held) = HeldLease::granted(before, &term),
-            Ok(false) => return lost.cancel(),
-            Err(error) => {
-                tracing::warn!(%collection, code = error.code(), %error, "cannot renew the lease");
+    refusal: Arc<Mutex<Option<PortError>>>,
+}
+
+impl Renewal {
+    async fn keep(self, lost: CancellationToken) {
+        let (clock, term) = (&self.ports.clock, &self.term);
+        loop {
+            let lease = *lock(&self.held);
+            let now = clock.monotonic();
+            if lease.remaining(now).is_zero() {
+                return lost.cancel();
+            }
+            // After a failed renewal: again soon, as long as the lease lasts.
+            let wait = lease.until_renewal(now).max(term.renew_every() / 10);
+            clock.sleep(wait.min(lease.remaining(now))).await;
+            let before = clock.monotonic();
+            let leases = &self.ports.leases;
+            match leases
+                .renew(&self.collection, self.owner, term.term())
+                .await
+            {
+                Ok(true) => {
+                    *lock(&self.held) = HeldLease::granted(before, term);
+                    lock(&self.refusal).take();
+                }
+                Ok(false) => {
+                    lock(&self.refusal).take();
+                    return lost.cancel();
+                }
+                Err(error) => {
+                    tracing::warn!(collection = %self.collection, code = error.code(), %error, "cannot renew the lease");
+                    lock(&self.refusal).replace(error);
+                }
             }
         }
     }
@@ -113,9 +133,9 @@ async fn release(ports: &Ports, collection: &CollectionName, owner: Uuid) {
     }
 }
 
-fn lock(held: &Mutex<HeldLease>) -> std::sync::MutexGuard<'_, HeldLease> {
-    // The value is replaced whole.
-    held.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    // The values are replaced whole.
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Lease {
@@ -165,9 +185,16 @@ impl Lease {
         release(&context.ports, &self.collection, self.owner).await;
     }
 
+    /// Another worker has it, or it ran out because it could not be renewed.
     fn lost(&self) -> RunError {
-        RunError::LeaseLost {
-            collection: self.collection.to_string(),
+        match lock(&self.refusal).take() {
+            Some(error) => RunError::Port {
+                resource: Resource::Lock,
+                error,
+            },
+            None => RunError::LeaseLost {
+                collection: self.collection.to_string(),
+            },
         }
     }
 }

@@ -168,23 +168,29 @@ mod tests {
     }
 
     #[test]
-    fn no_resource_of_the_cycle_buries_a_run() {
-        let of_cycle = [
-            Resource::Pointer,
-            Resource::Base,
-            Resource::Manifest,
-            Resource::Upload,
-            Resource::Lock,
-            Resource::RunRecord,
-            Resource::Scratch,
-        ];
-        for resource in of_cycle {
-            for fault in Fault::ALL {
-                let verdicts = verdicts(Failed::Cycle, &port(resource, fault));
-                let buries = verdicts.contains(&Verdict::DeadLetter);
-                assert!(!buries, "{resource:?} {fault:?}");
-            }
+    fn the_table_decides_about_every_pair() {
+        use Verdict::{DeadLetter, GiveBack, Keep};
+        for (resource, fault) in pairs() {
+            let failed = match resource {
+                Resource::Delta | Resource::Deltas | Resource::ForeignDelta => Failed::Delta,
+                _ => Failed::Cycle,
+            };
+            let error = port(resource, fault);
+            let expected = match of_fault(resource, fault).0 {
+                Disposition::Keep | Disposition::Leave => [GiveBack, GiveBack, Keep, Keep],
+                Disposition::Pause | Disposition::Stop => [Keep; 4],
+                Disposition::FailRun => [GiveBack, GiveBack, GiveBack, DeadLetter],
+                Disposition::DeadLetter => [DeadLetter; 4],
+            };
+            assert_eq!(verdicts(failed, &error), expected, "{resource:?} {fault:?}");
+            let stops = of_fault(resource, fault).0 == Disposition::Stop;
+            assert_eq!(must_stop(&error), stops, "{resource:?} {fault:?}");
         }
+    }
+
+    fn pairs() -> impl Iterator<Item = (Resource, Fault)> {
+        let resources = Resource::ALL.into_iter();
+        resources.flat_map(|resource| Fault::ALL.map(|fault| (resource, fault)))
     }
 
     #[test]

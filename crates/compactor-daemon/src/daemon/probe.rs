@@ -35,11 +35,11 @@ pub(super) async fn probe(context: &Context) -> Result<(), RunError> {
     let mut refused = Vec::new();
     for collection in &collections {
         let held = persist(ports, settings, || ports.leases.holder(collection)).await;
-        refuse(held, Resource::Lock)?;
         // The reads of this port are repeated.
         let key = keys::pointer(collection);
         let read = ports.objects.get(&key, POINTER_BYTES).await;
-        refused.extend(refuse(read, Resource::Pointer).err());
+        let is_served = refuse(held, Resource::Lock).and(refuse(read, Resource::Pointer));
+        refused.extend(is_served.err());
     }
     // The others can be served; a cycle of this one says what is wrong.
     if refused.len() == collections.len()
