@@ -128,6 +128,23 @@ fn parameters_that_users_set_far_too_high() {
     }
 }
 
+/// What chromadb itself gives back of such vectors are zeros and NaN, so it is not the judge of them.
+#[test]
+fn vectors_whose_length_cannot_be_computed_are_gone_on_with() {
+    for version in ["0.6.3", "1.5.9"] {
+        let mut odd = Odd::new(version, &[("lengths-extreme", "cosine")]);
+        odd.run("info");
+        odd.merge("due");
+        odd.merge("always");
+        odd.run("rebuild");
+        let [dir, _] = odd.dirs[0].clone();
+        let verify = ["store", "verify", "--full", "--json", &dir];
+        let report = odd.session.compactor(&verify);
+        let is_sound = report["problems"] == serde_json::json!([]);
+        odd.session.check(is_sound, &format!("{report:#}"));
+    }
+}
+
 /// 0.6.3 makes such a collection, writes to it, and cannot open its index files any more.
 #[test]
 fn v0_6_3_gets_back_what_it_wrote_with_a_negative_number_of_candidates() {

@@ -106,7 +106,7 @@ const CASES: &[(&str, &str, Spoil)] = &[
     ("data_level0.bin", "I3", |bytes| bytes[2] ^= 1),
     ("length.bin", "CS-TRUNCATED", |bytes| bytes.truncate(40)),
     ("length.bin", "CS-INDEX-FILE", |bytes| {
-        bytes[0..4].copy_from_slice(&f32::INFINITY.to_le_bytes());
+        bytes[0..4].copy_from_slice(&f32::NAN.to_le_bytes());
     }),
     ("link_lists.bin", "CS-TRUNCATED", Vec::clear),
     ("link_lists.bin", "CS-TRUNCATED", |bytes| {

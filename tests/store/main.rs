@@ -20,6 +20,7 @@ mod fold_safety;
 mod full_text;
 mod index_files;
 mod killed;
+mod lengths;
 mod mended;
 mod model;
 mod model_index;

@@ -97,6 +97,17 @@ def records_beyond_progress(path: Path, expected: Expected, rng: random.Random) 
     expected |= waiting
 
 
+def extreme_lengths(path: Path, expected: Expected, rng: random.Random) -> None:
+    """Vectors whose squares vanish or overflow: chromadb takes them, and keeps little of them."""
+    values = [1e-45, 1e-38, 1e-30, 1e-25, 1e-22, 1e20, 3e38, 0.0]
+    odd = {f"odd{n}": ([value] * DIM, f"text {n}") for n, value in enumerate(values)}
+    others = invent(rng, "other", 2 * THRESHOLD, "cosine")
+    with compat.session(path) as client:
+        collection = compat.get_collection(client, NAME)
+        write(collection, "add", odd)
+        write(collection, "add", others)
+
+
 def ignored_adds(path: Path, expected: Expected, rng: random.Random) -> None:
     """Adds of ids that exist are logged, and ignored."""
     others = dict(zip(list(expected)[:3], invent(rng, "other", 3, "l2").values()))
@@ -283,6 +294,7 @@ KINDS: dict[str, Any] = {
     "vector-progress-beyond": waiting_behind("VECTOR"),
     "both-progress-beyond": waiting_behind("METADATA", "VECTOR"),
     "records-beyond-progress": records_beyond_progress,
+    "lengths-extreme": extreme_lengths,
     "ignored-adds": ignored_adds,
     "deletes-wait": waiting_deletes,
     "length-cut": spoil("length.bin", lambda content: content[:17]),

@@ -24,6 +24,8 @@ const MOST_TOGETHER: usize = 256;
 const OFF_UNIT: f32 = 1e-3;
 /// Original vectors that are shorter or longer do not come out exactly.
 const SHORT: f32 = 1e-15;
+/// The root of the smallest f32: no shorter length but 0 can be computed.
+const LEAST: f32 = 3.7e-23;
 const LONG: f32 = 1e18;
 /// Labels are u32 in chromadb 1.x's id maps, whatever the file's type.
 const MAX_LABEL: u64 = u32::MAX as u64;
@@ -290,14 +292,21 @@ pub(super) fn norms_that_are_left(path: &Path, elements: u32) -> Vec<f32> {
     norms.iter().map(|norm| f32::from_le_bytes(*norm)).collect()
 }
 
-/// Whether a vector can be the normalised one of another that was `norm` long. One of nothing but
-/// zeros has no direction and stays as it is.
+/// Whether a vector can be the normalised one of another that was `norm` long, as hnswlib computes it:
+/// the root of the sum of squares, all in f32, and each element divided by it plus 1e-30.
 pub(super) fn is_normalised(vector: &[f32], norm: f32) -> bool {
     let length = squared(vector).sqrt();
+    let is_unit = (length - 1.0).abs() <= OFF_UNIT;
+    // Where squares vanish or overflow, the length that was computed is not the true one.
+    let most = 2.0 * (vector.len() as f32).sqrt();
     match norm {
-        0.0 => length == 0.0,
-        odd if odd > 0.0 && !(SHORT..LONG).contains(&odd) => length <= 2.0,
-        norm => norm > 0.0 && norm.is_finite() && (length - 1.0).abs() <= OFF_UNIT,
+        // Of zeros, or so short that all squares vanish: it is scaled by 1e30, to any length.
+        0.0 => length.is_finite() && !is_unit,
+        // Its squares overflow, and chromadb keeps nothing of it.
+        f32::INFINITY => length == 0.0,
+        LEAST..SHORT | LONG..=f32::MAX => length <= most,
+        SHORT..LONG => is_unit,
+        _ => false,
     }
 }
 
@@ -316,13 +325,10 @@ pub(super) fn read_norms(path: &Path, elements: u32) -> StoreResult<Vec<f32>> {
     }
     let (norms, _) = bytes.as_chunks::<4>();
     let norms: Vec<f32> = norms.iter().map(|norm| f32::from_le_bytes(*norm)).collect();
-    match norms
-        .iter()
-        .position(|norm| !norm.is_finite() || *norm < 0.0)
-    {
+    match norms.iter().position(|norm| norm.is_nan() || *norm < 0.0) {
         Some(at) => Err(bad(
             path,
-            format!("the length of element {at} is not a finite positive number"),
+            format!("the length of element {at} is not a positive number"),
         )),
         None => Ok(norms),
     }
