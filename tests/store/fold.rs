@@ -18,6 +18,7 @@ pub(crate) const ALWAYS: FoldOptions = FoldOptions {
     rebuild_above_deleted_percent: 100,
     vacuum_above_free_percent: 100,
     seed: 1,
+    read_back: true,
 };
 
 pub(crate) fn vector(id: &str, elements: &[f32]) -> Operation {

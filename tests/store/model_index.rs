@@ -108,6 +108,7 @@ proptest! {
                 rebuild_above_deleted_percent: limit,
                 vacuum_above_free_percent: 100,
                 seed: number as u64,
+                read_back: true,
             };
             match step {
                 Step::Merge(deltas, when) => {

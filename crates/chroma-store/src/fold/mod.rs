@@ -250,7 +250,7 @@ impl<'c> Folding<'c> {
             &self.path,
             &self.dir,
             (&self.collection, self.level),
-            &made.index,
+            (&made.index, self.options.read_back),
             begun.seq,
         )?;
         Ok(Some(FoldReport {

@@ -71,6 +71,9 @@ pub struct FoldOptions {
     pub vacuum_above_free_percent: u8,
     /// What random levels are drawn from.
     pub seed: u64,
+    /// New index files are read and checked before the database names them: for a directory that is
+    /// changed in place, which nothing verifies before the transaction ends.
+    pub read_back: bool,
 }
 
 impl Default for FoldOptions {
@@ -82,6 +85,7 @@ impl Default for FoldOptions {
             rebuild_above_deleted_percent: 20,
             vacuum_above_free_percent: 100,
             seed: 0x5EED,
+            read_back: false,
         }
     }
 }

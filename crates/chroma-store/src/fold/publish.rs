@@ -7,7 +7,7 @@ use rusqlite::{Connection, ErrorCode, params};
 use uuid::Uuid;
 
 use crate::collection::write_progress;
-use crate::index::{self, MemoryIndex};
+use crate::index::{self, MemoryIndex, VectorIndex};
 use crate::{Collection, SchemaLevel, StoreError, StoreResult};
 
 /// Writes `index` into a new folder and lets the database name it, in the caller's transaction.
@@ -17,7 +17,7 @@ pub(super) fn publish(
     path: &Path,
     dir: &Path,
     (collection, level): (&Collection, SchemaLevel),
-    index: &MemoryIndex,
+    (index, read_back): (&MemoryIndex, bool),
     seq: u64,
 ) -> StoreResult<()> {
     let old = collection.vector_segment;
@@ -36,12 +36,27 @@ pub(super) fn publish(
             },
             || flush(connection, path),
         )?;
+        if read_back && let Err(error) = check(&folder, collection) {
+            // Nothing has changed but for this folder.
+            fs_err::remove_dir_all(&folder)?;
+            return Err(error);
+        }
         fs_err::File::open(dir)?.sync_all()?;
     }
     rename_segment(connection, old, new)
         .map_err(StoreError::sqlite(path, "name the new index files"))?;
     write_progress(connection, level, &new.to_string(), seq)
         .map_err(StoreError::sqlite(path, "write max_seq_id"))
+}
+
+/// Whether new files can be read, and agree with each other.
+fn check(folder: &Path, collection: &Collection) -> StoreResult<()> {
+    let written = VectorIndex::open_at(folder.to_path_buf(), collection)?;
+    let findings = written.map(|index| index.check()).transpose()?;
+    match findings.unwrap_or_default().into_iter().next() {
+        Some((_, finding)) => Err(index::bad(folder, finding)),
+        None => Ok(()),
+    }
 }
 
 /// Makes the owner of the database the owner of the folder and its files too: the service that

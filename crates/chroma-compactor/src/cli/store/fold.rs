@@ -136,6 +136,7 @@ impl Place {
         let fold = FoldOptions {
             when: FoldWhen::Always,
             threads: self.threads,
+            read_back: true,
             ..FoldOptions::default()
         };
         let all: Vec<FullName> = store
