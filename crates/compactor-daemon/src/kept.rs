@@ -61,8 +61,12 @@ impl KeptCopies {
         let kept = self.lock().remove(collection);
         match kept {
             Some(kept) if kept.version == *version => {
-                fs_err::rename(kept.folder.path().join(NAME), to)?;
-                Ok(Some(kept.files))
+                match fs_err::rename(kept.folder.path().join(NAME), to) {
+                    Ok(()) => Ok(Some(kept.files)),
+                    // Something tidied it up.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+                    Err(error) => Err(error),
+                }
             }
             _ => Ok(None),
         }

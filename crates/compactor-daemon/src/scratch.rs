@@ -73,7 +73,11 @@ fn sweep(root: &Path) -> io::Result<()> {
         let path = entry?.path();
         if is_abandoned(&path) {
             tracing::info!(folder = %path.display(), "removing what a killed daemon left");
-            fs_err::remove_dir_all(path)?;
+            match fs_err::remove_dir_all(path) {
+                // Another daemon that starts does the same.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                removed => removed?,
+            }
         }
     }
     Ok(())
