@@ -1,7 +1,7 @@
 //! `clean-up` shows what is due, deletes it when told to, and refuses what it cannot mean.
 
 use crate::fixture::words;
-use crate::place::{CONFIGURATION, Place, USAGE};
+use crate::place::{CONFIGURATION, FAILURE, Place, USAGE};
 
 fn published(count: usize) -> (Place, Vec<String>) {
     let place = Place::new();
@@ -79,4 +79,18 @@ fn what_it_cannot_mean_is_refused() {
         .say("clean-up --data data --config c.toml")
         .fails(CONFIGURATION, "CC-CONFIG")
         .naming(&["retention.age", "5m"]);
+}
+
+#[test]
+fn what_was_deleted_is_told_although_another_collection_is_in_trouble() {
+    let (place, before) = published(3);
+    let garbage = place.path("data/objects/zebras/snapshot/latest-pointer.txt");
+    std::fs::create_dir_all(garbage.parent().unwrap()).unwrap();
+    std::fs::write(&garbage, "garbage").unwrap();
+    let line = "clean-up --data data --keep 1 --older-than 0s --force --yes";
+    let said = place.say(line).exits(FAILURE);
+    assert!(said.stderr.contains("CC-POINTER"), "{said}");
+    let told = "words: deleted 2 versions";
+    assert!(said.stdout.starts_with(told), "{said}");
+    assert_eq!(versions(&place), before[2..]);
 }

@@ -87,6 +87,19 @@ pub(crate) async fn find_files(
     Err(RunError::SnapshotFile { key, detail })
 }
 
+/// All versions of a collection that have an object, published or not; oldest first.
+///
+/// # Errors
+/// The store cannot be read.
+pub async fn all_versions(
+    objects: &dyn ObjectStore,
+    collection: &CollectionName,
+) -> Result<Vec<Version>, RunError> {
+    let mut all = versions(objects, collection).await?;
+    all.sort_unstable();
+    Ok(all)
+}
+
 /// The versions of a collection that are newer than what its pointer names, or all where it has
 /// none; oldest first.
 ///

@@ -29,7 +29,7 @@ mod waiting;
 pub use clean_up::{CleanUp, clean_up};
 pub use daemon::{Daemon, Mode, Summary};
 pub use error::RunError;
-pub use inspect::{NewerVersion, inspect, newer_versions};
+pub use inspect::{NewerVersion, all_versions, inspect, newer_versions};
 pub use point::{accept, point};
 pub use queue_rights::check_queue_rights;
 pub use scratch::Scratch;

@@ -69,35 +69,54 @@ impl Clean {
                 )
             })?;
         }
-        let done = block_on(async {
+        let (done, failed) = block_on(async {
             let ports = raw.open().await?;
             let collections = match self.collections.is_empty() {
                 true => with_versions(&ports).await?,
                 false => self.collections.clone(),
             };
-            let mut done = Vec::new();
-            for collection in &collections {
-                let cleaned = clean_up(&ports, collection, policy, !self.yes).await?;
-                let newer = newer_versions(ports.objects.as_ref(), collection).await?;
-                let Some(cleaned) = cleaned.or_else(|| untouched(collection, &newer)) else {
-                    let message = format!("nothing is published for {collection}");
-                    let help = "`chroma-compactor clean-up` without names shows every collection";
-                    return Err(Failure::usage(message).with_help(help));
-                };
-                done.push(Cleaned {
-                    done: cleaned,
-                    newer,
-                });
+            let (mut done, mut failed) = (Vec::new(), Vec::new());
+            for collection in collections {
+                match self.clean(&ports, &collection, policy).await {
+                    Ok(cleaned) => done.push(cleaned),
+                    Err(failure) => failed.push((collection, failure)),
+                }
             }
-            Ok(done)
+            Ok((done, failed))
         })?;
-        self.report(&done)
+        // What was deleted is told, whatever is wrong with others.
+        if !done.is_empty() || failed.is_empty() {
+            self.report(&done)?;
+        }
+        let mut failed = failed.into_iter();
+        let Some((_, first)) = failed.next() else {
+            return Ok(ExitCode::SUCCESS);
+        };
+        for (collection, failure) in failed {
+            output::warning(&format!("{collection} was left alone as well: {failure}"));
+        }
+        Err(first)
     }
 
-    fn report(&self, done: &[Cleaned]) -> Result<ExitCode, Failure> {
+    async fn clean(
+        &self,
+        ports: &Ports,
+        collection: &CollectionName,
+        policy: RetentionPolicy,
+    ) -> Result<Cleaned, Failure> {
+        let cleaned = clean_up(ports, collection, policy, !self.yes).await?;
+        let newer = newer_versions(ports.objects.as_ref(), collection).await?;
+        let Some(done) = cleaned.or_else(|| untouched(collection, &newer)) else {
+            let message = format!("nothing is published for {collection}");
+            let help = "`chroma-compactor clean-up` without names shows every collection";
+            return Err(Failure::usage(message).with_help(help));
+        };
+        Ok(Cleaned { done, newer })
+    }
+
+    fn report(&self, done: &[Cleaned]) -> Result<(), Failure> {
         if self.json {
-            output::json(&done)?;
-            return Ok(ExitCode::SUCCESS);
+            return output::json(&done);
         }
         let word = if self.yes { "deleted" } else { "would delete" };
         for Cleaned { done: one, newer } in done {
@@ -129,7 +148,7 @@ impl Clean {
         if done.is_empty() {
             output::line("nothing is published")?;
         }
-        Ok(ExitCode::SUCCESS)
+        Ok(())
     }
 }
 

@@ -5,13 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytesize::ByteSize;
 use compactor_core::ports::PortResult;
 use compactor_core::{CollectionName, RunRecord, RunState};
-use compactor_daemon::{RunError, inspect, newer_versions};
+use compactor_daemon::{RunError, all_versions, inspect, newer_versions};
 
 use super::Finding;
 use super::checks::{COLLECTION, failed};
 use crate::settings::Opened;
 
 const SNAPSHOTS: &str = "snapshots";
+/// Versions that are named where the published one cannot be used.
+const NEWEST: usize = 5;
 
 /// Snapshots, versions that were not published, and locks unless they cannot be read.
 pub(super) async fn all(ports: &Opened, records: &[RunRecord], has_locks: bool) -> Vec<Finding> {
@@ -58,7 +60,7 @@ async fn snapshots(
         match inspect(ports.objects.as_ref(), records, name).await {
             Ok(Some(_)) => whole += 1,
             Ok(None) => {}
-            Err(error) => findings.push(damaged(name, &error)),
+            Err(error) => findings.push(damaged(ports, name, &error).await),
         }
     }
     if findings.is_empty() || whole > 0 {
@@ -71,8 +73,20 @@ async fn snapshots(
     findings
 }
 
-fn damaged(name: &CollectionName, error: &RunError) -> Finding {
-    let found = format!("{name}: {}", error.with_causes());
+/// What is wrong, and the versions that the pointer could name.
+async fn damaged(ports: &Opened, name: &CollectionName, error: &RunError) -> Finding {
+    let mut found = format!("{name}: {}", error.with_causes());
+    let versions = all_versions(ports.objects.as_ref(), name).await;
+    let versions = versions.unwrap_or_default();
+    let newest: Vec<String> = versions
+        .iter()
+        .rev()
+        .take(NEWEST)
+        .map(ToString::to_string)
+        .collect();
+    if !newest.is_empty() {
+        found = format!("{found}; its newest versions are {}", newest.join(", "));
+    }
     Finding::bad(SNAPSHOTS, found, error.help()).coded(error.code())
 }
 
