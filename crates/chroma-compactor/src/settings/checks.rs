@@ -30,6 +30,28 @@ impl RawSettings {
                 faults.push(Fault::of(&[key], message));
             }
         }
+        let limits = &self.limits;
+        for (key, is_zero) in [
+            ("limits.archive", limits.archive.bytes() == 0),
+            ("limits.delta", limits.delta.bytes() == 0),
+            ("limits.entries", limits.entries == 0),
+            ("limits.ratio", limits.ratio == 0),
+            ("limits.snapshot", limits.snapshot.bytes() == 0),
+        ] {
+            if is_zero {
+                let message = format!("{key} must be more than 0: nothing would be let in");
+                faults.push(Fault::of(&[key], message));
+            }
+        }
+        if self
+            .worker
+            .scratch
+            .as_ref()
+            .is_some_and(|path| path.as_os_str().is_empty())
+        {
+            let key = "worker.scratch";
+            faults.push(Fault::of(&[key], format!("{key} must name a folder")));
+        }
         for (key, value) in [
             ("queue.visibility", self.queue.visibility),
             ("metrics.every", self.metrics.every),

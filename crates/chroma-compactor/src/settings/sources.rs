@@ -153,6 +153,16 @@ fn of_python(variables: &BTreeMap<String, String>, faults: &mut Vec<Fault>) -> L
                     continue;
                 }
             },
+            _ if !alias.unit.is_empty() && value.parse::<u32>().is_err() => {
+                let Alias { variable, unit, .. } = alias;
+                let message = format!("{variable} `{value}` is no whole number");
+                let help = format!(
+                    "write it without a unit, as for the Python compactor: {unit} is meant"
+                );
+                let origin = Origin::Variable((*variable).to_owned());
+                faults.push(Fault::of(&[], message).with_help(&help).at(origin));
+                continue;
+            }
             _ => format!("{value}{}", alias.unit),
         };
         let path: Vec<String> = alias.key.split('.').map(str::to_owned).collect();
