@@ -24,26 +24,47 @@ const LIFE: Duration = Duration::from_secs(4);
 /// More than the starts use up, fewer than a daemon that gives back at once would.
 const MAX_RECEIVES: u32 = 2 * STARTS + 2;
 
-fn is_about(resource: Resource, head: &Head) -> bool {
-    let line = &head.line;
-    let writes = line.starts_with("PUT") || line.starts_with("POST");
-    let in_version = head.is_of_s3() && line.contains("/timestamped/");
-    let is_manifest = line.contains("/manifest.json");
-    match resource {
-        Resource::Pointer => line.contains("/latest-pointer.txt"),
-        Resource::Manifest => in_version && is_manifest && !writes,
-        Resource::Base => in_version && !is_manifest && !writes,
-        Resource::Upload => in_version && writes,
-        Resource::Deltas => {
-            // Listings name the prefix in their query.
-            head.is_of_s3()
-                && ["/delta/", "%2Fdelta%2F"]
-                    .iter()
-                    .any(|part| line.contains(part))
+/// Which requests are about a resource; those of a delta are about that of run `b`.
+struct Matcher {
+    resource: Resource,
+    /// The bucket of a delta elsewhere.
+    elsewhere: String,
+    /// A pointer was put: what is updated now is the record of a run.
+    has_published: AtomicBool,
+}
+
+impl Matcher {
+    fn is_about(&self, head: &Head) -> bool {
+        let line = &head.line;
+        let of_s3 = head.is_of_s3();
+        let writes = line.starts_with("PUT") || line.starts_with("POST");
+        let in_version = of_s3 && line.contains("/timestamped/");
+        let is_manifest = line.contains("/manifest.json");
+        // Listings name the prefix in their query.
+        let has = |parts: [&str; 2]| of_s3 && parts.iter().any(|part| line.contains(part));
+        let is_pointer = line.contains("/latest-pointer.txt");
+        let of_record = self.has_published.load(Ordering::Relaxed) && line.contains("UpdateItem");
+        if line.starts_with("PUT") && is_pointer {
+            self.has_published.store(true, Ordering::Relaxed);
         }
-        Resource::Queue => line.contains("ReceiveMessage"),
-        Resource::Table => line.contains("DynamoDB_"),
-        _ => false,
+        match self.resource {
+            Resource::Pointer => is_pointer,
+            Resource::Manifest => in_version && is_manifest && !writes,
+            Resource::Base => in_version && !is_manifest && !writes,
+            Resource::Upload => in_version && writes,
+            Resource::Delta => has(["/delta/b/", "delta%2Fb%2F"]),
+            Resource::Deltas => has(["/delta/", "%2Fdelta%2F"]),
+            Resource::ForeignDelta => of_s3 && line.contains(&self.elsewhere),
+            Resource::Queue => line.contains("ReceiveMessage"),
+            Resource::DeadLetterQueue => line.contains("SendMessage"),
+            Resource::Table => line.contains("DynamoDB_"),
+            // Daemons put nothing else into the table.
+            Resource::Lock => line.contains("PutItem"),
+            Resource::RunRecord => of_record,
+            Resource::Scratch | Resource::Log => {
+                unreachable!("nothing of the machine is on the wire")
+            }
+        }
     }
 }
 
@@ -59,32 +80,58 @@ fn verdict(said: Said) -> Verdict {
     }
 }
 
+/// Run `a` is published, and `b` waits; its delta is in the bucket of `other`, if there is one.
+async fn waiting(deployment: &Deployment, other: Option<&Deployment>) {
+    for run in ["a", "b"] {
+        directory(&deployment.place, run, "words", 5, 2);
+    }
+    deployment.say("submit words=a --run-id a").succeeds();
+    deployment.drain();
+    let Some(other) = other else {
+        deployment.say("submit words=b --run-id b").succeeds();
+        return;
+    };
+    directory(&other.place, "b", "words", 5, 2);
+    other.say("submit words=b --run-id b").succeeds();
+    let prefix = format!("s3://{}/words/delta/b/", other.cloud.options.bucket);
+    deployment.announce("b", &[("words", &prefix)]).await;
+}
+
 async fn check(resource: Resource, said: Said, fault: Fault) {
     let what = format!("{resource:?} {said:?}");
     let (disposition, _) = of_fault(resource, fault);
+    let fails = matches!(disposition, Disposition::FailRun | Disposition::DeadLetter);
     let deployment = Deployment::on(Cloud::new(MAX_RECEIVES).await);
+    let other = match resource {
+        Resource::ForeignDelta => Some(Deployment::new().await),
+        _ => None,
+    };
     deployment.place.expects(&[""]);
-    for run in ["a", "b"] {
-        directory(&deployment.place, run, "words", 5, 2);
-        let line = format!("submit words={run} --run-id {run}");
-        deployment.say(&line).succeeds();
-        if run == "a" {
-            deployment.drain();
-        }
+    waiting(&deployment, other.as_ref()).await;
+    let has_bad_message = resource == Resource::DeadLetterQueue;
+    if has_bad_message {
+        let attributes = [("entity_type", "COMPACTION_RUN")];
+        deployment.send("no json", &attributes).await;
     }
     let is_bad = Arc::new(AtomicBool::new(true));
     let bad = Arc::clone(&is_bad);
+    let matcher = Matcher {
+        resource,
+        elsewhere: match &other {
+            Some(other) => other.cloud.options.bucket.clone(),
+            None => String::new(),
+        },
+        has_published: AtomicBool::new(false),
+    };
     let proxy =
         Proxy::new(
-            move |head| match bad.load(Ordering::Relaxed) && is_about(resource, head) {
+            move |head| match matcher.is_about(head) && bad.load(Ordering::Relaxed) {
                 true => verdict(said),
                 false => Verdict::Pass,
             },
         );
     for _ in 0..STARTS {
-        let mut command = deployment.command("run");
-        command.env("CHROMA_COMPACTOR_AWS__ENDPOINT", &proxy.endpoint);
-        let mut daemon = command.stdout(Stdio::null()).spawn().unwrap();
+        let mut daemon = through(&deployment, &proxy, "run").spawn().unwrap();
         wait(LIFE);
         let has_ended = daemon.try_wait().unwrap().is_some();
         assert!(
@@ -95,18 +142,42 @@ async fn check(resource: Resource, said: Said, fault: Fault) {
         let said = ended(daemon);
         assert_eq!(said.status.success(), !has_ended, "{what}: {said:?}");
     }
+    if fails {
+        // Until its receives are used up.
+        let daemon = through(&deployment, &proxy, "run --drain").spawn().unwrap();
+        let said = ended(daemon);
+        assert!(said.status.success(), "{what}: {said:?}");
+    }
     is_bad.store(false, Ordering::Relaxed);
     deployment.drain();
     let parts = deployment.parts();
-    let depth = deployment.depth().await;
-    if !matches!(disposition, Disposition::FailRun | Disposition::DeadLetter) {
-        assert!(
-            parts.iter().all(|part| part.2 == "COMPLETED"),
-            "{what}: {parts:?}"
-        );
-        assert_eq!(depth.dead, 0, "{what}");
+    let state = |run: &str| {
+        let found = parts.iter().find(|part| part.0 == run);
+        found.map(|part| part.2.as_str()).unwrap()
+    };
+    let expected = if fails { "FAILED" } else { "COMPLETED" };
+    assert_eq!(
+        (state("a"), state("b")),
+        ("COMPLETED", expected),
+        "{what}: {parts:?}"
+    );
+    let dead = u64::from(fails || has_bad_message);
+    assert_eq!(deployment.depth().await.dead, dead, "{what}");
+    if fails {
+        let reasons = deployment.cloud.dead_letter_reasons().await;
+        assert!(reasons[0].starts_with("CC-PORT-"), "{what}: {reasons:?}");
+    } else {
         assert_eq!(deployment.published("words").await.len(), 10, "{what}");
     }
+}
+
+/// A command whose requests go through the proxy.
+fn through(deployment: &Deployment, proxy: &Proxy, line: &str) -> std::process::Command {
+    let mut command = deployment.command(line);
+    command
+        .env("CHROMA_COMPACTOR_AWS__ENDPOINT", &proxy.endpoint)
+        .stdout(Stdio::null());
+    command
 }
 
 macro_rules! resources {
@@ -128,7 +199,12 @@ resources! {
     base: Base,
     manifest: Manifest,
     upload: Upload,
+    delta: Delta,
     deltas: Deltas,
+    foreign_delta: ForeignDelta,
     queue: Queue,
+    dead_letter_queue: DeadLetterQueue,
     table: Table,
+    lock: Lock,
+    run_record: RunRecord,
 }
