@@ -35,6 +35,23 @@ fn believing(address: &str) -> impl Fn(&mut Command) {
     }
 }
 
+/// As for the AWS CLI, which knows no other way.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_endpoint_may_come_from_the_environment_of_the_sdk() {
+    let deployment = Deployment::new().await;
+    let named = format!("endpoint = \"{}\"\n", endpoint());
+    deployment.change(&named, "");
+    directory(&deployment.place, "delta", "words", 4, 3);
+    for line in ["submit words=delta --run-id r", "run --drain"] {
+        let mut command = deployment.command(line);
+        command.env("AWS_ENDPOINT_URL", endpoint());
+        Said::by(&mut command).succeeds();
+    }
+    deployment.change("region =", &format!("{named}region ="));
+    assert_eq!(deployment.part("r", "words").0, "COMPLETED");
+    assert_eq!(deployment.published("words").await, ids(&[("delta", 4)]));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn plain_requests_go_through_the_proxy() {
     let deployment = Deployment::new().await;

@@ -43,7 +43,8 @@ where
     let failed = PortError::new(operation, target, fault, reason);
     match lacks_credentials(&error) || code(&error).is_some_and(is_of_identity) {
         true => failed.with_source(NoCredentials(Box::new(error))),
-        false => failed.with_source(error),
+        // The reason has the innermost cause; what is around it repeats that for programmers.
+        false => failed,
     }
 }
 

@@ -178,6 +178,7 @@ impl ObjectStore for S3ObjectStore {
             .checksum_algorithm(ChecksumAlgorithm::Sha256)
             .set_metadata(Some(metadata.clone().into_iter().collect()));
         let repeat = repeat(&condition);
+        let is_conditional = condition != Condition::Always;
         match condition {
             Condition::Always => {}
             Condition::IfAbsent => request = request.if_none_match("*"),
@@ -191,7 +192,13 @@ impl ObjectStore for S3ObjectStore {
         let sent = request.config_override(config).send().await;
         match sent {
             Ok(answer) => Ok(PutOutcome::Written(etag(answer.e_tag()))),
-            Err(error) => refusal("put object", &self.at(key), repeat, error),
+            Err(error) => {
+                let refused = refusal("put object", &self.at(key), repeat, error);
+                refused.map_err(|error| match is_conditional {
+                    true => without_conditions(error),
+                    false => error,
+                })
+            }
         }
     }
 
@@ -343,6 +350,16 @@ fn is_absent<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> bool
 fn too_large(operation: &'static str, key: &str, size: u64, limit: u64) -> PortError {
     let reason = format!("it has {size} bytes, at most {limit} are allowed");
     PortError::new(operation, key, Fault::TooLarge, reason)
+}
+
+/// Names the feature that a store lacks.
+fn without_conditions(mut error: PortError) -> PortError {
+    if error.fault == Fault::Unsupported {
+        let told = error.reason;
+        error.reason =
+            format!("the store has no conditional writes (If-Match, If-None-Match): {told}");
+    }
+    error
 }
 
 fn cut_short(

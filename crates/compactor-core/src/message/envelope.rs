@@ -9,8 +9,9 @@ use crate::ports::Attributes;
 /// A rule of EventBridge may send to a topic of SNS, which sends to the queue.
 const MOST: u32 = 2;
 
-/// The marker of the extended client for large messages, before its pointer.
-const OFFLOADED: &str = "PayloadS3Pointer";
+/// The markers of the extended client for large messages, before its pointer: the present one and that
+/// of its first version.
+const OFFLOADED: [&str; 2] = ["PayloadS3Pointer", "MessageS3Pointer"];
 
 /// The message itself, with the attributes of all that was around it; those inside rank above.
 pub(super) fn open(
@@ -48,7 +49,7 @@ fn object(body: &str) -> Result<Map<String, Value>, MessageError> {
 /// `["software.amazon.payloadoffloading.PayloadS3Pointer", {"s3BucketName": …, "s3Key": …}]`
 fn offloaded(parts: &[Value]) -> bool {
     let marker = parts.first().and_then(Value::as_str);
-    marker.is_some_and(|marker| marker.ends_with(OFFLOADED))
+    marker.is_some_and(|marker| OFFLOADED.iter().any(|known| marker.ends_with(known)))
 }
 
 /// What SNS delivers.

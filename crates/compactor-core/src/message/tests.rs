@@ -329,6 +329,11 @@ fn what_services_put_around_a_message_is_taken_off() {
     let elsewhere = r#"["software.amazon.payloadoffloading.PayloadS3Pointer",
         {"s3BucketName":"b","s3Key":"k"}]"#;
     assert_eq!(code_of(elsewhere, &[]), "CC-MESSAGE-OFFLOADED");
+    let of_first_client = elsewhere.replace(
+        "software.amazon.payloadoffloading.PayloadS3Pointer",
+        "com.amazon.sqs.javamessaging.MessageS3Pointer",
+    );
+    assert_eq!(code_of(&of_first_client, &[]), "CC-MESSAGE-OFFLOADED");
     assert_eq!(
         code_of(&notified("no json", serde_json::json!({})), &[]),
         "CC-MESSAGE-JSON"
