@@ -4,7 +4,6 @@ use std::fmt;
 use std::path::Path;
 
 use chroma_store::StoreError;
-use compactor_core::Class;
 use compactor_core::disposition::Resource;
 use compactor_core::ports::{Fault, PortError};
 use compactor_daemon::RunError;
@@ -205,11 +204,15 @@ impl From<StoreError> for Failure {
 
 impl From<PortError> for Failure {
     fn from(error: PortError) -> Self {
-        let help = match error.class() {
-            Class::Retry => "try again",
-            Class::GiveBack => "free space or repair the named object, then try again",
-            Class::DeadLetter => "correct the named value",
-            Class::Stop => "check that the named place exists and that you may use it",
+        let help = match error.fault {
+            Fault::Transient | Fault::Throttled | Fault::OutcomeUnknown => "try again",
+            Fault::Full | Fault::TooLarge | Fault::Corrupt => {
+                "make room or mend what is named, then try again"
+            }
+            Fault::Invalid => "correct the named value",
+            Fault::Denied | Fault::Missing | Fault::Unsupported => {
+                "check that the named place exists and that you may use it"
+            }
         };
         Self::new(error.code(), error.to_string(), exit_of(error.fault))
             .with_help(help)

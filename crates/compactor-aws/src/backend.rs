@@ -7,8 +7,8 @@ use std::time::Duration;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
+use compactor_core::CollectionName;
 use compactor_core::ports::{Clock, Ids, PortError, Queue};
-use compactor_core::{Class, CollectionName};
 use thiserror::Error;
 
 use crate::fault::is_of_credentials;
@@ -255,10 +255,5 @@ impl ConnectError {
             Self::Environment { .. } => "CC-AWS-ENVIRONMENT",
             Self::Queue(error) => error.code(),
         }
-    }
-
-    /// Without its backend the process can do nothing.
-    pub fn class(&self) -> Class {
-        Class::Stop
     }
 }

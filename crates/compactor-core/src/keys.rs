@@ -10,7 +10,7 @@
 
 use thiserror::Error;
 
-use crate::{Class, CollectionName, RunId, Version};
+use crate::{CollectionName, RunId, Version};
 
 /// The name of the manifest below a version's prefix.
 pub const MANIFEST_NAME: &str = "manifest.json";
@@ -90,11 +90,6 @@ impl DeltaPrefixError {
     /// The stable code of this error.
     pub fn code(&self) -> &'static str {
         "CC-DELTA-PREFIX"
-    }
-
-    /// No retry makes a prefix valid.
-    pub fn class(&self) -> Class {
-        Class::DeadLetter
     }
 }
 

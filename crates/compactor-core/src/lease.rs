@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::Class;
 use crate::ports::Monotonic;
 
 /// A lock in which nothing changed for so long is taken from its holder, whose clock may have been
@@ -79,11 +78,6 @@ impl LeaseError {
             Self::Silent { .. } => "CC-LEASE-SILENT",
             Self::NoTimeToSwap { .. } => "CC-LEASE-SWAP",
         }
-    }
-
-    /// Settings are for a human to change.
-    pub fn class(&self) -> Class {
-        Class::Stop
     }
 }
 

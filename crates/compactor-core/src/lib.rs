@@ -9,7 +9,6 @@
 //! exception is the feature `fakes`: doubles of the ports, and the contract suites
 //! that doubles and real adapters both pass.
 
-mod class;
 mod collection;
 mod names;
 mod run;
@@ -34,7 +33,6 @@ pub mod contract;
 #[cfg(feature = "fakes")]
 pub mod fakes;
 
-pub use class::Class;
 pub use collection::CollectionName;
 pub use manifest::{FileEntry, Manifest};
 pub use names::NameError;

@@ -2,8 +2,6 @@
 
 use thiserror::Error;
 
-use crate::Class;
-
 /// A name that breaks the rule for its kind.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{kind} {name:?} is not allowed: it must {rule}")]
@@ -26,10 +24,5 @@ impl NameError {
     /// The stable code of this error.
     pub fn code(&self) -> &'static str {
         "CC-NAME-INVALID"
-    }
-
-    /// No retry makes a name valid.
-    pub fn class(&self) -> Class {
-        Class::DeadLetter
     }
 }

@@ -11,7 +11,6 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use uuid::Uuid;
 
-use crate::Class;
 use crate::ports::WallTime;
 
 // Keeps the successor of every readable id representable.
@@ -35,11 +34,6 @@ impl VersionError {
     /// The stable code of this error.
     pub fn code(&self) -> &'static str {
         "CC-VERSION-INVALID"
-    }
-
-    /// A pointer or manifest that names no version needs a human.
-    pub fn class(&self) -> Class {
-        Class::Stop
     }
 }
 

@@ -11,7 +11,6 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use thiserror::Error;
 
-use crate::Class;
 use crate::ports::WallTime;
 
 /// The first time of which the form can tell, in microseconds.
@@ -29,11 +28,6 @@ impl TimeError {
     /// The stable code of this error.
     pub fn code(&self) -> &'static str {
         "CC-TIME-INVALID"
-    }
-
-    /// No retry makes a text a time.
-    pub fn class(&self) -> Class {
-        Class::DeadLetter
     }
 }
 

@@ -281,13 +281,17 @@ impl RunError {
                 Fault::Transient | Fault::Throttled | Fault::OutcomeUnknown => {
                     "check that the service is reachable; it is tried again"
                 }
-                Fault::Denied => "check the credentials, and the permissions of docs/aws.md",
+                Fault::Denied => {
+                    "check the credentials and the permissions of docs/aws.md, or who may write to the data directory"
+                }
                 Fault::Missing => {
                     "check that it is there, and the name, region, endpoint or path that the settings give it"
                 }
                 Fault::Full => "make room",
                 Fault::TooLarge => "raise the limit in the configuration",
-                Fault::Corrupt => "look at what is stored there: it was written by another program",
+                Fault::Corrupt => {
+                    "look at what is stored there: it is damaged, or another program wrote it"
+                }
                 Fault::Invalid => {
                     "check region, endpoint and name; `chroma-compactor doctor` tries all that a daemon needs"
                 }
@@ -317,7 +321,7 @@ impl RunError {
                 "`chroma-compactor snapshots point COLLECTION VERSION` puts it back; where all that was published is to be given up, remove its versions and the records of its runs"
             }
             Self::PointerInUse { .. } => {
-                "nothing was changed; `--instead-of` takes the place of a version that is complete"
+                "nothing was changed; `--instead-of` with the version that the pointer names now takes its place"
             }
             Self::VersionMissing { .. } | Self::NothingPublished { .. } => {
                 "nothing was changed; correct the name: `chroma-compactor doctor` lists collections and their versions"

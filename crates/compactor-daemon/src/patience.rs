@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use compactor_core::Class;
 use compactor_core::ports::{
     Attributes, Clock, Condition, ETag, Ids, Object, ObjectInfo, ObjectStore, Page, PortResult,
     PutOutcome, Unfinished, Uploaded,
@@ -42,7 +41,7 @@ impl Patience {
         let mut attempt = 0;
         loop {
             match call().await {
-                Err(error) if error.class() == Class::Retry && attempt + 1 < self.attempts => {
+                Err(error) if error.may_pass() && attempt + 1 < self.attempts => {
                     match attempt {
                         // Who looks at a daemon that seems to do nothing has to see for what it
                         // waits. The error names it.

@@ -4,7 +4,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use compactor_core::Class;
 use compactor_core::ports::{Clock, Ids};
 use rusqlite::ErrorCode;
 use thiserror::Error;
@@ -130,10 +129,5 @@ impl OpenError {
             },
             Self::NewerSchema { .. } => "use a newer build",
         }
-    }
-
-    /// Without its backend the process can do nothing.
-    pub fn class(&self) -> Class {
-        Class::Stop
     }
 }

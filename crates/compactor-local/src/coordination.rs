@@ -125,6 +125,10 @@ impl Database {
             Ok(value)
         };
         let file = self.file.clone();
+        let owned = match owned.is_empty() {
+            true => file.path.display().to_string(),
+            false => owned,
+        };
         blocking(operation, target, move || {
             if !file.is_in_place() {
                 let path = file.path.display().to_string();

@@ -211,7 +211,8 @@ async fn what_a_clock_ahead_hid_can_be_received_when_it_is_set_back() {
 /// right. Whether somebody else gets it.
 async fn is_free(ahead: Duration, renewed: bool) -> bool {
     let clock = Arc::new(FakeClock::manual());
-    let leases = local_on(clock.clone()).backend.leases;
+    let local = local_on(clock.clone());
+    let leases = &local.backend.leases;
     let (collection, ids) = ("words".parse().unwrap(), SeededIds::new(2));
     let (right, its, ours) = (clock.wall(), ids.uuid(), ids.uuid());
     clock.set_wall(right.plus(ahead));

@@ -78,7 +78,16 @@ impl Submit {
             region: raw.region(),
             limits: raw.validate()?.limits,
         };
-        let submitted = block_on(async { Ok(submit(&raw.open().await?, submission).await?) })?;
+        let submitted = block_on(async { Ok(submit(&raw.open().await?, submission).await?) });
+        let submitted = submitted.map_err(|failure: Failure| match is_new && !raw.is_unused() {
+            true => {
+                let path = raw.storage.path.display();
+                let help = failure.help().unwrap_or_default();
+                let help = format!("{help}; {path} was made, there was no data directory here");
+                failure.with_help(help)
+            }
+            false => failure,
+        })?;
         drop(progress);
         if self.json {
             output::json(&submitted)?;

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::QueueAttributeName;
-use compactor_core::Class;
 use compactor_core::ports::{Clock, Fault, Monotonic, PortError, PortResult};
 
 use crate::fault::{Repeat, port_error};
@@ -78,7 +77,7 @@ impl Redrive {
         };
         if let Err(error) = self.replace(before).await {
             let code = error.code();
-            if error.class() == Class::Retry {
+            if error.may_pass() {
                 tracing::debug!(code, %error, "cannot read the redrive policy again");
             } else {
                 tracing::warn!(code, %error, "cannot read the redrive policy again; going on with the last one");

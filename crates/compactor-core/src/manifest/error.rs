@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::{Class, CollectionName, RunId, Version};
+use crate::{CollectionName, RunId, Version};
 
 use super::{FORMAT_VERSION, LINEAGE_LIMIT};
 
@@ -94,10 +94,5 @@ impl ManifestError {
             Self::Digest { .. } => "CC-MANIFEST-DIGEST",
             Self::Lineage { .. } | Self::LineageWindow { .. } => "CC-MANIFEST-LINEAGE",
         }
-    }
-
-    /// A manifest that lies is never worked around: a human looks at it.
-    pub fn class(&self) -> Class {
-        Class::Stop
     }
 }

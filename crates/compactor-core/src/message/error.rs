@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use crate::keys::DeltaPrefixError;
-use crate::{Class, CollectionName, NameError, RunKey};
+use crate::{CollectionName, NameError, RunKey};
 
 /// Why a message cannot be used.
 #[derive(Debug, Error)]
@@ -83,10 +83,5 @@ impl MessageError {
             Self::NoPrefix { .. } => "CC-MESSAGE-NO-PREFIX",
             Self::Prefix { .. } => "CC-MESSAGE-PREFIX",
         }
-    }
-
-    /// A message does not get better by being read again.
-    pub fn class(&self) -> Class {
-        Class::DeadLetter
     }
 }

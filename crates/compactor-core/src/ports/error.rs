@@ -5,8 +5,6 @@ use std::path::Path;
 
 use thiserror::Error;
 
-use crate::Class;
-
 /// Result of a port call.
 pub type PortResult<T> = Result<T, PortError>;
 
@@ -136,13 +134,18 @@ impl PortError {
         }
     }
 
-    /// What the caller should do about it.
-    pub fn class(&self) -> Class {
+    /// Whether the same call may succeed soon. What becomes of runs is not said here but in
+    /// [`disposition`](crate::disposition).
+    pub fn may_pass(&self) -> bool {
         match self.fault {
-            Fault::Transient | Fault::Throttled | Fault::OutcomeUnknown => Class::Retry,
-            Fault::Full | Fault::TooLarge | Fault::Corrupt => Class::GiveBack,
-            Fault::Denied | Fault::Missing | Fault::Unsupported => Class::Stop,
-            Fault::Invalid => Class::DeadLetter,
+            Fault::Transient | Fault::Throttled | Fault::OutcomeUnknown => true,
+            Fault::Full
+            | Fault::TooLarge
+            | Fault::Corrupt
+            | Fault::Denied
+            | Fault::Missing
+            | Fault::Unsupported
+            | Fault::Invalid => false,
         }
     }
 }

@@ -31,7 +31,7 @@ const RUNS: usize = 3;
 
 #[derive(Debug, Args)]
 pub(crate) struct Quickstart {
-    /// Where everything is put; run again, it announces the same runs, which changes nothing.
+    /// Where everything is put; run again, it makes more runs, with other records.
     #[arg(long, value_name = "DIR", default_value = "data/quickstart")]
     dir: PathBuf,
     /// Print JSON.
