@@ -19,8 +19,16 @@ pub(crate) struct RecordReader<'c> {
 #[derive(Debug, Default)]
 pub(crate) struct RowsRead {
     pub(crate) values: Vec<(String, MetadataValue)>,
-    /// Which rows cannot be read, and why.
-    pub(crate) unread: Vec<String>,
+    pub(crate) unread: Vec<Unread>,
+}
+
+/// A row that cannot be read.
+#[derive(Debug)]
+pub(crate) struct Unread {
+    /// Its key, where that can.
+    pub(crate) key: Option<String>,
+    /// Which row it is, and why.
+    pub(crate) reason: String,
 }
 
 impl<'c> RecordReader<'c> {
@@ -72,19 +80,28 @@ impl<'c> RecordReader<'c> {
                         None => arrays.push((key, vec![value])),
                     }
                 }
-                Err(error) => {
-                    let unread = format!("row {number} of {table}: {error}");
-                    read.unread.push(unread);
-                }
+                Err(error) => read.unread.push(Unread {
+                    key: self.key(table, *number).ok(),
+                    reason: format!("row {number} of {table}: {error}"),
+                }),
             }
         }
         for (key, items) in arrays {
             match Array::from_scalars(items) {
                 Some(array) => read.values.push((key, MetadataValue::Array(array))),
-                None => read.unread.push(format!("the array `{key}` mixes types")),
+                None => read.unread.push(Unread {
+                    reason: format!("the array `{key}` mixes types"),
+                    key: Some(key),
+                }),
             }
         }
         read
+    }
+
+    fn key(&self, table: &str, number: i64) -> rusqlite::Result<String> {
+        let sql = format!("SELECT key FROM {table} NOT INDEXED WHERE rowid = ?1");
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        statement.query_row([number], |row| row.get(0))
     }
 
     fn row(&self, table: &str, number: i64) -> rusqlite::Result<(String, Option<Scalar>)> {

@@ -1,5 +1,7 @@
 //! Reads the rows of a table of which parts cannot be read, in the order of their numbers.
 
+use std::collections::HashSet;
+
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::{Lost, source::Source};
@@ -62,34 +64,36 @@ pub(super) fn all<T>(
         gaps: Vec::new(),
     };
     let from = format!("FROM {table} NOT INDEXED WHERE {key} >= ?1 ORDER BY {key}");
-    let mut stream = connection.prepare(&format!("SELECT {key}, {columns} {from}"))?;
-    let mut probe = connection.prepare(&format!("SELECT {key} {from} LIMIT 1"))?;
-    let mut can_read = |at: i64| {
-        let found = probe.query_row([at], |row| row.get::<_, i64>(0));
-        // A damaged page may give rows out of order.
-        match found.optional() {
-            Ok(number) => number.is_none_or(|number| number >= at),
-            Err(_) => false,
-        }
+    let stream = format!("SELECT {key}, {columns} {from} LIMIT -1 OFFSET ?2");
+    let mut stream = connection.prepare(&stream)?;
+    // Reads nothing of a row but its number.
+    let mut probe = connection.prepare(&format!("SELECT {key} {from} LIMIT 1 OFFSET ?2"))?;
+    let mut number_of = |at: i64, skipped: u64| {
+        let number = probe.query_row((at, skipped), |row| row.get::<_, i64>(0));
+        number.optional()
     };
-    let mut next = i64::MIN;
+    let (mut next, mut skipped, mut in_order) = (i64::MIN, 0, true);
+    // A damaged page may give rows out of order, and again.
+    let mut seen = HashSet::new();
     loop {
-        let mut good = stream.query([next])?;
+        let mut last = Vec::new();
+        let mut good = stream.query((next, skipped))?;
         loop {
             match good.next() {
                 Ok(Some(row)) => {
                     let number: i64 = row.get(0)?;
-                    // Out of order: gone on with, it would come again and again.
-                    if number < next {
-                        break;
+                    skipped += 1;
+                    in_order &= last.last().is_none_or(|last| number > *last);
+                    last.push(number);
+                    if last.len() > 3 {
+                        last.remove(0);
+                    }
+                    if !seen.insert(number) {
+                        continue;
                     }
                     match read(row) {
                         Ok(one) => rows.found.push(one),
                         Err(_) => rows.gaps.push((number, number)),
-                    }
-                    match number.checked_add(1) {
-                        Some(after) => next = after,
-                        None => return Ok(rows),
                     }
                 }
                 Ok(None) => return Ok(rows),
@@ -97,13 +101,44 @@ pub(super) fn all<T>(
             }
         }
         drop(good);
-        let Some(after) = first_readable(next, &mut can_read) else {
+        if let Ok(Some(bad)) = number_of(next, skipped) {
+            rows.gaps.push((bad, bad));
+            in_order &= last.last().is_none_or(|last| bad > *last);
+            match bad.checked_add(1).filter(|_| in_order) {
+                Some(after) => (next, skipped) = (after, 0),
+                // SQLite would look for a number as if all were in order.
+                None => skipped += 1,
+            }
+            continue;
+        }
+        // Not even numbers: a whole page.
+        next = after(&last, &seen).max(next);
+        let mut can_read = |at: i64| match number_of(at, 0) {
+            Ok(number) => number.is_none_or(|number| number >= at),
+            Err(_) => false,
+        };
+        let Some(readable) = first_readable(next, &mut can_read) else {
             rows.gaps.push((next, i64::MAX));
             return Ok(rows);
         };
-        rows.gaps.push((next, after));
-        next = after;
+        rows.gaps.push((next, readable));
+        (next, skipped, in_order) = (readable, 0, true);
     }
+}
+
+/// The number behind the last three that were read, and behind those that are known. One of the three
+/// may be wrong: the middle one is near the others.
+fn after(last: &[i64], seen: &HashSet<i64>) -> i64 {
+    let mut sorted = last.to_vec();
+    sorted.sort_unstable();
+    let Some(middle) = sorted.get(sorted.len() / 2) else {
+        return i64::MIN;
+    };
+    let mut next = middle.saturating_add(1);
+    while next < i64::MAX && seen.contains(&next) {
+        next += 1;
+    }
+    next
 }
 
 /// The first number after `bad` from which SQLite can read on.
@@ -144,8 +179,9 @@ mod tests {
             .unwrap()
     }
 
-    #[test]
-    fn rows_out_of_order_beside_a_bad_one_do_not_come_again_and_again() {
+    /// What is found of a hundred rows when the number of the fiftieth is wrong, and the row after the
+    /// next cannot be read either.
+    fn found_beside(wrong: u8, with_bad_row: bool) -> Rows<String> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("database");
         let connection = Connection::open(&path).unwrap();
@@ -156,18 +192,37 @@ mod tests {
         drop(connection);
         let mut file = fs_err::read(&path).unwrap();
         let (moved, bad) = (text_of(&file, 50), text_of(&file, 52));
-        file[moved - 3] = 3;
-        file[bad - 1] = 0x7f;
+        file[moved - 3] = wrong;
+        if with_bad_row {
+            file[bad - 1] = 0x7f;
+        }
         fs_err::write(&path, &file).unwrap();
-        let connection =
-            Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
-        let found = all(&connection, ["t", "rowid", "x"], |row| {
-            row.get::<_, String>(1)
-        })
-        .unwrap();
-        let texts: std::collections::BTreeSet<String> = found.found.iter().cloned().collect();
-        assert_eq!(texts.len(), found.found.len(), "none twice");
-        assert!(texts.len() >= 95, "{} rows", texts.len());
-        assert!(!found.gaps.is_empty());
+        let read_only = OpenFlags::SQLITE_OPEN_READ_ONLY;
+        let connection = Connection::open_with_flags(&path, read_only).unwrap();
+        all(&connection, ["t", "rowid", "x"], |row| row.get(1)).unwrap()
+    }
+
+    /// Too low, too high, and so high that all others are lower.
+    const WRONG: [u8; 3] = [3, 60, 0x7f];
+
+    #[test]
+    fn a_wrong_number_hides_no_other_row() {
+        for wrong in WRONG {
+            let rows = found_beside(wrong, false);
+            let texts: HashSet<&String> = rows.found.iter().collect();
+            // Of two rows with one number one is left.
+            assert!(texts.len() >= 99, "{wrong}: {} rows", texts.len());
+        }
+    }
+
+    #[test]
+    fn nor_does_it_beside_a_bad_row() {
+        for wrong in WRONG {
+            let rows = found_beside(wrong, true);
+            let texts: HashSet<&String> = rows.found.iter().collect();
+            assert_eq!(texts.len(), rows.found.len(), "none twice");
+            assert!(texts.len() >= 98, "{wrong}: {} rows", texts.len());
+            assert_eq!(rows.gaps, [(52, 52)], "{wrong}");
+        }
     }
 }

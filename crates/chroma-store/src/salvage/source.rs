@@ -14,9 +14,7 @@ use crate::metadata::RecordReader;
 use crate::queue::{Operation, QueueReader};
 use crate::schema::{detect, level_of_columns};
 use crate::sqlite_indexes::only_indexes_know;
-use crate::{
-    Collection, DOCUMENT_KEY, Patch, Scalar, SchemaLevel, StoreError, StoreResult, connection,
-};
+use crate::{Collection, DOCUMENT_KEY, Patch, Scalar, SchemaLevel, StoreResult, connection};
 
 /// A record of any collection.
 #[derive(Debug)]
@@ -58,9 +56,7 @@ impl Source {
         let path = connection::database_path(dir);
         let level = match detect(&connection, &path) {
             // What its columns say, where its migrations do not.
-            Err(error @ StoreError::UnknownSchema { .. }) => {
-                level_of_columns(&connection).ok_or(error)?
-            }
+            Err(error) if !error.is_of_machine() => level_of_columns(&connection).ok_or(error)?,
             level => level?,
         };
         Ok(Self {
@@ -300,8 +296,16 @@ impl Metadata<'_> {
         );
         let mut read = reader.read_rows(rows);
         let text = self.texts.get(&record);
+        // Its full text has it.
+        read.unread
+            .retain(|unread| text.is_none() || unread.key.as_deref() != Some(DOCUMENT_KEY));
+        let mut unread: Vec<String> = read
+            .unread
+            .into_iter()
+            .map(|unread| unread.reason)
+            .collect();
         if rows.is_empty() && self.is_torn && text.is_none() {
-            read.unread.push("its rows of metadata".to_owned());
+            unread.push("its rows of metadata".to_owned());
         }
         let values = read.values.into_iter();
         let mut patch: Patch = values.map(|(key, value)| (key, Some(value))).collect();
@@ -310,7 +314,7 @@ impl Metadata<'_> {
             let document = Scalar::String(text.clone()).into();
             patch.push((DOCUMENT_KEY.to_owned(), Some(document)));
         }
-        let unread = (!read.unread.is_empty()).then(|| read.unread.join(", "));
+        let unread = (!unread.is_empty()).then(|| unread.join(", "));
         (patch, unread)
     }
 }
