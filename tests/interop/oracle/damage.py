@@ -313,6 +313,8 @@ KINDS: dict[str, Any] = {
     "full-text-zeroed": zero_the_root_of("embedding_fulltext_search_content"),
     "value-not-text": purged(execute("INSERT INTO embedding_metadata (id, key, string_value)"
                                      " VALUES (5, 'topic', CAST(x'ff' AS TEXT))")),
+    "name-not-text": execute("INSERT INTO collection_metadata (collection_id, key, str_value)"
+                             " SELECT id, 'note', CAST(x'ff41' AS TEXT) FROM collections"),
     "documents-lost": execute("DELETE FROM embedding_metadata WHERE key = 'chroma:document'"
                               " AND id < 5"),
     "configuration-broken": execute("UPDATE collections SET config_json_str = '{bad'"),

@@ -5,59 +5,73 @@ use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 
 use super::{Checked, VerifyReport};
+use crate::schema::tables;
 use crate::{SchemaLevel, StoreError, StoreResult};
 
-/// Tables, and their columns of text that readers get.
-const COLUMNS: [(&str, &str); 3] = [
+/// Tables of records, of which chromadb 1.x passes over what it cannot read, and their columns of text.
+const OF_RECORDS: [(&str, &str); 3] = [
     ("embeddings", "embedding_id"),
     ("embedding_metadata", "key, string_value"),
     ("embedding_metadata_array", "key, string_value"),
 ];
+/// Rows of the log are read one by one elsewhere, and the full text is compared with the documents.
+const NOT_HERE: [&str; 2] = ["embeddings_queue", "embedding_fulltext_search"];
 
 pub(super) fn check(checked: &Checked<'_>, report: &mut VerifyReport) -> StoreResult<()> {
-    for (table, columns) in COLUMNS {
-        if table == "embedding_metadata_array" && !checked.schema.has_arrays() {
+    let expected = tables(checked.schema).map_err(StoreError::sqlite(
+        checked.path,
+        "list the tables of its schema",
+    ))?;
+    for table in expected {
+        let of_records = OF_RECORDS.iter().find(|(known, _)| *known == table);
+        let is_elsewhere = NOT_HERE
+            .iter()
+            .any(|other| table == *other || table.starts_with("embedding_fulltext_search"));
+        let is_there = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?1";
+        if is_elsewhere || checked.count(is_there, &[&table])? == 0 {
             continue;
         }
-        let (count, first) = not_utf8(checked.connection, table, columns)
+        let columns = of_records.map_or("*", |(_, columns)| columns);
+        let (count, first) = not_utf8(checked.connection, &table, columns)
             .map_err(StoreError::sqlite(checked.path, "read texts"))?;
         let Some(first) = first else { continue };
         let detail = format!(
             "{count} rows of {table} hold text that is not UTF-8, the first is row {first}"
         );
         match checked.schema {
-            SchemaLevel::L06 => {
-                report.error("I12", None, format!("{detail}: chromadb 0.x fails on it"));
-            }
-            SchemaLevel::L10 | SchemaLevel::L13 | SchemaLevel::L15 => {
+            SchemaLevel::L10 | SchemaLevel::L13 | SchemaLevel::L15 if of_records.is_some() => {
                 report.warn("I12", None, format!("{detail}: chromadb passes it over"));
+            }
+            SchemaLevel::L06 | SchemaLevel::L10 | SchemaLevel::L13 | SchemaLevel::L15 => {
+                report.error("I12", None, format!("{detail}: chromadb fails on it"));
             }
         }
     }
     Ok(())
 }
 
-/// How many rows hold text that is not UTF-8, and the number of the first one.
+/// How many rows hold text that is not UTF-8, and the place of the first one among them.
 fn not_utf8(
     connection: &Connection,
     table: &str,
     columns: &str,
-) -> rusqlite::Result<(u64, Option<i64>)> {
-    let sql = format!("SELECT rowid, {columns} FROM {table} NOT INDEXED");
-    let mut statement = connection.prepare(&sql)?;
+) -> rusqlite::Result<(u64, Option<u64>)> {
+    let mut statement =
+        connection.prepare(&format!("SELECT {columns} FROM {table} NOT INDEXED"))?;
     let columns = statement.column_count();
     let mut rows = statement.query([])?;
-    let (mut count, mut first) = (0, None);
+    let (mut place, mut count, mut first) = (0, 0, None);
     while let Some(row) = rows.next()? {
+        place += 1;
         let mut is_wrong = false;
-        for column in 1..columns {
+        for column in 0..columns {
             if let ValueRef::Text(text) = row.get_ref(column)? {
                 is_wrong |= std::str::from_utf8(text).is_err();
             }
         }
         if is_wrong {
             count += 1;
-            first.get_or_insert(row.get::<_, i64>(0)?);
+            first.get_or_insert(place);
         }
     }
     Ok((count, first))
