@@ -39,8 +39,7 @@ fn is_denied(error: &RunError) -> bool {
     error.code() == "CC-PORT-DENIED" && error.to_string().starts_with("queue: ")
 }
 
-#[test]
-fn what_cannot_be_deleted_for_a_while_is_deleted_then() {
+fn deleted_in_the_end(fault: Fault) {
     let world = World::new(Kind::Fakes);
     world.expects(&[
         "trying again",
@@ -49,17 +48,22 @@ fn what_cannot_be_deleted_for_a_while_is_deleted_then() {
     ]);
     let delta = Delta::of("lines", "a", 2);
     world.submit("run-a", &[&delta]);
-    // All attempts of the cycle, and two more.
-    let mut left = world.settings.attempts + 2;
+    // All attempts of the cycle, and one more.
+    let mut left = world.settings.attempts + 1;
     queue(&world).faults.when(move |call| {
         let fails = call.operation == "delete" && !call.target.ends_with("nobody") && left > 0;
         left -= u32::from(fails);
-        fails.then_some(Inject::FailBefore(Fault::Throttled))
+        fails.then_some(Inject::FailBefore(fault))
     });
     let summary = world.drain();
     assert_eq!((summary.completed, summary.published), (1, 1));
     assert!(world.queue_is_empty() && world.depth().dead == 0);
     assert_eq!(world.content("lines"), delta.content());
+}
+
+#[test]
+fn what_cannot_be_deleted_for_a_while_is_deleted_then() {
+    deleted_in_the_end(Fault::Throttled);
 }
 
 #[test]
@@ -82,6 +86,28 @@ fn a_daemon_that_may_not_delete_ends_before_the_next_message() {
     world.let_everything_expire();
     let summary = world.drain();
     assert_eq!((summary.completed, summary.published), (1, 0));
+    assert!(world.queue_is_empty() && world.depth().dead == 0);
+}
+
+/// What a queue says of one message is not of the queue: SQS refuses to hide one for half a day.
+#[test]
+fn a_message_that_cannot_be_extended_ends_no_daemon() {
+    let world = World::new(Kind::Fakes);
+    world.submit("run-a", &[&Delta::of("lines", "a", 2)]);
+    world.expects(&["cannot extend a message", "cannot give a message back"]);
+    let mut left = 1;
+    queue(&world).faults.when(move |call| {
+        let changes = matches!(call.operation, "extend" | "release");
+        let refuses = changes && !call.target.ends_with("nobody") && left > 0;
+        left -= u32::from(refuses);
+        refuses.then_some(Inject::FailBefore(Fault::Invalid))
+    });
+    let term = Duration::from_secs(60);
+    let (leases, other) = (Arc::clone(&world.ports.leases), Uuid::from_u128(7));
+    let taken = world.wait(leases.acquire(&name("lines"), other, term));
+    assert_eq!(taken.unwrap(), Acquired::Held);
+    world.drain();
+    assert_eq!(world.state("run-a", "lines"), RunState::Completed);
     assert!(world.queue_is_empty() && world.depth().dead == 0);
 }
 

@@ -303,7 +303,7 @@ impl Work {
             .context
             .settings
             .in_flight
-            .saturating_sub(self.context.held.len());
+            .saturating_sub(self.context.held.open());
         if room == 0 {
             self.more = false;
             self.dispatch();

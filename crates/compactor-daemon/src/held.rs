@@ -89,22 +89,24 @@ impl HeldMessages {
     /// Tries once more to delete what is settled.
     ///
     /// # Errors
-    /// Why something cannot be deleted.
+    /// Why something cannot be deleted; the rest is tried all the same.
     pub(crate) async fn delete_settled(&self, queue: &dyn Queue) -> PortResult<()> {
         let messages = self.lock().clone();
+        let mut failed = None;
         for (receipt, _) in messages.iter().filter(|(_, message)| message.is_settled) {
-            queue.delete(receipt).await?;
-            self.let_go(receipt);
+            match queue.delete(receipt).await {
+                Ok(_) => self.let_go(receipt),
+                Err(error) => failed = failed.or(Some(error)),
+            }
         }
-        Ok(())
+        failed.map_or(Ok(()), Err)
     }
 
     /// Lets a message go that comes back when its visibility ends; one that was received for the last
     /// time is sent anew, for it would not come back.
     pub(crate) async fn leave(&self, queue: &dyn Queue, receipt: &Receipt) {
-        let held = self.lock().remove(receipt);
-        if let Some(message) = held {
-            renew(queue, &message.delivery).await;
+        if !self.renewed(queue, receipt).await {
+            self.let_go(receipt);
         }
     }
 
@@ -127,20 +129,36 @@ impl HeldMessages {
     }
 
     async fn release(&self, queue: &dyn Queue, receipt: &Receipt, delay: Duration) {
-        let held = self.lock().remove(receipt);
-        if let Some(message) = held
-            && renew(queue, &message.delivery).await
-        {
+        if self.renewed(queue, receipt).await {
             return;
         }
+        self.let_go(receipt);
         if let Err(error) = queue.release(receipt, delay).await {
             tracing::warn!(code = error.code(), %error, "cannot give a message back; it returns when its visibility ends");
             self.refusal.note(error);
         }
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.lock().len()
+    /// Whether a message was sent anew that was received for the last time. The old one is settled then.
+    async fn renewed(&self, queue: &dyn Queue, receipt: &Receipt) -> bool {
+        let message = self.lock().get(receipt).cloned();
+        let Some(message) = message.filter(|message| !message.is_settled) else {
+            return false;
+        };
+        let is_sent = send_anew(queue, &message.delivery).await;
+        if is_sent {
+            self.delete(queue, receipt).await;
+        }
+        is_sent
+    }
+
+    /// How many there is something to do for.
+    pub(crate) fn open(&self) -> usize {
+        let messages = self.lock();
+        messages
+            .values()
+            .filter(|message| !message.is_settled)
+            .count()
     }
 
     /// Starts the task that extends; three times per visibility, so that two may fail.
@@ -157,6 +175,8 @@ impl HeldMessages {
     async fn extend_all(&self, ports: &Ports, visibility: Duration) {
         let now = ports.clock.monotonic();
         let longest = ports.queue.longest_hold();
+        // A queue counts in whole seconds, and refuses one too many.
+        let longest = longest.saturating_sub(Duration::from_secs(1));
         let left = |since: Monotonic| longest.saturating_sub(now.0.saturating_sub(since.0));
         let due: Vec<(HeldMessage, Duration)> = self
             .lock()
@@ -185,8 +205,8 @@ impl HeldMessages {
                 return;
             }
         // It would come back to nobody.
-        } else if left < visibility && renew(queue, &message.delivery).await {
-            return self.let_go(receipt);
+        } else if left < visibility && self.renewed(queue, receipt).await {
+            return;
         }
         let visibility = visibility.min(left);
         if visibility.is_zero() {
@@ -211,25 +231,26 @@ impl HeldMessages {
 }
 
 /// Sends a message anew that was received for the last time: given back, it would be dead without a
-/// reason, though its run is not at fault. Returns whether it was sent. Killed between the two calls, it
-/// is there twice, and the manifest settles that.
-async fn renew(queue: &dyn Queue, delivery: &Delivery) -> bool {
+/// reason, though its run is not at fault. Returns whether it was sent. Killed before the old one is
+/// deleted, it is there twice, and the manifest settles that.
+async fn send_anew(queue: &dyn Queue, delivery: &Delivery) -> bool {
     if delivery.receive_count < queue.max_receives() {
         return false;
     }
     let message = delivery.message_id.as_str();
-    if let Err(error) = queue.send(&delivery.body, &delivery.attributes).await {
-        tracing::warn!(message, code = error.code(), %error, "cannot send a message anew that was received for the last time");
-        return false;
+    match queue.send(&delivery.body, &delivery.attributes).await {
+        Ok(_) => {
+            tracing::info!(
+                message,
+                "sent anew: it was received for the last time, and its run is not at fault"
+            );
+            true
+        }
+        Err(error) => {
+            tracing::warn!(message, code = error.code(), %error, "cannot send a message anew that was received for the last time");
+            false
+        }
     }
-    tracing::info!(
-        message,
-        "sent anew: it was received for the last time, and its run is not at fault"
-    );
-    if let Err(error) = queue.delete(&delivery.receipt).await {
-        tracing::warn!(message, code = error.code(), %error, "cannot delete a message that was sent anew");
-    }
-    true
 }
 
 #[cfg(test)]
@@ -267,6 +288,6 @@ mod tests {
         let again = queue.receive(1, Duration::ZERO, short).await.unwrap();
         assert_eq!(again.len(), 1, "hidden until the bound, and no longer");
         held.extend_all(&ports, short).await;
-        assert_eq!(held.len(), 0);
+        assert_eq!(held.open(), 0);
     }
 }

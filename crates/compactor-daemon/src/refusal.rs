@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use compactor_core::disposition::{Disposition, Resource, of_fault};
-use compactor_core::ports::PortError;
+use compactor_core::ports::{Fault, PortError};
 use tokio_util::sync::CancellationToken;
 
 use crate::RunError;
@@ -19,7 +19,9 @@ pub(crate) struct Refusal {
 impl Refusal {
     /// Takes note of an error that ends the daemon; others may pass.
     pub(crate) fn note(&self, error: PortError) {
-        if of_fault(Resource::Queue, error.fault).0 != Disposition::Stop {
+        // A request that is wrong is so of one message: it was held for too long, say.
+        let is_of_message = error.fault == Fault::Invalid;
+        if is_of_message || of_fault(Resource::Queue, error.fault).0 != Disposition::Stop {
             return;
         }
         // An error or none at every instant.
