@@ -76,6 +76,11 @@ impl Delta {
     }
 }
 
+/// One for the base, and those of two runs.
+pub(crate) fn base_and_two() -> [Delta; 3] {
+    [("base", 3), ("a", 2), ("b", 1)].map(|(name, records)| Delta::of("lines", name, records))
+}
+
 /// The content of several deltas that only upsert, each onto the ones before.
 pub(crate) fn content_of<'d>(deltas: impl IntoIterator<Item = &'d Delta>) -> Content {
     deltas.into_iter().flat_map(Delta::content).collect()

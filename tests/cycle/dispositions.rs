@@ -10,7 +10,7 @@ use compactor_core::fakes::{Call, Faults, Inject};
 use compactor_core::ports::Fault;
 use compactor_daemon::cycle::NoHooks;
 
-use crate::deltas::{Delta, content_of};
+use crate::deltas::{Delta, base_and_two, content_of};
 use crate::port_faults::all_faults;
 use crate::world::{Backend, Kind, MAX_RECEIVES, World};
 
@@ -87,11 +87,7 @@ fn waiting(resource: Resource) -> (World, [Delta; 3]) {
     // Fewer receives than there are starts.
     let world = World::with_max_receives(Kind::Fakes, MAX_RECEIVES);
     world.expects(&[""]);
-    let deltas = [
-        Delta::of("lines", "base", 3),
-        Delta::of("lines", "a", 2),
-        Delta::of("lines", "b", 1),
-    ];
+    let deltas = base_and_two();
     world.submit("run-base", &[&deltas[0]]);
     world.drain();
     match resource {

@@ -8,7 +8,7 @@ use compactor_core::RunState;
 use compactor_core::fakes::{Call, Faults, Inject};
 use compactor_core::ports::Fault;
 
-use crate::deltas::{Delta, content_of};
+use crate::deltas::{Delta, base_and_two, content_of};
 use crate::hooks::Script;
 use crate::world::{Backend, Kind, MAX_RECEIVES, World};
 
@@ -18,13 +18,9 @@ pub(crate) fn waiting() -> (World, [Delta; 3]) {
 }
 
 /// The same on a queue that gives up after so many receives.
-pub(crate) fn waiting_with(max_receives: u32) -> (World, [Delta; 3]) {
+fn waiting_with(max_receives: u32) -> (World, [Delta; 3]) {
     let world = World::with_max_receives(Kind::Fakes, max_receives);
-    let deltas = [
-        Delta::of("lines", "base", 3),
-        Delta::of("lines", "a", 2),
-        Delta::of("lines", "b", 1),
-    ];
+    let deltas = base_and_two();
     world.submit("run-base", &[&deltas[0]]);
     world.drain();
     world.submit("run-a", &[&deltas[1]]);

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::dispatcher;
 
-use crate::deltas::{Delta, content_of};
+use crate::deltas::{Delta, base_and_two, content_of};
 use crate::hooks::Script;
 use crate::world::{Kind, World};
 
@@ -51,11 +51,7 @@ const FROM_THE_SWAP_ON: [Step; 4] = [
 
 /// A base and two runs that wait.
 fn waiting(world: &World) -> [Delta; 3] {
-    let deltas = [
-        Delta::of("lines", "base", 3),
-        Delta::of("lines", "a", 2),
-        Delta::of("lines", "b", 1),
-    ];
+    let deltas = base_and_two();
     world.submit("run-base", &[&deltas[0]]);
     world.drain();
     world.submit("run-a", &[&deltas[1]]);

@@ -47,8 +47,11 @@ impl OpenFile {
     }
 
     fn is_in_place(&self) -> bool {
-        let found = std::fs::metadata(&self.path);
-        found.is_ok_and(|found| found.dev() == self.device && found.ino() == self.inode)
+        match std::fs::metadata(&self.path) {
+            Ok(found) => found.dev() == self.device && found.ino() == self.inode,
+            // SQLite tells of other trouble.
+            Err(error) => error.kind() != io::ErrorKind::NotFound,
+        }
     }
 }
 

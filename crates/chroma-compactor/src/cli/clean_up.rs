@@ -93,7 +93,7 @@ impl Clean {
             return Ok(ExitCode::SUCCESS);
         };
         for (collection, failure) in failed {
-            output::warning(&format!("{collection} was left alone as well: {failure}"));
+            output::warning(&format!("{collection} was left alone: {failure}"));
         }
         Err(first)
     }

@@ -172,6 +172,8 @@ impl Lease {
         })
         .await
         .about(Resource::Lock)?;
+        // It was answered: whatever was refused before is over.
+        lock(&self.refusal).take();
         let lease = HeldLease::granted(before, term);
         if !renewed || !lease.may_swap(ports.clock.monotonic()) {
             return Err(self.lost());
