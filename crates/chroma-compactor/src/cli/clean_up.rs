@@ -93,7 +93,7 @@ impl Clean {
             return Ok(ExitCode::SUCCESS);
         };
         for (collection, failure) in failed {
-            output::warning(&format!("{collection} was left alone: {failure}"));
+            output::warning(&format!("{collection}: {failure}"));
         }
         Err(first)
     }
@@ -104,8 +104,9 @@ impl Clean {
         collection: &CollectionName,
         policy: RetentionPolicy,
     ) -> Result<Cleaned, Failure> {
-        let cleaned = clean_up(ports, collection, policy, !self.yes).await?;
+        // First: an error after the deletion would hide what was deleted.
         let newer = newer_versions(ports.objects.as_ref(), collection).await?;
+        let cleaned = clean_up(ports, collection, policy, !self.yes).await?;
         let Some(done) = cleaned.or_else(|| untouched(collection, &newer)) else {
             let message = format!("nothing is published for {collection}");
             let help = "`chroma-compactor clean-up` without names shows every collection";
