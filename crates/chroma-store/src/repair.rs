@@ -99,8 +99,8 @@ impl Store<Open> {
         }
     }
 
-    /// Writes the metadata of log rows that the records contain anew, from the records: whoever replays
-    /// the log gets what they are now.
+    /// Copies the present metadata of each record into its unreadable log rows. A chromadb that replays
+    /// the log then gets the record as it is now.
     fn rewrite_log_rows(&mut self, name: &FullName) -> StoreResult<()> {
         let collection = self.find(name)?.clone();
         let path = connection::database_path(self.dir());
@@ -122,7 +122,7 @@ impl Store<Open> {
             }
             payloads.push((row.seq, encode(&patch)));
         }
-        self.in_transaction("write rows of the log anew", |connection| {
+        self.in_transaction("rewrite log rows", |connection| {
             let mut write = connection
                 .prepare("UPDATE embeddings_queue SET metadata = ?2 WHERE seq_id = ?1")?;
             let mut rows = payloads.iter();

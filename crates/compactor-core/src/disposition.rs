@@ -145,8 +145,8 @@ pub fn of_fault(resource: Resource, fault: Fault) -> (Disposition, &'static str)
     }
 }
 
-/// The same before the first message is received, where ending uses up no receive: what would stop the
-/// daemon or pause every collection ends it, and the cycles meet the rest.
+/// What the daemon does about a fault before it receives its first message, when ending costs no
+/// receive. It ends for what would stop it or pause every collection, and leaves the rest to the cycles.
 pub fn at_start(resource: Resource, fault: Fault) -> Disposition {
     // The last three are of one collection: the others can be served.
     let may_pass = matches!(

@@ -102,8 +102,8 @@ impl HeldMessages {
         failed.map_or(Ok(()), Err)
     }
 
-    /// Lets a message go that comes back when its visibility ends; one that was received for the last
-    /// time is sent anew, for it would not come back.
+    /// Leaves a message until its visibility ends. If this was its last receive, the queue would not hand
+    /// it out again, so the daemon sends a copy first.
     pub(crate) async fn leave(&self, queue: &dyn Queue, receipt: &Receipt) {
         if !self.renewed(queue, receipt).await {
             self.let_go(receipt);
@@ -139,7 +139,8 @@ impl HeldMessages {
         }
     }
 
-    /// Whether a message was sent anew that was received for the last time. The old one is settled then.
+    /// Sends a copy of a message that was received for the last time, and deletes the old one. Returns
+    /// whether it did.
     async fn renewed(&self, queue: &dyn Queue, receipt: &Receipt) -> bool {
         let message = self.lock().get(receipt).cloned();
         let Some(message) = message.filter(|message| !message.is_settled) else {

@@ -35,8 +35,8 @@ impl Scratch {
         self.folder.path()
     }
 
-    /// A new empty folder, removed when dropped. The daemon's own is made anew if something removed
-    /// it, as systems do that tidy up their temporary files.
+    /// A new empty folder, removed when dropped. If another program has removed the daemon's own
+    /// folder, as one that tidies /tmp does, this makes it again.
     ///
     /// # Errors
     /// The disk is full or gone.

@@ -141,7 +141,7 @@ pub fn survey(dir: &Path, level: VerifyLevel) -> StoreResult<Survey> {
         ))?;
         match known.is_empty() {
             true => report.mendable(Remedy::Reindex, "sqlite", None, finding),
-            // Made anew from its table, the index would forget it, too.
+            // A rebuild from the table would drop the entry from the index as well.
             false => known
                 .iter()
                 .for_each(|known| report.error("sqlite", None, known.to_string())),

@@ -36,7 +36,7 @@ pub enum Remedy {
     Reindex,
     /// Tenants and databases that are named but not there.
     Places,
-    /// The metadata of log rows that the records contain, written anew from these.
+    /// A repair copies the metadata of the records into log rows that cannot be read.
     LogRows,
     /// Progress that no log row bears out set back, and what waits applied.
     Progress,

@@ -50,7 +50,7 @@ pub(super) struct Batch<'c> {
     /// Runs that stay in our hands, and why.
     kept: Vec<ReceivedRun>,
     trouble: Option<RunError>,
-    /// Its deltas are being merged: what panics now may be for one of them.
+    /// The merge of its deltas is under way: one of them may be why a task panics.
     is_merging: bool,
     /// Held from the swap on.
     settling: Option<TaskTrackerToken>,

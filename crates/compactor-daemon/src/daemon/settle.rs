@@ -1,5 +1,5 @@
-//! What follows from the end of a cycle: which runs stay in our hands, and when their collection is tried
-//! again. No cycle is begun here.
+//! What the daemon does when a cycle has ended: it keeps or gives back the runs that are left, and
+//! decides when to try their collection again. It starts no cycle here.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ const BUSY_PAUSE: Duration = Duration::from_secs(1);
 const ONE_BY_ONE: usize = 100;
 
 impl Work {
-    /// What keeps runs in our hands, if something does.
+    /// Takes in how a cycle ended. Returns the error for which the daemon keeps runs, if it keeps any.
     pub(super) async fn settle(
         &mut self,
         collection: &CollectionName,

@@ -1,5 +1,6 @@
-//! Runs that are not merged: given back, kept in our hands, left to their visibility, or FAILED and
-//! dead-lettered, as [`verdict`] says.
+//! What the daemon does with a run that it did not merge. [`verdict`] decides: the daemon gives the
+//! message back, keeps it, leaves it until its visibility ends, or marks the run FAILED and
+//! dead-letters the message.
 
 use std::time::Duration;
 
