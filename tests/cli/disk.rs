@@ -18,7 +18,7 @@ impl Mounted {
     pub(crate) fn at(place: &Place, name: &str, size: &str) -> Option<Self> {
         let target = place.path(name);
         std::fs::create_dir_all(&target).unwrap();
-        let options = format!("size={size}");
+        let options = format!("size={size},mode=0700");
         let mut mount = Command::new("mount");
         mount
             .args(["-t", "tmpfs", "-o", &options, "tmpfs"])

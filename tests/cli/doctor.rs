@@ -189,7 +189,10 @@ fn who_holds_a_lock_is_said() {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let ids: Arc<dyn Ids> = Arc::new(RandomIds);
     let owner = ids.uuid();
-    let options = LocalOptions { max_receives: 3 };
+    let options = LocalOptions {
+        max_receives: 3,
+        ..LocalOptions::default()
+    };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -232,7 +232,10 @@ fn local(
     ids: Arc<dyn Ids>,
     max_receives: u32,
 ) -> (Backend, Ports) {
-    let options = LocalOptions { max_receives };
+    let options = LocalOptions {
+        max_receives,
+        ..LocalOptions::default()
+    };
     let root = dir.path().join("store");
     let backend = LocalBackend::open(&root, clock.clone(), ids.clone(), options).unwrap();
     let ports = Ports {

@@ -9,18 +9,24 @@ use rusqlite::ErrorCode;
 use thiserror::Error;
 
 use crate::coordination::Database;
-use crate::{DirectoryObjectStore, SqliteLeaseStore, SqliteQueue, SqliteRunStore};
+use crate::{Access, DirectoryObjectStore, SqliteLeaseStore, SqliteQueue, SqliteRunStore};
 
 /// What can be chosen about the local backend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LocalOptions {
     /// After how many receives a message that is not deleted becomes a dead letter.
     pub max_receives: u32,
+    /// Who besides the owner may read the objects. A directory that is there already keeps its own
+    /// mode, which must let them in.
+    pub access: Access,
 }
 
 impl Default for LocalOptions {
     fn default() -> Self {
-        Self { max_receives: 5 }
+        Self {
+            max_receives: 5,
+            access: Access::default(),
+        }
     }
 }
 
@@ -38,15 +44,15 @@ pub struct LocalBackend {
 }
 
 impl LocalBackend {
-    /// Opens the backend in `directory`, making what is missing. Blocks; any number of processes
-    /// may do it at once.
+    /// Opens the backend in `directory`, making what is missing, and takes from other accounts what
+    /// earlier builds let them do. Blocks; any number of processes may do it at once.
     pub fn open(
         directory: &Path,
         clock: Arc<dyn Clock>,
         ids: Arc<dyn Ids>,
         options: LocalOptions,
     ) -> Result<Self, OpenError> {
-        let objects = DirectoryObjectStore::open(directory, &*clock, ids.clone())?;
+        let objects = DirectoryObjectStore::open(directory, options.access, &*clock, ids.clone())?;
         let database = Database::open(directory)?;
         let queue = SqliteQueue::new(database.clone(), clock.clone(), ids, options.max_receives);
         let leases = SqliteLeaseStore::new(database.clone(), clock);
@@ -71,6 +77,20 @@ pub enum OpenError {
         /// Why not.
         #[source]
         source: io::Error,
+    },
+    /// Other accounts could put files of theirs in it, or take ours away.
+    #[error("other accounts can write to the folder {path}: {detail}")]
+    Writable {
+        /// The folder.
+        path: PathBuf,
+        /// Who can, and by what.
+        detail: String,
+    },
+    /// Another process has the lock that each opener takes, and does not give it back.
+    #[error("another process holds the lock file {path}")]
+    Locked {
+        /// The lock file.
+        path: PathBuf,
     },
     /// Tags of objects would repeat there.
     #[error("the file system of {path} does not keep nanosecond times; use another one")]
@@ -106,6 +126,8 @@ impl OpenError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Directory { .. } => "CC-LOCAL-DIRECTORY",
+            Self::Writable { .. } => "CC-LOCAL-WRITABLE",
+            Self::Locked { .. } => "CC-LOCAL-LOCKED",
             Self::CoarseTimes { .. } => "CC-LOCAL-TIMES",
             Self::Database { .. } => "CC-LOCAL-DATABASE",
             Self::NewerSchema { .. } => "CC-LOCAL-SCHEMA",
@@ -118,6 +140,10 @@ impl OpenError {
             Self::Directory { .. } => {
                 "name a folder on a local disk that you may write to: --data DIR or storage.path"
             }
+            Self::Writable { .. } => {
+                "name a folder of yours that only you can write to, as a new one below it, or take the right from others: `chmod -R go-w FOLDER`"
+            }
+            Self::Locked { .. } => "see who holds it: `fuser FILE` or `lsof FILE`",
             Self::CoarseTimes { .. } => "name a folder on another disk: --data DIR or storage.path",
             Self::Database { source, .. } => match source.sqlite_error_code() {
                 Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {

@@ -3,6 +3,7 @@
 //! Every change is one IMMEDIATE transaction that is on disk when the call returns. One connection
 //! per process is enough: transactions are a few rows long.
 
+use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -12,10 +13,11 @@ use std::time::Duration;
 use compactor_core::ports::{Fault, PortError, PortResult};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
+use crate::access::{narrow_unopened, open_private};
 use crate::backend::OpenError;
 use crate::blocking::blocking;
 use crate::fault::sqlite_error;
-use crate::objects::lock_file;
+use crate::objects::{LOCK_WAIT, lock_file};
 
 const SCHEMA: i64 = 3;
 const BUSY: Duration = Duration::from_secs(10);
@@ -58,14 +60,22 @@ impl OpenFile {
 impl Database {
     /// Opens `coordination.sqlite3` in a directory that has its `.locks` folder already.
     pub(crate) fn open(directory: &Path) -> Result<Self, OpenError> {
+        Self::open_within(directory, LOCK_WAIT)
+    }
+
+    fn open_within(directory: &Path, patience: Duration) -> Result<Self, OpenError> {
         let path = directory.join("coordination.sqlite3");
+        let unusable = |source| OpenError::Directory {
+            path: directory.to_owned(),
+            source,
+        };
         // Switching to WAL does not wait for other openers, so they take turns.
-        let _turn = lock_file(&directory.join(".locks").join("open")).map_err(|source| {
-            OpenError::Directory {
-                path: directory.to_owned(),
-                source,
-            }
+        let lock = directory.join(".locks").join("open");
+        let _turn = lock_file(&lock, patience).map_err(|error| match error.kind() {
+            io::ErrorKind::TimedOut => OpenError::Locked { path: lock.clone() },
+            _ => unusable(error),
         })?;
+        keep_private(&path).map_err(unusable)?;
         let failed = |source| OpenError::Database {
             path: path.clone(),
             source,
@@ -79,10 +89,7 @@ impl Database {
                 known: SCHEMA,
             });
         }
-        let file = OpenFile::at(path).map_err(|source| OpenError::Directory {
-            path: directory.to_owned(),
-            source,
-        })?;
+        let file = OpenFile::at(path).map_err(unusable)?;
         Ok(Self {
             connection: Arc::new(Mutex::new(connection)),
             file: Arc::new(file),
@@ -141,6 +148,21 @@ impl Database {
             transact().map_err(|error| sqlite_error(operation, &owned, error))
         })
         .await
+    }
+}
+
+/// Makes the database for its owner alone, or takes from others what they may do with it. What SQLite
+/// makes beside it has its mode.
+fn keep_private(path: &Path) -> io::Result<()> {
+    match open_private(path, OpenOptions::new().write(true).create_new(true)) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            ["", "-wal", "-shm"].iter().try_for_each(|suffix| {
+                let mut file = path.as_os_str().to_owned();
+                file.push(suffix);
+                narrow_unopened(Path::new(&file))
+            })
+        }
+        result => result.map(drop),
     }
 }
 
@@ -258,6 +280,23 @@ mod tests {
             "{error}"
         );
         assert_eq!(schema(&connection).unwrap(), 7);
+    }
+
+    #[test]
+    fn a_lock_that_is_never_freed_is_named() {
+        let folder = folder();
+        let path = folder.path().join(".locks/open");
+        let held = std::fs::File::create(&path).unwrap();
+        held.lock().unwrap();
+        let opened = Database::open_within(folder.path(), Duration::from_millis(100));
+        let error = opened.unwrap_err();
+        assert_eq!(error.code(), "CC-LOCAL-LOCKED");
+        assert!(
+            error.to_string().contains(path.to_str().unwrap()),
+            "{error}"
+        );
+        held.unlock().unwrap();
+        Database::open(folder.path()).unwrap();
     }
 
     #[test]

@@ -5,12 +5,16 @@
 //! on disk before a call returns, and a process killed at any instant leaves nothing to repair.
 //!
 //! ```text
-//! DIR/objects/<key>                    the objects, as plain files
+//! DIR/objects/<key>                    the objects, as plain files; others may read them by [`Access`]
 //! DIR/.meta/<key>/<their body>.json    their user metadata
 //! DIR/.tmp/                            writes under way
 //! DIR/.locks/                          lock files between processes
 //! DIR/coordination.sqlite3             queue, leases, run records
 //! ```
+//!
+//! All but the objects is for the owner of the directory alone, whatever the umask, and a directory
+//! that other accounts can write to is refused. Links, FIFOs, sockets and devices below `objects` are
+//! no objects: they are never opened.
 //!
 //! A copy of the directory (`cp -a`, and other ways that lose times) that was made while no process
 //! used it is as good as the original.
@@ -18,6 +22,7 @@
 //! For one machine and a local file system with nanosecond times (ext4, xfs, btrfs, apfs, tmpfs);
 //! not for network file systems, whose locks and times are not good enough.
 
+mod access;
 mod backend;
 mod blocking;
 mod coordination;
@@ -29,9 +34,10 @@ mod runs;
 mod set_back;
 mod system;
 
+pub use access::{Access, own_folder};
 pub use backend::{LocalBackend, LocalOptions, OpenError};
 pub use leases::SqliteLeaseStore;
-pub use objects::DirectoryObjectStore;
+pub use objects::{DirectoryObjectStore, LOCK_WAIT};
 pub use queue::{DeadLetter, SqliteQueue};
 pub use runs::SqliteRunStore;
 pub use system::{RandomIds, SystemClock};

@@ -23,7 +23,10 @@ struct Local {
 
 fn local_on(clock: Arc<dyn Clock>) -> Local {
     let folder = tempfile::tempdir().unwrap();
-    let options = LocalOptions { max_receives: 3 };
+    let options = LocalOptions {
+        max_receives: 3,
+        ..LocalOptions::default()
+    };
     let ids = Arc::new(SeededIds::new(1));
     let backend = LocalBackend::open(folder.path(), clock.clone(), ids, options).unwrap();
     Local {

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use compactor_core::ports::{Fault, PortError, PortResult, WallTime};
 
-use super::tag;
+use super::{locks, tag};
+use crate::access::{Access, PRIVATE_FOLDER, keep_folder, own_root};
 use crate::backend::OpenError;
 
 const SWEEP_AGE: Duration = Duration::from_secs(24 * 60 * 60);
@@ -18,28 +19,29 @@ pub(super) struct Layout {
     pub(super) meta: PathBuf,
     pub(super) temporary: PathBuf,
     pub(super) locks: PathBuf,
+    pub(super) access: Access,
 }
 
 impl Layout {
-    pub(super) fn create(root: &Path, now: WallTime) -> Result<Self, OpenError> {
+    pub(super) fn create(root: &Path, access: Access, now: WallTime) -> Result<Self, OpenError> {
         let layout = Self {
             objects: root.join("objects"),
             meta: root.join(".meta"),
             temporary: root.join(".tmp"),
             locks: root.join(".locks"),
+            access,
         };
         let unusable = |source| OpenError::Directory {
             path: root.to_owned(),
             source,
         };
-        for folder in [
-            &layout.objects,
-            &layout.meta,
-            &layout.temporary,
-            &layout.locks,
-        ] {
-            fs_err::create_dir_all(folder).map_err(unusable)?;
+        own_root(root, access.of_folders())?;
+        // First those that are not for others to see.
+        for folder in [&layout.locks, &layout.meta, &layout.temporary] {
+            keep_folder(root, folder, PRIVATE_FOLDER)?;
         }
+        keep_folder(root, &layout.objects, access.of_folders())?;
+        locks::narrow(&layout.locks).map_err(unusable)?;
         layout.sweep(now).map_err(unusable)?;
         if !tag::times_are_fine(&layout.temporary).map_err(unusable)? {
             return Err(OpenError::CoarseTimes {
@@ -64,6 +66,10 @@ impl Layout {
             }
         }
         Ok(())
+    }
+
+    pub(super) fn check_key(&self, operation: &'static str, key: &str) -> PortResult<()> {
+        check(operation, key)
     }
 
     /// The file of a key.

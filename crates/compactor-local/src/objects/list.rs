@@ -1,12 +1,13 @@
-//! Listing: keys in byte order by string prefix, although the store is a tree of folders.
+//! Listing: keys in byte order by string prefix, although the store is a tree of folders. Links and
+//! special files are left out, so that one of them does not hide everything else.
 
 use std::io;
 use std::path::Path;
 
 use compactor_core::ports::{ObjectInfo, Page, PortResult};
 
+use super::entry::{self, is_absence};
 use super::layout::{Layout, is_segment};
-use super::read::is_absence;
 use super::tag;
 use crate::fault::io_error;
 
@@ -65,7 +66,10 @@ fn base<'a>(layout: &Layout, prefix: &'a str) -> Option<(std::path::PathBuf, &'a
     match prefix.rsplit_once('/') {
         None => Some((layout.objects.clone(), prefix)),
         Some((folder, rest)) if !prefix.contains('\0') && folder.split('/').all(is_segment) => {
-            Some((layout.objects.join(folder), rest))
+            // A link on the way would lead elsewhere.
+            let found = entry::look(&layout.objects, folder);
+            let is_odd = found.is_err_and(|error| error.kind() == io::ErrorKind::InvalidData);
+            (!is_odd).then(|| (layout.objects.join(folder), rest))
         }
         Some(_) => None,
     }
@@ -124,8 +128,8 @@ impl Walk<'_> {
     }
 }
 
-/// The names in a folder in the order of the keys they make, folders with a `/` at their end. A
-/// folder that is not there has none. Names that are not UTF-8 are no keys.
+/// The names of files and folders in a folder in the order of the keys they make, folders with a `/`
+/// at their end. A folder that is not there has none. Names that are not UTF-8 are no keys.
 fn entries(folder: &Path) -> io::Result<Vec<String>> {
     let listing = match fs_err::read_dir(folder) {
         Ok(listing) => listing,
@@ -135,9 +139,13 @@ fn entries(folder: &Path) -> io::Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in listing {
         let entry = entry?;
-        let is_folder = entry.file_type()?.is_dir();
+        let kind = entry.file_type()?;
         if let Ok(name) = entry.file_name().into_string() {
-            names.push(if is_folder { name + "/" } else { name });
+            if kind.is_dir() {
+                names.push(name + "/");
+            } else if kind.is_file() {
+                names.push(name);
+            }
         }
     }
     names.sort();

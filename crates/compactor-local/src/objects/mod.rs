@@ -4,8 +4,11 @@
 //! kept in a sidecar named after time and content of the body it belongs to (so a copy of the
 //! directory keeps it) and is written before the rename, so whichever body is in place, its metadata
 //! is there too. Writers of one key, in this
-//! process or another, take turns through a lock file; readers never wait.
+//! process or another, take turns through a lock file; readers never wait. What is not a plain file
+//! is no object, and is never opened.
 
+mod entry;
+mod folders;
 mod layout;
 mod list;
 mod locks;
@@ -25,9 +28,11 @@ use compactor_core::ports::{
     PutOutcome, Uploaded,
 };
 
+use crate::access::Access;
 use crate::backend::OpenError;
 use crate::blocking::blocking;
 use layout::Layout;
+pub use locks::LOCK_WAIT;
 pub(crate) use locks::lock_file;
 use write::{Source, Writer};
 
@@ -41,8 +46,13 @@ pub struct DirectoryObjectStore {
 impl DirectoryObjectStore {
     /// Opens the store below `root`, making what is missing, and sweeps temporary files that a
     /// killed process left more than a day ago. Blocks.
-    pub fn open(root: &Path, clock: &dyn Clock, ids: Arc<dyn Ids>) -> Result<Self, OpenError> {
-        let layout = Layout::create(root, clock.wall())?;
+    pub fn open(
+        root: &Path,
+        access: Access,
+        clock: &dyn Clock,
+        ids: Arc<dyn Ids>,
+    ) -> Result<Self, OpenError> {
+        let layout = Layout::create(root, access, clock.wall())?;
         Ok(Self {
             layout: Arc::new(layout),
             ids,

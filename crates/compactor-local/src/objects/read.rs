@@ -10,6 +10,7 @@ use compactor_core::ports::{
     Attributes, ETag, Fault, Object, ObjectInfo, PortError, PortResult, WallTime,
 };
 
+use super::entry;
 use super::layout::Layout;
 use super::sidecar::Sidecars;
 use super::tag;
@@ -24,11 +25,9 @@ pub(super) struct Body {
 
 impl Body {
     fn open(layout: &Layout, operation: &'static str, key: &str) -> PortResult<Option<Self>> {
-        let path = layout.body(operation, key)?;
-        let opened = File::open(&path).and_then(|file| Ok((file.metadata()?, file)));
-        match opened {
-            Ok((metadata, _)) if !metadata.is_file() => Ok(None),
-            Ok((metadata, file)) => {
+        layout.check_key(operation, key)?;
+        match entry::open(&layout.objects, key) {
+            Ok(Some((file, metadata))) => {
                 let etag = tag::of(&metadata);
                 let info = ObjectInfo {
                     key: key.to_owned(),
@@ -41,7 +40,7 @@ impl Body {
                     metadata,
                 }))
             }
-            Err(error) if is_absence(&error) => {
+            Ok(None) => {
                 layout.check_root(operation, key)?;
                 Ok(None)
             }
@@ -64,14 +63,6 @@ impl Body {
             reason,
         ))
     }
-}
-
-/// Whether there is no such key: nothing there, or an object where a folder would have to be.
-pub(super) fn is_absence(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-    )
 }
 
 /// The tag a key has now.

@@ -5,7 +5,7 @@
 //! a key has a time of its own (`tag`), and a copy of the directory keeps it; where a copy lost it,
 //! the content tells. Names of earlier builds have the inode, size and time.
 
-use std::fs::{File, Metadata};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Seek as _};
 use std::path::{Path, PathBuf};
 
@@ -14,6 +14,7 @@ use digest_io::HashReader;
 use sha2::Sha256;
 
 use super::tag;
+use crate::access::open_private;
 
 const SUFFIX: &str = ".json";
 const SHA256_LENGTH: usize = 64;
@@ -171,7 +172,7 @@ pub(super) fn write_late(folder: &Path, body: &Metadata, metadata: &Attributes) 
 fn put(folder: &Path, name: &str, metadata: &Attributes) -> io::Result<()> {
     // Never torn: the body may be in place.
     let unfinished = folder.join(format!("{name}.new"));
-    let mut file = fs_err::File::create(&unfinished)?;
+    let mut file = open_private(&unfinished, OpenOptions::new().write(true).truncate(true))?;
     serde_json::to_writer(&mut file, metadata)?;
     file.sync_all()?;
     fs_err::rename(unfinished, folder.join(format!("{name}{SUFFIX}")))?;

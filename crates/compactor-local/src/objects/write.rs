@@ -1,8 +1,7 @@
 //! Writing and deleting bodies.
 
-use std::fs::{File, Metadata, Permissions};
+use std::fs::{File, Metadata};
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,9 +13,9 @@ use sha2::Sha256;
 use tempfile::NamedTempFile;
 
 use super::layout::Layout;
-use super::read::is_absence;
 use super::sidecar::Sidecars;
-use super::{locks, sidecar, tag};
+use super::{entry, folders, locks, sidecar, tag};
+use crate::access::{self, PRIVATE_FOLDER};
 use crate::fault::io_error;
 
 // Others prune empty folders; each time costs them a deletion, so this is never reached.
@@ -122,7 +121,7 @@ impl Writer {
         }
         self.remove_stale(None).map_err(|error| self.error(error))?;
         if let Some(parent) = self.body.parent() {
-            prune(parent, &self.layout.objects);
+            folders::prune(parent, &self.layout.objects);
         }
         Ok(())
     }
@@ -132,11 +131,9 @@ impl Writer {
     }
 
     fn current(&self) -> PortResult<Option<Metadata>> {
-        match std::fs::symlink_metadata(&self.body) {
-            Ok(metadata) => Ok(Some(metadata).filter(Metadata::is_file)),
-            Err(error) if is_absence(&error) => Ok(None),
-            Err(error) => Err(self.error(error)),
-        }
+        let found = entry::look(&self.layout.objects, &self.key);
+        let found = found.map_err(|error| self.error(error))?;
+        Ok(found.filter(Metadata::is_file))
     }
 
     fn fill(&self, source: Source<'_>) -> PortResult<Filled> {
@@ -148,11 +145,10 @@ impl Writer {
 
     fn temporary_with(&self, content: &mut dyn io::Read) -> PortResult<Filled> {
         let mut content = HashReader::<Sha256, _>::new(content);
+        let (folder, mode) = (&self.layout.temporary, self.layout.access.of_objects());
         let mut copy = || {
-            let mut temporary = tempfile::Builder::new()
-                // As any new file, readable for whom the umask lets; not for the owner alone.
-                .permissions(Permissions::from_mode(0o666))
-                .tempfile_in(&self.layout.temporary)?;
+            let mut temporary = NamedTempFile::new_in(folder)?;
+            access::settle(temporary.as_file(), folder, mode)?;
             io::copy(&mut content, temporary.as_file_mut())?;
             // Here and not under the lock, for this is what takes long.
             temporary.as_file().sync_data()?;
@@ -178,14 +174,18 @@ impl Writer {
         }
         let late = match replaced {
             Some(body) if !found.has(body) => {
-                let of_copy = File::open(&self.body)
-                    .and_then(|mut body| found.read_by_content(&mut body))
+                let of_copy = entry::open(&self.layout.objects, &self.key)
+                    .and_then(|open| match open {
+                        Some((mut body, _)) => found.read_by_content(&mut body),
+                        None => Ok(None),
+                    })
                     .map_err(|error| self.error(error))?;
                 Some((body, of_copy.unwrap_or_default()))
             }
             Some(_) | None => None,
         };
-        self.in_folder(&self.layout.meta, &self.sidecars, || {
+        let top = (self.layout.meta.as_path(), PRIVATE_FOLDER);
+        self.in_folder(top, &self.sidecars, || {
             if let Some((body, metadata)) = &late {
                 sidecar::write_late(&self.sidecars, body, metadata)?;
             }
@@ -195,7 +195,7 @@ impl Writer {
 
     fn remove_stale(&self, current: Option<&Metadata>) -> io::Result<()> {
         Sidecars::list(&self.sidecars)?.remove_stale(current)?;
-        prune(&self.sidecars, &self.layout.meta);
+        folders::prune(&self.sidecars, &self.layout.meta);
         Ok(())
     }
 
@@ -203,7 +203,8 @@ impl Writer {
         let folder = self.body.parent().unwrap_or(&self.layout.objects);
         // Renamed by hand: `persist` consumes the file, and the rename may have to be repeated.
         let (_, path) = temporary.into_parts();
-        self.in_folder(&self.layout.objects, folder, || self.rename(&path))?;
+        let top = (&*self.layout.objects, self.layout.access.of_folders());
+        self.in_folder(top, folder, || self.rename(&path))?;
         // It is gone from where it was; nothing is left to remove.
         let _ = path.keep();
         self.sync_folder(&self.body)
@@ -221,16 +222,16 @@ impl Writer {
     }
 
     /// Does `work` in `folder`, which is made first, as often as others remove the folder between
-    /// the two.
+    /// the two. The folder is below that of `top`, and has the mode that is said there.
     fn in_folder(
         &self,
-        top: &Path,
+        (top, mode): (&Path, u32),
         folder: &Path,
         work: impl Fn() -> io::Result<()>,
     ) -> PortResult<()> {
         let mut attempts = 0;
         loop {
-            let result = make_folder(top, folder).and_then(|()| work());
+            let result = folders::make(top, folder, mode).and_then(|()| work());
             match result {
                 Err(error)
                     if error.kind() == io::ErrorKind::NotFound && attempts < FOLDER_ATTEMPTS =>
@@ -246,7 +247,7 @@ impl Writer {
     /// After this the change of the folder survives a power cut. Without it, nobody knows.
     fn sync_folder(&self, entry: &Path) -> PortResult<()> {
         let folder = entry.parent().unwrap_or(&self.layout.objects);
-        sync(folder).map_err(|error| {
+        folders::sync(folder).map_err(|error| {
             let mut error = self.error(error);
             error.fault = Fault::OutcomeUnknown;
             error
@@ -285,39 +286,6 @@ fn refusal(condition: &Condition, current: Option<&Metadata>) -> Option<Uploaded
     })
 }
 
-/// Makes `folder` and its parents up to `top`, each of which survives a power cut.
-fn make_folder(top: &Path, folder: &Path) -> io::Result<()> {
-    if folder == top || folder.is_dir() {
-        return Ok(());
-    }
-    let Some(parent) = folder.parent() else {
-        return Ok(());
-    };
-    make_folder(top, parent)?;
-    match std::fs::create_dir(folder) {
-        Ok(()) => sync(parent),
-        // Somebody else was faster, or there is an object.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
-        Err(error) => Err(error),
-    }
-}
-
-fn sync(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
-}
-
-/// Removes `folder` and its parents below `top` as far as they are empty. Only ever removes what is
-/// empty, so it cannot do harm, and leaves an empty folder at worst.
-fn prune(folder: &Path, top: &Path) {
-    let mut folder = folder;
-    while folder != top && folder.starts_with(top) && std::fs::remove_dir(folder).is_ok() {
-        match folder.parent() {
-            Some(parent) => folder = parent,
-            None => return,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use compactor_core::fakes::SeededIds;
@@ -325,6 +293,7 @@ mod tests {
 
     use super::super::read;
     use super::*;
+    use crate::Access;
 
     fn metadata(text: &str) -> Attributes {
         let pair = (!text.is_empty()).then(|| ("of".to_owned(), text.to_owned()));
@@ -359,7 +328,7 @@ mod tests {
 
     fn check(first: (&str, &str), second: (&str, &str), third: (&str, &str), renamed: bool) {
         let folder = tempfile::tempdir().unwrap();
-        let layout = Arc::new(Layout::create(folder.path(), WallTime(0)).unwrap());
+        let layout = Arc::new(Layout::create(folder.path(), Access::Owner, WallTime(0)).unwrap());
         let writer = writer(&layout);
         let assert_is = |(content, text): (&str, &str)| {
             let what = format!("{first:?} {second:?} {third:?}, renamed: {renamed}");

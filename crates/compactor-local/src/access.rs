@@ -1,0 +1,318 @@
+//! Who else of this machine may do what with the files of a data directory.
+//!
+//! Modes are set on what was made: the umask can only take away from the mode that a file is made
+//! with, and what it leaves may be too little or too much.
+
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions};
+use std::io;
+use std::os::unix::fs::{
+    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown,
+};
+use std::path::Path;
+
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+use rustix::process::geteuid;
+
+use crate::backend::OpenError;
+
+/// The mode of folders that are for their owner alone.
+pub(crate) const PRIVATE_FOLDER: u32 = 0o700;
+/// The mode of files that are for their owner alone.
+pub(crate) const PRIVATE_FILE: u32 = 0o600;
+
+/// Who besides the owner of a data directory may read the objects in it. Nobody else may write, and
+/// all that is not an object is for the owner alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Access {
+    /// Nobody.
+    #[default]
+    Owner,
+    /// The group of the files.
+    Group,
+    /// Every account of the machine.
+    All,
+}
+
+impl Access {
+    /// The mode of the folders of objects, and of a data directory that the store makes.
+    pub(crate) fn of_folders(self) -> u32 {
+        match self {
+            Self::Owner => 0o700,
+            Self::Group => 0o750,
+            Self::All => 0o755,
+        }
+    }
+
+    /// The mode of objects.
+    pub(crate) fn of_objects(self) -> u32 {
+        match self {
+            Self::Owner => 0o600,
+            Self::Group => 0o640,
+            Self::All => 0o644,
+        }
+    }
+}
+
+/// Makes a folder for this user alone, with all its parents, or checks that the folder that is there
+/// is one that no other account can write to. A symbolic link at the path itself is followed.
+///
+/// # Errors
+/// [`OpenError::Writable`] if others can write to it, [`OpenError::Directory`] if it is no folder or
+/// cannot be made.
+pub fn own_folder(path: &Path) -> Result<(), OpenError> {
+    own_root(path, PRIVATE_FOLDER)
+}
+
+/// As [`own_folder`], with a mode for the folder and those of its parents that are made.
+pub(crate) fn own_root(path: &Path, mode: u32) -> Result<(), OpenError> {
+    let place = claim_with_parents(path, mode).map_err(|source| unusable(path, source))?;
+    match place {
+        Place::Made(_) => Ok(()),
+        // It may have been given that mode on purpose, and not for this program alone.
+        Place::Found(found) => refuse_writable(path, &found),
+    }
+}
+
+/// Makes one of the folders of a data directory, or gives it its mode if it is there with another.
+pub(crate) fn keep_folder(root: &Path, path: &Path, mode: u32) -> Result<(), OpenError> {
+    let failed = |source| unusable(path, source);
+    match claim(path, mode).map_err(failed)? {
+        Place::Made(made) => hand_over(&made, root).map_err(failed),
+        Place::Found(found) if is_ours(&found) => {
+            // The link at the top of the objects, if it is one, is its owner's: others cannot put one
+            // there.
+            set_mode_of_folder(path, &found, mode, OFlags::empty()).map_err(failed)
+        }
+        Place::Found(found) => refuse_writable(path, &found),
+    }
+}
+
+/// What was at a path.
+enum Place {
+    /// Nothing: this new folder is.
+    Made(File),
+    /// A folder, or a link to one.
+    Found(Metadata),
+}
+
+fn claim_with_parents(path: &Path, mode: u32) -> io::Result<Place> {
+    match claim(path, mode) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            if let Some(parent) = path
+                .parent()
+                .filter(|parent| !parent.as_os_str().is_empty())
+            {
+                claim_with_parents(parent, mode)?;
+            }
+            claim(path, mode)
+        }
+        result => result,
+    }
+}
+
+fn claim(path: &Path, mode: u32) -> io::Result<Place> {
+    match folder_at(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => match make_folder(path, mode) {
+            // Another process was faster.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                folder_at(path).map(Place::Found)
+            }
+            result => result.map(Place::Made),
+        },
+        result => result.map(Place::Found),
+    }
+}
+
+fn folder_at(path: &Path) -> io::Result<Metadata> {
+    let found = fs::metadata(path)?;
+    match found.is_dir() {
+        true => Ok(found),
+        false => Err(Errno::NOTDIR.into()),
+    }
+}
+
+fn unusable(path: &Path, source: io::Error) -> OpenError {
+    let path = path.to_owned();
+    OpenError::Directory { path, source }
+}
+
+fn refuse_writable(path: &Path, found: &Metadata) -> Result<(), OpenError> {
+    let (mode, user) = (found.mode() & 0o7777, geteuid());
+    let detail = if mode & 0o002 != 0 {
+        format!("everybody may (mode {mode:04o})")
+    } else if mode & 0o020 != 0 {
+        format!("its group may (mode {mode:04o})")
+    } else if !user.is_root() && found.uid() != 0 && found.uid() != user.as_raw() {
+        format!("it belongs to user {}", found.uid())
+    } else {
+        return Ok(());
+    };
+    let path = path.to_owned();
+    Err(OpenError::Writable { path, detail })
+}
+
+/// Makes one folder with this mode. Gives it open.
+pub(crate) fn make_folder(path: &Path, mode: u32) -> io::Result<File> {
+    DirBuilder::new().mode(mode).create(path)?;
+    let made = open_folder(path, OFlags::NOFOLLOW)?;
+    set_mode(&made, mode)?;
+    Ok(made)
+}
+
+/// Gives a folder that was found at `path` this mode, if it has another one and is ours.
+pub(crate) fn set_mode_of_folder(
+    path: &Path,
+    found: &Metadata,
+    mode: u32,
+    flags: OFlags,
+) -> io::Result<()> {
+    if found.mode() & 0o777 == mode || !is_ours(found) {
+        return Ok(());
+    }
+    set_mode(&open_folder(path, flags)?, mode)
+}
+
+/// Opens or makes a file for the owner alone, and takes from others what they may do with it.
+/// Follows no link and waits for nothing.
+pub(crate) fn open_private(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    options
+        .create(true)
+        .mode(PRIVATE_FILE)
+        .custom_flags(flags(OFlags::NOFOLLOW | OFlags::NONBLOCK));
+    let options = fs_err::OpenOptions::from_options(options.clone());
+    let file = options.open(path)?.into_file();
+    settle(&file, path.parent().unwrap_or(path), PRIVATE_FILE)?;
+    Ok(file)
+}
+
+/// Gives a file that was made in the folder `inside` its mode and its owner.
+pub(crate) fn settle(file: &File, inside: &Path, mode: u32) -> io::Result<()> {
+    hand_over(file, inside)?;
+    set_mode(file, mode)
+}
+
+/// What root makes in a folder of another user becomes that user's: else a command that root runs
+/// once would leave files that the daemon of that user cannot read.
+pub(crate) fn hand_over(made: &File, inside: &Path) -> io::Result<()> {
+    if !geteuid().is_root() {
+        return Ok(());
+    }
+    let owner = fs::metadata(inside)?;
+    if owner.uid() != 0 && made.metadata()?.uid() != owner.uid() {
+        // Root in a container may lack the right to. Then it stays root's.
+        let _ = fchown(made, Some(owner.uid()), Some(owner.gid()));
+    }
+    Ok(())
+}
+
+/// Gives an open file or folder this mode, if it is ours. The bit that hands a folder's group on to
+/// what is made in it stays.
+fn set_mode(file: &File, mode: u32) -> io::Result<()> {
+    let found = file.metadata()?;
+    if found.mode() & 0o777 == mode || !is_ours(&found) {
+        return Ok(());
+    }
+    let kept = if found.is_dir() {
+        found.mode() & 0o3000
+    } else {
+        0
+    };
+    file.set_permissions(Permissions::from_mode(mode | kept))
+}
+
+/// Takes from others what they may do with a file that is there, which is not opened: closing a file
+/// frees the locks that SQLite has on it elsewhere in this process.
+pub(crate) fn narrow_unopened(path: &Path) -> io::Result<()> {
+    match fs::metadata(path) {
+        Ok(found) if found.mode() & 0o077 == 0 || !is_ours(&found) => Ok(()),
+        Ok(_) => fs::set_permissions(path, Permissions::from_mode(PRIVATE_FILE)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether this process may change the mode.
+pub(crate) fn is_ours(found: &Metadata) -> bool {
+    let user = geteuid();
+    user.is_root() || found.uid() == user.as_raw()
+}
+
+fn open_folder(path: &Path, more: OFlags) -> io::Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .custom_flags(flags(OFlags::DIRECTORY | more))
+        .open(path)
+}
+
+fn flags(flags: OFlags) -> i32 {
+    flags.bits().cast_signed()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().mode() & 0o7777
+    }
+
+    #[test]
+    fn a_folder_that_is_made_is_its_owner_s() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = place.path().join("a/b");
+        for _ in 0..2 {
+            own_folder(&folder).unwrap();
+            assert_eq!([mode(&folder), mode(&place.path().join("a"))], [0o700; 2]);
+        }
+    }
+
+    #[test]
+    fn a_folder_that_others_can_write_to_is_refused_and_left_alone() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = place.path().join("data");
+        fs::create_dir(&folder).unwrap();
+        for (allowed, said) in [
+            (0o755, None),
+            (0o750, None),
+            (0o775, Some("its group may (mode 0775)")),
+            (0o757, Some("everybody may (mode 0757)")),
+            (0o1777, Some("everybody may (mode 1777)")),
+        ] {
+            fs::set_permissions(&folder, Permissions::from_mode(allowed)).unwrap();
+            let error = own_folder(&folder).err();
+            assert_eq!(error.is_some(), said.is_some(), "{allowed:o}: {error:?}");
+            if let (Some(error), Some(said)) = (error, said) {
+                assert_eq!(error.code(), "CC-LOCAL-WRITABLE");
+                let text = error.to_string();
+                assert!(text.contains(said) && text.contains("data"), "{text}");
+            }
+            assert_eq!(mode(&folder), allowed);
+        }
+    }
+
+    #[test]
+    fn a_link_is_followed_and_what_is_no_folder_refused() {
+        let place = tempfile::tempdir().unwrap();
+        let [file, link, lost] = ["file", "link", "lost"].map(|name| place.path().join(name));
+        fs::write(&file, "x").unwrap();
+        std::os::unix::fs::symlink(place.path(), &link).unwrap();
+        std::os::unix::fs::symlink("nowhere", &lost).unwrap();
+        own_folder(&link).unwrap();
+        for path in [&file, &file.join("below"), &lost] {
+            let error = own_folder(path).unwrap_err();
+            assert_eq!(error.code(), "CC-LOCAL-DIRECTORY", "{path:?}");
+        }
+    }
+
+    #[test]
+    fn the_bit_that_hands_a_group_on_stays() {
+        let place = tempfile::tempdir().unwrap();
+        fs::set_permissions(place.path(), Permissions::from_mode(0o2775)).unwrap();
+        let folder = place.path().join("objects");
+        keep_folder(place.path(), &folder, 0o750).unwrap();
+        let inherited = mode(&folder) & 0o2000;
+        keep_folder(place.path(), &folder, 0o700).unwrap();
+        assert_eq!(mode(&folder), 0o700 | inherited);
+    }
+}
