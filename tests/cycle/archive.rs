@@ -7,8 +7,19 @@ const BLOCK: usize = 512;
 pub(crate) struct Tar(Vec<u8>);
 
 impl Tar {
-    pub(crate) fn file(mut self, name: &str, body: &[u8]) -> Self {
-        self.header(name, b'0', "", body.len());
+    pub(crate) fn file(self, name: &str, body: &[u8]) -> Self {
+        self.entry(b'0', name, body)
+    }
+
+    /// A file whose name is in an entry of its own, as GNU tar has it.
+    pub(crate) fn file_with_long_name(self, name: &str, body: &[u8]) -> Self {
+        self.entry(b'L', "././@LongLink", name.as_bytes())
+            .file("short", body)
+    }
+
+    /// An entry of any type with content: `L` for a long name, `x` for PAX records.
+    pub(crate) fn entry(mut self, kind: u8, name: &str, body: &[u8]) -> Self {
+        self.header(name, kind, "", body.len());
         self.0.extend_from_slice(body);
         self.pad();
         self

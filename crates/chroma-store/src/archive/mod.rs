@@ -1,5 +1,6 @@
 //! `delta.tar.gz`: packing a closed directory, and unpacking what somebody else packed.
 
+mod allowance;
 mod pack;
 mod unpack;
 

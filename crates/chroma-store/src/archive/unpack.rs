@@ -1,13 +1,14 @@
 //! Unpacks an archive of unknown origin: regular files only, nothing outside the target, and
 //! limits on bytes, ratio and entries that hold before anything is written past them.
 
-use std::io::{self, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Component, Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
 use serde::Serialize;
 use tar::{Archive, Entry, EntryType};
 
+use super::allowance::{Allowance, Allowed};
 use crate::{StoreError, StoreResult};
 
 /// What an archive may contain.
@@ -34,6 +35,11 @@ impl UnpackLimits {
             true => Err(budget.passed()),
             false => Ok(()),
         }
+    }
+
+    /// Bytes that an archive of `packed` bytes may take unpacked.
+    pub fn most_bytes(&self, packed: u64) -> u64 {
+        self.budget(packed).left
     }
 
     fn allow_entries(&self, entries: u64) -> StoreResult<()> {
@@ -88,34 +94,38 @@ pub fn unpack(
     limits: UnpackLimits,
 ) -> StoreResult<Unpacked> {
     let mut budget = limits.budget(packed_bytes);
-    // Headers and extended names are decompressed by the reader: bound the whole stream as well.
-    let stream_limit = budget
-        .left
-        .saturating_add(limits.entries.saturating_mul(8 << 10));
-    let mut archive = Archive::new(MultiGzDecoder::new(archive).take(stream_limit));
+    let allowance = Allowance::default();
+    let mut archive = Archive::new(Allowed {
+        inner: MultiGzDecoder::new(archive),
+        allowance: allowance.clone(),
+    });
     let mut done = Unpacked::default();
     let mut entries = 0;
-    for entry in archive.entries().map_err(damaged)? {
-        let mut entry = entry.map_err(damaged)?;
+    let mut found = archive.entries().map_err(damaged)?;
+    loop {
+        allowance.headers();
+        let Some(entry) = found.next() else { break };
+        let mut entry = entry.map_err(|error| match allowance.is_used_up() {
+            true => allowance.passed(),
+            false => damaged(error),
+        })?;
         entries += 1;
         limits.allow_entries(entries)?;
         let Some(path) = target(&entry, to)? else {
             continue;
         };
-        if let Some(parent) = path.parent() {
-            fs_err::create_dir_all(parent)?;
-        }
         let expected = entry.size();
+        allowance.content(expected);
         let written = write_file(&mut entry, &path, &mut budget)?;
         if written != expected {
-            let detail = format!("it ends inside `{}`", path.display());
+            let detail = format!("it ends inside {}", quoted(&entry));
             return Err(StoreError::ArchiveDamaged { detail });
         }
         done.bytes += written;
         done.files += 1;
     }
-    // A gzip checks its own sum at the end only.
-    io::copy(&mut archive.into_inner(), &mut io::sink()).map_err(damaged)?;
+    drop(found);
+    allowance.finish(archive.into_inner())?.map_err(damaged)?;
     Ok(done)
 }
 
@@ -134,12 +144,33 @@ impl Budget {
     }
 }
 
+/// Characters of a name that errors quote.
+const QUOTED: usize = 200;
+/// Bytes of one part of a name, as most file systems have it.
+const LONGEST_PART: usize = 255;
+/// Bytes of a name: that of the folder it goes into must fit beside it.
+const LONGEST_NAME: usize = 1024;
+
+/// The name of an entry, for errors.
+fn quoted<R: Read>(entry: &Entry<'_, R>) -> String {
+    let name = entry.path_bytes();
+    let name = String::from_utf8_lossy(&name);
+    match name.char_indices().nth(QUOTED) {
+        Some((cut, _)) => format!("{}…", &name[..cut]),
+        None => name.into_owned(),
+    }
+}
+
+fn refused<R: Read>(entry: &Entry<'_, R>, detail: &str) -> StoreError {
+    StoreError::ArchiveEntry {
+        entry: quoted(entry),
+        detail: detail.to_owned(),
+    }
+}
+
 /// Where an entry goes; `None` for folders, which are made as files need them.
 fn target<R: Read>(entry: &Entry<'_, R>, to: &Path) -> StoreResult<Option<PathBuf>> {
-    let refuse = |detail: &str| StoreError::ArchiveEntry {
-        entry: String::from_utf8_lossy(&entry.path_bytes()).into_owned(),
-        detail: detail.to_owned(),
-    };
+    let refuse = |detail: &str| refused(entry, detail);
     match entry.header().entry_type() {
         EntryType::Regular | EntryType::Directory => {}
         _ => return Err(refuse("only plain files and folders are allowed")),
@@ -147,6 +178,16 @@ fn target<R: Read>(entry: &Entry<'_, R>, to: &Path) -> StoreResult<Option<PathBu
     let name = entry
         .path()
         .map_err(|_| refuse("its name cannot be decoded"))?;
+    let bytes = entry.path_bytes();
+    if bytes.contains(&0) {
+        return Err(refuse("its name has a NUL"));
+    }
+    let parts = bytes.split(|byte| *byte == b'/');
+    if bytes.len() > LONGEST_NAME || parts.into_iter().any(|part| part.len() > LONGEST_PART) {
+        return Err(refuse(
+            "its name, or a part of it, is longer than file systems allow",
+        ));
+    }
     let mut path = to.to_path_buf();
     for component in name.components() {
         match component {
@@ -166,19 +207,18 @@ fn target<R: Read>(entry: &Entry<'_, R>, to: &Path) -> StoreResult<Option<PathBu
     Ok(Some(path))
 }
 
-fn write_file(entry: &mut impl Read, path: &Path, budget: &mut Budget) -> StoreResult<u64> {
-    let mut file = match fs_err::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(path)
-    {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            let (entry, detail) = (path.display().to_string(), "named twice".to_owned());
-            return Err(StoreError::ArchiveEntry { entry, detail });
+fn write_file<R: Read>(
+    entry: &mut Entry<'_, R>,
+    path: &Path,
+    budget: &mut Budget,
+) -> StoreResult<u64> {
+    let mut file = create(path).map_err(|error| match error.kind() {
+        ErrorKind::AlreadyExists => refused(entry, "named twice, or a folder of others"),
+        ErrorKind::NotADirectory | ErrorKind::IsADirectory => {
+            refused(entry, "a part of its name is a file")
         }
-        Err(error) => return Err(error.into()),
-    };
+        _ => error.into(),
+    })?;
     let mut buffer = vec![0; 1 << 16];
     let mut written = 0;
     loop {
@@ -193,6 +233,19 @@ fn write_file(entry: &mut impl Read, path: &Path, budget: &mut Budget) -> StoreR
         file.write_all(&buffer[..read])?;
         written += read as u64;
     }
+}
+
+/// Makes a file, and the folders that it is in.
+fn create(path: &Path) -> io::Result<fs_err::File> {
+    if let Some(parent) = path.parent() {
+        match fs_err::create_dir_all(parent) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                return Err(ErrorKind::NotADirectory.into());
+            }
+            made => made?,
+        }
+    }
+    fs_err::File::create_new(path)
 }
 
 fn damaged(error: io::Error) -> StoreError {
