@@ -4,6 +4,7 @@
 mod bench;
 mod command;
 mod crash;
+mod deny;
 mod deploy;
 mod emulator;
 mod faults;
@@ -36,6 +37,12 @@ enum Task {
     Venvs,
     /// Check what deployments are made from; `test` does so too.
     DeployLint,
+    /// Check licences, sources and duplicates of dependencies; `test` does so too.
+    Deny {
+        /// Ask RustSec's database of advisories as well, which is downloaded.
+        #[arg(long)]
+        advisories: bool,
+    },
     /// Run all tests for AWS against LocalStack; `test` runs those that depend on the emulator.
     Localstack,
     /// Measure against others in the same run.
@@ -80,6 +87,7 @@ fn main() -> ExitCode {
         Task::Test => test::run(),
         Task::Venvs => python::install(),
         Task::DeployLint => deploy::lint(),
+        Task::Deny { advisories } => deny::check(advisories),
         Task::Localstack => localstack::test(),
         Task::Bench { subject } => bench::run(subject),
         Task::Crash { kills } => crash::run(kills),

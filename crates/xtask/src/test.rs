@@ -7,7 +7,7 @@ use crate::emulator::{self, ENDPOINT};
 use crate::localstack::{self, Extent, LocalStack};
 use crate::phases::{Phases, tell_not_run};
 use crate::runner::{Build, Runner};
-use crate::{deploy, python};
+use crate::{deny, deploy, python};
 
 const TARGETS: [&str; 3] = ["--lib", "--bins", "--tests"];
 /// What differs without the adapters for AWS.
@@ -26,6 +26,7 @@ fn run_all(phases: &mut Phases) -> Result<(), TaskError> {
     let runner = Runner::find();
     phases.time("format", || cargo(&["fmt", "--all", "--check"]))?;
     phases.time("linters of deployments", deploy::lint)?;
+    phases.time("dependencies", || deny::check(false))?;
     let localstack = thread::scope(|scope| {
         // Mostly downloads: the compiler has the cores meanwhile.
         let environments = scope.spawn(install);
