@@ -18,8 +18,8 @@ use std::process::Command;
 use std::time::Instant;
 
 use chroma_store::{
-    CloseOptions, FoldReport, MergeOptions, NewIds, Open, OpenOptions, Store, VerifyLevel,
-    copy_directory, create_like,
+    CloseOptions, FoldReport, LikeOptions, MergeOptions, NewIds, Open, OpenOptions, Store,
+    VerifyLevel, copy_directory, create_like,
 };
 use uuid::Uuid;
 
@@ -150,7 +150,8 @@ impl Case {
             vector_segment: Uuid::from_u128(2),
             metadata_segment: Uuid::from_u128(3),
         };
-        create_like(out, model, WORDS, ids).unwrap()
+        let options = LikeOptions::default();
+        create_like(out, model, WORDS, ids, options).unwrap().0
     }
 
     fn with_chromadb(self, data: &Path) -> (f64, u64) {

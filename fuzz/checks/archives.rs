@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use chroma_store::{UnpackLimits, unpack};
+use chroma_store::{Kind, StoreResult, UnpackLimits, Unpacked, unpack};
 
 const LIMITS: UnpackLimits = UnpackLimits {
     bytes: 1 << 20,
@@ -10,8 +10,25 @@ const LIMITS: UnpackLimits = UnpackLimits {
     entries: 20,
 };
 
+/// Bytes of one part of a name that is written; extension headers have no limit of their own.
+const LONGEST_PART: usize = 255;
+/// Bytes of the whole name.
+const LONGEST_NAME: usize = 1024;
+
 /// The archive, or if the input begins with `tar`, what is to be packed into one.
 pub fn check(input: &[u8]) {
+    // On Linux names may have any bytes.
+    let is_of_archive = |kind| kind == Kind::BadInput || !cfg!(target_os = "linux");
+    if let Err(error) = unpacked(input) {
+        assert!(is_of_archive(error.kind()), "{error}: {error:?}");
+    }
+}
+
+/// What becomes of it, after a look at what was written.
+///
+/// # Errors
+/// It is not unpacked.
+pub fn unpacked(input: &[u8]) -> StoreResult<Unpacked> {
     let folder = tempfile::tempdir_in("/dev/shm")
         .or_else(|_| tempfile::tempdir())
         .expect("a folder");
@@ -22,13 +39,15 @@ pub fn check(input: &[u8]) {
         None => input.to_vec(),
     };
     let unpacked = unpack(archive.as_slice(), archive.len() as u64, &to, LIMITS);
-    let (files, bytes) = inside(&to);
+    let (files, bytes) = inside(&to, 0);
     assert!(bytes <= LIMITS.bytes, "{bytes} bytes");
-    if let Ok(unpacked) = unpacked {
+    assert!(files <= LIMITS.entries, "{files} files");
+    if let Ok(unpacked) = &unpacked {
         assert_eq!((unpacked.files, unpacked.bytes), (files, bytes));
     }
     let beside = std::fs::read_dir(folder.path()).expect("the folder");
     assert_eq!(beside.count(), 1, "something is outside");
+    unpacked
 }
 
 fn packed(tar: &[u8]) -> Vec<u8> {
@@ -38,11 +57,17 @@ fn packed(tar: &[u8]) -> Vec<u8> {
     encoder.finish().expect("in memory")
 }
 
-/// Plain files and their bytes; fails at anything that is neither file nor folder.
-fn inside(folder: &Path) -> (u64, u64) {
+/// Plain files and their bytes; fails at anything that is neither file nor folder, or whose name,
+/// with `before` bytes of folders, is too long.
+fn inside(folder: &Path, before: usize) -> (u64, u64) {
     let (mut files, mut bytes) = (0, 0);
     for entry in std::fs::read_dir(folder).expect("a folder") {
-        let path = entry.expect("an entry").path();
+        let entry = entry.expect("an entry");
+        let path = entry.path();
+        let part = entry.file_name().len();
+        let name = before + part;
+        assert!(part <= LONGEST_PART, "a part of {part} bytes");
+        assert!(name <= LONGEST_NAME, "a name of {name} bytes");
         let metadata = path.symlink_metadata().expect("it is there");
         assert!(
             metadata.is_dir() || metadata.is_file(),
@@ -50,7 +75,7 @@ fn inside(folder: &Path) -> (u64, u64) {
             path.display()
         );
         if metadata.is_dir() {
-            let (more_files, more_bytes) = inside(&path);
+            let (more_files, more_bytes) = inside(&path, name + 1);
             files += more_files;
             bytes += more_bytes;
         } else {

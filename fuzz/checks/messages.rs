@@ -1,7 +1,11 @@
-//! Any bytes as a message: a run, something to be ignored, or an error.
+//! Any bytes as a message: a run, something to be ignored, or an error. What the daemon lets in of a
+//! run, or announces of a record, is a delta of its own collection and never a snapshot.
 
-use compactor_core::message::{Decoded, decode};
-use compactor_core::ports::Attributes;
+use compactor_core::keys::{DeltaLocation, bucket_fault};
+use compactor_core::message::{Announcement, CompactionMessage, Decoded, InsertedRun};
+use compactor_core::message::{decode, encode};
+use compactor_core::ports::{Attributes, WallTime};
+use compactor_daemon::Admission;
 
 /// The body; after a zero byte, attributes as lines `name=value`.
 pub fn check(input: &[u8]) {
@@ -20,10 +24,80 @@ pub fn check(input: &[u8]) {
                 "{prefix}"
             );
             assert!(prefix.split('/').all(|part| part != ".."), "{prefix}");
-            assert_eq!(message.attributes, attributes);
+            for (name, value) in &attributes {
+                assert!(message.attributes.contains_key(name), "{name}={value}");
+            }
+            let _ = is_let_in(&message);
         }
-        Ok(Decoded::Inserted(inserted)) => assert!(!inserted.deltas.is_empty()),
+        Ok(Decoded::Inserted(run)) => announce(&run),
         Ok(Decoded::Unhandled { .. } | Decoded::Ignored { .. }) => {}
         Err(refused) => assert!(refused.error.code().starts_with("CC-")),
+    }
+}
+
+/// Whether the daemon takes the run. One that takes deltas from everywhere takes no snapshot either.
+fn is_let_in(message: &CompactionMessage) -> bool {
+    let CompactionMessage {
+        collection,
+        location: DeltaLocation { bucket, prefix },
+        ..
+    } = message;
+    let everywhere = Admission {
+        prefixes: vec![String::new()],
+        ..Admission::default()
+    };
+    if everywhere.of_run(message).is_ok() {
+        let snapshots = format!("{collection}/snapshot/");
+        assert!(!prefix.starts_with(&snapshots), "{prefix}");
+        let fault = bucket.as_deref().and_then(bucket_fault);
+        assert_eq!(fault, None, "{bucket:?}");
+    }
+    match Admission::default().of_run(message) {
+        Ok(()) => {
+            let run = prefix.strip_prefix(&format!("{collection}/delta/"));
+            assert!(run.is_some_and(|run| run.len() > 1), "{prefix}");
+            true
+        }
+        Err(error) => {
+            assert!(error.code().starts_with("CC-"), "{error}");
+            false
+        }
+    }
+}
+
+/// As the daemon does with a record that was inserted: one message for each collection that is let in.
+fn announce(run: &InsertedRun) {
+    assert!(!run.deltas.is_empty());
+    let admission = Admission::default();
+    if run.deltas.len() > admission.stream_collections {
+        return;
+    }
+    for delta in &run.deltas {
+        let (collection, prefix) = delta;
+        let Ok(location) = DeltaLocation::parse(prefix) else {
+            continue;
+        };
+        if admission.of_delta(collection, &location).is_err() {
+            continue;
+        }
+        let announcement = Announcement {
+            key: &run.key,
+            deltas: std::slice::from_ref(delta),
+            at: WallTime(0),
+            region: &run.region,
+            stream_record_id: "00000000",
+        };
+        let (body, attributes) = encode(&announcement, collection).expect("its own delta");
+        match decode(&body, &attributes) {
+            Ok(Decoded::Run(message)) => {
+                assert_eq!((&message.key, &message.location), (&run.key, &location));
+                assert_eq!(
+                    (&message.collection, &message.delta_prefix),
+                    (collection, prefix)
+                );
+                assert!(is_let_in(&message), "{prefix}");
+            }
+            other => panic!("{body} is announced and then {other:?}"),
+        }
     }
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use compactor_aws::AwsBackend;
+use compactor_aws::{AwsBackend, AwsOptions};
 use compactor_core::ports::{
     Acquired, Attributes, Condition, ETag, Fault, Held, LeaseStore, ObjectStore, PortResult,
     PutOutcome, Receipt,
@@ -55,7 +55,10 @@ pub(crate) async fn told(answers: impl IntoIterator<Item = Answer>) -> (Stub, Aw
     ];
     let stub = Stub::new(opening.into_iter().chain(answers)).await;
     let queue = format!("{}/1/queue", stub.endpoint);
-    let options = options(&stub.endpoint, "told", &queue);
+    let options = AwsOptions {
+        delta_buckets: vec!["another".to_owned()],
+        ..options(&stub.endpoint, "told", &queue)
+    };
     let backend = connect(&config(&stub.endpoint), options).await;
     (stub, backend)
 }

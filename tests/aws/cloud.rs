@@ -152,6 +152,8 @@ pub(crate) fn options(endpoint: &str, name: &str, queue_url: &str) -> AwsOptions
         region: Some(REGION.to_owned()),
         endpoint: Some(endpoint.to_owned()),
         bucket: name.to_owned(),
+        delta_buckets: Vec::new(),
+        bucket_owners: std::collections::BTreeMap::new(),
         queue_url: queue_url.to_owned(),
         queues: std::collections::BTreeMap::new(),
         table: name.to_owned(),

@@ -178,7 +178,9 @@ async fn the_own_queue_of_a_busy_collection_is_left_alone() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_collection_may_have_its_own_queue() {
     let deployment = Deployment::new().await;
-    deployment.place.expects(&["CC-COLLECTION-UNKNOWN"]);
+    deployment
+        .place
+        .expects(&["CC-COLLECTION-UNKNOWN", "CC-COLLECTION-QUEUE"]);
     let other = crate::cloud::Cloud::new(3).await;
     deployment.with_own_queues(&other);
     for number in 0..3 {
@@ -213,6 +215,21 @@ async fn every_collection_may_have_its_own_queue() {
     // Straight into the queue of the words.
     deployment.send(&body.to_string(), &pages).await;
     deployment.send(&record.to_string(), &[]).await;
+    // Who may send to the queue of the words may change no lines, however the message is wrapped.
+    let lines = serde_json::json!({
+        "entity_type": "COMPACTION_RUN",
+        "entity_data": {"run_id": "l", "lines_delta_prefix": "lines/delta/l/"},
+    });
+    let notified = serde_json::json!({
+        "Type": "Notification", "TopicArn": "arn:aws:sns:eu-central-1:1:runs",
+        "Message": lines.to_string(),
+        "MessageAttributes": {"collection": {"Type": "String", "Value": "lines"}},
+    });
+    let attribute = [("collection", "lines")];
+    deployment.send(&lines.to_string(), &attribute).await;
+    deployment
+        .send(&notified.to_string(), &[("collection", "words")])
+        .await;
 
     directory(&deployment.place, "none", "pages", 3, 2);
     let said = deployment.say("submit pages=none");
@@ -221,10 +238,14 @@ async fn every_collection_may_have_its_own_queue() {
     assert_eq!(deployment.say("run --drain --json").json()["completed"], 6);
     assert_eq!(deployment.published("words").await.len(), 9);
     assert_eq!(deployment.published("lines").await.len(), 6);
-    assert_eq!(deployment.depth().await.dead, 2);
-    for run in ["p", "q"] {
-        let (state, error) = deployment.part(run, "pages");
+    // The record is for the queue of the pages, if they had one.
+    assert_eq!(deployment.depth().await.dead, 3);
+    for (run, collection, code) in [
+        ("p", "pages", "CC-COLLECTION-UNKNOWN: "),
+        ("l", "lines", "CC-COLLECTION-QUEUE: "),
+    ] {
+        let (state, error) = deployment.part(run, collection);
         assert_eq!(state, "FAILED");
-        assert!(error.starts_with("CC-COLLECTION-UNKNOWN"), "{error}");
+        assert!(error.starts_with(code), "{error}");
     }
 }

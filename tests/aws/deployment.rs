@@ -159,6 +159,8 @@ impl Deployment {
                 ratio: 1000,
                 entries: 100,
             },
+            batch_bytes: 1 << 30,
+            value_bytes: 16 << 20,
             snapshot_bytes: 1 << 30,
             transfers: 4,
         };

@@ -107,6 +107,11 @@ async fn check(resource: Resource, said: Said, fault: Fault) {
         _ => None,
     };
     deployment.place.expects(&[""]);
+    if let Some(other) = &other {
+        let own = format!("bucket = \"{}\"\n", deployment.cloud.options.bucket);
+        let theirs = &other.cloud.options.bucket;
+        deployment.change(&own, &format!("{own}delta_buckets = [\"{theirs}\"]\n"));
+    }
     waiting(&deployment, other.as_ref()).await;
     let has_bad_message = resource == Resource::DeadLetterQueue;
     if has_bad_message {

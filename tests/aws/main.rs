@@ -11,6 +11,7 @@
 mod answers;
 mod bad_runs;
 mod behaviours;
+mod buckets;
 mod clocks;
 mod cloud;
 mod compose;

@@ -96,6 +96,13 @@ async fn runs_that_stayed_pending_are_announced_again() {
 async fn a_delta_may_be_in_another_bucket() {
     let deployment = Deployment::new().await;
     let other = Deployment::new().await;
+    let theirs = &other.cloud.options.bucket;
+    let own = format!("bucket = \"{}\"\n", deployment.cloud.options.bucket);
+    deployment.change(&own, &format!("{own}delta_buckets = [\"{theirs}\"]\n"));
+    deployment.change(
+        "[queue]\n",
+        "[deltas]\nprefixes = [\"drop/{c}/\"]\n[queue]\n",
+    );
     insert(&other, "r1", &[("words", "drop/words/r1/")]).await;
     let backend = deployment.cloud.backend().await;
     let prefix = format!("s3://{}/drop/words/r1", other.cloud.options.bucket);

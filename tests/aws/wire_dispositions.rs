@@ -154,6 +154,7 @@ async fn call(resource: Resource, backend: &AwsBackend, folder: &Path) -> Result
                 body: "body".to_owned(),
                 attributes: Attributes::new(),
                 receive_count: 1,
+                of_queue: None,
             };
             backend
                 .queue

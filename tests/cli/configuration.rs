@@ -121,6 +121,105 @@ fn a_secret_in_an_address_is_not_shown() {
 }
 
 #[test]
+fn nor_in_an_error() {
+    let place = Place::new();
+    place.write(
+        "c.toml",
+        "[storage]\nbackend = \"aws\"\n[aws]\nbucket = \"b-1\"\ntable = \"t\"\n\
+         queue_url = \"https://sqs/words\"\nendpoint = \"ftp://user:hunter2@example.com/x\"\n",
+    );
+    for line in ["config check", "config check --json", "run --drain"] {
+        let said = place.say(&format!("{line} --config c.toml"));
+        let said = said.exits(CONFIGURATION);
+        assert!(!said.stderr.contains("hunter2"), "{said}");
+        said.naming(&["aws.endpoint", "ftp://***@example.com", "is no address"]);
+    }
+}
+
+#[test]
+fn check_warns_of_addresses_without_tls() {
+    let place = Place::new();
+    let settings = |endpoint: &str| {
+        format!(
+            "[storage]\nbackend = \"aws\"\n[aws]\nbucket = \"b-1\"\ntable = \"t\"\n\
+             queue_url = \"https://sqs/words\"\nendpoint = \"{endpoint}\"\n"
+        )
+    };
+    for (endpoint, is_warned) in [
+        ("http://s3.example.com", true),
+        ("http://u:p@10.0.0.1:4566/x", true),
+        ("http://[fd00::1]:80", true),
+        ("https://s3.example.com", false),
+        ("http://localhost:4566", false),
+        ("http://127.0.0.1:4566", false),
+        ("http://[::1]:4566", false),
+        ("http://localstack:4566", false),
+    ] {
+        place.write("c.toml", &settings(endpoint));
+        place.expects(&["aws.endpoint"]);
+        let said = place.say("config check --config c.toml").succeeds();
+        assert_eq!(said.stderr.contains("aws.endpoint"), is_warned, "{said}");
+        assert!(!said.stderr.contains("u:p"), "{said}");
+        let found = place.say("config check --config c.toml --json").json();
+        let warnings = found["warnings"].as_array().unwrap();
+        assert_eq!(warnings.len(), usize::from(is_warned), "{found}");
+    }
+}
+
+#[test]
+fn what_lets_in_too_much_or_nothing_is_refused() {
+    for (text, parts) in [
+        ("[deltas]\nprefixes = []\n", "deltas.prefixes"),
+        (
+            "[deltas]\nprefixes = [\"{c}/delta\"]\n",
+            "must end with `/`",
+        ),
+        (
+            "[deltas]\nprefixes = [\"/{c}/delta/\"]\n",
+            "must end with `/`",
+        ),
+        ("[deltas]\nprefixes = [\"\"]\n", "names a whole collection"),
+        (
+            "[deltas]\nprefixes = [\"{c}/snapshot/\"]\n",
+            "published snapshot",
+        ),
+        ("[deltas]\nprefixes = [\"s3://b-1/{c}/\"]\n", "nor a bucket"),
+        (
+            "[collections]\nallow = [\"a[\"]\n",
+            "collections.allow `a[`",
+        ),
+        (
+            "[collections]\nembedding_functions = [{ name = \"\" }]\n",
+            "a name is empty",
+        ),
+        ("[queue]\nstream_collections = 0\n", "from 1 to 10000"),
+        ("[limits]\nvalue = \"1 GiB\"\n", "limits.value"),
+        ("[limits]\nbatch = \"1 GiB\"\n", "limits.delta"),
+        ("[storage]\naccess = \"nobody\"\n", "storage.access"),
+    ] {
+        let place = Place::new();
+        place.write("c.toml", text);
+        let said = place.say("config check --config c.toml");
+        said.fails(CONFIGURATION, "CC-CONFIG").naming(&[parts]);
+    }
+    let aws = "[storage]\nbackend = \"aws\"\n[aws]\nbucket = \"b-1\"\ntable = \"t\"\n\
+               queue_url = \"https://sqs/words\"\n";
+    for (text, part) in [
+        ("delta_buckets = [\"arn:aws:s3:::x\"]\n", "it is an ARN"),
+        ("bucket_owners = { b-1 = \"12\" }\n", "no account id"),
+        (
+            "bucket_owners = { b-2 = \"123456789012\" }\n",
+            "neither aws.bucket",
+        ),
+    ] {
+        let place = Place::new();
+        place.write("c.toml", &format!("{aws}{text}"));
+        let said = place.say("config check --config c.toml");
+        said.fails(CONFIGURATION, "CC-CONFIG").naming(&[part]);
+    }
+}
+
+#[test]
 fn check_refuses_what_run_refuses() {
     let aws = "[storage]\nbackend = \"aws\"\n[aws]\nbucket = \"b\"\ntable = \"t\"\n";
     let queue = "queue_url = \"https://sqs/words\"\n";

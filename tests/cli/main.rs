@@ -9,6 +9,7 @@
     reason = "tests"
 )]
 
+mod accounts;
 mod clean_up;
 mod clocks;
 mod configuration;
@@ -20,6 +21,7 @@ mod doctor;
 mod ended;
 mod environment;
 mod fixture;
+mod hostile;
 mod limits;
 mod logs;
 mod merge;

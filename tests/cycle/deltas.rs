@@ -140,6 +140,7 @@ impl World {
             deltas: places,
             region: "local".to_owned(),
             limits: settings().limits,
+            admission: settings().admission,
         };
         self.wait(submit(&self.ports, submission))
     }

@@ -31,8 +31,10 @@ mod unchanged;
 mod undeleted;
 mod wire;
 
+mod admission;
 mod bad_runs;
 mod batching;
+mod budget;
 mod clean_up;
 mod collections;
 mod competition;

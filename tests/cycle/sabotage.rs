@@ -35,7 +35,7 @@ macro_rules! bad {
 
 /// All kinds. They are bad beside a snapshot of `lines` with vectors of 4 elements and the cosine
 /// space.
-pub(crate) const ALL: [Bad; 21] = [
+pub(crate) const ALL: [Bad; 28] = [
     bad!("missing-delta", "CC-DELTA-MISSING", |world, run| {
         world.announce(run, "lines");
     }),
@@ -86,6 +86,44 @@ pub(crate) const ALL: [Bad; 21] = [
     bad!("hard-link", "CS-ARCHIVE-ENTRY", |world, run| {
         let tar = with_database(world, run).link(b'1', "./escape", "chroma.sqlite3");
         packed(world, run, tar.gzip());
+    }),
+    bad!("long-name", "CS-ARCHIVE-LIMIT", |world, run| {
+        let name = "a/".repeat(50_000);
+        let tar = with_database(world, run).file_with_long_name(&name, b"x");
+        packed(world, run, tar.gzip());
+    }),
+    bad!("large-pax-records", "CS-ARCHIVE-LIMIT", |world, run| {
+        let comment = format!("100017 comment={}\n", "c".repeat(100_001));
+        let tar = with_database(world, run).entry(b'x', "pax", comment.as_bytes());
+        packed(world, run, tar.file("./a", b"x").gzip());
+    }),
+    bad!("name-too-long", "CS-ARCHIVE-ENTRY", |world, run| {
+        let name = "n".repeat(300);
+        let tar = with_database(world, run).file_with_long_name(&name, b"x");
+        packed(world, run, tar.gzip());
+    }),
+    bad!("file-as-folder", "CS-ARCHIVE-ENTRY", |world, run| {
+        let tar = with_database(world, run).file("./a", b"x");
+        packed(world, run, tar.file("./a/b", b"x").gzip());
+    }),
+    bad!("folder-as-file", "CS-ARCHIVE-ENTRY", |world, run| {
+        let tar = with_database(world, run).file("./a/b", b"x");
+        packed(world, run, tar.file("./a", b"x").gzip());
+    }),
+    bad!("large-document", "CS-RECORD-LIMIT", |world, run| {
+        sql(
+            world,
+            run,
+            "UPDATE embeddings_queue SET metadata =
+               '{\"chroma:document\": \"' || replace(hex(zeroblob(1 << 20)), '0', 'x') || '\"}'",
+        );
+    }),
+    bad!("large-id", "CS-RECORD-LIMIT", |world, run| {
+        sql(
+            world,
+            run,
+            "UPDATE embeddings_queue SET id = hex(zeroblob(1 << 20)) WHERE seq_id = 2",
+        );
     }),
     bad!("bomb", "CS-ARCHIVE-LIMIT", |world, run| {
         // Far over the ratio, and over what small archives are allowed anyway.

@@ -14,7 +14,7 @@ use compactor_core::ports::{Acquired, Clock, Ids};
 use compactor_core::retention::RetentionPolicy;
 use compactor_core::retry::Backoff;
 use compactor_core::{CollectionName, RunId, RunKey};
-use compactor_daemon::{FirstSnapshot, Limits, Ports, Settings, Unhandled};
+use compactor_daemon::{Admission, FirstSnapshot, Limits, Ports, Settings, Unhandled};
 use compactor_local::{LocalBackend, LocalOptions};
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
@@ -280,9 +280,13 @@ pub(crate) fn settings() -> Settings {
                 ratio: 50,
                 entries: 40,
             },
+            batch_bytes: 256 << 20,
+            value_bytes: 1 << 20,
             snapshot_bytes: 256 << 20,
             transfers: 4,
         },
+        admission: Admission::default(),
+        embedding_functions: Vec::new(),
         layout: Layout::Files,
         first: FirstSnapshot::LikeDelta,
         retention: RetentionPolicy {

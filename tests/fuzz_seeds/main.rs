@@ -13,6 +13,8 @@
 
 #[path = "../../fuzz/checks/archives.rs"]
 mod archives;
+#[path = "../../fuzz/checks/configurations.rs"]
+mod configurations;
 #[path = "../../fuzz/checks/index_files.rs"]
 mod index_files;
 #[path = "../../fuzz/checks/manifests.rs"]
@@ -27,7 +29,9 @@ mod pointers;
 use std::path::{Path, PathBuf};
 
 use chroma_store::Space;
-use chroma_store::fuzzing::{read_index_files, write_index_files};
+use chroma_store::fuzzing::{
+    embedding_functions, index_parameters, read_index_files, write_index_files,
+};
 
 /// How many changes of a seed are tried, at most.
 const CHANGES: usize = 1500;
@@ -35,6 +39,11 @@ const CHANGES: usize = 1500;
 #[test]
 fn archives_of_any_bytes() {
     try_all("archives", archives::check);
+}
+
+#[test]
+fn configurations_of_any_bytes() {
+    try_all("configurations", configurations::check);
 }
 
 #[test]
@@ -74,6 +83,51 @@ fn seeds_of_index_files_are_sound() {
         write_index_files(dir.path(), &seed).unwrap();
         read_index_files(dir.path(), &dir.path().join("again"), space)
             .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    }
+}
+
+/// Nor does one whose every extension header is refused.
+#[test]
+fn seeds_with_extension_headers_come_to_what_they_are_named_for() {
+    let expected = [
+        ("a_long_link", "unpacked"),
+        ("a_long_name", "unpacked"),
+        ("a_long_name_at_the_end", "CS-ARCHIVE-DAMAGED"),
+        ("a_long_name_of_70000_bytes", "CS-ARCHIVE-ENTRY"),
+        ("a_long_name_of_80000_bytes", "CS-ARCHIVE-LIMIT"),
+        ("a_long_name_that_leads_out", "CS-ARCHIVE-ENTRY"),
+        ("a_long_part", "CS-ARCHIVE-ENTRY"),
+        ("a_pax_path_and_size", "unpacked"),
+        ("a_pax_path_that_leads_out", "CS-ARCHIVE-ENTRY"),
+        ("a_pax_size_of_the_rest", "CS-ARCHIVE-DAMAGED"),
+        ("a_pax_size_that_disagrees", "unpacked"),
+        ("a_sparse_file", "CS-ARCHIVE-ENTRY"),
+        ("pax_headers_for_all", "CS-ARCHIVE-ENTRY"),
+        ("pax_records_of_80000_bytes", "CS-ARCHIVE-LIMIT"),
+        ("pax_records_that_are_broken", "unpacked"),
+        ("two_long_names", "CS-ARCHIVE-DAMAGED"),
+    ];
+    let seeds = seeds("archives");
+    for (name, expected) in expected {
+        let (_, seed) = seeds.iter().find(|(path, _)| path.ends_with(name)).unwrap();
+        let unpacked = archives::unpacked(seed);
+        let code = unpacked.map_or_else(|error| error.code(), |_| "unpacked");
+        assert_eq!(code, expected, "{name}");
+    }
+}
+
+#[test]
+fn seeds_of_configurations_are_read() {
+    for (path, seed) in seeds("configurations") {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let column = std::str::from_utf8(&seed).unwrap();
+        if name.starts_with("chromadb-") {
+            index_parameters(None, Some(column)).expect(name);
+        }
+        let has_one = !embedding_functions(column).is_empty();
+        let is_without = ["-0.6.3", "-plain", "-default", "none_last", "of_our_own"];
+        let is_without = is_without.iter().any(|end| name.ends_with(end));
+        assert_eq!(has_one, !is_without, "{name}");
     }
 }
 

@@ -19,6 +19,7 @@ mod folded;
 mod ghosts;
 mod info;
 mod larger;
+mod leak;
 mod odd;
 mod places;
 mod python;

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use chroma_store::StoreError;
 use compactor_core::disposition::Resource;
+use compactor_core::escape::without_passwords;
 use compactor_core::ports::{Fault, PortError};
 use compactor_daemon::RunError;
 use compactor_local::OpenError;
@@ -95,9 +96,11 @@ impl Failure {
     /// Writes the error to standard error; as one JSON object when the command was asked for JSON, as
     /// a line of the log when the log is JSON.
     pub(crate) fn report(&self, json: bool) {
+        let cause = std::error::Error::source(self).map(ToString::to_string);
+        let [message, cause] = [Some(&self.message), cause.as_ref()]
+            .map(|text| text.map(|text| without_passwords(text)));
         let fields = serde_json::json!({
-            "code": self.code, "message": self.message, "help": self.help,
-            "cause": std::error::Error::source(self).map(ToString::to_string),
+            "code": self.code, "message": message, "help": self.help, "cause": cause,
         });
         if json {
             let value = serde_json::json!({ "error": fields });
@@ -120,7 +123,7 @@ impl Failure {
 
     /// The same without what a terminal would obey: the report itself may have colours.
     fn plain(&self) -> Self {
-        let plain = |text: &String| output::escaped_lines(text).into_owned();
+        let plain = |text: &String| plain(text);
         let source = std::error::Error::source(self).map(Cause::of);
         Self {
             code: self.code.clone(),
@@ -132,13 +135,17 @@ impl Failure {
     }
 }
 
+fn plain(text: &str) -> String {
+    output::escaped_lines(&without_passwords(text)).into_owned()
+}
+
 /// What a cause says, and its own cause.
 #[derive(Debug)]
 struct Cause(String, Option<Box<Self>>);
 
 impl Cause {
     fn of(error: &(dyn std::error::Error + 'static)) -> Self {
-        let text = output::escaped_lines(&error.to_string()).into_owned();
+        let text = plain(&error.to_string());
         Self(
             text,
             error.source().map(|source| Box::new(Self::of(source))),

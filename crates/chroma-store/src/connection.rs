@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::{DATABASE_NAME, OpenOptions, StoreError, StoreResult};
@@ -152,6 +153,22 @@ pub(crate) fn open_read(dir: &Path) -> StoreResult<Connection> {
     Ok(connection)
 }
 
+/// Opens the database of a delta for reading. SQLite refuses rows and values that are longer than
+/// `longest_value` bytes before it takes memory for them.
+pub(crate) fn open_delta(dir: &Path, longest_value: Option<u32>) -> StoreResult<Connection> {
+    let connection = open_read(dir)?;
+    if let Some(longest) = longest_value {
+        let longest = i32::try_from(longest).unwrap_or(i32::MAX);
+        connection
+            .set_limit(Limit::SQLITE_LIMIT_LENGTH, longest)
+            .map_err(StoreError::sqlite(
+                &database_path(dir),
+                "configure the connection",
+            ))?;
+    }
+    Ok(connection)
+}
+
 /// Opens the database of `dir` for reading what can be read of it, whatever is wrong: nobody may be
 /// writing to it, and a journal beside it is not looked at.
 pub(crate) fn open_damaged(dir: &Path) -> StoreResult<Connection> {
@@ -285,7 +302,7 @@ fn configure(connection: &Connection, path: &Path, usage: Usage) -> StoreResult<
              PRAGMA foreign_keys=OFF; {}",
             usage.pragmas()
         ))
-        .and_then(|()| connection.set_limit(rusqlite::limits::Limit::SQLITE_LIMIT_ATTACHED, 0))
+        .and_then(|()| connection.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0))
         .map_err(StoreError::sqlite(path, "configure the connection"))?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(())

@@ -5,8 +5,9 @@
 
 use std::path::Path;
 
+use crate::collection::{self, SegmentMetadata};
 use crate::index::{self, IndexFiles, MemoryIndex};
-use crate::{SchemaLevel, Space, StoreError, StoreResult};
+use crate::{EmbeddingFunction, HnswConfig, SchemaLevel, Space, StoreError, StoreResult};
 
 /// The index files in the order in which an input holds them.
 const FILES: [&str; 5] = [
@@ -71,6 +72,25 @@ pub fn read_index_files(dir: &Path, again: &Path, space: Space) -> StoreResult<(
 /// It is none.
 pub fn read_id_maps(input: &[u8]) -> Result<(), String> {
     index::read_id_maps(input)
+}
+
+/// A column with a collection's configuration as a new directory has it that is made after a delta, if
+/// no embedding function is allowed.
+pub fn only_allowed_embedding_functions(column: &str) -> String {
+    collection::only_allowed(column.to_owned(), &[]).0
+}
+
+/// The embedding functions that the column names, but for chromadb's default.
+pub fn embedding_functions(column: &str) -> Vec<EmbeddingFunction> {
+    collection::named([Some(column)])
+}
+
+/// The index parameters of a collection with these columns, and without metadata.
+///
+/// # Errors
+/// chromadb could not read one of them either.
+pub fn index_parameters(config: Option<&str>, schema: Option<&str>) -> Result<HnswConfig, String> {
+    HnswConfig::resolve(config, schema, &SegmentMetadata::new())
 }
 
 fn check(index: &MemoryIndex, vectors: usize) {

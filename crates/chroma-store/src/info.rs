@@ -11,8 +11,8 @@ use crate::queue::QueueReader;
 use crate::schema::detect;
 use crate::verify::{Problem, VerifyLevel, verify};
 use crate::{
-    Collection, DatabaseSize, FullName, HnswConfig, SchemaLevel, StoreError, StoreResult,
-    connection,
+    Collection, DatabaseSize, EmbeddingFunction, FullName, HnswConfig, SchemaLevel, StoreError,
+    StoreResult, connection,
 };
 
 /// What a directory holds.
@@ -42,6 +42,9 @@ pub struct CollectionInfo {
     pub dimension: Option<u32>,
     /// Index parameters, the space among them.
     pub config: HnswConfig,
+    /// The embedding functions that its configuration names, but for chromadb's default: a reader's
+    /// chromadb makes them and sends them its queries.
+    pub embedding_functions: Vec<EmbeddingFunction>,
     /// Where its vectors are.
     pub vectors: VectorPlaces,
     /// How well its graph can be searched; `None` while nothing is indexed, and if it is damaged.
@@ -85,6 +88,7 @@ impl StoreInfo {
                     name: collection.name,
                     dimension: collection.dimension,
                     config: collection.config,
+                    embedding_functions: collection.embedding_functions,
                 })
             })
             .collect::<StoreResult<_>>()?;

@@ -38,9 +38,12 @@ mod vacuum;
 mod verify;
 
 pub use archive::{ARCHIVE_NAME, UnpackLimits, Unpacked, pack, unpack};
-pub use collection::{Collection, FullName, HnswConfig, Parameters, Space, Which};
+pub use collection::{
+    Collection, EmbeddingFunction, FullName, HnswConfig, Parameters, Space, Which,
+};
 pub use connection::{keep_temporary_files_in, try_temporary_files};
 pub use copy::copy_directory;
+pub use delta::refuse_long_records;
 pub use error::{Kind, StoreError, StoreResult};
 pub use files::{SIDE_CAR_NAMES, StoredFile};
 pub use fold::{Engine, FoldOptions, FoldReport, FoldWhen};
@@ -54,8 +57,9 @@ pub use metadata::{Array, DOCUMENT_KEY, MetadataValue, Scalar, URI_KEY};
 pub use orphans::Orphan;
 pub use query::{Like, Neighbour, Searcher};
 pub use queue::{Operation, OperationKind, Patch};
+pub use room::Room;
 pub use salvage::{Lost, Salvaged, salvage};
-pub use schema::{CreateOptions, NewIds, SchemaLevel, create, create_like};
+pub use schema::{CreateOptions, LikeOptions, NewIds, SchemaLevel, create, create_like, space_of};
 pub use sqlite_indexes::replace_sqlite_indexes;
 pub use vacuum::{DatabaseSize, vacuum_leftovers};
 pub use verify::{

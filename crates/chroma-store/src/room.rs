@@ -1,14 +1,37 @@
 //! Whether a disk has room for what is about to be written.
 
+use std::io;
 use std::path::Path;
 
 use crate::{StoreError, StoreResult};
 
+/// The room of the file system that a folder is on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// Bytes that this process may still write.
+    pub free: u64,
+    /// Bytes of the whole file system.
+    pub total: u64,
+}
+
+impl Room {
+    /// Asks the system.
+    ///
+    /// # Errors
+    /// There is no such folder, or the file system does not tell.
+    pub fn of(dir: &Path) -> io::Result<Self> {
+        let stat = rustix::fs::statvfs(dir)?;
+        Ok(Self {
+            free: stat.f_bavail.saturating_mul(stat.f_frsize),
+            total: stat.f_blocks.saturating_mul(stat.f_frsize),
+        })
+    }
+}
+
 /// # Errors
 /// `NoSpace`, where `dir` is.
 pub(crate) fn check_room(dir: &Path, needed: u64) -> StoreResult<()> {
-    let stat = rustix::fs::statvfs(dir).map_err(std::io::Error::from)?;
-    let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+    let Room { free, .. } = Room::of(dir)?;
     if free < needed {
         return Err(StoreError::NoSpace {
             path: dir.to_path_buf(),

@@ -13,6 +13,7 @@ use thiserror::Error;
 
 use crate::fault::is_of_credentials;
 use crate::http::http_client;
+use crate::objects::Buckets;
 use crate::{DynamoLeaseStore, DynamoRunStore, S3ObjectStore, SqsQueue, SqsQueues};
 
 const CONNECT: Duration = Duration::from_secs(5);
@@ -30,6 +31,10 @@ pub struct AwsOptions {
     pub endpoint: Option<String>,
     /// The bucket of snapshots and deltas.
     pub bucket: String,
+    /// Other buckets from which deltas are read.
+    pub delta_buckets: Vec<String>,
+    /// The accounts that buckets must belong to, by bucket.
+    pub bucket_owners: BTreeMap<String, String>,
     /// The URL of the queue of all collections; empty if each has its own.
     pub queue_url: String,
     /// The URL of each collection's queue; empty if all share one.
@@ -161,13 +166,14 @@ fn stores(
         // Emulators have no names for buckets, whether the settings name them or the environment.
         .force_path_style(config.endpoint_url().is_some() || has_own_endpoint("S3"))
         .build();
-    let s3 = aws_sdk_s3::Client::from_conf(s3);
+    let (deltas, owners) = (&options.delta_buckets, &options.bucket_owners);
+    let buckets = Buckets::new(s3, deltas.iter().cloned(), owners.clone());
     // A lease would run out before a slow call of these ends.
     let dynamo = aws_sdk_dynamodb::config::Builder::from(config).timeout_config(timeouts(SHORT));
     let dynamo = aws_sdk_dynamodb::Client::from_conf(dynamo.build());
     let (table, lock_ids) = (options.table.clone(), options.lock_ids.clone());
     let objects = S3ObjectStore::new(
-        s3,
+        buckets,
         options.bucket.clone(),
         Arc::clone(&clock),
         options.stall,

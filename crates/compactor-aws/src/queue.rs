@@ -256,6 +256,7 @@ fn delivery(message: Message) -> Delivery {
             .filter_map(|(name, value)| Some((name, value.string_value?)))
             .collect(),
         receive_count: count.and_then(|count| count.parse().ok()).unwrap_or(1),
+        of_queue: None,
     }
 }
 

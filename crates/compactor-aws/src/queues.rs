@@ -99,6 +99,7 @@ impl Queue for SqsQueues {
             for delivery in &mut received {
                 let own = &delivery.receipt.0;
                 delivery.receipt = Receipt(format!("{at}:{own}"));
+                delivery.of_queue = Some(collection.clone());
                 // The queue tells, where the message does not.
                 let attribute = delivery.attributes.entry(COLLECTION.to_owned());
                 attribute.or_insert_with(|| collection.to_string());

@@ -67,7 +67,7 @@ pub fn delta_archive(prefix: &str) -> String {
 }
 
 /// Where a delta is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct DeltaLocation {
     /// The bucket, when the announcement names one other than the configured one.
     pub bucket: Option<String>,
@@ -95,8 +95,35 @@ impl DeltaPrefixError {
 
 /// Bytes of a key of S3's.
 const LONGEST_KEY: usize = 1024;
-/// Characters of a bucket's name: those of the oldest buckets are longer than 63.
-const LONGEST_BUCKET: usize = 255;
+/// Why text cannot be the name of a bucket, if it cannot: neither an ARN nor an alias of something that
+/// stands in for a bucket, and no directory bucket, which has no conditional writes of the usual kind.
+///
+/// By the rules of general purpose buckets:
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html>
+pub fn bucket_fault(name: &str) -> Option<&'static str> {
+    let is_allowed =
+        |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-');
+    let ends = [name.bytes().next(), name.bytes().next_back()];
+    let is_end = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    if name.starts_with("arn:") {
+        Some("it is an ARN, not a bucket's name")
+    } else if name.ends_with("--x-s3") {
+        Some("its bucket is a directory bucket of S3 Express")
+    } else if ["-s3alias", "--ol-s3", ".mrap", "--table-s3"]
+        .iter()
+        .any(|of_others| name.ends_with(of_others))
+    {
+        Some("its bucket is the alias of an access point")
+    } else if !(3..=63).contains(&name.len())
+        || !name.bytes().all(is_allowed)
+        || !ends.iter().flatten().all(is_end)
+        || name.contains("..")
+    {
+        Some("its bucket cannot be one: 3 to 63 lower-case letters, digits, '.' and '-'")
+    } else {
+        None
+    }
+}
 
 impl DeltaLocation {
     /// Reads `s3://bucket/prefix` or a bare prefix, with or without slashes around it.
@@ -112,12 +139,8 @@ impl DeltaLocation {
                 _ => return refuse("it names no bucket or nothing inside the bucket"),
             },
         };
-        let can_be_one = |bucket: &String| {
-            let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
-            bucket.len() <= LONGEST_BUCKET && bucket.chars().all(allowed)
-        };
-        if bucket.as_ref().is_some_and(|bucket| !can_be_one(bucket)) {
-            return refuse("its bucket cannot be one");
+        if let Some(fault) = bucket.as_deref().and_then(bucket_fault) {
+            return refuse(fault);
         }
         let path = path.trim_start_matches('/');
         let path = path.strip_suffix('/').unwrap_or(path);
@@ -140,6 +163,10 @@ impl DeltaLocation {
         // Such a prefix would take in every delta of the collection, or its snapshots.
         if let [_] | [_, "delta" | "snapshot"] = segments.as_slice() {
             return refuse("it names a whole collection, not one delta");
+        }
+        // What was published once may have what was deleted since.
+        if let [_, "snapshot", ..] = segments.as_slice() {
+            return refuse("it names a published snapshot");
         }
         Ok(Self {
             bucket,
@@ -192,6 +219,30 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_general_purpose_bucket_is_refused() {
+        for bucket in [
+            "arn:aws:s3:::words",
+            "arn:aws:s3:eu-central-1:1:accesspoint",
+            "words--euc1-az1--x-s3",
+            "point-0123456789-s3alias",
+            "object-0123456789--ol-s3",
+            "mfzwi23gnjvgw.mrap",
+            "tables--table-s3",
+            "Upper",
+            "under_score",
+            "-ab",
+            "ab-",
+            "a..b",
+            "ab",
+            &"a".repeat(64),
+        ] {
+            let error = DeltaLocation::parse(&format!("s3://{bucket}/lines/delta/abc/"));
+            let error = error.expect_err(bucket);
+            assert_eq!(error.code(), "CC-DELTA-PREFIX", "{bucket}");
+        }
+    }
+
+    #[test]
     fn prefixes_that_reach_too_far_are_refused() {
         for bad in [
             "",
@@ -213,6 +264,9 @@ mod tests {
             "lines/delta/x//",
             "lines/delta/\0",
             "..",
+            "lines/snapshot/timestamped/20261121_000212_517191_74bfc63c/",
+            "s3://bucket/words/snapshot/x",
+            "/words/snapshot/x/",
         ] {
             let error = DeltaLocation::parse(bad).unwrap_err();
             assert_eq!(error.code(), "CC-DELTA-PREFIX", "{bad:?}");

@@ -10,6 +10,7 @@
 //! that doubles and real adapters both pass.
 
 mod collection;
+mod delta_digest;
 mod names;
 mod run;
 mod run_id;
@@ -17,6 +18,7 @@ mod version;
 mod wall_time;
 
 pub mod disposition;
+pub mod escape;
 pub mod keys;
 pub mod lease;
 pub mod lost_pointer;
@@ -34,6 +36,7 @@ pub mod contract;
 pub mod fakes;
 
 pub use collection::CollectionName;
+pub use delta_digest::DeltaDigest;
 pub use manifest::{FileEntry, Manifest};
 pub use names::NameError;
 pub use run::{RunPart, RunRecord, RunState};

@@ -66,6 +66,24 @@ impl fmt::Display for RunId {
     }
 }
 
+/// Reads the id of an image: 1 to 256 characters without control characters. It is part of a key of
+/// the table.
+///
+/// # Errors
+/// It breaks the rule.
+pub(crate) fn image_id(text: &str) -> Result<String, NameError> {
+    let rule = if text.is_empty() || text.chars().count() > LONGEST_IMAGE_ID {
+        "have 1 to 256 characters"
+    } else if text.chars().any(char::is_control) {
+        "not have control characters"
+    } else {
+        return Ok(text.to_owned());
+    };
+    Err(NameError::new("image id", text, rule))
+}
+
+const LONGEST_IMAGE_ID: usize = 256;
+
 /// The key of a run's record. Writers that know no images use the run id as image id and receipt 1,
 /// as [`RunKey::plain`] does.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

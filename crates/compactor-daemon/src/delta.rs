@@ -1,31 +1,43 @@
 //! Fetching one delta: `delta.tar.gz`, or loose objects below its prefix.
 
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use chroma_store::{Kind, StoreError, UnpackLimits, unpack};
 use compactor_core::disposition::Resource;
 use compactor_core::keys::{self, DeltaLocation};
-use compactor_core::ports::ObjectStore;
+use compactor_core::ports::{ObjectInfo, ObjectStore};
 
 use crate::error::About as _;
 use crate::{Limits, RunError};
 
-/// Where a delta is.
-#[derive(Clone, Copy)]
-struct Source<'a> {
-    objects: &'a dyn ObjectStore,
-    prefix: &'a str,
+/// A delta that was found, and not fetched yet.
+pub(crate) struct Found {
+    objects: Arc<dyn ObjectStore>,
+    prefix: String,
     /// What errors are about.
     resource: Resource,
+    form: Form,
 }
 
-/// Fetches a delta into the new folder `to`.
-pub(crate) async fn fetch(
-    objects: &dyn ObjectStore,
+enum Form {
+    /// An archive, as large as it was when it was found.
+    Archive(u64),
+    /// Loose objects, and their bytes then. There may be many: they are listed again when they are
+    /// fetched.
+    Loose(u64),
+}
+
+/// Looks for a delta.
+///
+/// # Errors
+/// It is not there, cannot be read, or passes a limit.
+pub(crate) async fn find(
+    objects: &Arc<dyn ObjectStore>,
     location: &DeltaLocation,
-    to: &Path,
     limits: &Limits,
-) -> Result<(), RunError> {
+) -> Result<Found, RunError> {
     let foreign = match &location.bucket {
         Some(bucket) if !objects.is_bucket(bucket) => {
             let other = objects.bucket(bucket);
@@ -35,144 +47,226 @@ pub(crate) async fn fetch(
         }
         _ => None,
     };
-    let source = Source {
-        objects: foreign.as_deref().unwrap_or(objects),
-        prefix: &location.prefix,
-        resource: match foreign {
-            Some(_) => Resource::ForeignDelta,
-            None => Resource::Delta,
-        },
+    let resource = match foreign {
+        Some(_) => Resource::ForeignDelta,
+        None => Resource::Delta,
     };
-    tokio::fs::create_dir(to).await.map_err(StoreError::from)?;
-    let archive = keys::delta_archive(source.prefix);
-    let archive = source.objects.head(&archive);
-    match archive.await.about(source.resource)? {
-        Some(info) if info.size > limits.archive_bytes => Err(RunError::TooLarge {
-            what: info.key,
-            limit: limits.archive_bytes,
-            unit: "bytes",
-            setting: "limits.archive",
-        }),
-        Some(_) => fetch_archive(source, to, limits).await,
-        None => fetch_loose(source, to, limits).await,
+    let objects = foreign.unwrap_or_else(|| Arc::clone(objects));
+    let archive = keys::delta_archive(&location.prefix);
+    let form = match objects.head(&archive).await.about(resource)? {
+        Some(info) if info.size > limits.archive_bytes => {
+            return Err(RunError::TooLarge {
+                what: info.key,
+                limit: limits.archive_bytes,
+                unit: "bytes",
+                setting: "limits.archive",
+            });
+        }
+        Some(info) => Form::Archive(info.size),
+        None => {
+            let listed = list(objects.as_ref(), &location.prefix, resource, limits).await?;
+            Form::Loose(total(&listed))
+        }
+    };
+    Ok(Found {
+        objects,
+        prefix: location.prefix.clone(),
+        resource,
+        form,
+    })
+}
+
+impl Found {
+    pub(crate) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// Bytes that it takes on disk at most while it is fetched.
+    pub(crate) fn most_bytes(&self, limits: &Limits) -> u64 {
+        match &self.form {
+            Form::Archive(packed) => packed.saturating_add(limits.unpacked.most_bytes(*packed)),
+            Form::Loose(bytes) => *bytes,
+        }
+    }
+
+    /// Fetches it into the new folder `to`. Returns how many bytes it takes there.
+    pub(crate) async fn fetch(&self, to: &Path, limits: &Limits) -> Result<u64, RunError> {
+        match &self.form {
+            Form::Archive(_) => self.fetch_archive(to, limits).await,
+            Form::Loose(bytes) => self.fetch_loose(*bytes, to, limits).await,
+        }
+    }
+
+    fn missing(&self) -> RunError {
+        missing(&self.prefix)
+    }
+
+    /// What is wrong with an archive is held against its run for good, so it must be true of the one in
+    /// the bucket: a byte may have changed on the way.
+    async fn fetch_archive(&self, to: &Path, limits: &Limits) -> Result<u64, RunError> {
+        let packed = to.with_extension("tar.gz");
+        match self.unpack_from(&packed, to, limits).await {
+            Err(RunError::Store(error)) if error.kind() == Kind::BadInput => {
+                let delta = self.prefix.as_str();
+                tracing::info!(delta, code = error.code(), %error, "fetching it once more");
+                start_again(&packed, to).await.map_err(StoreError::from)?;
+                self.unpack_from(&packed, to, limits).await
+            }
+            fetched => fetched,
+        }
+    }
+
+    /// Downloads the archive to `packed`, which is removed again, and unpacks it.
+    async fn unpack_from(
+        &self,
+        packed: &Path,
+        to: &Path,
+        limits: &Limits,
+    ) -> Result<u64, RunError> {
+        let key = keys::delta_archive(&self.prefix);
+        let info = self
+            .objects
+            .download(&key, packed, limits.archive_bytes)
+            .await
+            .about(self.resource)?
+            .ok_or_else(|| self.missing())?;
+        let (packed, to, unpacked) = (packed.to_path_buf(), to.to_path_buf(), limits.unpacked);
+        let unpacked = tokio::task::spawn_blocking(move || {
+            let archive = fs_err::File::open(&packed)?;
+            fs_err::create_dir(&to)?;
+            let unpacked = unpack(archive, info.size, &to, unpacked)?;
+            fs_err::remove_file(&packed)?;
+            Ok::<_, StoreError>(unpacked)
+        });
+        Ok(unpacked.await??.bytes)
+    }
+
+    async fn fetch_loose(
+        &self,
+        expected: u64,
+        to: &Path,
+        limits: &Limits,
+    ) -> Result<u64, RunError> {
+        let objects = self.objects.as_ref();
+        let listed = list(objects, &self.prefix, self.resource, limits).await?;
+        let bytes = total(&listed);
+        if bytes > expected {
+            return Err(RunError::TooLarge {
+                what: format!("delta {}, to which somebody added,", self.prefix),
+                limit: expected,
+                unit: "bytes",
+                setting: "what it had when the cycle began",
+            });
+        }
+        for object in &listed {
+            let target = target(to, &self.prefix, &object.key)?;
+            if let Some(parent) = target.parent() {
+                let made = tokio::fs::create_dir_all(parent).await;
+                made.map_err(|error| as_name(&object.key, error))?;
+            }
+            let found = self.objects.download(&object.key, &target, object.size);
+            let found = found.await.about(self.resource)?;
+            found.ok_or_else(|| self.missing())?;
+        }
+        Ok(bytes)
     }
 }
 
-/// What is wrong with an archive is held against its run for good, so it must be true of the one in
-/// the bucket: a byte may have changed on the way.
-async fn fetch_archive(source: Source<'_>, to: &Path, limits: &Limits) -> Result<(), RunError> {
-    let packed = to.with_extension("tar.gz");
-    match unpack_from(source, &packed, to, limits).await {
-        Err(RunError::Store(error)) if error.kind() == Kind::BadInput => {
-            let delta = source.prefix;
-            tracing::info!(delta, code = error.code(), %error, "fetching it once more");
-            start_again(&packed, to).await.map_err(StoreError::from)?;
-            unpack_from(source, &packed, to, limits).await
-        }
-        fetched => fetched,
+fn missing(prefix: &str) -> RunError {
+    RunError::DeltaMissing {
+        prefix: prefix.to_owned(),
+    }
+}
+
+fn total(objects: &[ObjectInfo]) -> u64 {
+    let sizes = objects.iter().map(|object| object.size);
+    sizes.fold(0, u64::saturating_add)
+}
+
+/// An object may be named as the folder of another one.
+fn as_name(key: &str, error: io::Error) -> RunError {
+    match error.kind() {
+        ErrorKind::NotADirectory | ErrorKind::AlreadyExists => RunError::ObjectName {
+            key: key.to_owned(),
+        },
+        _ => StoreError::from(error).into(),
     }
 }
 
 async fn start_again(packed: &Path, to: &Path) -> std::io::Result<()> {
     tokio::fs::remove_file(packed).await?;
-    tokio::fs::remove_dir_all(to).await?;
-    tokio::fs::create_dir(to).await
+    tokio::fs::remove_dir_all(to).await
 }
 
-/// Downloads the archive to `packed`, which is removed again, and unpacks it.
-async fn unpack_from(
-    source: Source<'_>,
-    packed: &Path,
-    to: &Path,
+/// The objects below a delta's prefix.
+async fn list(
+    objects: &dyn ObjectStore,
+    prefix: &str,
+    resource: Resource,
     limits: &Limits,
-) -> Result<(), RunError> {
-    let key = keys::delta_archive(source.prefix);
-    let info = source
-        .objects
-        .download(&key, packed, limits.archive_bytes)
-        .await
-        .about(source.resource)?
-        .ok_or_else(|| source.missing())?;
-    let (packed, to, unpacked) = (packed.to_path_buf(), to.to_path_buf(), limits.unpacked);
-    tokio::task::spawn_blocking(move || {
-        let archive = fs_err::File::open(&packed)?;
-        unpack(archive, info.size, &to, unpacked)?;
-        fs_err::remove_file(&packed)?;
-        Ok::<_, StoreError>(())
-    })
-    .await??;
-    Ok(())
-}
-
-async fn fetch_loose(source: Source<'_>, to: &Path, limits: &Limits) -> Result<(), RunError> {
-    let (mut entries, mut bytes) = (0_u64, 0_u64);
+) -> Result<Vec<ObjectInfo>, RunError> {
+    let mut found: Vec<ObjectInfo> = Vec::new();
+    let mut bytes = 0_u64;
     let mut after: Option<String> = None;
     loop {
-        let page = source.objects.list(source.prefix, after.as_deref()).await;
-        let page = page.about(source.resource)?;
+        let page = objects.list(prefix, after.as_deref()).await;
+        let page = page.about(resource)?;
         for object in page.entries {
             // Consoles make an empty object to stand for the folder itself.
-            if object.key == source.prefix || object.key.ends_with('/') {
+            if object.key == prefix || object.key.ends_with('/') {
                 continue;
             }
-            entries += 1;
             bytes = bytes.saturating_add(object.size);
+            found.push(object);
             let UnpackLimits {
                 entries: most,
                 bytes: most_bytes,
                 ..
             } = limits.unpacked;
             for (found, limit, unit, setting) in [
-                (entries, most, "objects", "limits.entries"),
+                (found.len() as u64, most, "objects", "limits.entries"),
                 (bytes, most_bytes, "bytes", "limits.delta"),
             ] {
                 if found > limit {
                     return Err(RunError::TooLarge {
-                        what: format!("delta {}", source.prefix),
+                        what: format!("delta {prefix}"),
                         limit,
                         unit,
                         setting,
                     });
                 }
             }
-            let target = target(to, source.prefix, &object.key)?;
-            if let Some(parent) = target.parent() {
-                tokio::fs::create_dir_all(parent)
-                    .await
-                    .map_err(StoreError::from)?;
-            }
-            let found = source.objects.download(&object.key, &target, object.size);
-            let found = found.await.about(source.resource)?;
-            found.ok_or_else(|| source.missing())?;
         }
         match page.next {
             Some(next) => after = Some(next),
-            None if entries == 0 => return Err(source.missing()),
-            None => return Ok(()),
+            None if found.is_empty() => return Err(missing(prefix)),
+            None => return Ok(found),
         }
     }
 }
 
-impl Source<'_> {
-    fn missing(&self) -> RunError {
-        RunError::DeltaMissing {
-            prefix: self.prefix.to_owned(),
-        }
-    }
-}
+/// Bytes of one part of a name, as most file systems have it.
+const LONGEST_PART: usize = 255;
 
-/// Where an object goes; names that could lead elsewhere are refused.
+/// Where an object goes; names that could lead elsewhere, or that no file can have, are refused.
 pub(crate) fn target(to: &Path, prefix: &str, key: &str) -> Result<PathBuf, RunError> {
     let refuse = || RunError::ObjectName {
         key: key.to_owned(),
     };
     let relative = key.strip_prefix(prefix).ok_or_else(refuse)?;
-    let safe = relative
-        .split('/')
-        .all(|part| !matches!(part, "" | "." | "..") && !part.contains(['\\', '\0']));
+    let safe = relative.split('/').all(|part| {
+        let is_too_long = part.len() > LONGEST_PART;
+        !matches!(part, "" | "." | "..") && !part.contains(['\\', '\0']) && !is_too_long
+    });
     if safe {
         Ok(to.join(relative))
     } else {
         Err(refuse())
     }
+}
+
+/// The same place of a delta, without the bucket if that is the configured one.
+pub(crate) fn normal(objects: &dyn ObjectStore, mut location: DeltaLocation) -> DeltaLocation {
+    location.bucket.take_if(|bucket| objects.is_bucket(bucket));
+    location
 }

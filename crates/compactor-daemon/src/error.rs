@@ -3,6 +3,7 @@
 use chroma_store::StoreError;
 use compactor_core::VersionError;
 use compactor_core::disposition::Resource;
+use compactor_core::escape::{escaped, without_passwords};
 use compactor_core::manifest::ManifestError;
 use compactor_core::message::MessageError;
 use compactor_core::ports::{Fault, PortError, PortResult};
@@ -167,6 +168,60 @@ pub enum RunError {
         /// The collection.
         collection: String,
     },
+    /// The message came through the queue of another collection.
+    #[error(
+        "collection {collection} has a queue of its own; the message came through that of {of_queue}"
+    )]
+    OtherQueue {
+        /// The collection of the message.
+        collection: String,
+        /// The collection of the queue.
+        of_queue: String,
+    },
+    /// The collection is not let in.
+    #[error("collection {collection} is not among collections.allow")]
+    CollectionRefused {
+        /// The collection.
+        collection: String,
+    },
+    /// The delta is where none of its collection's are let in.
+    #[error("delta prefix {prefix} is not below {allowed}")]
+    DeltaPlace {
+        /// The prefix.
+        prefix: String,
+        /// Below what it would have to be.
+        allowed: String,
+    },
+    /// A record of the table's stream names more collections than are announced.
+    #[error("the record names {found} collections; queue.stream_collections lets in {limit}")]
+    TooManyCollections {
+        /// How many it names.
+        found: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// The record of the run, or the published lineage, has another delta under the run's id.
+    #[error("run {run_id} has another delta in {place}: this one is {prefix}")]
+    RunDiffers {
+        /// The run.
+        run_id: String,
+        /// Where the other one stands.
+        place: &'static str,
+        /// The delta of the message.
+        prefix: String,
+    },
+    /// A delta that was alone in its cycle did not fit into the working space.
+    #[error(
+        "delta {prefix} takes {bytes} bytes unpacked and about as many once more in the snapshot; the working space had {free}"
+    )]
+    DeltaRoom {
+        /// Its prefix.
+        prefix: String,
+        /// What it takes, as far as it was unpacked.
+        bytes: u64,
+        /// What was free before.
+        free: u64,
+    },
     /// An object of the new version is there already.
     #[error("object {key} of the new version exists already")]
     UploadExists {
@@ -232,6 +287,15 @@ impl RunError {
         }
     }
 
+    /// Whether a disk of this machine is full.
+    pub(crate) fn is_out_of_space(&self) -> bool {
+        match self {
+            Self::Store(error) => error.is_out_of_space(),
+            Self::Port { error, .. } => error.is_of_machine && error.fault == Fault::Full,
+            _ => false,
+        }
+    }
+
     /// The port call that failed, if it is one, and what it was about.
     pub fn port(&self) -> Option<(Resource, &PortError)> {
         if let Self::Port { resource, error } = self {
@@ -262,6 +326,12 @@ impl RunError {
             Self::RunExists { .. } => "CC-RUN-EXISTS",
             Self::SnapshotFile { .. } => "CC-SNAPSHOT-FILE",
             Self::CollectionUnknown { .. } => "CC-COLLECTION-UNKNOWN",
+            Self::OtherQueue { .. } => "CC-COLLECTION-QUEUE",
+            Self::CollectionRefused { .. } => "CC-COLLECTION-REFUSED",
+            Self::DeltaPlace { .. } => "CC-DELTA-PLACE",
+            Self::TooManyCollections { .. } => "CC-MESSAGE-COLLECTIONS",
+            Self::RunDiffers { .. } => "CC-RUN-DIFFERS",
+            Self::DeltaRoom { .. } => "CC-DELTA-ROOM",
             Self::UploadExists { .. } => "CC-UPLOAD-EXISTS",
             Self::UploadDiffers { .. } => "CC-UPLOAD-DIFFERS",
             Self::LeaseLost { .. } => "CC-LEASE-LOST",
@@ -307,8 +377,18 @@ impl RunError {
                 "upload the delta before the run is announced; delta prefixes end in /"
             }
             Self::DeltaBucket { .. } => {
-                "use the configured bucket, or leave s3://bucket/ out of the prefix"
+                "put the delta into the configured bucket, or name the other one in aws.delta_buckets"
             }
+            Self::OtherQueue { .. } => "send the message to the queue of its collection",
+            Self::CollectionRefused { .. } => {
+                "name it in collections.allow, if its producer is to be trusted"
+            }
+            Self::DeltaPlace { .. } => "put the delta there, or name the place in deltas.prefixes",
+            Self::TooManyCollections { .. } => {
+                "record fewer collections in one run, or raise queue.stream_collections"
+            }
+            Self::RunDiffers { .. } => "submit the delta again under an id of its own",
+            Self::DeltaRoom { .. } => "send less at a time, or give worker.scratch more room",
             Self::ObjectName { .. } => "remove the object",
             Self::CollectionUnknown { .. } => {
                 "name its queue in aws.queues, then move the message from the dead-letter queue there"
@@ -346,10 +426,11 @@ impl RunError {
         }
     }
 
-    /// Code and text, as run records and dead letters carry them: cut where it quotes too much of
-    /// what somebody else wrote.
+    /// Code and text, as run records and dead letters carry them: on one line, and cut where it quotes
+    /// too much of what somebody else wrote.
     pub fn describe(&self) -> String {
-        format!("{}: {}", self.code(), self.with_causes())
+        let text = format!("{}: {}", self.code(), self.with_causes());
+        escaped(&without_passwords(&text)).into_owned()
     }
 
     /// Text and causes, cut as well.
@@ -423,6 +504,11 @@ mod tests {
         };
         let text = "CC-DELTA-MISSING: no delta under words/delta/a/";
         assert_eq!(short.describe(), text);
+        let forged = RunError::DeltaMissing {
+            prefix: "a\n2026-11-30 ERROR \u{1b}[31mb\u{202e}/".to_owned(),
+        };
+        let text = r"CC-DELTA-MISSING: no delta under a\n2026-11-30 ERROR \u{1b}[31mb\u{202e}/";
+        assert_eq!(forged.describe(), text);
         let long = RunError::DeltaMissing {
             prefix: "ä".repeat(1 << 20),
         };

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use compactor_core::CollectionName;
 use compactor_core::message::{CompactionMessage, Decoded, Refused, decode};
-use compactor_core::ports::{Delivery, Failure, Monotonic};
-use compactor_core::{CollectionName, RunKey};
+use compactor_core::ports::{Delivery, Monotonic};
 
 use crate::cycle::Context;
-use crate::submit::announce_some;
-use crate::{Ports, RunError, Unhandled, alarms};
+use crate::side_tasks::{About, SideTask, SideTasks};
+use crate::{RunError, Unhandled, alarms};
 
 /// A message about a run, and the delivery that brought it.
 #[derive(Debug, Clone)]
@@ -25,85 +25,121 @@ pub(crate) struct Inbox {
     waiting: BTreeMap<CollectionName, Vec<ReceivedRun>>,
     /// Types of messages, with their events, that were said to be acknowledged.
     acknowledged: BTreeSet<(String, String)>,
+    side_tasks: SideTasks,
 }
+
+/// What a record of the stream is called where the daemon does not act on it.
+const STREAM_RECORD: (&str, &str) = ("COMPACTION_RUN", "stream record");
 
 /// Types that are remembered: who sends chooses them.
 const MOST_TYPES: usize = 100;
 
 impl Inbox {
-    /// Takes a delivery in. What is not about a run is acknowledged; what cannot be understood
-    /// goes to the dead-letter queue with the reason, never to the void.
+    /// Takes a delivery in. What is not about a run is acknowledged; what cannot be understood, or is
+    /// not let in, goes to the dead-letter queue with the reason, never to the void.
     ///
     /// `since` is from before it was received: nothing may be held for longer than the queue allows.
     pub(crate) async fn accept(&mut self, context: &Context, delivery: Delivery, since: Monotonic) {
-        let ports = &context.ports;
-        match decode(&delivery.body, &delivery.attributes) {
-            Ok(Decoded::Run(message)) => {
-                if let Err(error) = known(ports, [&message.collection]) {
-                    let about = (message.key, message.collection);
-                    return refuse(context, &delivery, &error, Some(about)).await;
+        let admission = &context.settings.admission;
+        let task = match decode(&delivery.body, &delivery.attributes) {
+            Ok(Decoded::Run(message)) => match admit(context, &delivery, &message) {
+                Ok(()) => return self.wait(context, message, delivery, since),
+                Err(error) => {
+                    let about = About {
+                        key: message.key,
+                        collection: message.collection,
+                        prefix: Some(message.delta_prefix),
+                    };
+                    SideTask::Refuse(error, Some(about))
                 }
-                context.held.hold(&delivery, since);
-                let since = ports.clock.monotonic();
-                let waiting = self.waiting.entry(message.collection.clone()).or_default();
-                waiting.push(ReceivedRun {
-                    message,
-                    delivery,
-                    since,
-                });
+            },
+            Ok(Decoded::Inserted(run)) if admission.stream_records => {
+                match admission.of_record(&run) {
+                    Ok(()) => SideTask::Announce(run),
+                    Err(error) => SideTask::Refuse(error, None),
+                }
             }
-            Ok(Decoded::Inserted(run)) => {
-                let (known, unknown): (Vec<_>, Vec<_>) = run
-                    .deltas
-                    .iter()
-                    .map(|(name, _)| name.clone())
-                    .partition(|name| self::known(ports, [name]).is_ok());
-                let announced = announce_some(ports, &run, &known).await;
-                match (announced, unknown.into_iter().next()) {
-                    (Ok(()), Some(unknown)) => {
-                        let error = RunError::CollectionUnknown {
-                            collection: unknown.to_string(),
-                        };
-                        let about = (run.key, unknown);
-                        refuse(context, &delivery, &error, Some(about)).await;
-                    }
-                    (Ok(()), None) => delete(context, &delivery, since).await,
-                    (Err(error), _) => {
-                        tracing::warn!(run = %run.key.run_id, code = error.code(), %error, "cannot announce an inserted run; it comes back");
-                    }
-                }
+            Ok(Decoded::Inserted(_)) => {
+                return self
+                    .unhandled(context, delivery, since, STREAM_RECORD)
+                    .await;
             }
             Ok(Decoded::Unhandled {
                 entity_type,
                 event_name,
             }) => {
-                alarms::count(alarms::UNHANDLED);
-                match context.settings.unhandled {
-                    Unhandled::Acknowledge => {
-                        self.say_once(delivery.message_id.as_str(), entity_type, event_name);
-                        delete(context, &delivery, since).await;
-                    }
-                    Unhandled::DeadLetter => {
-                        let error = RunError::Unhandled {
-                            entity_type,
-                            event_name,
-                        };
-                        refuse(context, &delivery, &error, None).await;
-                    }
-                }
+                let kind = (entity_type.as_str(), event_name.as_str());
+                return self.unhandled(context, delivery, since, kind).await;
             }
             Ok(Decoded::Ignored {
                 entity_type,
                 event_name,
             }) => {
-                self.say_once(delivery.message_id.as_str(), entity_type, event_name);
-                delete(context, &delivery, since).await;
+                self.say_once(&delivery.message_id, entity_type, event_name);
+                return delete(context, &delivery, since).await;
             }
             Err(Refused { error, about }) => {
-                let about = about.map(|about| *about);
-                refuse(context, &delivery, &RunError::from(error), about).await;
+                let about = about.map(|about| {
+                    let (key, collection) = *about;
+                    About {
+                        key,
+                        collection,
+                        prefix: None,
+                    }
+                });
+                SideTask::Refuse(error.into(), about)
+            }
+        };
+        self.side_tasks.begin(context, delivery, since, task);
+    }
+
+    /// A run that is let in waits for a worker.
+    fn wait(
+        &mut self,
+        context: &Context,
+        message: CompactionMessage,
+        delivery: Delivery,
+        since: Monotonic,
+    ) {
+        context.held.hold(&delivery, since);
+        let since = context.ports.clock.monotonic();
+        let waiting = self.waiting.entry(message.collection.clone()).or_default();
+        waiting.push(ReceivedRun {
+            message,
+            delivery,
+            since,
+        });
+    }
+
+    /// What others act on, and the daemon does not.
+    async fn unhandled(
+        &mut self,
+        context: &Context,
+        delivery: Delivery,
+        since: Monotonic,
+        (entity_type, event_name): (&str, &str),
+    ) {
+        alarms::count(alarms::UNHANDLED);
+        let (entity_type, event_name) = (entity_type.to_owned(), event_name.to_owned());
+        match context.settings.unhandled {
+            Unhandled::Acknowledge => {
+                self.say_once(&delivery.message_id, entity_type, event_name);
+                delete(context, &delivery, since).await;
+            }
+            Unhandled::DeadLetter => {
+                let error = RunError::Unhandled {
+                    entity_type,
+                    event_name,
+                };
+                let task = SideTask::Refuse(error, None);
+                self.side_tasks.begin(context, delivery, since, task);
             }
         }
+    }
+
+    /// Messages that are refused or announced just now.
+    pub(crate) fn side_tasks(&mut self) -> &mut SideTasks {
+        &mut self.side_tasks
     }
 
     /// Counts what is acknowledged, and logs it once per type.
@@ -158,6 +194,16 @@ impl Inbox {
             .splice(..0, runs);
     }
 
+    /// Puts runs back behind all others.
+    pub(crate) fn put_last(&mut self, collection: &CollectionName, runs: Vec<ReceivedRun>) {
+        if !runs.is_empty() {
+            self.waiting
+                .entry(collection.clone())
+                .or_default()
+                .extend(runs);
+        }
+    }
+
     /// Takes everything.
     pub(crate) fn take_all(&mut self) -> Vec<ReceivedRun> {
         std::mem::take(&mut self.waiting)
@@ -174,51 +220,24 @@ async fn delete(context: &Context, delivery: &Delivery, since: Monotonic) {
     context.held.delete(queue, &delivery.receipt).await;
 }
 
-/// Where each collection has its queue, others are unknown.
-fn known<'c>(
-    ports: &Ports,
-    collections: impl IntoIterator<Item = &'c CollectionName>,
-) -> Result<(), RunError> {
-    let own = ports.queue.own_queues();
-    let mut collections = collections.into_iter();
-    match collections.find(|collection| !own.is_empty() && !own.contains(collection)) {
-        Some(unknown) => Err(RunError::CollectionUnknown {
-            collection: unknown.to_string(),
-        }),
-        None => Ok(()),
-    }
-}
-
-/// Dead-letters a message that no receive makes better; its run is FAILED, if it names one. While that
-/// cannot be recorded, the message comes back.
-async fn refuse(
+/// Whether a run is taken: where each collection has its queue, others are unknown there.
+fn admit(
     context: &Context,
     delivery: &Delivery,
-    error: &RunError,
-    about: Option<(RunKey, CollectionName)>,
-) {
-    let (ports, reason) = (&context.ports, error.describe());
-    alarms::count(alarms::MESSAGE_PARSE);
-    tracing::error!(message = delivery.message_id, %reason, "cannot be used");
-    if let Some((key, collection)) = about {
-        let at = ports.clock.wall();
-        // Once: the next message waits for it, and so does a stop.
-        let failure = Failure {
-            error: reason.clone(),
-            at,
-            for_good: true,
-        };
-        let failed = ports.runs.fail(&key, &collection, &failure);
-        if let Err(error) = failed.await {
-            alarms::count(alarms::RUN_STATE);
-            tracing::error!(run = %key.run_id, code = error.code(), %error, "cannot record the failure");
-            // Whoever waits for the run looks at its record, not at dead letters.
-            if delivery.receive_count < ports.queue.max_receives() {
-                return;
-            }
+    message: &CompactionMessage,
+) -> Result<(), RunError> {
+    let collection = &message.collection;
+    let own = context.ports.queue.own_queues();
+    match &delivery.of_queue {
+        Some(of_queue) if of_queue != collection && own.contains(collection) => {
+            Err(RunError::OtherQueue {
+                collection: collection.to_string(),
+                of_queue: of_queue.to_string(),
+            })
         }
-    }
-    if let Err(error) = ports.queue.dead_letter(delivery, &reason).await {
-        tracing::error!(code = error.code(), %error, "cannot dead-letter a message");
+        _ if !own.is_empty() && !own.contains(collection) => Err(RunError::CollectionUnknown {
+            collection: collection.to_string(),
+        }),
+        _ => context.settings.admission.of_run(message),
     }
 }

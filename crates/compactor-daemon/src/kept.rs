@@ -72,6 +72,11 @@ impl KeptCopies {
         }
     }
 
+    /// Removes all copies: there is no room for them.
+    pub(crate) fn remove_all(&self) {
+        self.lock().clear();
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<CollectionName, Kept>> {
         // A map of whole entries at every instant.
         self.copies.lock().unwrap_or_else(PoisonError::into_inner)

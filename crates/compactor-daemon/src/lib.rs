@@ -4,6 +4,7 @@
 //! moved pointer. All outside effects go through the ports of `compactor-core`; all work on Chroma
 //! directories is `chroma-store`'s and runs on blocking threads.
 
+mod admission;
 mod alarms;
 mod clean_up;
 pub mod cycle;
@@ -21,11 +22,13 @@ mod queue_rights;
 mod refusal;
 mod scratch;
 mod settings;
+mod side_tasks;
 mod snapshot;
 mod submit;
 mod together;
 mod waiting;
 
+pub use admission::Admission;
 pub use clean_up::{CleanUp, clean_up};
 pub use daemon::{Daemon, Mode, Summary};
 pub use error::RunError;

@@ -1,6 +1,7 @@
 //! The daemon's private space on disk, and what killed daemons left in it.
 
 use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
@@ -49,7 +50,10 @@ impl Scratch {
         match make() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 tracing::warn!(folder = %root.display(), "the working space was removed; it is made anew");
-                fs_err::create_dir_all(root)?;
+                std::fs::DirBuilder::new()
+                    .recursive(true)
+                    .mode(0o700)
+                    .create(root)?;
                 *self.lock.lock().unwrap_or_else(PoisonError::into_inner) = lock(root)?;
                 make()
             }
@@ -88,14 +92,35 @@ fn is_abandoned(path: &Path) -> bool {
         .file_name()
         .and_then(|name| name.to_str())
         .is_some_and(|name| name.starts_with(PREFIX));
+    let lock = path.join(LOCK_NAME);
+    // Links lead elsewhere, and opening a FIFO waits for its writer.
+    let is_daemon_s = path.symlink_metadata().is_ok_and(|meta| meta.is_dir())
+        && lock.symlink_metadata().is_ok_and(|meta| meta.is_file());
     // Without a lock file a daemon is just making it; the next start looks again.
     named
-        && fs_err::File::open(path.join(LOCK_NAME)).is_ok_and(|lock| lock.file().try_lock().is_ok())
+        && is_daemon_s
+        && fs_err::File::open(lock).is_ok_and(|lock| lock.file().try_lock().is_ok())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn links_and_fifos_are_neither_opened_nor_removed() {
+        let root = tempfile::tempdir().unwrap();
+        let elsewhere = tempfile::tempdir().unwrap();
+        fs_err::write(elsewhere.path().join(LOCK_NAME), "").unwrap();
+        fs_err::os::unix::fs::symlink(elsewhere.path(), root.path().join("daemon-link")).unwrap();
+        let odd = root.path().join("daemon-fifo");
+        fs_err::create_dir(&odd).unwrap();
+        let fifo = std::process::Command::new("mkfifo")
+            .arg(odd.join(LOCK_NAME))
+            .status();
+        assert!(fifo.unwrap().success());
+        Scratch::claim(root.path()).unwrap();
+        assert!(odd.is_dir() && elsewhere.path().join(LOCK_NAME).is_file());
+    }
 
     #[test]
     fn a_folder_that_was_removed_is_made_anew_and_is_in_use() {

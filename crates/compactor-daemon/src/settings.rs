@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chroma_store::{MergeOptions, SchemaLevel, UnpackLimits, VerifyLevel};
+use chroma_store::{EmbeddingFunction, MergeOptions, SchemaLevel, UnpackLimits, VerifyLevel};
 use compactor_core::lease::LeaseTerm;
 use compactor_core::manifest::Layout;
 use compactor_core::ports::{Clock, Ids, LeaseStore, ObjectStore, Queue, RunStore};
 use compactor_core::retention::RetentionPolicy;
 use compactor_core::retry::Backoff;
+
+use crate::Admission;
 
 /// One adapter per port.
 #[derive(Clone)]
@@ -43,6 +45,10 @@ pub struct Limits {
     pub archive_bytes: u64,
     /// What an unpacked delta may hold.
     pub unpacked: UnpackLimits,
+    /// Bytes of all deltas of a cycle, unpacked.
+    pub batch_bytes: u64,
+    /// Bytes of one record of a delta.
+    pub value_bytes: u32,
     /// Bytes of a snapshot.
     pub snapshot_bytes: u64,
     /// Objects transferred at the same time.
@@ -108,6 +114,10 @@ pub struct Settings {
     pub close_wait: Duration,
     /// Upper bounds.
     pub limits: Limits,
+    /// What is let in.
+    pub admission: Admission,
+    /// Embedding functions that a first delta may give to its collection, beside chromadb's default.
+    pub embedding_functions: Vec<EmbeddingFunction>,
     /// How published files are stored.
     pub layout: Layout,
     /// What the first snapshot of a collection is made from.

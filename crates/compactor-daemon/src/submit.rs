@@ -6,16 +6,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use chroma_store::{
-    CloseOptions, ClosedStore, StoreError, VerifyLevel, pack, refuse_open_elsewhere,
+    CloseOptions, ClosedStore, StoreError, VerifyLevel, pack, refuse_long_records,
+    refuse_open_elsewhere,
 };
 use compactor_core::disposition::Resource;
-use compactor_core::message::{self, Announcement, InsertedRun};
+use compactor_core::keys::DeltaLocation;
+use compactor_core::message::{self, Announcement, MessageError};
 use compactor_core::ports::{Attributes, Condition, Created, PutOutcome};
 use compactor_core::{CollectionName, RunId, RunKey, RunRecord, keys};
 use serde::Serialize;
 
 use crate::error::About as _;
-use crate::{Limits, Ports, RunError, snapshot};
+use crate::{Admission, Limits, Ports, RunError, snapshot};
 
 /// What to submit.
 #[derive(Debug, Clone)]
@@ -26,8 +28,10 @@ pub struct Submission {
     pub deltas: BTreeMap<CollectionName, PathBuf>,
     /// The region that the message names.
     pub region: String,
-    /// What a daemon will take.
+    /// What a daemon will take: how much of it,
     pub limits: Limits,
+    /// of which collections, and from where.
+    pub admission: Admission,
 }
 
 /// What was submitted.
@@ -62,7 +66,14 @@ pub async fn submit(ports: &Ports, submission: Submission) -> Result<Submitted, 
             run_id: key.run_id.to_string(),
         });
     }
-    let checked = check(submission.deltas).await?;
+    for collection in submission.deltas.keys() {
+        let location = DeltaLocation {
+            bucket: None,
+            prefix: keys::delta_prefix(collection, &key.run_id),
+        };
+        submission.admission.of_delta(collection, &location)?;
+    }
+    let checked = check(submission.deltas, submission.limits.value_bytes).await?;
     for delta in &checked {
         fits(ports, delta).await?;
     }
@@ -116,24 +127,17 @@ async fn announce(
         .iter()
         .map(|(c, prefix)| (c.clone(), prefix.clone()))
         .collect();
-    let record = RunRecord::new(key.clone(), deltas.clone(), now);
+    let record = RunRecord::new(key.clone(), deltas, now);
     let created = ports.runs.create(&record).await;
     if created.about(Resource::RunRecord)? == Created::Existed {
         return Err(RunError::RunExists {
             run_id: key.run_id.to_string(),
         });
     }
-    let collections: Vec<_> = prefixes.keys().cloned().collect();
-    send(ports, key, &deltas, &collections, region).await
-}
-
-/// Announces `collections` of a run that somebody put into the table.
-pub(crate) async fn announce_some(
-    ports: &Ports,
-    run: &InsertedRun,
-    collections: &[CollectionName],
-) -> Result<(), RunError> {
-    send(ports, &run.key, &run.deltas, collections, &run.region).await
+    for (collection, prefix) in prefixes {
+        announce_one(ports, key, (collection, prefix), region).await?;
+    }
+    Ok(())
 }
 
 /// Announces `collections` of a recorded run once more. A run that is announced twice is folded
@@ -147,43 +151,38 @@ pub async fn announce_again(
     collections: &[CollectionName],
     region: &str,
 ) -> Result<(), RunError> {
-    let parts = record
-        .parts
-        .iter()
-        .filter(|(_, part)| !part.prefix.is_empty());
-    let deltas: Vec<_> = parts
-        .map(|(name, part)| (name.clone(), part.prefix.clone()))
-        .collect();
-    send(ports, &record.key, &deltas, collections, region).await
-}
-
-/// One message per collection.
-async fn send(
-    ports: &Ports,
-    key: &RunKey,
-    deltas: &[(CollectionName, String)],
-    collections: &[CollectionName],
-    region: &str,
-) -> Result<(), RunError> {
     for collection in collections {
-        let stream_record_id = ports.ids.uuid().simple().to_string();
-        let (body, attributes) = message::encode(
-            &Announcement {
-                key,
-                deltas,
-                at: ports.clock.wall(),
-                region,
-                stream_record_id: &stream_record_id[..8],
-            },
-            collection,
-        )?;
-        ports
-            .queue
-            .send(&body, &attributes)
-            .await
-            .about(Resource::Queue)?;
+        let part = record.parts.get(collection);
+        let prefix = part.map(|part| part.prefix.as_str());
+        let prefix = prefix.filter(|prefix| !prefix.is_empty());
+        let prefix = prefix.ok_or_else(|| MessageError::NoPrefix {
+            collection: collection.clone(),
+        })?;
+        announce_one(ports, &record.key, (collection, prefix), region).await?;
     }
     Ok(())
+}
+
+/// Sends the message of one collection, with its own prefix and no other.
+pub(crate) async fn announce_one(
+    ports: &Ports,
+    key: &RunKey,
+    (collection, prefix): (&CollectionName, &str),
+    region: &str,
+) -> Result<(), RunError> {
+    let stream_record_id = ports.ids.uuid().simple().to_string();
+    let (body, attributes) = message::encode(
+        &Announcement {
+            key,
+            deltas: &[(collection.clone(), prefix.to_owned())],
+            at: ports.clock.wall(),
+            region,
+            stream_record_id: &stream_record_id[..8],
+        },
+        collection,
+    )?;
+    let sent = ports.queue.send(&body, &attributes).await;
+    sent.about(Resource::Queue).map(drop)
 }
 
 /// A delta that was found sound.
@@ -193,12 +192,16 @@ struct Checked {
     dimension: Option<u32>,
 }
 
-async fn check(deltas: BTreeMap<CollectionName, PathBuf>) -> Result<Vec<Checked>, RunError> {
+async fn check(
+    deltas: BTreeMap<CollectionName, PathBuf>,
+    longest_value: u32,
+) -> Result<Vec<Checked>, RunError> {
     let work = move || {
         let checked = deltas.into_iter().map(|(collection, dir)| {
             refuse_open_elsewhere(&dir)?;
             let store = ClosedStore::prove(&dir, &CloseOptions::default())?;
             let report = store.verify(VerifyLevel::Full)?;
+            refuse_long_records(&dir, collection.as_str(), longest_value)?;
             let found = report.collection(collection.as_str());
             let dimension = match found {
                 Some(found) => found.dimension,

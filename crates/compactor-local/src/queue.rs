@@ -321,6 +321,7 @@ fn hand_out(
             body: row.get(2)?,
             attributes: attributes(row, 3)?,
             receive_count: row.get(4)?,
+            of_queue: None,
         };
         Ok((row.get::<_, i64>(0)?, delivery))
     })?;

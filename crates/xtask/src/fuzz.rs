@@ -2,8 +2,9 @@
 
 use crate::command::{TaskError, root, run_with};
 
-const TARGETS: [&str; 6] = [
+const TARGETS: [&str; 7] = [
     "archives",
+    "configurations",
     "index_files",
     "manifests",
     "messages",

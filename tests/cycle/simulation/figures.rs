@@ -25,13 +25,13 @@ impl Figures {
             ("versions", self.versions, 5),
             ("refused calls", self.bad_calls, 20),
             ("kills", self.kills, 1),
-            ("deleted objects", self.deleted, 1),
         ];
         for (what, count, least) in each {
             assert!(count >= least * self.seeds, "{what}: {self:?}");
         }
         let some = [
             ("late puts", self.late_puts),
+            ("deleted objects", self.deleted),
             ("judged deletions", self.judged),
             ("stops", self.stops),
             ("pauses", self.pauses),

@@ -157,6 +157,14 @@ def parser() -> argparse.ArgumentParser:
     crowd.add_argument("--dir", type=Path, required=True)
     crowd.add_argument("--collections", type=int, required=True)
 
+    leak = commands.add_parser("make-leak", help="create a collection that asks a service")
+    leak.add_argument("--out", type=Path, required=True)
+    leak.add_argument("--url", required=True)
+
+    leak = commands.add_parser("use-leak", help="say what the service is told by a reader")
+    leak.add_argument("--dir", type=Path, required=True)
+    leak.add_argument("--url", required=True)
+
     places = commands.add_parser("make-places", help="create one collection in several databases")
     places.add_argument("--out", type=Path, required=True)
     places.add_argument("--place", action="append", required=True,
@@ -213,6 +221,10 @@ def main() -> int:
         from .crowd import make_crowd as run
     elif arguments.command == "use-crowd":
         from .crowd import use_crowd as run
+    elif arguments.command == "make-leak":
+        from .leak import make_leak as run
+    elif arguments.command == "use-leak":
+        from .leak import use_leak as run
     elif arguments.command == "make-places":
         from .places import make_places as run
     elif arguments.command == "use-places":

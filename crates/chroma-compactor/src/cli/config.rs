@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
+use compactor_core::escape::without_passwords;
 use serde_json::{Map, Value};
 
 use crate::failure::Failure;
@@ -53,10 +54,13 @@ impl ConfigCommand {
 
 impl Check {
     fn execute(self) -> Result<ExitCode, Failure> {
-        self.settings.load()?;
+        let warnings = self.settings.load()?.warnings();
         if self.json {
-            output::json(&serde_json::json!({ "sound": true }))?;
+            output::json(&serde_json::json!({ "sound": true, "warnings": warnings }))?;
         } else {
+            for warning in warnings {
+                output::warning(&warning);
+            }
             output::line("the settings are sound")?;
         }
         Ok(ExitCode::SUCCESS)
@@ -98,15 +102,13 @@ impl Show {
 
 /// No setting is a secret, but an address may have one in front of its host.
 fn shown(value: Value) -> Value {
-    let Value::String(text) = &value else {
-        return value;
-    };
-    let Some((scheme, rest)) = text.split_once("://") else {
-        return value;
-    };
-    let authority = rest.split('/').next().unwrap_or_default();
-    match authority.rsplit_once('@') {
-        Some((secret, _)) => format!("{scheme}://***{}", &rest[secret.len()..]).into(),
-        None => value,
+    match value {
+        Value::String(text) => without_passwords(&text).into_owned().into(),
+        Value::Array(values) => values.into_iter().map(shown).collect(),
+        Value::Object(fields) => {
+            let fields = fields.into_iter().map(|(key, value)| (key, shown(value)));
+            Value::Object(fields.collect())
+        }
+        value => value,
     }
 }

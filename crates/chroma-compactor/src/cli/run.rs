@@ -99,7 +99,7 @@ pub(super) fn start_logging(settings: &RawSettings) -> Result<(), Failure> {
         .log_internal_errors(false)
         .with_writer(Log::start(settings.log.buffer).clone());
     match settings.log.format {
-        LogFormat::Text => logs.init(),
+        LogFormat::Text => logs.fmt_fields(output::fields()).init(),
         LogFormat::Json => logs.json().init(),
     }
     Ok(())

@@ -72,11 +72,13 @@ impl Submit {
         let is_new = raw.is_unused();
         let progress = Progress::new(1, self.json);
         progress.step("verifying, packing and uploading");
+        let settings = raw.validate()?;
         let submission = Submission {
             run_id: self.run_id,
             deltas,
             region: raw.region(),
-            limits: raw.validate()?.limits,
+            limits: settings.limits,
+            admission: settings.admission,
         };
         let submitted = block_on(async { Ok(submit(&raw.open().await?, submission).await?) });
         let submitted = submitted.map_err(|failure: Failure| match is_new && !raw.is_unused() {

@@ -6,8 +6,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use compactor_core::escape::{is_obeyed, without_passwords};
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::fmt::MakeWriter;
+
+use super::says_json_lines;
 
 /// Counts lines that were dropped.
 const DROPPED: &str = "CompactionLogLinesDropped";
@@ -119,12 +122,31 @@ impl Counts {
 impl Write for Log {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.counts.queued.fetch_add(1, Ordering::SeqCst);
-        self.lines.write(line)
+        match says_json_lines() {
+            true => self.lines.write_all(harmless_json(line).as_bytes())?,
+            false => self.lines.write_all(line)?,
+        }
+        Ok(line.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// A line of JSON without passwords in addresses. What JSON leaves as it is and a terminal obeys is
+/// escaped as in any of its texts.
+fn harmless_json(line: &[u8]) -> String {
+    let text = String::from_utf8_lossy(line);
+    let text = without_passwords(&text);
+    let mut harmless = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match is_obeyed(letter) && letter != '\n' {
+            true => harmless.push_str(&format!("\\u{:04x}", u32::from(letter))),
+            false => harmless.push(letter),
+        }
+    }
+    harmless
 }
 
 impl MakeWriter<'_> for Log {

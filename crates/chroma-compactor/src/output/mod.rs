@@ -1,7 +1,7 @@
 //! Everything that is written to the terminal goes through here.
 
+mod fields;
 mod log;
-mod plain;
 mod progress;
 mod table;
 mod terminal;
@@ -18,8 +18,9 @@ use serde_json::json;
 
 use crate::failure::Failure;
 
+pub(crate) use compactor_core::escape::{escaped, escaped_lines};
+pub(crate) use fields::fields;
 pub(crate) use log::Log;
-pub(crate) use plain::{escaped, escaped_lines};
 pub(crate) use progress::Progress;
 pub(crate) use table::Table;
 pub(crate) use terminal::{stderr_has_colors, stderr_width};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::plain::escaped;
+use super::escaped;
 use super::terminal::stderr_is_terminal;
 
 /// What is done sooner needs no bar.

@@ -1,14 +1,21 @@
 //! What contradicts itself among the settings, or cannot be: all of it.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use compactor_core::CollectionName;
+use compactor_core::escape::without_passwords;
+use compactor_core::keys::{DeltaLocation, bucket_fault};
 use compactor_core::retention::RetentionPolicy;
+use glob::Pattern;
 use tracing_subscriber::EnvFilter;
 
 use super::RawSettings;
 use super::fault::Fault;
 
+/// Bytes of a record that `limits.value` may let in. SQLite takes a billion at most.
+const LEAST_VALUE: u64 = 1 << 10;
+const MOST_VALUE: u64 = 900 << 20;
 /// Versions are kept for at least so many leases.
 const LEASES_OF_RETENTION: u32 = 10;
 
@@ -36,6 +43,7 @@ impl RawSettings {
             ("limits.delta", limits.delta.bytes() == 0),
             ("limits.entries", limits.entries == 0),
             ("limits.ratio", limits.ratio == 0),
+            ("limits.batch", limits.batch.bytes() == 0),
             ("limits.snapshot", limits.snapshot.bytes() == 0),
         ] {
             if is_zero {
@@ -43,6 +51,17 @@ impl RawSettings {
                 faults.push(Fault::of(&[key], message));
             }
         }
+        let value = limits.value.bytes();
+        if !(LEAST_VALUE..=MOST_VALUE).contains(&value) {
+            let message = "limits.value must be from 1 KiB to 900 MiB, as SQLite has it";
+            faults.push(Fault::of(&["limits.value"], message));
+        }
+        if limits.batch.bytes() < limits.delta.bytes() {
+            let message =
+                "limits.batch must be at least limits.delta, or that would never be merged";
+            faults.push(Fault::of(&["limits.batch", "limits.delta"], message));
+        }
+        faults.extend(self.admission_faults());
         if self
             .worker
             .scratch
@@ -87,6 +106,83 @@ impl RawSettings {
         }
         faults.extend(self.aws_faults());
         faults.extend(self.retention_faults(self.retention()));
+        faults
+    }
+
+    /// What lets nothing in, or more than is meant.
+    fn admission_faults(&self) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        let key = "collections.allow";
+        for pattern in &self.collections.allow {
+            if let Err(error) = Pattern::new(pattern) {
+                let message = format!("{key} `{pattern}`: {error}");
+                let fault = Fault::of(&[key], message);
+                faults.push(fault.with_help("a name, or a pattern with `*` and `?`"));
+            }
+        }
+        let key = "collections.embedding_functions";
+        if self
+            .collections
+            .embedding_functions
+            .iter()
+            .any(|one| one.name.is_empty())
+        {
+            faults.push(Fault::of(&[key], format!("{key}: a name is empty")));
+        }
+        let key = "deltas.prefixes";
+        if self.deltas.prefixes.is_empty() {
+            let message = format!("{key} must name at least one prefix: no delta would be let in");
+            faults.push(Fault::of(&[key], message));
+        }
+        for prefix in &self.deltas.prefixes {
+            // As a delta below it would be named, of a collection with a possible name.
+            let named = format!("{prefix}a").replace("{c}", "abc");
+            let is_whole = prefix.ends_with('/') && !prefix.starts_with('/');
+            let named = DeltaLocation::parse(&named);
+            let reason = match named {
+                Ok(DeltaLocation { bucket: None, .. }) if is_whole => continue,
+                Ok(_) => "it must end with `/`, and begin with neither `/` nor a bucket",
+                Err(error) => error.reason,
+            };
+            faults.push(Fault::of(&[key], format!("{key} `{prefix}`: {reason}")));
+        }
+        let key = "queue.stream_collections";
+        if !(1..=10_000).contains(&self.queue.stream_collections) {
+            faults.push(Fault::of(&[key], format!("{key} must be from 1 to 10000")));
+        }
+        faults
+    }
+
+    /// Buckets whose names cannot be, and owners that are no accounts.
+    fn bucket_faults(&self) -> Vec<Fault> {
+        let aws = &self.aws;
+        let mut faults = Vec::new();
+        let named = aws
+            .delta_buckets
+            .iter()
+            .map(|name| ("aws.delta_buckets", name));
+        let owned = aws
+            .bucket_owners
+            .keys()
+            .map(|name| ("aws.bucket_owners", name));
+        for (key, name) in named.chain(owned) {
+            if let Some(reason) = bucket_fault(name) {
+                faults.push(Fault::of(&[key], format!("{key} `{name}`: {reason}")));
+            }
+        }
+        let key = "aws.bucket_owners";
+        for (bucket, account) in &aws.bucket_owners {
+            if account.len() != 12 || !account.bytes().all(|digit| digit.is_ascii_digit()) {
+                let message =
+                    format!("{key}: `{account}` of {bucket} is no account id of 12 digits");
+                faults.push(Fault::of(&[key], message));
+            }
+            if *bucket != aws.bucket && !aws.delta_buckets.contains(bucket) {
+                let message =
+                    format!("{key}: {bucket} is neither aws.bucket nor among aws.delta_buckets");
+                faults.push(Fault::of(&[key, "aws.delta_buckets"], message));
+            }
+        }
         faults
     }
 
@@ -142,7 +238,8 @@ impl RawSettings {
         let endpoint = aws.endpoint.iter().map(|url| ("aws.endpoint", url));
         for (key, address) in of_collections.chain(of_all).chain(endpoint) {
             if !is_address(address) {
-                let message = format!("{key} `{address}` is no address");
+                let shown = without_passwords(address);
+                let message = format!("{key} `{shown}` is no address");
                 let fault = Fault::of(&[key], message);
                 faults.push(fault.with_help("addresses begin with https:// or http://"));
             }
@@ -151,8 +248,28 @@ impl RawSettings {
             let key = "aws.stall";
             faults.push(Fault::of(&[key], format!("{key} must be at least 1s")));
         }
+        faults.extend(self.bucket_faults());
         faults.extend(self.lock_faults());
         faults
+    }
+
+    /// What can be used, and is seldom meant.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        if self.is_local() {
+            return Vec::new();
+        }
+        let aws = &self.aws;
+        let endpoint = aws.endpoint.iter().map(|url| ("aws.endpoint", url));
+        let queues = aws.queues.values().map(|url| ("aws.queues", url));
+        let queue = [("aws.queue_url", &aws.queue_url)];
+        let remote = endpoint.chain(queues).chain(queue);
+        let remote = remote.filter(|(_, url)| is_remote_plain_http(url));
+        remote
+            .map(|(key, url)| {
+                let url = without_passwords(url);
+                format!("{key} {url}: everybody on the way can read and change what is sent; use https://")
+            })
+            .collect()
     }
 
     fn lock_faults(&self) -> Vec<Fault> {
@@ -177,4 +294,22 @@ fn is_address(text: &str) -> bool {
         .strip_prefix("https://")
         .or_else(|| text.strip_prefix("http://"));
     rest.is_some_and(|rest| !rest.is_empty())
+}
+
+/// Whether an address without TLS leads to another machine. A name without a dot is one of a network of
+/// containers.
+fn is_remote_plain_http(url: &str) -> bool {
+    let Some(rest) = url.strip_prefix("http://") else {
+        return false;
+    };
+    let authority = rest.split('/').next().unwrap_or_default();
+    let (_, place) = authority.rsplit_once('@').unwrap_or(("", authority));
+    let host = match place.strip_prefix('[') {
+        Some(address) => address.split(']').next().unwrap_or_default(),
+        None => place.split(':').next().unwrap_or_default(),
+    };
+    match host.parse::<IpAddr>() {
+        Ok(address) => !address.is_loopback(),
+        Err(_) => host.contains('.') && !host.ends_with(".localhost"),
+    }
 }

@@ -20,7 +20,8 @@ use clap::Args;
 use compactor_core::lease::LeaseTerm;
 use compactor_core::retention::RetentionPolicy;
 use compactor_core::retry::Backoff;
-use compactor_daemon::{FirstSnapshot, Limits, Scratch, Settings};
+use compactor_daemon::{Admission, FirstSnapshot, Limits, Scratch, Settings};
+use glob::Pattern;
 
 use self::fault::{Fault, Origin};
 use self::raw::Lease;
@@ -154,6 +155,7 @@ impl RawSettings {
                     vacuum_above_free_percent: self.fold.vacuum_above_free_percent,
                     ..FoldOptions::default()
                 },
+                longest_value: None,
             },
             fold_backlog: self.fold.backlog,
             verify: self.snapshot.verify.into(),
@@ -165,9 +167,13 @@ impl RawSettings {
                     ratio: self.limits.ratio,
                     entries: self.limits.entries,
                 },
+                batch_bytes: self.limits.batch.bytes(),
+                value_bytes: self.value_bytes(),
                 snapshot_bytes: self.limits.snapshot.bytes(),
                 transfers: self.limits.transfers,
             },
+            admission: self.admission(),
+            embedding_functions: self.collections.embedding_functions.clone(),
             layout: self.snapshot.layout,
             first,
             retention: self.retention(),
@@ -210,6 +216,22 @@ impl RawSettings {
         })
     }
 
+    /// Checked: no more than SQLite allows.
+    fn value_bytes(&self) -> u32 {
+        u32::try_from(self.limits.value.bytes()).unwrap_or(u32::MAX)
+    }
+
+    /// What is let in. Patterns were checked.
+    fn admission(&self) -> Admission {
+        let patterns = self.collections.allow.iter();
+        Admission {
+            collections: patterns.filter_map(|one| Pattern::new(one).ok()).collect(),
+            prefixes: self.deltas.prefixes.clone(),
+            stream_records: self.queue.stream_records,
+            stream_collections: self.queue.stream_collections,
+        }
+    }
+
     fn first_snapshot(&self) -> Result<FirstSnapshot, Fault> {
         if self.snapshot.first == "like-delta" {
             return Ok(FirstSnapshot::LikeDelta);
@@ -226,6 +248,7 @@ impl RawSettings {
     pub(crate) fn claim_scratch(&self) -> Result<Scratch, Failure> {
         let beside = || self.storage.path.join("scratch");
         let root = self.worker.scratch.clone().unwrap_or_else(beside);
+        compactor_local::own_folder(&root)?;
         let scratch = Scratch::claim(&root).map_err(Failure::io)?;
         if !chroma_store::keep_temporary_files_in(&root) {
             tracing::warn!(scratch = %root.display(), "its path is not UTF-8: SQLite keeps its temporary files where TMPDIR says, or in /var/tmp or /tmp");

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use chroma_store::{FoldWhen, MetadataMode, VerifyLevel};
+use chroma_store::{EmbeddingFunction, FoldWhen, MetadataMode, VerifyLevel};
 use compactor_core::manifest::Layout;
 use compactor_daemon::Unhandled;
 use serde::{Deserialize, Serialize, Serializer};
@@ -33,6 +33,8 @@ section! {
     /// All settings.
     RawSettings {
         storage: Storage = Storage::default(),
+        collections: Collections = Collections::default(),
+        deltas: Deltas = Deltas::default(),
         aws: Aws = Aws::default(),
         queue: Queue = Queue::default(),
         worker: Worker = Worker::default(),
@@ -55,6 +57,23 @@ section! {
         backend: Backend = Backend::Local,
         #[serde(serialize_with = "shown")]
         path: PathBuf = PathBuf::from("data/local"),
+        #[serde(deserialize_with = "choice::of")]
+        access: Access = Access::Owner,
+    }
+}
+
+section! {
+    /// Which collections are merged, and what a first delta may say of one.
+    Collections {
+        allow: Vec<String> = Vec::new(),
+        embedding_functions: Vec<EmbeddingFunction> = Vec::new(),
+    }
+}
+
+section! {
+    /// Where deltas may be.
+    Deltas {
+        prefixes: Vec<String> = vec!["{c}/delta/".to_owned()],
     }
 }
 
@@ -66,6 +85,8 @@ section! {
         #[serde(skip_serializing_if = "Option::is_none")]
         endpoint: Option<String> = None,
         bucket: String = String::new(),
+        delta_buckets: Vec<String> = Vec::new(),
+        bucket_owners: BTreeMap<String, String> = BTreeMap::new(),
         queue_url: String = String::new(),
         queues: BTreeMap<String, String> = BTreeMap::new(),
         table: String = String::new(),
@@ -86,6 +107,8 @@ section! {
         in_flight: usize = 1000,
         #[serde(deserialize_with = "choice::of")]
         unhandled: Unhandled = Unhandled::default(),
+        stream_records: bool = true,
+        stream_collections: usize = 64,
     }
 }
 
@@ -177,6 +200,8 @@ section! {
     Limits {
         archive: Size = Size::mib(512),
         delta: Size = Size::mib(4096),
+        batch: Size = Size::mib(8192),
+        value: Size = Size::mib(16),
         ratio: u64 = 1000,
         entries: u64 = 10_000,
         snapshot: Size = Size::mib(65_536),
@@ -217,6 +242,28 @@ pub(crate) enum Backend {
     Local,
     /// S3, SQS and DynamoDB; `storage.path` is working space.
     Aws,
+}
+
+/// Who of this machine may read the objects of the embedded backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Access {
+    /// The daemon's own account.
+    Owner,
+    /// Its group as well.
+    Group,
+    /// Every account.
+    All,
+}
+
+impl From<Access> for compactor_local::Access {
+    fn from(access: Access) -> Self {
+        match access {
+            Access::Owner => Self::Owner,
+            Access::Group => Self::Group,
+            Access::All => Self::All,
+        }
+    }
 }
 
 /// How log lines look.

@@ -124,7 +124,6 @@ pub fn unpack(
         done.bytes += written;
         done.files += 1;
     }
-    drop(found);
     allowance.finish(archive.into_inner())?.map_err(damaged)?;
     Ok(done)
 }

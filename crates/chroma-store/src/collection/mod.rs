@@ -1,6 +1,7 @@
 //! Collections of a directory: identity, segments, configuration and progress.
 
 mod config;
+mod embedding_function;
 mod name;
 mod parameters;
 mod space;
@@ -15,6 +16,10 @@ use crate::{SchemaLevel, StoreError, StoreResult};
 
 pub use config::HnswConfig;
 pub(crate) use config::{SegmentMetadata, read_segment_metadata};
+pub use embedding_function::EmbeddingFunction;
+#[cfg(feature = "fuzzing")]
+pub(crate) use embedding_function::named;
+pub(crate) use embedding_function::only_allowed;
 pub(crate) use name::{DEFAULT_DATABASE, DEFAULT_TENANT};
 pub use name::{FullName, Which};
 pub use parameters::Parameters;
@@ -40,6 +45,8 @@ pub struct Collection {
     pub metadata_segment: Uuid,
     /// Index parameters.
     pub config: HnswConfig,
+    /// The embedding functions that its configuration names, but for chromadb's default.
+    pub embedding_functions: Vec<EmbeddingFunction>,
     /// Last `seq_id` applied to the metadata segment; `None` when never.
     pub metadata_seq: Option<u64>,
     /// Last `seq_id` contained in the index files; `None` when they were never written.
@@ -199,12 +206,16 @@ impl RawCollection {
             &segment_metadata,
         )
         .map_err(bad)?;
+        let columns = [&self.config_json, &self.schema_json];
+        let columns = columns.map(|column| column.as_deref());
+        let embedding_functions = embedding_function::named(columns);
         Ok(Collection {
             id,
             dimension,
             vector_segment,
             metadata_segment,
             config,
+            embedding_functions,
             metadata_seq: max_seq_id(connection, path, metadata_segment)?,
             vector_seq: max_seq_id(connection, path, vector_segment)?,
             name: self.name,

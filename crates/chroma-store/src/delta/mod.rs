@@ -16,7 +16,10 @@ use self::own_ids::OwnIds;
 use crate::collection::load_one;
 use crate::queue::{Operation, QueueReader};
 use crate::schema::detect;
-use crate::{Collection, FullName, SchemaLevel, StoreError, StoreResult, connection, verify};
+use crate::{
+    Collection, FullName, SchemaLevel, StoreError, StoreResult, Which, collection_names,
+    connection, verify,
+};
 
 /// An open delta.
 #[derive(Debug)]
@@ -33,11 +36,38 @@ pub(crate) struct Delta {
 #[derive(Debug, Default)]
 pub(crate) struct Sound(HashSet<(PathBuf, u64, SystemTime)>);
 
+/// Reads all records of a delta's collection as a merge would, which takes none that is longer than
+/// `longest_value` bytes.
+///
+/// # Errors
+/// A record is longer, or the delta cannot be read.
+pub fn refuse_long_records<'a>(
+    dir: &Path,
+    which: impl Into<Which<'a>>,
+    longest_value: u32,
+) -> StoreResult<()> {
+    let all = collection_names(dir)?;
+    let which: Which<'_> = which.into();
+    let name = which.among(&all, dir)?;
+    let delta = Delta::open(dir, name, Some(longest_value), &mut Sound::default())?;
+    let collection = delta.collection();
+    match delta.is_operation_log(collection)? {
+        true => delta.replay(collection, |_| Ok(())),
+        false => delta.state(collection, |_| Ok(())),
+    }
+}
+
 impl Delta {
     /// Opens a directory for reading and checks that SQLite finds it sound, unless it did before. The
-    /// collection has exactly this name: one in another database is another collection.
-    pub(crate) fn open(dir: &Path, name: &FullName, sound: &mut Sound) -> StoreResult<Self> {
-        let connection = connection::open_read(dir)?;
+    /// collection has exactly this name: one in another database is another collection. Rows and values
+    /// longer than `longest_value` bytes are refused when they are read.
+    pub(crate) fn open(
+        dir: &Path,
+        name: &FullName,
+        longest_value: Option<u32>,
+        sound: &mut Sound,
+    ) -> StoreResult<Self> {
+        let connection = connection::open_delta(dir, longest_value)?;
         let path = connection::database_path(dir);
         // All reads see one state, whoever writes meanwhile.
         connection

@@ -42,6 +42,7 @@ impl StoreError {
             Self::ArchiveEntry { .. } => "CS-ARCHIVE-ENTRY",
             Self::ArchiveDamaged { .. } => "CS-ARCHIVE-DAMAGED",
             Self::ArchiveLimit { .. } => "CS-ARCHIVE-LIMIT",
+            Self::RecordTooLarge { .. } => "CS-RECORD-LIMIT",
             Self::Sqlite { .. } => "CS-SQLITE",
             Self::Io(_) => "CS-IO",
         }
@@ -79,7 +80,8 @@ impl StoreError {
             | Self::FileName { .. }
             | Self::ArchiveEntry { .. }
             | Self::ArchiveDamaged { .. }
-            | Self::ArchiveLimit { .. } => Kind::BadInput,
+            | Self::ArchiveLimit { .. }
+            | Self::RecordTooLarge { .. } => Kind::BadInput,
         }
     }
 
@@ -120,6 +122,7 @@ impl StoreError {
             | Self::ArchiveEntry { .. }
             | Self::ArchiveDamaged { .. }
             | Self::ArchiveLimit { .. }
+            | Self::RecordTooLarge { .. }
             | Self::Locked { .. }
             | Self::InUse { .. }
             | Self::Changed { .. }
@@ -127,6 +130,19 @@ impl StoreError {
             | Self::StillOpen { .. }
             | Self::NotConserved { .. }
             | Self::Engine { .. } => false,
+        }
+    }
+
+    /// Whether a disk is full.
+    pub fn is_out_of_space(&self) -> bool {
+        match self {
+            Self::NoSpace { .. } => true,
+            Self::Io(error) => matches!(
+                error.kind(),
+                ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge
+            ),
+            Self::Sqlite { source, .. } => source.sqlite_error_code() == Some(ErrorCode::DiskFull),
+            _ => false,
         }
     }
 
@@ -207,6 +223,9 @@ impl StoreError {
             Self::ArchiveEntry { .. } => "make the archive of plain files with relative names",
             Self::ArchiveDamaged { .. } => "make and upload the archive again",
             Self::ArchiveLimit { .. } => "split the delta, or raise the limit in the configuration",
+            Self::RecordTooLarge { .. } => {
+                "send the document in parts, or raise limits.value in the configuration"
+            }
             Self::Sqlite { source, .. } if lacks_temporary_folder(source) => {
                 "no folder for SQLite's temporary files can be written to: let SQLITE_TMPDIR name one"
             }

@@ -288,6 +288,14 @@ pub enum StoreError {
         /// Its unit.
         what: &'static str,
     },
+    /// A row or a value is longer than the limit of its connection.
+    #[error("{}: {operation}: a record is larger than the limit", path.display())]
+    RecordTooLarge {
+        /// The database.
+        path: PathBuf,
+        /// What was attempted.
+        operation: &'static str,
+    },
     /// SQLite refused an operation.
     #[error("{}: {operation} failed", path.display())]
     Sqlite {
@@ -333,6 +341,7 @@ impl StoreError {
                 detail: format!("{operation}: {source}"),
             },
 
+            Some(rusqlite::ErrorCode::TooBig) => Self::RecordTooLarge { path, operation },
             Some(rusqlite::ErrorCode::DatabaseBusy) => Self::locked(path, connection::BUSY_WAIT),
             _ => Self::Sqlite {
                 path,

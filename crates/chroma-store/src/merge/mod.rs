@@ -63,17 +63,20 @@ impl Store<Open> {
         // Most deltas are sound. What undoes one is as large as what the delta changed, so SQLite
         // keeps it only when the merge is done a second time, because one was not.
         let (mut must_undo, mut sound) = (false, self.take_sound());
+        let longest = options.longest_value;
         let merged = self.transact(name, options, from, |applier, base, folding| {
             apply_each(applier, folding, deltas, |applier, dir| {
                 applier.without_undo(&mut must_undo, |applier| {
-                    apply_delta(applier, base, dir, &mut sound)
+                    apply_delta(applier, base, dir, longest, &mut sound)
                 })
             })
         });
         let merged = match merged {
             Err(_) if must_undo => self.transact(name, options, from, |applier, base, folding| {
                 apply_each(applier, folding, deltas, |applier, dir| {
-                    applier.whole_or_nothing(|applier| apply_delta(applier, base, dir, &mut sound))
+                    applier.whole_or_nothing(|applier| {
+                        apply_delta(applier, base, dir, longest, &mut sound)
+                    })
                 })
             }),
             merged => merged,
@@ -328,9 +331,10 @@ fn apply_delta(
     applier: &mut Applier<'_>,
     base: &Collection,
     dir: &Path,
+    longest_value: Option<u32>,
     sound: &mut Sound,
 ) -> StoreResult<AppliedAs> {
-    let delta = Delta::open(dir, &base.name, sound)?;
+    let delta = Delta::open(dir, &base.name, longest_value, sound)?;
     let collection = delta.collection();
     compatible::check(applier.dimension(), base, collection)?;
     let space = collection.config.space;

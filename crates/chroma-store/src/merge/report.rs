@@ -25,6 +25,9 @@ pub struct MergeOptions {
     pub metadata: MetadataMode,
     /// When and how vectors go into the index files.
     pub fold: FoldOptions,
+    /// Bytes of the longest record that is taken from a delta: its id, vector, document and metadata
+    /// together. `None` for as long as SQLite allows.
+    pub longest_value: Option<u32>,
 }
 
 /// How a delta was read.

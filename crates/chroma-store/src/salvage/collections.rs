@@ -126,6 +126,8 @@ pub(super) fn read(
                     vector_segment,
                     metadata_segment,
                     config,
+                    // They stay in its configuration.
+                    embedding_functions: Vec::new(),
                     metadata_seq: of(metadata_segment),
                     vector_seq: of(vector_segment),
                     name,

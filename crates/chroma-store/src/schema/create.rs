@@ -8,13 +8,10 @@ use uuid::Uuid;
 use md5::{Digest, Md5};
 
 use super::{SchemaLevel, migrations};
-use crate::collection::{
-    DEFAULT_DATABASE, DEFAULT_TENANT, METADATA_TYPE, VECTOR_TYPE, find, load_all,
-};
-use crate::schema::detect;
+use crate::collection::{DEFAULT_DATABASE, DEFAULT_TENANT, METADATA_TYPE, VECTOR_TYPE};
 use crate::{
     Collection, DATABASE_NAME, FullName, Open, OpenOptions, Space, Store, StoreError, StoreResult,
-    Which, connection,
+    connection,
 };
 
 /// `databases.id` of `default_database`, from Chroma's fourth sysdb migration.
@@ -71,43 +68,6 @@ pub fn create(dir: &Path, options: &CreateOptions, ids: NewIds) -> StoreResult<S
             SchemaLevel::L06 => insert_space(connection, ids, options.space),
             _ => Ok(()),
         }
-    })
-}
-
-/// Creates the new directory `dir` at the schema level of the directory `model`, with one of its
-/// collections: names of it, its database and its tenant, configuration and metadata byte for byte, and no records.
-///
-/// # Errors
-/// As for [`create`], and whatever keeps `model` from being read.
-pub fn create_like<'a>(
-    dir: &Path,
-    model: &Path,
-    which: impl Into<Which<'a>>,
-    ids: NewIds,
-) -> StoreResult<Store<Open>> {
-    let source = connection::open_read(model)?;
-    let path = connection::database_path(model);
-    let level = detect(&source, &path)?;
-    let collections = load_all(&source, &path, level)?;
-    let collection = find(&collections, which.into(), model)?;
-    let row = read_row(&source, level, collection)
-        .map_err(StoreError::sqlite(&path, "read the collection"))?;
-    build(dir, level, |connection| {
-        insert_collection(connection, level, ids, &row)?;
-        copy_metadata(
-            &source,
-            connection,
-            "collection_metadata",
-            "collection_id",
-            [collection.id, ids.collection],
-        )?;
-        copy_metadata(
-            &source,
-            connection,
-            "segment_metadata",
-            "segment_id",
-            [collection.vector_segment, ids.vector_segment],
-        )
     })
 }
 
@@ -177,15 +137,15 @@ pub(crate) fn create_with(
 }
 
 /// The columns of a collection that are carried over verbatim.
-struct Row {
-    name: FullName,
-    database_id: String,
-    config: Option<String>,
-    schema: Option<String>,
+pub(super) struct Row {
+    pub(super) name: FullName,
+    pub(super) database_id: String,
+    pub(super) config: Option<String>,
+    pub(super) schema: Option<String>,
 }
 
 /// What was begun is removed when it cannot be finished.
-fn build(
+pub(super) fn build(
     dir: &Path,
     level: SchemaLevel,
     fill: impl FnOnce(&Connection) -> rusqlite::Result<()>,
@@ -317,31 +277,7 @@ fn schema_str(space: &str) -> String {
     )
 }
 
-fn read_row(
-    connection: &Connection,
-    level: SchemaLevel,
-    collection: &Collection,
-) -> rusqlite::Result<Row> {
-    let schema = if level.has_schema_column() {
-        "schema_str"
-    } else {
-        "NULL"
-    };
-    connection.query_row(
-        &format!("SELECT config_json_str, {schema}, database_id FROM collections WHERE id = ?1"),
-        [collection.id.to_string()],
-        |row| {
-            Ok(Row {
-                name: collection.name.clone(),
-                config: row.get(0)?,
-                schema: row.get(1)?,
-                database_id: row.get(2)?,
-            })
-        },
-    )
-}
-
-fn insert_collection(
+pub(super) fn insert_collection(
     connection: &Connection,
     level: SchemaLevel,
     ids: NewIds,
@@ -400,7 +336,7 @@ fn insert_space(connection: &Connection, ids: NewIds, space: Space) -> rusqlite:
 }
 
 /// Copies the rows of one owner to another; ids are `[from, to]`.
-fn copy_metadata(
+pub(super) fn copy_metadata(
     source: &Connection,
     target: &Connection,
     table: &str,

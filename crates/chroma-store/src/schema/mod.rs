@@ -2,10 +2,12 @@
 
 mod create;
 mod level;
+mod like;
 mod migrations;
 
-pub use create::{CreateOptions, NewIds, create, create_like};
+pub use create::{CreateOptions, NewIds, create};
 pub(crate) use create::{DEFAULT_DATABASE_ID, Like, create_with, tables};
 pub use level::SchemaLevel;
 pub(crate) use level::{detect, level_of_columns};
+pub use like::{LikeOptions, create_like, space_of};
 pub(crate) use migrations::migrations;

@@ -1,6 +1,7 @@
 //! Objects in one S3 bucket.
 
 mod abandoned;
+mod buckets;
 mod copy;
 mod download;
 mod pace;
@@ -29,6 +30,7 @@ use compactor_core::ports::{
 use tokio::sync::Semaphore;
 
 use abandoned::{Abandoned, UploadId};
+pub(crate) use buckets::Buckets;
 use pace::Pace;
 
 use crate::fault::{Repeat, code, port_error, status};
@@ -43,6 +45,7 @@ const PARTS: usize = 16;
 pub struct S3ObjectStore {
     client: Client,
     bucket: String,
+    buckets: Arc<Buckets>,
     parts: Arc<Semaphore>,
     pace: Pace,
     abandoned: Abandoned,
@@ -51,14 +54,15 @@ pub struct S3ObjectStore {
 impl S3ObjectStore {
     /// What brings hardly anything for as long as `stall` is given up.
     pub(crate) fn new(
-        client: Client,
+        buckets: Buckets,
         bucket: String,
         clock: Arc<dyn Clock>,
         stall: Duration,
     ) -> Self {
         Self {
-            client,
+            client: buckets.client(&bucket),
             bucket,
+            buckets: Arc::new(buckets),
             pace: Pace::new(clock, stall),
             parts: Arc::new(Semaphore::new(PARTS)),
             abandoned: Abandoned::default(),
@@ -292,7 +296,9 @@ impl ObjectStore for S3ObjectStore {
     }
 
     fn bucket(&self, name: &str) -> Option<Arc<dyn ObjectStore>> {
+        let client = self.buckets.delta_client(name)?;
         Some(Arc::new(Self {
+            client,
             bucket: name.to_owned(),
             ..self.clone()
         }))

@@ -124,6 +124,7 @@ impl FakeQueue {
                     body: message.body.clone(),
                     attributes: message.attributes.clone(),
                     receive_count: message.receive_count,
+                    of_queue: None,
                 }
             })
             .collect()

@@ -7,13 +7,15 @@
 mod check;
 mod error;
 
+use std::collections::{BTreeMap, HashSet};
+
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 pub use error::ManifestError;
 
 use crate::ports::WallTime;
-use crate::{CollectionName, Fence, RunId, Version};
+use crate::{CollectionName, DeltaDigest, Fence, RunId, Version};
 
 /// The format this build writes, and the greatest it reads.
 pub const FORMAT_VERSION: u32 = 1;
@@ -48,8 +50,14 @@ pub struct Manifest {
     /// The runs of the whole lineage, newest last, those of `runs` included; at most
     /// [`LINEAGE_LIMIT`].
     pub applied_runs: Vec<RunId>,
+    /// Which delta each of them had, as far as its writer knew.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub applied_deltas: BTreeMap<RunId, DeltaDigest>,
     /// Its files, sorted by path.
     pub files: Vec<FileEntry>,
+    /// The archive that its files are in, where they are in one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archive: Option<ArchiveEntry>,
     /// What is in it.
     pub rows: Rows,
 }
@@ -103,6 +111,15 @@ pub struct FileEntry {
     pub sha256: String,
 }
 
+/// The archive of a version, as it was uploaded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ArchiveEntry {
+    /// Size in bytes.
+    pub size: u64,
+    /// SHA-256 of the content, 64 lower-case hex digits.
+    pub sha256: String,
+}
+
 /// What is in a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rows {
@@ -147,6 +164,12 @@ impl Manifest {
         self.applied_runs.iter().rev().any(|applied| applied == run)
     }
 
+    /// Whether the lineage contains a run with this id that had another delta.
+    pub fn contains_other_delta(&self, run: &RunId, delta: &DeltaDigest) -> bool {
+        let applied = self.applied_deltas.get(run);
+        applied.is_some_and(|applied| applied != delta) && self.contains_run(run)
+    }
+
     /// Whether the lineage contains every one of `runs`.
     pub fn contains_all<'a>(&self, runs: impl IntoIterator<Item = &'a RunId>) -> bool {
         runs.into_iter().all(|run| self.contains_run(run))
@@ -156,7 +179,7 @@ impl Manifest {
     /// oldest dropped beyond [`LINEAGE_LIMIT`].
     pub fn extend_lineage(parent: Option<&Manifest>, runs: &[AppliedRun]) -> Vec<RunId> {
         let before = parent.map_or(&[][..], |parent| &parent.applied_runs);
-        let mut seen = std::collections::HashSet::new();
+        let mut seen = HashSet::new();
         let mut lineage: Vec<RunId> = before
             .iter()
             .chain(runs.iter().map(|run| &run.run_id))
@@ -167,6 +190,19 @@ impl Manifest {
             .collect();
         lineage.reverse();
         lineage
+    }
+
+    /// The `applied_deltas` of a child with the lineage `applied_runs`: the parent's, and `deltas`.
+    pub fn extend_deltas(
+        parent: Option<&Manifest>,
+        applied_runs: &[RunId],
+        deltas: impl IntoIterator<Item = (RunId, DeltaDigest)>,
+    ) -> BTreeMap<RunId, DeltaDigest> {
+        let mut known = parent.map_or_else(BTreeMap::new, |parent| parent.applied_deltas.clone());
+        known.extend(deltas);
+        let remembered: HashSet<&RunId> = applied_runs.iter().collect();
+        known.retain(|run, _| remembered.contains(run));
+        known
     }
 
     /// Checks everything that can be checked without the files, against the key it was read from.

@@ -35,6 +35,8 @@ fn manifest() -> Manifest {
         layout: Layout::Files,
         runs: vec![run("r2")],
         applied_runs: vec!["r1".parse().unwrap(), "r2".parse().unwrap()],
+        applied_deltas: std::collections::BTreeMap::new(),
+        archive: None,
         files: vec![file("aa/header.bin"), file("chroma.sqlite3")],
         rows: Rows {
             records: 4,

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use crate::keys::DeltaLocation;
 use crate::ports::Attributes;
-use crate::{CollectionName, RunId, RunKey};
+use crate::{CollectionName, RunId, RunKey, run_id};
 
 use super::{
     COLLECTION, ENTITY_TYPE, EVENT_NAME, InsertedRun, MessageError, OWN_PREFIX, PREFIX_SUFFIX,
@@ -59,21 +59,26 @@ const HANDLED_ELSEWHERE: [(&str, &[&str]); 6] = [
     ("RECEIPT_WORD", &["REMOVE"]),
 ];
 
+/// Characters of the types and events that are told of; all that are known have fewer.
+const LONGEST_TYPE: usize = 64;
+
 impl Decoded {
     /// A message that is not about a new run.
     pub(super) fn other(entity_type: &str, event_name: &str) -> Self {
         let mut known = HANDLED_ELSEWHERE.iter();
         let is_handled =
             known.any(|(entity, events)| *entity == entity_type && events.contains(&event_name));
-        let entity_type = entity_type.to_owned();
+        // Whoever sends a message chooses them.
+        let [entity_type, event_name] =
+            [entity_type, event_name].map(|text| text.chars().take(LONGEST_TYPE).collect());
         match is_handled {
             true => Self::Unhandled {
                 entity_type,
-                event_name: event_name.to_owned(),
+                event_name,
             },
             false => Self::Ignored {
                 entity_type,
-                event_name: event_name.to_owned(),
+                event_name,
             },
         }
     }
@@ -138,7 +143,7 @@ fn run_key(entity: &Map<String, Value>) -> Result<RunKey, MessageError> {
         .map_err(MessageError::RunId)?;
     let mut key = RunKey::plain(run_id);
     if let Some(image_id) = text(entity, "image_id", "entity_data.image_id")? {
-        image_id.clone_into(&mut key.image_id);
+        key.image_id = run_id::image_id(image_id).map_err(MessageError::ImageId)?;
     }
     match entity.get("receipt_id") {
         None | Some(Value::Null) => {}

@@ -31,6 +31,9 @@ pub enum MessageError {
     /// The run id is not allowed.
     #[error("field entity_data.run_id is not allowed")]
     RunId(#[source] NameError),
+    /// The image id is not allowed.
+    #[error("field entity_data.image_id is not allowed")]
+    ImageId(#[source] NameError),
     /// The attribute `collection` names no possible collection.
     #[error("the attribute `collection` is not allowed")]
     Collection(#[source] NameError),
@@ -78,6 +81,7 @@ impl MessageError {
             Self::Missing { .. } => "CC-MESSAGE-MISSING",
             Self::Field { .. } => "CC-MESSAGE-FIELD",
             Self::RunId(_) => "CC-MESSAGE-RUN-ID",
+            Self::ImageId(_) => "CC-MESSAGE-IMAGE-ID",
             Self::Collection(_) => "CC-MESSAGE-COLLECTION",
             Self::NoCollection => "CC-MESSAGE-NO-COLLECTION",
             Self::NoPrefix { .. } => "CC-MESSAGE-NO-PREFIX",

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::{CollectionName, RunId, RunKey};
+use crate::{CollectionName, RunId, RunKey, run_id};
 
 use super::{Decoded, ENTITY_TYPE, EVENT_NAME, MessageError, PREFIX_SUFFIX};
 
@@ -20,6 +20,9 @@ pub struct InsertedRun {
     pub change_id: String,
 }
 
+/// Characters of a region and of the id of a change: those of AWS have fewer.
+const LONGEST_OF_AWS: usize = 64;
+
 /// Reads a record; `None` if `body` is something else.
 pub(super) fn read(body: &Map<String, Value>) -> Option<Result<Decoded, MessageError>> {
     let change = body.get("dynamodb")?.as_object()?;
@@ -33,8 +36,12 @@ pub(super) fn read(body: &Map<String, Value>) -> Option<Result<Decoded, MessageE
         let entity_type = entity_type.unwrap_or("stream record");
         return Some(Ok(Decoded::other(entity_type, event_name)));
     };
-    let own = |name: &str| body.get(name).and_then(Value::as_str).unwrap_or_default();
-    let (region, change_id) = (own("awsRegion").to_owned(), own("eventID").to_owned());
+    // Every message that announces a collection repeats them.
+    let own = |name: &str| {
+        let text = body.get(name).and_then(Value::as_str).unwrap_or_default();
+        text.chars().take(LONGEST_OF_AWS).collect::<String>()
+    };
+    let (region, change_id) = (own("awsRegion"), own("eventID"));
     Some(inserted(image, region, change_id).map(Decoded::Inserted))
 }
 
@@ -50,10 +57,14 @@ fn inserted(
         .map_err(MessageError::RunId)?;
     let mut key = RunKey::plain(run_id);
     if let Some(image_id) = text(image, "image_id") {
-        image_id.clone_into(&mut key.image_id);
+        key.image_id = run_id::image_id(image_id).map_err(MessageError::ImageId)?;
     }
-    if let Some(receipt_id) = value(image, "receipt_id", "N").and_then(|id| id.parse().ok()) {
-        key.receipt_id = receipt_id;
+    if let Some(receipt_id) = value(image, "receipt_id", "N") {
+        let receipt_id = receipt_id.parse().ok().filter(|id| *id > 0);
+        key.receipt_id = receipt_id.ok_or(MessageError::Field {
+            field: "dynamodb.NewImage.receipt_id",
+            expected: "a whole number above zero",
+        })?;
     }
     let mut deltas = Vec::new();
     for name in image.keys() {

@@ -24,6 +24,9 @@ pub struct Delivery {
     pub attributes: Attributes,
     /// How often this message has been handed out, this time included (1 at first).
     pub receive_count: u32,
+    /// The collection that the queue serves, where each has one of its own: whoever may send to it may
+    /// send nothing about other collections.
+    pub of_queue: Option<CollectionName>,
 }
 
 /// Whether a delivery was still ours.

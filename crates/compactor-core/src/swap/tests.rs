@@ -26,6 +26,8 @@ fn manifest(version: Version, lineage: &[&str]) -> Manifest {
         layout: Layout::Files,
         runs: Vec::<AppliedRun>::new(),
         applied_runs: runs(lineage),
+        applied_deltas: std::collections::BTreeMap::new(),
+        archive: None,
         files: Vec::new(),
         rows: Rows {
             records: 0,

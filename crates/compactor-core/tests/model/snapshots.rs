@@ -186,6 +186,8 @@ pub(crate) fn manifest(
         layout: Layout::Files,
         runs: applied(runs),
         applied_runs,
+        applied_deltas: std::collections::BTreeMap::new(),
+        archive: None,
         files: vec![FileEntry {
             path: "chroma.sqlite3".to_owned(),
             size: 1,

@@ -4,20 +4,26 @@
 mod applied;
 mod failed;
 mod reason;
+mod start;
 
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
 use chroma_store::Effects;
 use compactor_core::disposition::Resource;
+use compactor_core::keys::DeltaLocation;
 use compactor_core::manifest::AppliedRun;
 use compactor_core::message::CompactionMessage;
 use compactor_core::ports::{Completion, Delivery, ObjectStore};
-use compactor_core::{CollectionName, Fence, RunId, Version};
+use compactor_core::{CollectionName, Fence, RunId, RunKey, Version};
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
+use super::fetch::{Fetched, OnDisk};
 use super::fold::DeltaDone;
+use super::room::RoomBefore;
 use super::verdict::{self, Failed, Verdict};
 use super::{Context, Finished, Kept, Outcome, Step, fetch};
+use crate::delta::normal;
 use crate::error::About as _;
 use crate::inbox::ReceivedRun;
 use crate::patience::persist;
@@ -27,8 +33,10 @@ use crate::{RunError, alarms};
 /// One run, with every delivery of its message that is in the batch.
 struct Entry {
     message: CompactionMessage,
+    /// The first entry with the same delta, which may be this one.
+    first: usize,
     deliveries: Vec<Delivery>,
-    delta: Option<PathBuf>,
+    delta: Option<OnDisk>,
     effects: Option<Effects>,
     settled: bool,
 }
@@ -47,6 +55,8 @@ pub(super) struct Batch<'c> {
     collection: CollectionName,
     entries: Vec<Entry>,
     outcome: Outcome,
+    /// Runs for which there was no room beside the others.
+    postponed: Vec<ReceivedRun>,
     /// Runs that stay in our hands, and why.
     kept: Vec<ReceivedRun>,
     trouble: Option<RunError>,
@@ -56,6 +66,8 @@ pub(super) struct Batch<'c> {
     settling: Option<TaskTrackerToken>,
     /// The cycle's folder on disk, once it has one.
     scratch: Option<PathBuf>,
+    /// The room that it had there.
+    room: RoomBefore,
 }
 
 impl<'c> Batch<'c> {
@@ -66,17 +78,23 @@ impl<'c> Batch<'c> {
         runs: Vec<ReceivedRun>,
     ) -> Self {
         let mut entries: Vec<Entry> = Vec::new();
-        for ReceivedRun {
-            message, delivery, ..
-        } in runs
-        {
-            match entries
-                .iter_mut()
-                .find(|entry| entry.message.key == message.key)
-            {
+        let mut firsts: HashMap<DeltaLocation, usize> = HashMap::new();
+        let mut known: HashMap<(RunKey, usize), usize> = HashMap::new();
+        for run in runs {
+            let ReceivedRun {
+                mut message,
+                delivery,
+                ..
+            } = run;
+            message.location = normal(context.ports.objects.as_ref(), message.location);
+            let place = entries.len();
+            let first = *firsts.entry(message.location.clone()).or_insert(place);
+            let at = *known.entry((message.key.clone(), first)).or_insert(place);
+            match entries.get_mut(at) {
                 Some(entry) => entry.deliveries.push(delivery),
                 None => entries.push(Entry {
                     message,
+                    first,
                     deliveries: vec![delivery],
                     delta: None,
                     effects: None,
@@ -89,11 +107,13 @@ impl<'c> Batch<'c> {
             collection,
             entries,
             outcome: Outcome::default(),
+            postponed: Vec::new(),
             kept: Vec::new(),
             trouble: None,
             is_merging: false,
             settling: None,
             scratch: None,
+            room: RoomBefore::default(),
         }
     }
 
@@ -124,6 +144,7 @@ impl<'c> Batch<'c> {
             outcome: self.outcome,
             busy: Vec::new(),
             holder: None,
+            postponed: self.postponed,
             kept: trouble.map(|trouble| Kept { runs, trouble }),
         }
     }
@@ -143,15 +164,35 @@ impl<'c> Batch<'c> {
         open.map(|(at, entry)| (at, &entry.message))
     }
 
-    /// The fetched deltas, with their place in the batch.
-    pub(super) fn deltas(&self) -> Vec<(usize, PathBuf)> {
-        let open = self
-            .entries
-            .iter()
-            .enumerate()
-            .filter(|(_, entry)| !entry.settled);
-        open.filter_map(|(at, entry)| Some((at, entry.delta.clone()?)))
+    /// The deltas of all open runs, each once, with the first open place that names it.
+    pub(super) fn places(&self) -> Vec<(usize, &DeltaLocation)> {
+        let mut seen = HashSet::new();
+        let places = self.open();
+        places
+            .filter(|(at, _)| seen.insert(self.entries[*at].first))
+            .map(|(at, message)| (at, &message.location))
             .collect()
+    }
+
+    /// The open runs that have the delta of the run `at`.
+    fn members(&self, at: usize) -> Vec<usize> {
+        let first = self.entries[at].first;
+        let same = self
+            .open()
+            .filter(|(at, _)| self.entries[*at].first == first);
+        same.map(|(at, _)| at).collect()
+    }
+
+    /// The fetched deltas, with the first place in the batch that names each.
+    pub(super) fn deltas(&self) -> Vec<(usize, PathBuf)> {
+        let places = self.places().into_iter();
+        places
+            .filter_map(|(at, _)| Some((at, self.entries[at].delta.as_ref()?.dir.clone())))
+            .collect()
+    }
+
+    pub(super) fn room(&self) -> RoomBefore {
+        self.room
     }
 
     pub(super) fn run_ids(&self) -> Vec<RunId> {
@@ -177,24 +218,9 @@ impl<'c> Batch<'c> {
         .collect()
     }
 
-    /// Marks every run PROCESSING. For people: a failure is logged and does not stop the work.
-    pub(super) async fn start(&mut self) {
-        let ports = &self.context.ports;
-        let calls = self.open().map(|(_, message)| async {
-            let at = ports.clock.wall();
-            let started = ports
-                .runs
-                .start(&message.key, &self.collection, &message.delta_prefix, at)
-                .await;
-            if let Err(error) = started {
-                tracing::warn!(run = %message.key.run_id, code = error.code(), %error, "cannot record the start");
-            }
-        });
-        together(calls.collect()).await;
-    }
-
-    pub(super) async fn accept_deltas(&mut self, fetched: Vec<(usize, Result<PathBuf, RunError>)>) {
-        let is_of_delta = |(_, outcome): &(usize, Result<PathBuf, RunError>)| {
+    pub(super) async fn accept_deltas(&mut self, fetched: Fetched) {
+        let outcomes = fetched.outcomes;
+        let is_of_delta = |(_, outcome): &(usize, Result<OnDisk, RunError>)| {
             matches!(
                 outcome,
                 Err(RunError::Port {
@@ -203,12 +229,19 @@ impl<'c> Batch<'c> {
                 })
             )
         };
-        let has_read = fetched.iter().any(|(_, outcome)| outcome.is_ok());
-        let may_be_all = !has_read && fetched.iter().any(is_of_delta);
+        let has_read = outcomes.iter().any(|(_, outcome)| outcome.is_ok());
+        let may_be_all = !has_read && outcomes.iter().any(is_of_delta);
         let none = may_be_all && !fetch::can_read_another(self).await;
-        for (at, outcome) in fetched {
+        for at in fetched.postponed {
+            self.postpone(at);
+        }
+        for (at, outcome) in outcomes {
             match outcome {
-                Ok(dir) => self.entries[at].delta = Some(dir),
+                Ok(delta) => {
+                    for at in self.members(at) {
+                        self.entries[at].delta = Some(delta.clone());
+                    }
+                }
                 Err(RunError::Port {
                     resource: Resource::Delta,
                     error,
@@ -222,6 +255,7 @@ impl<'c> Batch<'c> {
         }
     }
 
+    /// A delta is merged once, and did the same for all its runs.
     pub(super) async fn accept_effects(
         &mut self,
         merged: Vec<(usize, Result<DeltaDone, RunError>)>,
@@ -233,7 +267,9 @@ impl<'c> Batch<'c> {
                         let run = &self.entries[at].message.key.run_id;
                         tracing::info!(%run, %space, "the delta's space is not the snapshot's, in which its vectors are indexed");
                     }
-                    self.entries[at].effects = Some(effects);
+                    for at in self.members(at) {
+                        self.entries[at].effects = Some(effects);
+                    }
                 }
                 Err(error) => self.fail_for_its_delta(at, error).await,
             }

@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use chroma_store::{
-    CheckedCollection, CloseOptions, ClosedStore, CreateOptions, Effects, Engine, NewIds, Open,
-    OpenOptions, SchemaLevel, Space, Store, StoreError, create, create_like,
+    CheckedCollection, CloseOptions, ClosedStore, CreateOptions, Effects, EmbeddingFunction,
+    Engine, LikeOptions, MergeOptions, NewIds, Open, OpenOptions, SchemaLevel, Space, Store,
+    StoreError, create, create_like, space_of,
 };
 use compactor_core::CollectionName;
 
@@ -149,7 +150,7 @@ impl Job {
             return Ok((outcomes, None));
         };
         let (places, dirs): (Vec<usize>, Vec<PathBuf>) = deltas.into_iter().unzip();
-        let mut options = self.settings.merge;
+        let mut options = self.merge_options();
         if !dirs.is_empty() {
             options.fold.at_least = self.settings.fold_backlog;
         }
@@ -183,6 +184,13 @@ impl Job {
         Ok((outcomes, Some(merged)))
     }
 
+    fn merge_options(&self) -> MergeOptions {
+        MergeOptions {
+            longest_value: Some(self.settings.limits.value_bytes),
+            ..self.settings.merge
+        }
+    }
+
     /// Makes the first snapshot after the first delta that can be applied, and leaves the rest. A
     /// delta that cannot must not choose level, space and configuration for the others.
     fn begin(
@@ -209,40 +217,44 @@ impl Job {
 
     /// An empty directory like the delta, after the delta was found to fit into such a one.
     fn begin_with(&self, delta: &Path) -> Result<Store<Open>, StoreError> {
-        let mut trial = self.begin_like(delta)?;
-        let mut report = trial.merge(self.collection.as_str(), &[delta], self.settings.merge)?;
+        let (mut trial, left_out) = self.begin_like(delta)?;
+        let mut report = trial.merge(self.collection.as_str(), &[delta], self.merge_options())?;
         if let Some(outcome) = report.outcomes.pop() {
             outcome.result?;
         }
         drop(trial);
         remove_if_there(&self.work)?;
-        self.begin_like(delta)
+        for function in left_out {
+            tracing::warn!(
+                %function,
+                "the first delta names an embedding function, which the snapshot will not: readers would send it their queries; collections.embedding_functions lets it in"
+            );
+        }
+        Ok(self.begin_like(delta)?.0)
     }
 
-    fn begin_like(&self, delta: &Path) -> Result<Store<Open>, StoreError> {
+    /// The directory, and the embedding functions of the delta that it was not given.
+    fn begin_like(
+        &self,
+        delta: &Path,
+    ) -> Result<(Store<Open>, Vec<EmbeddingFunction>), StoreError> {
         let name = self.collection.as_str();
+        let longest_value = Some(self.settings.limits.value_bytes);
         match self.settings.first {
-            FirstSnapshot::LikeDelta => create_like(&self.work, delta, name, self.ids),
+            FirstSnapshot::LikeDelta => {
+                let options = LikeOptions {
+                    embedding_functions: &self.settings.embedding_functions,
+                    longest_value,
+                };
+                create_like(&self.work, delta, name, self.ids, options)
+            }
             FirstSnapshot::AtLevel(level) => {
-                let report = chroma_store::verify(delta, chroma_store::VerifyLevel::Quick)?;
-                let model =
-                    report
-                        .collection(name)
-                        .ok_or_else(|| StoreError::CollectionMissing {
-                            path: delta.to_path_buf(),
-                            name: name.to_owned(),
-                            available: report
-                                .collections
-                                .iter()
-                                .map(|found| found.full_name.to_string())
-                                .collect(),
-                        })?;
                 let options = CreateOptions {
                     collection: name.to_owned(),
-                    space: model.space,
+                    space: space_of(delta, name, longest_value)?,
                     level,
                 };
-                create(&self.work, &options, self.ids)
+                Ok((create(&self.work, &options, self.ids)?, Vec::new()))
             }
         }
     }

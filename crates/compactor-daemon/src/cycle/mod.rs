@@ -10,6 +10,7 @@ mod fetch;
 mod fold;
 mod lease;
 mod overwritten;
+mod room;
 mod shrunk;
 mod step;
 mod swap;
@@ -69,8 +70,9 @@ pub(crate) struct Outcome {
     pub(crate) failed: u64,
     /// Versions published.
     pub(crate) published: u64,
-    /// It panicked with several deltas: which of them is at fault shows when they are merged one by one.
-    pub(crate) panicked: bool,
+    /// It panicked, or ran out of space, with several deltas: which of them is at fault shows when they
+    /// are merged one by one.
+    pub(crate) one_by_one: bool,
     /// Whether what is published waits to be folded; `None` if that was not found out.
     pub(crate) fold_due: Option<bool>,
 }
@@ -82,6 +84,8 @@ pub(crate) struct Finished {
     pub(crate) busy: Vec<ReceivedRun>,
     /// And which one.
     pub(crate) holder: Option<LockHolder>,
+    /// Runs for which there was no room beside the others.
+    pub(crate) postponed: Vec<ReceivedRun>,
     /// Runs that failed for something that is not their fault, and stay in our hands.
     pub(crate) kept: Option<Kept>,
 }
@@ -93,6 +97,11 @@ pub(crate) struct Kept {
 }
 
 impl Kept {
+    /// Whether others of the same collection may be merged meanwhile.
+    pub(crate) fn is_out_of_space(&self) -> bool {
+        self.trouble.is_out_of_space()
+    }
+
     /// Whether someone has to do something before it can be over.
     pub(crate) fn waits_for_someone(&self) -> bool {
         verdict::disposition(Failed::Cycle, &self.trouble) == Disposition::Pause
@@ -127,6 +136,7 @@ async fn take(
                 outcome: Outcome::default(),
                 busy: runs,
                 holder: Some(holder),
+                postponed: Vec::new(),
                 kept: None,
             });
         }
@@ -235,6 +245,7 @@ async fn try_once(
     let figures = lease
         .abandonable(context, batch.figures(base.as_ref()))
         .await?;
+    batch.refuse_other_deltas(base.as_ref()).await;
     batch.settle_applied(base.as_ref(), &figures).await;
     if first {
         let fetched = lease
@@ -280,11 +291,13 @@ async fn try_once(
         return Ok(true);
     };
     let fold_due = merged.fold_due;
+    let applied_runs = Manifest::extend_lineage(lineage, &batch.applied());
     let origin = Origin {
         collection: &collection,
         fence: lease.fence(),
         base: base.as_ref(),
-        applied_runs: Manifest::extend_lineage(lineage, &batch.applied()),
+        applied_deltas: Manifest::extend_deltas(lineage, &applied_runs, batch.digests()),
+        applied_runs,
         runs: batch.applied(),
     };
     let uploaded = upload(context, lease, &origin, merged, &fetched.files)

@@ -73,7 +73,12 @@ pub(super) fn disposition(failed: Failed, error: &RunError) -> Disposition {
         RunError::Message(_)
         | RunError::Unhandled { .. }
         | RunError::DeltaBucket { .. }
-        | RunError::CollectionUnknown { .. } => Disposition::DeadLetter,
+        | RunError::CollectionUnknown { .. }
+        | RunError::OtherQueue { .. }
+        | RunError::CollectionRefused { .. }
+        | RunError::DeltaPlace { .. }
+        | RunError::TooManyCollections { .. }
+        | RunError::RunDiffers { .. } => Disposition::DeadLetter,
         // A delta will be what it is; a published snapshot is someone's to mend.
         RunError::ObjectName { .. } | RunError::TooLarge { .. } => match failed {
             Failed::Delta => Disposition::DeadLetter,
@@ -97,7 +102,10 @@ pub(super) fn disposition(failed: Failed, error: &RunError) -> Disposition {
         | RunError::Stopping => Disposition::Keep,
         RunError::SwapUnknown { .. } => Disposition::Leave,
         RunError::Killed { .. } => Disposition::Stop,
-        RunError::DeltaMissing { .. } | RunError::RunExists { .. } => Disposition::FailRun,
+        // Another worker may have more room.
+        RunError::DeltaMissing { .. } | RunError::RunExists { .. } | RunError::DeltaRoom { .. } => {
+            Disposition::FailRun
+        }
         // One of several deltas made it panic: they are merged one by one then.
         RunError::Task { .. } => match failed {
             Failed::Delta => Disposition::FailRun,

@@ -17,7 +17,7 @@ const FOLD_PAUSE: Duration = Duration::from_secs(60);
 const PAUSES: u32 = 10;
 /// How long the daemon waits before it asks again for a collection that another worker holds.
 const BUSY_PAUSE: Duration = Duration::from_secs(1);
-/// How many cycles have one run each after one with several runs panicked.
+/// How many cycles have one run each after one with several runs panicked or ran out of space.
 const ONE_BY_ONE: usize = 100;
 
 impl Work {
@@ -32,6 +32,7 @@ impl Work {
             outcome,
             busy,
             holder,
+            postponed,
             kept,
         } = finished?;
         if busy.is_empty() {
@@ -52,7 +53,8 @@ impl Work {
             let patient = waiting::give_back_some(&self.context, waiting, locked).await;
             self.inbox.put_back(collection, patient);
         }
-        if outcome.panicked {
+        self.inbox.put_back(collection, postponed);
+        if outcome.one_by_one {
             self.alone.insert(collection.clone(), ONE_BY_ONE);
         }
         let now = self.context.ports.clock.monotonic();
@@ -80,6 +82,7 @@ impl Work {
             true => self.context.settings.backoff.max.saturating_mul(PAUSES),
             false => self.context.settings.backoff.max,
         };
+        let lets_others_pass = kept.is_out_of_space();
         let Kept { runs, trouble } = kept;
         tracing::error!(
             %collection,
@@ -92,7 +95,11 @@ impl Work {
         self.pause(collection, pause);
         let others = self.paused.keys().filter(|other| *other != collection);
         let others = others.map(|other| self.inbox.count(other)).sum();
-        self.inbox.put_back(collection, runs);
+        match lets_others_pass {
+            // There may be room for one of those that wait.
+            true => self.inbox.put_last(collection, runs),
+            false => self.inbox.put_back(collection, runs),
+        }
         let waiting = self.inbox.take(collection, usize::MAX);
         let kept = waiting::leave_room(&self.context, waiting, others).await;
         self.inbox.put_back(collection, kept);

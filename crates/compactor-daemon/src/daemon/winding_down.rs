@@ -45,7 +45,7 @@ impl Work {
         failed.map_or(Ok(()), Err)
     }
 
-    /// Until neither a cycle nor a receive is under way. `failed` is the first error that no retry
+    /// Until no cycle, receive or side task is under way. `failed` is the first error that no retry
     /// changes.
     async fn end_work(&mut self, failed: &mut Option<RunError>) {
         loop {
@@ -73,6 +73,7 @@ impl Work {
                         self.inbox.accept(&self.context, delivery, since).await;
                     }
                 }
+                Some(()) = self.inbox.side_tasks().next() => {}
                 else => return,
             }
         }

@@ -1,11 +1,11 @@
 //! Downloading a published version, every file checked.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use chroma_store::{StoreError, UnpackLimits, unpack};
+use chroma_store::{StoreError, StoredFile, UnpackLimits, unpack};
 use compactor_core::disposition::Resource;
-use compactor_core::manifest::Layout;
+use compactor_core::manifest::{ArchiveEntry, Layout};
 use compactor_core::ports::{Fault, ObjectInfo, ObjectStore};
 use compactor_core::{FileEntry, Manifest, keys};
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -53,10 +53,11 @@ pub(crate) async fn fetch(
         Layout::Files => files(objects, manifest, to, limits).await,
         Layout::Archive => {
             let key = keys::snapshot_archive(&published.collection, &published.version);
-            archive(objects, &key, to, limits).await?;
-            tokio::fs::remove_file(to.with_extension("tar.gz"))
-                .await
-                .map_err(StoreError::from)?;
+            let info = fetch_archive(objects, &key, to, limits).await?;
+            if let Some(archive) = &manifest.archive {
+                check_archive(archive, &key, to).await?;
+            }
+            unpack_archive(&key, info.size, to, limits).await?;
             let checks = manifest.files.iter().map(|file| check(file, &key, to));
             let known: Vec<KnownFile> = futures_util::future::try_join_all(checks).await?;
             Ok(known.into_iter().collect())
@@ -73,14 +74,19 @@ pub(super) fn too_large(published: &Published, limits: &Limits) -> RunError {
     }
 }
 
-/// Downloads and unpacks a snapshot that is one archive; the archive is left beside `to`.
-pub(super) async fn archive(
+/// Where the archive of the snapshot that goes to `to` is meanwhile.
+pub(super) fn packed(to: &Path) -> PathBuf {
+    to.with_extension("tar.gz")
+}
+
+/// Downloads a snapshot that is one archive, beside `to`.
+pub(super) async fn fetch_archive(
     objects: &Arc<dyn ObjectStore>,
     key: &str,
     to: &Path,
     limits: &Limits,
-) -> Result<(), RunError> {
-    let packed = to.with_extension("tar.gz");
+) -> Result<ObjectInfo, RunError> {
+    let packed = packed(to);
     let found = match objects.download(key, &packed, limits.snapshot_bytes).await {
         Err(error) if error.fault == Fault::TooLarge => {
             return Err(RunError::TooLarge {
@@ -92,19 +98,50 @@ pub(super) async fn archive(
         }
         found => found.about(Resource::Base)?,
     };
-    let info = found.ok_or_else(|| RunError::SnapshotFile {
+    found.ok_or_else(|| RunError::SnapshotFile {
         key: key.to_owned(),
         detail: "it is missing".to_owned(),
-    })?;
+    })
+}
+
+/// The downloaded archive against what the manifest says of it.
+async fn check_archive(entry: &ArchiveEntry, key: &str, to: &Path) -> Result<(), RunError> {
+    let packed = packed(to);
+    let found = tokio::task::spawn_blocking(move || {
+        let folder = packed.parent().unwrap_or(&packed);
+        let name = packed.file_name().unwrap_or_default().to_string_lossy();
+        StoredFile::read(folder, &name)
+    })
+    .await??;
+    if (found.size, &found.sha256) == (entry.size, &entry.sha256) {
+        return Ok(());
+    }
+    Err(RunError::SnapshotFile {
+        key: key.to_owned(),
+        detail: format!(
+            "{} bytes with SHA-256 {}, the manifest says {} with {}",
+            found.size, found.sha256, entry.size, entry.sha256
+        ),
+    })
+}
+
+/// Unpacks the downloaded archive of `size` bytes into `to`, and removes it.
+pub(super) async fn unpack_archive(
+    key: &str,
+    size: u64,
+    to: &Path,
+    limits: &Limits,
+) -> Result<(), RunError> {
     let limits = UnpackLimits {
         bytes: limits.snapshot_bytes,
         ..limits.unpacked
     };
     let (key, to) = (key.to_owned(), to.to_path_buf());
     tokio::task::spawn_blocking(move || {
+        let packed = packed(&to);
         let archive = fs_err::File::open(&packed).map_err(StoreError::from)?;
-        match unpack(archive, info.size, &to, limits) {
-            Ok(_) => Ok(()),
+        match unpack(archive, size, &to, limits) {
+            Ok(_) => Ok(fs_err::remove_file(packed).map_err(StoreError::from)?),
             // Of this machine, not of the archive.
             Err(error) if error.is_of_machine() => Err(error.into()),
             // It may be sound; someone raises the limit.

@@ -14,7 +14,7 @@ use md5::Md5;
 use serde::Deserialize;
 
 use super::Published;
-use super::download::{archive, too_large};
+use super::download::{fetch_archive, packed, too_large, unpack_archive};
 use crate::delta::target;
 use crate::error::About as _;
 use crate::{Limits, RunError};
@@ -80,11 +80,9 @@ impl Legacy {
         match self {
             Self::Archive => {
                 let key = keys::snapshot_archive(collection, version);
-                archive(objects, &key, to, limits).await?;
-                let packed = to.with_extension("tar.gz");
-                check_archive(&key, hash.as_deref(), &packed).await?;
-                let removed = tokio::fs::remove_file(packed).await;
-                Ok(removed.map_err(StoreError::from)?)
+                let info = fetch_archive(objects, &key, to, limits).await?;
+                check_archive(&key, hash.as_deref(), &packed(to)).await?;
+                unpack_archive(&key, info.size, to, limits).await
             }
             Self::Files(files) => {
                 let bytes = files

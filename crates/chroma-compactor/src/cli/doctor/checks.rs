@@ -29,9 +29,11 @@ const NO_CREDENTIALS: &str = "CC-AWS-CREDENTIALS";
 
 /// Everything, in the order in which a daemon would run into it.
 pub(super) async fn all(settings: &RawSettings) -> Vec<Finding> {
+    // The stores first: who may read the data directory is for them to say, if they make it.
+    let opened = settings.open_each().await;
     let scratch = settings.claim_scratch();
     let mut findings = vec![disk(scratch.as_ref())];
-    let ports = match settings.open_each().await {
+    let ports = match opened {
         Ok(ports) => ports,
         Err(failure) => {
             // Nothing else can be tried: it would only say the same again.

@@ -13,7 +13,8 @@ use clap::Args;
 use compactor_core::{CollectionName, RunRecord, RunState};
 use compactor_daemon::cycle::{Step, StepHooks};
 use compactor_daemon::{
-    Daemon, Limits, Mode, Ports, RunError, Scratch, Submission, download, resolve, submit,
+    Admission, Daemon, Limits, Mode, Ports, RunError, Scratch, Submission, download, resolve,
+    submit,
 };
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
@@ -136,6 +137,7 @@ impl Quickstart {
             deltas,
             region: LOCAL_REGION.to_owned(),
             limits: *limits,
+            admission: Admission::default(),
         };
         Ok(submit(ports, submission).await?.run_id.to_string())
     }

@@ -87,6 +87,14 @@ impl Info {
                 ))?;
             }
         }
+        for collection in &info.collections {
+            for function in &collection.embedding_functions {
+                output::line(&format!(
+                    "\nembedding function of {}: {function}",
+                    collection.name
+                ))?;
+            }
+        }
         super::verify::print_problems(&info.problems)?;
         Ok(status(&info))
     }

@@ -139,6 +139,8 @@ impl Merge {
                 when: self.fold.into(),
                 ..FoldOptions::default()
             },
+            // The user's own files.
+            longest_value: None,
         };
         let mut reports = Vec::new();
         for (collection, deltas) in plan {

@@ -19,6 +19,8 @@ impl RawSettings {
             region: self.aws.region.clone(),
             endpoint: self.aws.endpoint.clone(),
             bucket: self.aws.bucket.clone(),
+            delta_buckets: self.aws.delta_buckets.clone(),
+            bucket_owners: self.aws.bucket_owners.clone(),
             queue_url: self.aws.queue_url.clone(),
             queues: self.queues()?,
             table: self.aws.table.clone(),

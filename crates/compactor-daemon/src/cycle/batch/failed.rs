@@ -14,10 +14,22 @@ use crate::together::together;
 use crate::{RunError, alarms};
 
 impl Batch<'_> {
+    /// Fails all open runs of the delta that the run `at` is the first of.
     pub(super) async fn fail_for_its_delta(&mut self, at: usize, error: RunError) {
-        alarms::count(alarms::DELTA_MERGE);
-        self.fail(at, Failed::Delta, &error).await;
+        for at in self.members(at) {
+            alarms::count(alarms::DELTA_MERGE);
+            self.fail(at, Failed::Delta, &error).await;
+        }
         self.blame(error);
+    }
+
+    /// Leaves all open runs of a delta to another cycle.
+    pub(super) fn postpone(&mut self, at: usize) {
+        for at in self.members(at) {
+            let runs = self.received(at);
+            self.postponed.extend(runs);
+            self.entries[at].settled = true;
+        }
     }
 
     /// Remembers why runs were kept, if they were.
@@ -45,11 +57,23 @@ impl Batch<'_> {
     pub(in crate::cycle) async fn fail_open(&mut self, error: RunError) {
         tracing::error!(code = error.code(), error = %error.describe(), "the cycle failed");
         let has_panicked = self.is_merging && matches!(error, RunError::Task { .. });
-        let failed = match has_panicked && self.open().count() == 1 {
-            true => Failed::Delta,
-            false => Failed::Cycle,
-        };
-        self.outcome.panicked = has_panicked && failed == Failed::Cycle;
+        let is_full = error.is_out_of_space();
+        let (mut error, mut failed) = (error, Failed::Cycle);
+        match self.places().as_slice() {
+            [_] if has_panicked => failed = Failed::Delta,
+            [(at, location)] if is_full => {
+                if let Some(delta) = &self.entries[*at].delta {
+                    error = self.room.blame(error, delta.bytes, &location.prefix);
+                }
+                if matches!(error, RunError::DeltaRoom { .. }) {
+                    failed = Failed::Delta;
+                }
+            }
+            places => self.outcome.one_by_one = (has_panicked || is_full) && places.len() > 1,
+        }
+        if is_full {
+            self.context.kept.remove_all();
+        }
         for at in 0..self.entries.len() {
             if !self.entries[at].settled {
                 self.fail(at, failed, &error).await;
@@ -67,7 +91,7 @@ impl Batch<'_> {
     }
 
     /// Back to the queue or kept, as PENDING; or FAILED and to the dead-letter queue.
-    async fn fail(&mut self, at: usize, failed: Failed, error: &RunError) {
+    pub(super) async fn fail(&mut self, at: usize, failed: Failed, error: &RunError) {
         let (ports, settings) = (&self.context.ports, &self.context.settings);
         let reason = self.reason(at, error);
         let entry = &self.entries[at];
@@ -107,6 +131,12 @@ impl Batch<'_> {
     }
 
     pub(super) fn keep(&mut self, at: usize) {
+        let runs = self.received(at);
+        self.kept.extend(runs);
+    }
+
+    /// The run `at` as it waits for a cycle.
+    fn received(&self, at: usize) -> Vec<ReceivedRun> {
         let Entry {
             message,
             deliveries,
@@ -118,10 +148,10 @@ impl Batch<'_> {
             delivery: delivery.clone(),
             since,
         });
-        self.kept.extend(runs);
+        runs.collect()
     }
 
-    async fn dead_letter(&self, at: usize, reason: &str) {
+    pub(super) async fn dead_letter(&self, at: usize, reason: &str) {
         for delivery in &self.entries[at].deliveries {
             let queue = &self.context.ports.queue;
             if let Err(error) = queue.dead_letter(delivery, reason).await {

@@ -4,6 +4,7 @@ use std::io::BufWriter;
 use std::sync::Arc;
 
 use chroma_store::{ClosedStore, StoreError, pack};
+use compactor_core::manifest::ArchiveEntry;
 use compactor_core::ports::Attributes;
 use compactor_core::{Manifest, keys};
 
@@ -11,11 +12,12 @@ use super::Context;
 use super::objects::send_file;
 use crate::RunError;
 
-/// Packs the directory beside itself and uploads it; gives the body of the hash object.
+/// Packs the directory beside itself and uploads it. Notes the archive in the manifest, and gives the
+/// body of the hash object.
 pub(super) async fn send(
     context: &Context,
     store: &Arc<ClosedStore>,
-    manifest: &Manifest,
+    manifest: &mut Manifest,
     metadata: &Attributes,
 ) -> Result<String, RunError> {
     let beside = store.dir().parent().unwrap_or(store.dir());
@@ -33,6 +35,10 @@ pub(super) async fn send(
     .await??;
     let key = keys::snapshot_archive(&manifest.collection, &manifest.version);
     let sent = send_file(context, &key, folder.path(), NAME, metadata).await?;
+    manifest.archive = Some(ArchiveEntry {
+        size: sent.file.size,
+        sha256: sent.file.sha256,
+    });
     Ok(format!("md5:{}", sent.file.md5))
 }
 

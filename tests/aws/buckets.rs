@@ -1,0 +1,69 @@
+//! Which buckets are read, and whose they must be.
+
+use std::sync::{Arc, Mutex};
+
+use crate::deployment::Deployment;
+use crate::fixture::directory;
+use crate::proxy::{Proxy, Verdict};
+
+const OWNER: &str = "x-amz-expected-bucket-owner";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_bucket_is_read_only_if_it_is_named() {
+    let (deployment, other) = (Deployment::new().await, Deployment::new().await);
+    deployment.place.expects(&["CC-DELTA-BUCKET"]);
+    directory(&other.place, "private", "words", 3, 2);
+    other.say("submit words=private --run-id x").succeeds();
+    let bucket = other.cloud.options.bucket.clone();
+    let prefix = format!("s3://{bucket}/words/delta/x/");
+    deployment.announce("a", &[("words", &prefix)]).await;
+    let drained = deployment.say("run --drain --json").json();
+    assert_eq!(drained["completed"], 0);
+    let parts = deployment.parts();
+    assert!(parts[0].3.starts_with("CC-DELTA-BUCKET: "), "{parts:?}");
+    let own = format!("bucket = \"{}\"\n", deployment.cloud.options.bucket);
+    deployment.change(&own, &format!("{own}delta_buckets = [\"{bucket}\"]\n"));
+    deployment.announce("b", &[("words", &prefix)]).await;
+    let drained = deployment.say("run --drain --json").json();
+    assert_eq!(drained["completed"], 1);
+    assert_eq!(deployment.published("words").await.len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_request_says_whose_the_bucket_must_be() {
+    let (deployment, other) = (Deployment::new().await, Deployment::new().await);
+    directory(&other.place, "theirs", "words", 3, 2);
+    other.say("submit words=theirs --run-id x").succeeds();
+    let theirs = other.cloud.options.bucket.clone();
+    let own = deployment.cloud.options.bucket.clone();
+    let line = format!("bucket = \"{own}\"\n");
+    deployment.change(
+        &line,
+        &format!(
+            "{line}delta_buckets = [\"{theirs}\"]\n\
+             bucket_owners = {{ {own} = \"000000000000\", {theirs} = \"111111111111\" }}\n"
+        ),
+    );
+    let without = Arc::new(Mutex::new(Vec::new()));
+    let (seen, owners) = (Arc::clone(&without), [own, theirs.clone()]);
+    let proxy = Proxy::new(move |head| {
+        let is_of_s3 = owners
+            .iter()
+            .any(|bucket| head.line.contains(&format!("/{bucket}")));
+        if is_of_s3 && !head.has(OWNER) {
+            seen.lock().unwrap().push(head.line.clone());
+        }
+        Verdict::Pass
+    });
+    deployment.at(&proxy.endpoint);
+    deployment
+        .announce("a", &[("words", &format!("s3://{theirs}/words/delta/x/"))])
+        .await;
+    directory(&deployment.place, "own", "words", 2, 2);
+    deployment.say("submit words=own --run-id own").succeeds();
+    let drained = deployment.say("run --drain --json").json();
+    assert_eq!(drained["completed"], 2, "{drained}");
+    deployment.say("doctor --json").succeeds();
+    let without = without.lock().unwrap();
+    assert!(without.is_empty(), "{without:#?}");
+}

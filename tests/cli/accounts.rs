@@ -1,0 +1,138 @@
+//! Other accounts of the machine: what they can read, and what they cannot stop.
+
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+
+use crate::fixture::words;
+use crate::place::{FAILURE, Place};
+
+fn chmod(path: &Path, mode: u32) {
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+}
+
+/// The permissions of everything below `root`, folders and files.
+fn modes(root: &Path) -> Vec<(String, u32)> {
+    let mut found = Vec::new();
+    let mut paths = vec![root.to_path_buf()];
+    while let Some(path) = paths.pop() {
+        let meta = path.symlink_metadata().unwrap();
+        found.push((path.display().to_string(), meta.mode() & 0o777));
+        if meta.is_dir() {
+            paths.extend(
+                std::fs::read_dir(path)
+                    .unwrap()
+                    .map(|entry| entry.unwrap().path()),
+            );
+        }
+    }
+    found
+}
+
+#[test]
+fn a_data_directory_is_its_owner_s_alone() {
+    let place = Place::new();
+    words(&place, "w");
+    place.say("submit words=w --data d").succeeds();
+    place.say("run --drain --data d").succeeds();
+    for (path, mode) in modes(&place.path("d")) {
+        assert_eq!(mode & 0o077, 0, "{path}: {mode:o}");
+    }
+}
+
+#[test]
+fn a_setting_lets_readers_in() {
+    let place = Place::new();
+    words(&place, "w");
+    place.write("c.toml", "[storage]\naccess = \"all\"\n");
+    place
+        .say("submit words=w --data d --config c.toml")
+        .succeeds();
+    place.say("run --drain --data d --config c.toml").succeeds();
+    for (path, mode) in modes(&place.path("d/objects")) {
+        assert_eq!(
+            mode & 0o055,
+            if Path::new(&path).is_dir() {
+                0o055
+            } else {
+                0o044
+            },
+            "{path}"
+        );
+        assert_eq!(mode & 0o022, 0, "{path}: {mode:o}");
+    }
+    for inner in [".locks", ".meta", ".tmp", "scratch", "coordination.sqlite3"] {
+        for (path, mode) in modes(&place.path("d").join(inner)) {
+            assert_eq!(mode & 0o077, 0, "{path}: {mode:o}");
+        }
+    }
+    assert_eq!(place.path("d").metadata().unwrap().mode() & 0o777, 0o755);
+}
+
+#[test]
+fn a_place_that_others_can_write_to_is_refused() {
+    let place = Place::new();
+    words(&place, "w");
+    place.say("submit words=w --data d").succeeds();
+    for mode in [0o777, 0o770, 0o1777] {
+        chmod(&place.path("d"), mode);
+        for line in [
+            "run --drain --data d",
+            "submit words=w --data d",
+            "runs --data d",
+        ] {
+            let said = place.say(line).fails(FAILURE, "CC-LOCAL-WRITABLE");
+            said.naming(&["other accounts can write", &format!("mode {mode:04o}")]);
+        }
+    }
+    chmod(&place.path("d"), 0o700);
+    std::fs::create_dir(place.path("open")).unwrap();
+    chmod(&place.path("open"), 0o1777);
+    place.write("c.toml", "[worker]\nscratch = \"open\"\n");
+    let said = place.say("run --drain --data d --config c.toml");
+    said.fails(FAILURE, "CC-LOCAL-WRITABLE").naming(&["open"]);
+    place.write("c.toml", "[worker]\nscratch = \"open/own\"\n");
+    place.say("run --drain --data d --config c.toml").succeeds();
+    assert_eq!(
+        place.path("open/own").metadata().unwrap().mode() & 0o777,
+        0o700
+    );
+}
+
+#[test]
+fn a_lock_that_is_held_is_named_and_not_waited_for_for_ever() {
+    let place = Place::new();
+    words(&place, "w");
+    place.say("submit words=w --data d").succeeds();
+    let lock = std::fs::File::open(place.path("d/.locks/open")).unwrap();
+    lock.lock().unwrap();
+    let said = place
+        .say("run --drain --data d")
+        .fails(FAILURE, "CC-LOCAL-LOCKED");
+    said.naming(&["d/.locks/open", "fuser"]);
+    drop(lock);
+    place.say("run --drain --data d").succeeds();
+}
+
+#[test]
+fn what_is_no_file_among_the_objects_is_not_opened() {
+    let place = Place::new();
+    place.expects(&["CC-PORT-CORRUPT"]);
+    words(&place, "w");
+    place.say("submit words=w --data d").succeeds();
+    let pointer = place.path("d/objects/words/snapshot/latest-pointer.txt");
+    std::fs::create_dir_all(pointer.parent().unwrap()).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(&pointer).status();
+    assert!(made.unwrap().success());
+    let said = place
+        .say("run --drain --data d")
+        .fails(FAILURE, "CC-PORT-CORRUPT");
+    said.naming(&["is a FIFO, not a file"]);
+    std::fs::remove_file(&pointer).unwrap();
+    std::os::unix::fs::symlink("/etc/hostname", &pointer).unwrap();
+    let said = place
+        .say("run --drain --data d")
+        .fails(FAILURE, "CC-PORT-CORRUPT");
+    said.naming(&["is a symbolic link, not a file"]);
+    std::fs::remove_file(&pointer).unwrap();
+    place.say("run --drain --data d").succeeds();
+}

@@ -1,0 +1,71 @@
+//! As many hostile messages as good ones.
+
+use super::{dead_letters, deliver, drain, extension, message, part, send, stream_record};
+use crate::fixture::directory;
+use crate::place::Place;
+
+const EACH: usize = 500;
+/// Bytes of a name in an archive.
+const LONG: u64 = 16 << 20;
+
+#[test]
+fn five_hundred_hostile_messages_beside_five_hundred_good_ones() {
+    let place = Place::new();
+    place.expects(&["CS-ARCHIVE-", "CC-MESSAGE-", "CC-DELTA-", "CC-RUN-DIFFERS"]);
+    directory(&place, "first", "words", 1, 2);
+    place
+        .say("submit words=first --data d --run-id first")
+        .succeeds();
+    let name = extension(tar::EntryType::GNULongName, "", LONG);
+    for at in 0..EACH {
+        let (good, evil) = (format!("good-{at}"), format!("evil-{at}"));
+        let own = format!("words/delta/{evil}/");
+        match at % 10 {
+            0 => deliver(&place, &evil, &name),
+            1 => deliver(&place, &evil, b"no archive"),
+            2 => send(&place, &stream_record(&evil, 1000), "words"),
+            3 => send(
+                &place,
+                &message(&evil, "words/snapshot/timestamped/x/"),
+                "words",
+            ),
+            4 => send(&place, &message(&evil, "lines/delta/x/"), "words"),
+            5 => send(
+                &place,
+                &message(&evil, &format!("s3://private/{own}")),
+                "words",
+            ),
+            6 => send(&place, &"{".repeat(100_000), "words"),
+            7 => send(&place, &message(&"r".repeat(100_000), &own), "words"),
+            8 => send(&place, &message("first", &own), "words"),
+            _ => send(&place, &message(&evil, &own), "../../words"),
+        }
+        let dir = directory(&place, &good, "words", 2, 2);
+        deliver(&place, &good, &super::pack(&dir));
+        std::fs::remove_dir_all(dir).unwrap();
+    }
+    let summary = drain(&place, "").json();
+    assert_eq!(summary["completed"], EACH + 1, "{summary}");
+    for run in ["first", "good-0", "good-499"] {
+        assert_eq!(part(&place, run)["state"], "COMPLETED", "{run}");
+    }
+    let mut codes = dead_letters(&place);
+    assert_eq!(codes.len(), EACH);
+    codes.sort();
+    codes.dedup();
+    assert_eq!(
+        codes,
+        [
+            "CC-DELTA-BUCKET",
+            "CC-DELTA-PLACE",
+            "CC-MESSAGE-COLLECTION",
+            "CC-MESSAGE-COLLECTIONS",
+            "CC-MESSAGE-JSON",
+            "CC-MESSAGE-PREFIX",
+            "CC-MESSAGE-RUN-ID",
+            "CC-RUN-DIFFERS",
+            "CS-ARCHIVE-DAMAGED",
+            "CS-ARCHIVE-LIMIT",
+        ]
+    );
+}

@@ -1,0 +1,68 @@
+//! Deltas that fill the working space.
+
+use super::{dead_letters, deliver, drain, message, pack, part, send};
+use crate::disk::Mounted;
+use crate::fixture::{tamper, words};
+use crate::place::Place;
+
+const SETTINGS: &str = "[limits]\nratio = 100000\nvalue = \"100 MiB\"\n\
+     [queue]\nvisibility = \"2s\"\npoll_wait = \"100ms\"\n\
+     [retry]\nfirst = \"10ms\"\nmax = \"50ms\"\nattempts = 2\n";
+
+/// An archive of a few hundred kilobytes that unpacks to `mebibytes`.
+fn large(place: &Place, name: &str, mebibytes: usize) -> Vec<u8> {
+    let dir = words(place, name);
+    tamper(
+        &dir,
+        &format!(
+            "UPDATE embeddings_queue SET metadata = '{{\"chroma:document\": \"'
+             || replace(hex(zeroblob({mebibytes} << 19)), '0', 'x') || '\"}}' WHERE seq_id = 3"
+        ),
+    );
+    let archive = pack(&dir);
+    std::fs::remove_dir_all(dir).unwrap();
+    archive
+}
+
+#[test]
+fn a_delta_that_does_not_fit_alone_takes_the_blame() {
+    let place = Place::new();
+    place.write("c.toml", SETTINGS);
+    words(&place, "first");
+    place
+        .say("submit words=first --data d --run-id first")
+        .succeeds();
+    place.say("run --drain --data d").succeeds();
+    let Some(_scratch) = Mounted::at(&place, "d/scratch", "100m") else {
+        return;
+    };
+    place.expects(&[
+        "No space left",
+        "disk is full",
+        "CC-DELTA-ROOM",
+        "CS-",
+        "no run is to blame",
+    ]);
+    let archive = large(&place, "large", 70);
+    deliver(&place, "evil-1", &archive);
+    for run in ["evil-2", "evil-3"] {
+        send(&place, &message(run, "words/delta/evil-1/"), "words");
+    }
+    words(&place, "good");
+    place
+        .say("submit words=good --data d --run-id good")
+        .succeeds();
+    // Somebody drains again, as a daemon would go on.
+    let mut drains = 0;
+    while part(&place, "good")["state"] != "COMPLETED" {
+        drains += 1;
+        assert!(drains < 20, "{}", part(&place, "good"));
+        drain(&place, "--config c.toml");
+    }
+    while dead_letters(&place).len() < 3 {
+        drains += 1;
+        let said = drain(&place, "--config c.toml");
+        assert!(drains < 30, "{:?} {said}", dead_letters(&place));
+    }
+    assert_eq!(dead_letters(&place), ["CC-DELTA-ROOM"; 3]);
+}

@@ -1,0 +1,76 @@
+//! Small inputs that take much memory.
+
+use super::{dead_letters, deliver, drain, extension, message, pack, part, send, stream_record};
+use crate::fixture::{tamper, words};
+use crate::place::Place;
+
+const LARGE: u64 = 700 << 20;
+
+/// One input of an attacker, and what it must be refused with.
+fn refused(code: &'static str, settings: &str, hostile: impl FnOnce(&Place)) {
+    let place = Place::new();
+    place.expects(&[code]);
+    words(&place, "good");
+    place.write("c.toml", settings);
+    place
+        .say("submit words=good --data d --run-id good")
+        .succeeds();
+    hostile(&place);
+    let said = drain(&place, "--config c.toml");
+    let summary = said.json();
+    assert_eq!(summary["completed"], 1, "{summary}");
+    assert_eq!(part(&place, "good")["state"], "COMPLETED");
+    assert_eq!(dead_letters(&place), [code]);
+}
+
+#[test]
+fn a_long_name_in_an_archive() {
+    refused("CS-ARCHIVE-LIMIT", "", |place| {
+        let archive = extension(tar::EntryType::GNULongName, "", LARGE);
+        assert!(archive.len() < 4 << 20, "it is small");
+        deliver(place, "evil", &archive);
+    });
+}
+
+#[test]
+fn pax_records_in_an_archive() {
+    refused("CS-ARCHIVE-LIMIT", "", |place| {
+        let begin = format!("{LARGE} path=");
+        let archive = extension(tar::EntryType::XHeader, &begin, LARGE);
+        deliver(place, "evil", &archive);
+    });
+}
+
+#[test]
+fn one_document() {
+    let settings = "[limits]\nratio = 100000\n";
+    refused("CS-RECORD-LIMIT", settings, |place| {
+        let dir = words(place, "evil");
+        let sql = "UPDATE embeddings_queue SET metadata = '{\"chroma:document\": \"'
+             || replace(hex(zeroblob(150 << 20)), '0', 'x') || '\"}' WHERE seq_id = 3";
+        tamper(&dir, sql);
+        deliver(place, "evil", &pack(&dir));
+    });
+}
+
+#[test]
+fn a_record_of_the_stream() {
+    refused("CC-MESSAGE-COLLECTIONS", "", |place| {
+        let record = stream_record("evil", 6000);
+        assert!(record.len() < 300 << 10, "a queue would take it");
+        send(place, &record, "words");
+    });
+}
+
+#[test]
+fn long_names_in_a_message() {
+    let long = "n".repeat(240 << 10);
+    refused("CC-MESSAGE-PREFIX", "", |place| {
+        send(place, &message("evil", &long), "words");
+    });
+    refused("CC-MESSAGE-IMAGE-ID", "", |place| {
+        let body = message("evil", "words/delta/evil/");
+        let image = format!("\"entity_data\":{{\"image_id\":\"{long}\",");
+        send(place, &body.replace("\"entity_data\":{", &image), "words");
+    });
+}
