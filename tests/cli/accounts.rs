@@ -68,6 +68,49 @@ fn a_setting_lets_readers_in() {
     assert_eq!(place.path("d").metadata().unwrap().mode() & 0o777, 0o755);
 }
 
+fn mode_of(place: &Place, path: &str) -> u32 {
+    place.path(path).metadata().unwrap().mode() & 0o777
+}
+
+#[test]
+fn the_setting_holds_for_what_is_there_and_until_it_is_changed() {
+    let place = Place::new();
+    words(&place, "w");
+    place.say("submit words=w --data d").succeeds();
+    place.say("run --drain --data d").succeeds();
+    let pointer = "d/objects/words/snapshot/latest-pointer.txt";
+    assert_eq!(
+        [mode_of(&place, "d"), mode_of(&place, pointer)],
+        [0o700, 0o600]
+    );
+    place.write("all.toml", "[storage]\naccess = \"all\"\n");
+    place
+        .say("run --drain --data d --config all.toml")
+        .succeeds();
+    let open = [0o755, 0o644];
+    assert_eq!([mode_of(&place, "d"), mode_of(&place, pointer)], open);
+    // Commands without it leave it so, and what they write is the same.
+    for line in [
+        "runs --data d",
+        "doctor --data d",
+        "submit words=w --data d",
+        "run --drain --data d",
+    ] {
+        place.say(line).succeeds();
+        assert_eq!(
+            [mode_of(&place, "d/objects"), mode_of(&place, pointer)],
+            open,
+            "{line}"
+        );
+    }
+    place.write("owner.toml", "[storage]\naccess = \"owner\"\n");
+    place.say("runs --data d --config owner.toml").succeeds();
+    assert_eq!(
+        [mode_of(&place, "d/objects"), mode_of(&place, pointer)],
+        [0o700, 0o600]
+    );
+}
+
 #[test]
 fn a_place_that_others_can_write_to_is_refused() {
     let place = Place::new();

@@ -179,6 +179,7 @@ fn what_lets_in_too_much_or_nothing_is_refused() {
             "must end with `/`",
         ),
         ("[deltas]\nprefixes = [\"\"]\n", "names a whole collection"),
+        ("[deltas]\nprefixes = [\"{x}/delta/\"]\n", "only `{c}`"),
         (
             "[deltas]\nprefixes = [\"{c}/snapshot/\"]\n",
             "published snapshot",
@@ -201,6 +202,14 @@ fn what_lets_in_too_much_or_nothing_is_refused() {
         place.write("c.toml", text);
         let said = place.say("config check --config c.toml");
         said.fails(CONFIGURATION, "CC-CONFIG").naming(&[parts]);
+    }
+    // An empty list of a variable is none of "all".
+    for list in [",", " "] {
+        let place = Place::new();
+        let mut command = place.command(["config", "check"]);
+        command.env("CHROMA_COMPACTOR_COLLECTIONS__ALLOW", list);
+        let said = Said::by(&mut command).fails(CONFIGURATION, "CC-CONFIG");
+        said.naming(&["COLLECTIONS__ALLOW"]);
     }
     let aws = "[storage]\nbackend = \"aws\"\n[aws]\nbucket = \"b-1\"\ntable = \"t\"\n\
                queue_url = \"https://sqs/words\"\n";

@@ -321,3 +321,28 @@ fn a_directory_need_not_have_a_name_of_text() {
         place.call(command.iter().chain(&data)).succeeds();
     }
 }
+
+#[test]
+fn where_deltas_are_is_a_setting() {
+    let place = Place::new();
+    words(&place, "w");
+    place.write(
+        "c.toml",
+        "[deltas]\nprefixes = [\"in/{c}/\", \"{c}/delta/\"]\n",
+    );
+    let line = "submit words=w --run-id r --data d --config c.toml --json";
+    let said = place.say(line).json();
+    assert_eq!(said["prefixes"]["words"], "in/words/r/");
+    let drained = place
+        .say("run --drain --data d --config c.toml --json")
+        .json();
+    assert_eq!(drained["completed"], 1);
+    place.write("c.toml", "[collections]\nallow = [\"lines\"]\n");
+    let said = place.say("submit words=w --data new --config c.toml");
+    said.fails(FAILURE, "CC-COLLECTION-REFUSED")
+        .naming(&["words"]);
+    assert!(!place.path("new").exists(), "nothing was made for it");
+    place.expects(&["CC-COLLECTION-REFUSED"]);
+    let said = place.say("runs retry r --data d --config c.toml");
+    said.fails(FAILURE, "CC-COLLECTION-REFUSED");
+}

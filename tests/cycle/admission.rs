@@ -1,12 +1,13 @@
-//! What whoever sends messages or writes deltas may not do: bring back what was deleted, take over the run
-//! of somebody else, make collections, or multiply messages.
+//! What senders of messages and writers of deltas may not do: bring back what was deleted, take over the
+//! run of somebody else, make collections, or multiply messages.
 
 use std::sync::Arc;
 
 use chroma_store::{Operation, OperationKind, Patch};
+use compactor_core::fakes::Inject;
 use compactor_core::manifest::Layout;
 use compactor_core::message::{Announcement, encode};
-use compactor_core::ports::Attributes;
+use compactor_core::ports::{Attributes, Fault};
 use compactor_core::{RunKey, RunRecord, RunState, keys};
 use compactor_daemon::Admission;
 use compactor_daemon::cycle::NoHooks;
@@ -15,7 +16,7 @@ use flate2::write::GzEncoder;
 
 use crate::deltas::Delta;
 use crate::sabotage::sql;
-use crate::world::{World, key, name};
+use crate::world::{Backend, World, key, name};
 
 /// Those of the dead letters, in the order in which they came.
 fn codes(world: &World) -> Vec<String> {
@@ -176,7 +177,7 @@ fn nor_does_a_message_that_is_refused_fail_it(world: World) {
 }
 
 both!(a_run_whose_id_was_used_for_another_delta_is_told_so);
-/// While there is no record nobody can tell whose an id is.
+/// While there is no record, nothing says whose an id is.
 fn a_run_whose_id_was_used_for_another_delta_is_told_so(world: World) {
     world.expects(&["CC-RUN-DIFFERS"]);
     let (own, evil) = (Delta::of("lines", "own", 2), Delta::of("lines", "evil", 2));
@@ -250,6 +251,57 @@ fn or_none_if_that_is_not_wanted(world: World) {
     assert_eq!(codes(&world), ["CC-MESSAGE-UNHANDLED"]);
 }
 
+both!(a_message_of_another_image_does_not_take_a_recorded_run_over);
+fn a_message_of_another_image_does_not_take_a_recorded_run_over(world: World) {
+    world.expects(&["CC-RUN-DIFFERS"]);
+    let (own, evil) = (Delta::of("lines", "own", 2), Delta::of("lines", "evil", 2));
+    world.upload_packed("run-x", "lines", &evil.write(&world, &world.folder("evil")));
+    world.upload_packed("run-a", "lines", &own.write(&world, &world.folder("own")));
+    let prefix = world.prefix("run-a", "lines");
+    let record = RunRecord::new(
+        key("run-a"),
+        [(name("lines"), prefix)],
+        world.ports.clock.wall(),
+    );
+    world.wait(world.ports.runs.create(&record)).unwrap();
+    let run = RunKey {
+        image_id: "image".to_owned(),
+        ..key("run-a")
+    };
+    send(&world, &run, "lines/delta/run-x/");
+    world.drain();
+    assert!(world.snapshot("lines").is_none());
+    // With any number of slashes before it that is the same delta, and the record stays as it is.
+    world.send_at("run-a", "lines", "///lines/delta/run-a");
+    world.drain();
+    assert_eq!(world.content("lines"), own.content());
+    let part = world.part("run-a", "lines");
+    assert_eq!(part.state, RunState::Completed);
+    assert_eq!(part.prefix, world.prefix("run-a", "lines"));
+}
+
+both!(a_delta_that_cannot_be_read_in_a_folder_of_its_own_stops_nobody);
+fn a_delta_that_cannot_be_read_in_a_folder_of_its_own_stops_nobody(world: World) {
+    let Backend::Fakes { objects, .. } = &world.backend else {
+        return;
+    };
+    world.expects(&["CC-PORT-DENIED"]);
+    let good = Delta::of("lines", "good", 2);
+    world.submit("run-good", &[&good]);
+    world.drain();
+    objects.faults.when(|call| {
+        let is_evil = call.target.contains("deep/in/a/folder");
+        is_evil.then_some(Inject::FailBefore(Fault::Denied))
+    });
+    world.announce_at("run-evil", "lines", "lines/delta/deep/in/a/folder/x/");
+    let next = Delta::of("lines", "next", 2);
+    world.drain();
+    world.submit("run-next", &[&next]);
+    world.drain();
+    assert_eq!(world.state("run-next", "lines"), RunState::Completed);
+    assert_eq!(world.state("run-evil", "lines"), RunState::Failed);
+}
+
 both!(of_two_messages_with_one_id_the_recorded_run_is_merged);
 fn of_two_messages_with_one_id_the_recorded_run_is_merged(world: World) {
     world.expects(&["CC-RUN-DIFFERS"]);
@@ -271,13 +323,23 @@ fn of_two_messages_with_one_id_the_recorded_run_is_merged(world: World) {
 both!(a_first_delta_asks_for_no_absurd_index);
 fn a_first_delta_asks_for_no_absurd_index(world: World) {
     world.expects(&["CS-CONFIGURATION"]);
-    let ask = "UPDATE collections SET schema_str =
-        replace(schema_str, '\"max_neighbors\":16', '\"max_neighbors\":1048576')";
-    sql(&world, "run-evil", ask);
+    let evil = [
+        // An index that no machine has room for.
+        "UPDATE collections SET schema_str =
+           replace(schema_str, '\"max_neighbors\":16', '\"max_neighbors\":1048576')",
+        // What chromadb refuses to read, to every reader.
+        "UPDATE collections SET schema_str = char(12) || schema_str",
+        "UPDATE collections SET schema_str = '{\"keys\":5}'",
+        "UPDATE collections SET schema_str = '{\"keys\":{},\"keys\":{}}'",
+        "UPDATE collections SET config_json_str = '\"x\"'",
+    ];
+    for (at, ask) in evil.iter().enumerate() {
+        sql(&world, &format!("run-evil-{at}"), ask);
+    }
     let good = Delta::of("lines", "good", 2);
     world.submit("run-good", &[&good]);
     world.drain();
-    assert_eq!(codes(&world), ["CS-CONFIGURATION"]);
+    assert_eq!(codes(&world), ["CS-CONFIGURATION"; 5]);
     assert_eq!(world.content("lines"), good.content());
 }
 

@@ -141,6 +141,7 @@ impl World {
             region: "local".to_owned(),
             limits: settings().limits,
             admission: settings().admission,
+            embedding_functions: Vec::new(),
         };
         self.wait(submit(&self.ports, submission))
     }

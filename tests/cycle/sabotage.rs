@@ -35,7 +35,7 @@ macro_rules! bad {
 
 /// All kinds. They are bad beside a snapshot of `lines` with vectors of 4 elements and the cosine
 /// space.
-pub(crate) const ALL: [Bad; 28] = [
+pub(crate) const ALL: [Bad; 29] = [
     bad!("missing-delta", "CC-DELTA-MISSING", |world, run| {
         world.announce(run, "lines");
     }),
@@ -118,6 +118,18 @@ pub(crate) const ALL: [Bad; 28] = [
                '{\"chroma:document\": \"' || replace(hex(zeroblob(1 << 20)), '0', 'x') || '\"}'",
         );
     }),
+    bad!(
+        "large-configuration",
+        "CS-CONFIGURATION-LIMIT",
+        |world, run| {
+            sql(
+                world,
+                run,
+                "UPDATE collections SET config_json_str =
+               '{\"a\": \"' || hex(zeroblob(40000)) || '\"}'",
+            );
+        }
+    ),
     bad!("large-id", "CS-RECORD-LIMIT", |world, run| {
         sql(
             world,

@@ -33,8 +33,15 @@ impl Leak<'_> {
         std::fs::write(&config, settings).unwrap();
         let words = format!("words={delta}");
         let place = ["--data", &data, "--config", &config, "--json"];
-        self.session
+        let said = self
+            .session
             .compactor(&[["submit", &words].as_slice(), &place].concat());
+        // The producer is told what readers will miss.
+        assert_eq!(
+            said.get("left_out").is_none(),
+            settings.contains("huggingface"),
+            "{said}"
+        );
         self.session
             .compactor(&[["run", "--drain"].as_slice(), &place].concat());
         let pointer = format!("{data}/objects/words/snapshot/latest-pointer.txt");

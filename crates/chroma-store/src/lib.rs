@@ -59,7 +59,10 @@ pub use query::{Like, Neighbour, Searcher};
 pub use queue::{Operation, OperationKind, Patch};
 pub use room::Room;
 pub use salvage::{Lost, Salvaged, salvage};
-pub use schema::{CreateOptions, LikeOptions, NewIds, SchemaLevel, create, create_like, space_of};
+pub use schema::{
+    CreateOptions, LikeOptions, NewIds, SchemaLevel, create, create_like, functions_left_out,
+    space_of,
+};
 pub use sqlite_indexes::replace_sqlite_indexes;
 pub use vacuum::{DatabaseSize, vacuum_leftovers};
 pub use verify::{

@@ -8,7 +8,7 @@ use crate::keys::DeltaLocation;
 
 /// A digest of a run's key and of the place of its delta: half a SHA-256 in lower-case hex.
 ///
-/// The lineage knows runs by their ids, which whoever sends messages chooses. With the digest a run that
+/// The lineage knows runs by their ids, which the sender of a message chooses. With the digest a run that
 /// was announced with another delta is not taken for the one that is in the snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -95,6 +95,12 @@ impl DeltaPrefixError {
 
 /// Bytes of a key of S3's.
 const LONGEST_KEY: usize = 1024;
+/// Bytes of one segment of a key: file systems have no longer names.
+pub const LONGEST_PART: usize = 255;
+
+/// Bytes of an address: bucket, key, and a few slashes more than there must be.
+const LONGEST_TEXT: usize = LONGEST_KEY + 100;
+
 /// Why text cannot be the name of a bucket, if it cannot: neither an ARN nor an alias of something that
 /// stands in for a bucket, and no directory bucket, which has no conditional writes of the usual kind.
 ///
@@ -132,6 +138,9 @@ impl DeltaLocation {
             let text = text.chars().take(256).collect();
             Err(DeltaPrefixError { text, reason })
         };
+        if text.len() > LONGEST_TEXT {
+            return refuse("it is longer than an address may be");
+        }
         let (bucket, path) = match text.strip_prefix("s3://") {
             None => (None, text),
             Some(rest) => match rest.split_once('/') {
@@ -147,8 +156,8 @@ impl DeltaLocation {
         if path.is_empty() {
             return refuse("it is empty");
         }
-        if path.len() > LONGEST_KEY {
-            return refuse("it is longer than 1024 bytes");
+        if path.len() + 1 + DELTA_ARCHIVE_NAME.len() > LONGEST_KEY {
+            return refuse("it is longer than a key may be");
         }
         if path.chars().any(char::is_control) {
             return refuse("it has control characters");
@@ -159,6 +168,9 @@ impl DeltaLocation {
             .any(|segment| matches!(*segment, "" | "." | ".."))
         {
             return refuse("it has an empty, '.' or '..' segment");
+        }
+        if segments.iter().any(|segment| segment.len() > LONGEST_PART) {
+            return refuse("it has a segment of more than 255 bytes");
         }
         // Such a prefix would take in every delta of the collection, or its snapshots.
         if let [_] | [_, "delta" | "snapshot"] = segments.as_slice() {
@@ -266,6 +278,9 @@ mod tests {
             "..",
             "lines/snapshot/timestamped/20261121_000212_517191_74bfc63c/",
             "s3://bucket/words/snapshot/x",
+            &format!("words/delta/{}", "n".repeat(256)),
+            &format!("words/delta/{}", "n/".repeat(502)),
+            &format!("{}words/delta/a", "/".repeat(2000)),
             "/words/snapshot/x/",
         ] {
             let error = DeltaLocation::parse(bad).unwrap_err();

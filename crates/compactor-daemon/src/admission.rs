@@ -1,9 +1,9 @@
-//! What the daemon takes from a queue: whoever may send messages chooses collections and prefixes. Plain
-//! decisions; nothing is read or written here.
+//! What the daemon takes from a queue: a sender chooses collections and prefixes. Plain decisions; nothing
+//! is read or written here.
 
-use compactor_core::CollectionName;
 use compactor_core::keys::DeltaLocation;
 use compactor_core::message::{CompactionMessage, InsertedRun, MessageError};
+use compactor_core::{CollectionName, RunId};
 use glob::Pattern;
 
 use crate::RunError;
@@ -44,6 +44,21 @@ impl Admission {
         self.of_delta(&message.collection, &message.location)
     }
 
+    /// Whether a collection is let in.
+    ///
+    /// # Errors
+    /// It is not.
+    pub fn of_collection(&self, collection: &CollectionName) -> Result<(), RunError> {
+        let mut patterns = self.collections.iter();
+        let is_named = patterns.any(|pattern| pattern.matches(collection.as_str()));
+        match self.collections.is_empty() || is_named {
+            true => Ok(()),
+            false => Err(RunError::CollectionRefused {
+                collection: collection.to_string(),
+            }),
+        }
+    }
+
     /// Whether deltas of `collection` at `location` are let in.
     ///
     /// # Errors
@@ -53,28 +68,37 @@ impl Admission {
         collection: &CollectionName,
         location: &DeltaLocation,
     ) -> Result<(), RunError> {
-        let mut patterns = self.collections.iter();
-        if !self.collections.is_empty()
-            && !patterns.any(|pattern| pattern.matches(collection.as_str()))
-        {
-            return Err(RunError::CollectionRefused {
-                collection: collection.to_string(),
-            });
-        }
-        let prefixes = self.prefixes.iter();
-        let prefixes = prefixes.map(|prefix| prefix.replace(COLLECTION, collection.as_str()));
-        let prefixes: Vec<String> = prefixes.collect();
-        // Not the folder itself: that would be every delta in it.
-        let is_below = |allowed: &String| {
-            location.prefix.starts_with(allowed) && location.prefix.len() > allowed.len()
-        };
-        match prefixes.iter().any(is_below) {
-            true => Ok(()),
-            false => Err(RunError::DeltaPlace {
+        self.of_collection(collection)?;
+        match self.folder_of(collection, location) {
+            Some(_) => Ok(()),
+            None => Err(RunError::DeltaPlace {
                 prefix: location.prefix.clone(),
-                allowed: prefixes.join(", "),
+                allowed: self.folders(collection).collect::<Vec<_>>().join(", "),
             }),
         }
+    }
+
+    /// The one of the collection's prefixes that `location` is below; not that folder itself, which would
+    /// be every delta in it.
+    pub(crate) fn folder_of(
+        &self,
+        collection: &CollectionName,
+        location: &DeltaLocation,
+    ) -> Option<String> {
+        let place = &location.prefix;
+        self.folders(collection)
+            .find(|folder| place.starts_with(folder) && place.len() > folder.len())
+    }
+
+    fn folders(&self, collection: &CollectionName) -> impl Iterator<Item = String> {
+        let prefixes = self.prefixes.iter();
+        prefixes.map(|prefix| prefix.replace(COLLECTION, collection.as_str()))
+    }
+
+    /// Where `submit` puts the delta of a run: below the first of the prefixes.
+    pub(crate) fn delta_prefix(&self, collection: &CollectionName, run: &RunId) -> String {
+        let first = self.prefixes.first().map_or("", String::as_str);
+        format!("{}{run}/", first.replace(COLLECTION, collection.as_str()))
     }
 
     /// Whether a record of the stream is acted on at all.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use chroma_store::{Kind, StoreError, UnpackLimits, unpack};
 use compactor_core::disposition::Resource;
-use compactor_core::keys::{self, DeltaLocation};
+use compactor_core::keys::{self, DeltaLocation, LONGEST_PART};
 use compactor_core::ports::{ObjectInfo, ObjectStore};
 
 use crate::error::About as _;
@@ -151,11 +151,8 @@ impl Found {
         let listed = list(objects, &self.prefix, self.resource, limits).await?;
         let bytes = total(&listed);
         if bytes > expected {
-            return Err(RunError::TooLarge {
-                what: format!("delta {}, to which somebody added,", self.prefix),
-                limit: expected,
-                unit: "bytes",
-                setting: "what it had when the cycle began",
+            return Err(RunError::DeltaChanged {
+                prefix: self.prefix.clone(),
             });
         }
         for object in &listed {
@@ -244,9 +241,6 @@ async fn list(
         }
     }
 }
-
-/// Bytes of one part of a name, as most file systems have it.
-const LONGEST_PART: usize = 255;
 
 /// Where an object goes; names that could lead elsewhere, or that no file can have, are refused.
 pub(crate) fn target(to: &Path, prefix: &str, key: &str) -> Result<PathBuf, RunError> {

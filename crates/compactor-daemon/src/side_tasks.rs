@@ -1,5 +1,5 @@
 //! What is done about messages that no cycle takes: they are refused, or announce other runs. It goes on
-//! beside the receive loop, which must not wait for what somebody chose to send.
+//! beside the receive loop, which must not wait for what a sender chose to send.
 
 use std::sync::Arc;
 
@@ -83,7 +83,7 @@ async fn refuse(context: &Context, delivery: &Delivery, error: &RunError, about:
         && let Err(error) = fail(context, &about, &reason).await
     {
         tell_unrecorded(&about, &error);
-        // Whoever waits for the run looks at its record, not at dead letters.
+        // The producer of the run looks at its record, not at dead letters.
         if delivery.receive_count < ports.queue.max_receives() {
             let queue = ports.queue.as_ref();
             return context.held.leave(queue, &delivery.receipt).await;

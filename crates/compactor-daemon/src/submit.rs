@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use chroma_store::{
-    CloseOptions, ClosedStore, StoreError, VerifyLevel, pack, refuse_long_records,
-    refuse_open_elsewhere,
+    CloseOptions, ClosedStore, EmbeddingFunction, StoreError, VerifyLevel, functions_left_out,
+    pack, refuse_long_records, refuse_open_elsewhere,
 };
 use compactor_core::disposition::Resource;
 use compactor_core::keys::DeltaLocation;
@@ -30,8 +30,10 @@ pub struct Submission {
     pub region: String,
     /// What a daemon will take: how much of it,
     pub limits: Limits,
-    /// of which collections, and from where.
+    /// of which collections, and from where,
     pub admission: Admission,
+    /// and with which embedding functions.
+    pub embedding_functions: Vec<EmbeddingFunction>,
 }
 
 /// What was submitted.
@@ -41,6 +43,10 @@ pub struct Submitted {
     pub run_id: RunId,
     /// Where each delta was put.
     pub prefixes: BTreeMap<CollectionName, String>,
+    /// Embedding functions that the first snapshot of a collection will not have of its delta: readers
+    /// have to name them.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub left_out: BTreeMap<CollectionName, Vec<String>>,
 }
 
 /// Submits a run. All deltas are checked before the first is uploaded, and all are uploaded
@@ -69,18 +75,27 @@ pub async fn submit(ports: &Ports, submission: Submission) -> Result<Submitted, 
     for collection in submission.deltas.keys() {
         let location = DeltaLocation {
             bucket: None,
-            prefix: keys::delta_prefix(collection, &key.run_id),
+            prefix: submission.admission.delta_prefix(collection, &key.run_id),
         };
         submission.admission.of_delta(collection, &location)?;
     }
-    let checked = check(submission.deltas, submission.limits.value_bytes).await?;
+    let (longest, allowed) = (
+        submission.limits.value_bytes,
+        submission.embedding_functions,
+    );
+    let checked = check(submission.deltas, longest, allowed).await?;
+    let mut left_out = BTreeMap::new();
     for delta in &checked {
-        fits(ports, delta).await?;
+        let is_first = fits(ports, delta).await?;
+        if is_first && !delta.functions.is_empty() {
+            let names = delta.functions.iter().map(ToString::to_string);
+            left_out.insert(delta.collection.clone(), names.collect());
+        }
     }
     let packages = package(checked, submission.limits).await?;
     let mut prefixes = BTreeMap::new();
     for (collection, archive) in &packages {
-        let prefix = keys::delta_prefix(collection, &key.run_id);
+        let prefix = submission.admission.delta_prefix(collection, &key.run_id);
         let metadata = Attributes::from([
             ("delta_key".to_owned(), prefix.clone()),
             ("run_id".to_owned(), key.run_id.to_string()),
@@ -103,6 +118,7 @@ pub async fn submit(ports: &Ports, submission: Submission) -> Result<Submitted, 
     Ok(Submitted {
         run_id: key.run_id,
         prefixes,
+        left_out,
     })
 }
 
@@ -144,9 +160,11 @@ async fn announce(
 /// once.
 ///
 /// # Errors
-/// The record has no delta for a collection, or the queue takes no message.
+/// The record has no delta for a collection, none that `admission` lets in, or the queue takes no
+/// message.
 pub async fn announce_again(
     ports: &Ports,
+    admission: &Admission,
     record: &RunRecord,
     collections: &[CollectionName],
     region: &str,
@@ -158,6 +176,7 @@ pub async fn announce_again(
         let prefix = prefix.ok_or_else(|| MessageError::NoPrefix {
             collection: collection.clone(),
         })?;
+        admission.of_part(collection, prefix)?;
         announce_one(ports, &record.key, (collection, prefix), region).await?;
     }
     Ok(())
@@ -187,6 +206,8 @@ pub(crate) async fn announce_one(
 
 /// A delta that was found sound.
 struct Checked {
+    /// Embedding functions that a first snapshot would not take over.
+    functions: Vec<EmbeddingFunction>,
     collection: CollectionName,
     store: ClosedStore,
     dimension: Option<u32>,
@@ -195,6 +216,7 @@ struct Checked {
 async fn check(
     deltas: BTreeMap<CollectionName, PathBuf>,
     longest_value: u32,
+    allowed: Vec<EmbeddingFunction>,
 ) -> Result<Vec<Checked>, RunError> {
     let work = move || {
         let checked = deltas.into_iter().map(|(collection, dir)| {
@@ -217,7 +239,9 @@ async fn check(
                     });
                 }
             };
+            let functions = functions_left_out(&dir, collection.as_str(), &allowed)?;
             Ok(Checked {
+                functions,
                 collection,
                 store,
                 dimension,
@@ -229,11 +253,15 @@ async fn check(
 }
 
 /// Compares with what is published, if that can be asked: not every producer may read it, and a
-/// daemon looks again.
-async fn fits(ports: &Ports, delta: &Checked) -> Result<(), RunError> {
+/// daemon looks again. Returns whether nothing is published.
+async fn fits(ports: &Ports, delta: &Checked) -> Result<bool, RunError> {
     let collection = &delta.collection;
+    let mut is_first = false;
     let base = match snapshot::rows(ports.objects.as_ref(), collection).await {
-        Ok(rows) => rows.and_then(|rows| rows.dimension),
+        Ok(rows) => {
+            is_first = rows.is_none();
+            rows.and_then(|rows| rows.dimension)
+        }
         Err(error) => {
             tracing::debug!(%collection, code = error.code(), %error, "what is published is not known");
             None
@@ -247,7 +275,7 @@ async fn fits(ports: &Ports, delta: &Checked) -> Result<(), RunError> {
                 delta: dimension,
             }))
         }
-        _ => Ok(()),
+        _ => Ok(is_first),
     }
 }
 

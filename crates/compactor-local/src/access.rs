@@ -21,11 +21,11 @@ pub(crate) const PRIVATE_FOLDER: u32 = 0o700;
 /// The mode of files that are for their owner alone.
 pub(crate) const PRIVATE_FILE: u32 = 0o600;
 
-/// Who besides the owner of a data directory may read the objects in it. Nobody else may write, and
+/// Who besides the owner of a data directory may read the objects in it. No other account may write, and
 /// all that is not an object is for the owner alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Access {
-    /// Nobody.
+    /// No other account.
     #[default]
     Owner,
     /// The group of the files.
@@ -52,6 +52,61 @@ impl Access {
             Self::All => 0o644,
         }
     }
+}
+
+impl Access {
+    /// What a folder of objects has now; the owner's alone where there is none.
+    pub(crate) fn of_existing(objects: &Path) -> Self {
+        match fs::metadata(objects).map_or(0, |found| found.mode()) {
+            mode if mode & 0o005 != 0 => Self::All,
+            mode if mode & 0o050 != 0 => Self::Group,
+            _ => Self::Owner,
+        }
+    }
+}
+
+/// Lets those in who may read the objects below a folder, where they could not go before.
+pub(crate) fn open_root(root: &Path, access: Access) -> io::Result<()> {
+    let found = fs::metadata(root)?;
+    let mode = found.mode() & 0o7777;
+    let wanted = mode | access.of_folders();
+    match mode == wanted || !is_ours(&found) {
+        true => Ok(()),
+        false => fs::set_permissions(root, Permissions::from_mode(wanted)),
+    }
+}
+
+/// Gives everything below the folder of the objects the mode that it would get if it was written now.
+/// Links are left alone. What another process removes meanwhile needs no mode.
+pub(crate) fn spread(objects: &Path, access: Access) -> io::Result<()> {
+    let mut folders = vec![objects.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        let entries = match fs::read_dir(&folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            entries => entries?,
+        };
+        for entry in entries {
+            let path = entry?.path();
+            let Ok(found) = fs::symlink_metadata(&path) else {
+                continue;
+            };
+            let mode = match (found.is_dir(), found.is_file()) {
+                (true, _) => access.of_folders(),
+                (_, true) => access.of_objects(),
+                _ => continue,
+            };
+            if is_ours(&found) && found.mode() & 0o777 != mode {
+                match fs::set_permissions(&path, Permissions::from_mode(mode)) {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                    set => set?,
+                }
+            }
+            if found.is_dir() {
+                folders.push(path);
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Makes a folder for this user alone, with all its parents, or checks that the folder that is there

@@ -16,16 +16,16 @@ use crate::{Access, DirectoryObjectStore, SqliteLeaseStore, SqliteQueue, SqliteR
 pub struct LocalOptions {
     /// After how many receives a message that is not deleted becomes a dead letter.
     pub max_receives: u32,
-    /// Who besides the owner may read the objects. A directory that is there already keeps its own
-    /// mode, which must let them in.
-    pub access: Access,
+    /// Who besides the owner may read the objects. `None`: those who may now, and no other account in a
+    /// new directory.
+    pub access: Option<Access>,
 }
 
 impl Default for LocalOptions {
     fn default() -> Self {
         Self {
             max_receives: 5,
-            access: Access::default(),
+            access: None,
         }
     }
 }
@@ -140,8 +140,12 @@ impl OpenError {
             Self::Directory { .. } => {
                 "name a folder on a local disk that you may write to: --data DIR or storage.path"
             }
+            // One that is meant for all, or is another's.
+            Self::Writable { detail, .. } if !detail.contains("(mode 0") => {
+                "name a folder of your own, for instance a new one below it"
+            }
             Self::Writable { .. } => {
-                "name a folder of yours that only you can write to, as a new one below it, or take the right from others: `chmod -R go-w FOLDER`"
+                "take the right from others with `chmod -R go-w` and its name, or name a folder of your own, for instance a new one below it"
             }
             Self::Locked { .. } => "see who holds it: `fuser FILE` or `lsof FILE`",
             Self::CoarseTimes { .. } => "name a folder on another disk: --data DIR or storage.path",

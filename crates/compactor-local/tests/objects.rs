@@ -14,7 +14,7 @@ use compactor_core::fakes::{FakeClock, FakeObjectStore, SeededIds};
 use compactor_core::ports::{
     Attributes, Clock, Condition, ETag, Fault, ObjectStore, PortResult, PutOutcome, WallTime,
 };
-use compactor_local::{Access, DirectoryObjectStore};
+use compactor_local::DirectoryObjectStore;
 use proptest::prelude::*;
 
 fn store(folder: &Path) -> DirectoryObjectStore {
@@ -24,7 +24,7 @@ fn store(folder: &Path) -> DirectoryObjectStore {
 fn store_at(folder: &Path, now: WallTime) -> DirectoryObjectStore {
     let clock = FakeClock::auto();
     clock.set_wall(now);
-    DirectoryObjectStore::open(folder, Access::Owner, &clock, Arc::new(SeededIds::new(1))).unwrap()
+    DirectoryObjectStore::open(folder, None, &clock, Arc::new(SeededIds::new(1))).unwrap()
 }
 
 async fn put(store: &dyn ObjectStore, key: &str, body: &str) -> PortResult<PutOutcome> {

@@ -1,4 +1,4 @@
-//! Links, FIFOs, sockets and devices below `objects` are no objects, and nobody waits for them.
+//! Links, FIFOs, sockets and devices below `objects` are no objects, and no call waits for them.
 
 #![allow(
     clippy::unwrap_used,
@@ -16,7 +16,7 @@ use compactor_core::fakes::{FakeClock, SeededIds};
 use compactor_core::ports::{
     Attributes, Condition, ETag, Fault, ObjectStore, PortResult, PutOutcome,
 };
-use compactor_local::{Access, DirectoryObjectStore};
+use compactor_local::DirectoryObjectStore;
 use rustix::fs::{CWD, Mode, mkfifoat};
 use tempfile::TempDir;
 
@@ -33,7 +33,7 @@ impl Odd {
         let root = place.path().join("root");
         let ids = Arc::new(SeededIds::new(1));
         let clock = FakeClock::auto();
-        let store = DirectoryObjectStore::open(&root, Access::Owner, &clock, ids).unwrap();
+        let store = DirectoryObjectStore::open(&root, None, &clock, ids).unwrap();
         std::fs::create_dir(place.path().join("outside")).unwrap();
         std::fs::write(place.path().join("outside/secret"), SECRET).unwrap();
         Self { place, store }
@@ -165,7 +165,7 @@ async fn a_key_that_is_a_folder_is_no_key() {
     assert_eq!(error.fault, Fault::Invalid);
 }
 
-/// The folder of all objects may be elsewhere: nobody but the owner can say where.
+/// The folder of all objects may be elsewhere: only the owner can say where.
 #[tokio::test]
 async fn the_folder_of_all_objects_may_be_a_link() {
     let odd = Odd::new();

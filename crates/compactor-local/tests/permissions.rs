@@ -23,16 +23,16 @@ use rustix::process::{geteuid, umask};
 const OTHER_USER: u32 = 4321;
 const FOLDER: &str = "LOCAL_TEST_FOLDER";
 
-fn try_open(root: &Path, access: Access) -> Result<LocalBackend, OpenError> {
+fn try_open(root: &Path, access: impl Into<Option<Access>>) -> Result<LocalBackend, OpenError> {
     let (clock, ids) = (Arc::new(SystemClock::new()), Arc::new(RandomIds));
     let options = LocalOptions {
-        access,
+        access: access.into(),
         ..LocalOptions::default()
     };
     LocalBackend::open(root, clock, ids, options)
 }
 
-fn open(root: &Path, access: Access) -> LocalBackend {
+fn open(root: &Path, access: impl Into<Option<Access>>) -> LocalBackend {
     try_open(root, access).unwrap()
 }
 
@@ -146,7 +146,7 @@ async fn an_older_store(place: &Path) {
         let path = root.join(format!("coordination.sqlite3{suffix}"));
         assert_eq!(mode(&path), 0o600, "{path:?}");
     }
-    assert_eq!(mode(&pointer), 0o644, "objects keep what they have");
+    assert_eq!(mode(&pointer), 0o600, "it was chosen so");
     // Whoever had it open goes on.
     fill(&backend, "two").await;
     fill(&again, "three").await;
@@ -154,7 +154,11 @@ async fn an_older_store(place: &Path) {
     assert_eq!(mode(pointer.parent().unwrap()), 0o700);
     drop((backend, again));
 
-    fill(&open(&root, Access::Group), "four").await;
+    let group = open(&root, Access::Group);
+    assert_eq!(mode(&pointer), 0o640, "what is there, too");
+    fill(&group, "four").await;
+    // A command that was told nothing leaves it so.
+    fill(&open(&root, None), "five").await;
     assert_eq!(mode(&root.join("objects")), 0o750);
     assert_eq!(mode(pointer.parent().unwrap()), 0o750);
     assert_eq!(mode(&pointer), 0o640);

@@ -1,5 +1,7 @@
 //! Deltas that fill the working space.
 
+use rusqlite::Connection;
+
 use super::{dead_letters, deliver, drain, message, pack, part, send};
 use crate::disk::Mounted;
 use crate::fixture::{tamper, words};
@@ -8,6 +10,15 @@ use crate::place::Place;
 const SETTINGS: &str = "[limits]\nratio = 100000\nvalue = \"100 MiB\"\n\
      [queue]\nvisibility = \"2s\"\npoll_wait = \"100ms\"\n\
      [retry]\nfirst = \"10ms\"\nmax = \"50ms\"\nattempts = 2\n";
+
+/// What may be said of a disk that is full.
+const TOLD: [&str; 5] = [
+    "No space left",
+    "disk is full",
+    "CC-DELTA-ROOM",
+    "CS-",
+    "no run is to blame",
+];
 
 /// An archive of a few hundred kilobytes that unpacks to `mebibytes`.
 fn large(place: &Place, name: &str, mebibytes: usize) -> Vec<u8> {
@@ -25,6 +36,31 @@ fn large(place: &Place, name: &str, mebibytes: usize) -> Vec<u8> {
 }
 
 #[test]
+fn nor_does_a_first_one_stop_the_collection() {
+    let place = Place::new();
+    place.write("c.toml", SETTINGS);
+    words(&place, "good");
+    place
+        .say("submit words=good --data d --run-id good")
+        .succeeds();
+    let Some(_scratch) = Mounted::at(&place, "d/scratch", "100m") else {
+        return;
+    };
+    place.expects(&TOLD);
+    deliver(&place, "evil", &large(&place, "large", 70));
+    // It is the first of the batch, and the snapshot would be made after it.
+    let queue = Connection::open(place.path("d/coordination.sqlite3")).unwrap();
+    queue.execute("UPDATE messages SET id = -id", ()).unwrap();
+    let mut drains = 0;
+    while part(&place, "good")["state"] != "COMPLETED" || dead_letters(&place).is_empty() {
+        drains += 1;
+        assert!(drains < 30, "{}", part(&place, "good"));
+        drain(&place, "--config c.toml");
+    }
+    assert_eq!(dead_letters(&place), ["CC-DELTA-ROOM"]);
+}
+
+#[test]
 fn a_delta_that_does_not_fit_alone_takes_the_blame() {
     let place = Place::new();
     place.write("c.toml", SETTINGS);
@@ -36,13 +72,7 @@ fn a_delta_that_does_not_fit_alone_takes_the_blame() {
     let Some(_scratch) = Mounted::at(&place, "d/scratch", "100m") else {
         return;
     };
-    place.expects(&[
-        "No space left",
-        "disk is full",
-        "CC-DELTA-ROOM",
-        "CS-",
-        "no run is to blame",
-    ]);
+    place.expects(&TOLD);
     let archive = large(&place, "large", 70);
     deliver(&place, "evil-1", &archive);
     for run in ["evil-2", "evil-3"] {

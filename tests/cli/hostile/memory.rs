@@ -1,5 +1,7 @@
 //! Small inputs that take much memory.
 
+use rusqlite::Connection;
+
 use super::{dead_letters, deliver, drain, extension, message, pack, part, send, stream_record};
 use crate::fixture::{tamper, words};
 use crate::place::Place;
@@ -60,6 +62,27 @@ fn a_record_of_the_stream() {
         assert!(record.len() < 300 << 10, "a queue would take it");
         send(place, &record, "words");
     });
+}
+
+#[test]
+fn numbers_that_no_record_has() {
+    refused("CC-MESSAGE-FIELD", "", |place| {
+        let body = message("evil", "words/delta/evil/");
+        let receipt = format!("\"entity_data\":{{\"receipt_id\":{},", 1_u64 << 63);
+        send(place, &body.replace("\"entity_data\":{", &receipt), "words");
+    });
+}
+
+#[test]
+fn attributes_that_are_no_texts() {
+    for attributes in ["{\"collection\": 5}", "{nope", "[]", "", "null"] {
+        refused("CC-MESSAGE-NO-COLLECTION", "", |place| {
+            send(place, &message("evil", "words/delta/evil/"), "words");
+            let queue = Connection::open(place.path("d/coordination.sqlite3")).unwrap();
+            let change = "UPDATE messages SET attributes = ?1 WHERE message_id LIKE 'hostile%'";
+            queue.execute(change, [attributes]).unwrap();
+        });
+    }
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! What whoever may send messages or write deltas can send: it takes a bounded amount of memory and disk,
-//! and keeps nobody else's run from being published.
+//! What senders of messages and writers of deltas can send: it takes a bounded amount of memory and disk,
+//! and keeps no other run from being published.
 
 mod crowd;
 mod disk;

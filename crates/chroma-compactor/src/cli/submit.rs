@@ -79,7 +79,12 @@ impl Submit {
             region: raw.region(),
             limits: settings.limits,
             admission: settings.admission,
+            embedding_functions: settings.embedding_functions,
         };
+        // Before a data directory is made for them.
+        for collection in submission.deltas.keys() {
+            submission.admission.of_collection(collection)?;
+        }
         let submitted = block_on(async { Ok(submit(&raw.open().await?, submission).await?) });
         let submitted = submitted.map_err(|failure: Failure| match is_new && !raw.is_unused() {
             true => {
@@ -91,6 +96,12 @@ impl Submit {
             false => failure,
         })?;
         drop(progress);
+        for (collection, functions) in &submitted.left_out {
+            output::warning(&format!(
+                "the first snapshot of {collection} will not name the embedding function {}: readers have to pass it to get_collection, or an operator lets it in with collections.embedding_functions",
+                functions.join(", ")
+            ));
+        }
         if self.json {
             output::json(&submitted)?;
         } else {

@@ -76,7 +76,7 @@ impl RawSettings {
     fn open_local(&self, clock: Arc<dyn Clock>, ids: Arc<dyn Ids>) -> Result<Ports, Failure> {
         let options = LocalOptions {
             max_receives: self.queue.max_receives,
-            access: self.storage.access.into(),
+            access: self.storage.access.map(Into::into),
         };
         let (path, with) = (&self.storage.path, Arc::clone(&clock));
         let backend = LocalBackend::open(path, with, Arc::clone(&ids), options)?;

@@ -138,8 +138,10 @@ impl RawSettings {
             // As a delta below it would be named, of a collection with a possible name.
             let named = format!("{prefix}a").replace("{c}", "abc");
             let is_whole = prefix.ends_with('/') && !prefix.starts_with('/');
+            let has_braces = named.contains(['{', '}']);
             let named = DeltaLocation::parse(&named);
             let reason = match named {
+                _ if has_braces => "only `{c}`, the collection, may stand in braces",
                 Ok(DeltaLocation { bucket: None, .. }) if is_whole => continue,
                 Ok(_) => "it must end with `/`, and begin with neither `/` nor a bucket",
                 Err(error) => error.reason,

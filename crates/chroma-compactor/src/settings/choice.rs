@@ -17,6 +17,15 @@ where
     T::deserialize(word).map_err(D::Error::custom)
 }
 
+/// As [`of`], for a setting that may be left out.
+pub(super) fn if_given<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    T: DeserializeOwned,
+    D: Deserializer<'de>,
+{
+    of(deserializer).map(Some)
+}
+
 /// Why a word is none of them.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]

@@ -79,7 +79,11 @@ fn shaped(path: &[String], text: &str) -> Value {
     match (default_of(path), path.len()) {
         (Some(serde_json::Value::Array(_)), _) => {
             let list: Vec<Value> = parts().map(text_of).collect();
-            Value::new(None, ValueKind::Array(list))
+            match list.is_empty() {
+                // Not the same as a variable that is not set: it may stand for "all".
+                true => text_of(text),
+                false => Value::new(None, ValueKind::Array(list)),
+            }
         }
         (Some(serde_json::Value::Object(_)), 2..) => {
             let pairs = parts().map(|part| part.split_once('='));

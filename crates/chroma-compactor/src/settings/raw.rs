@@ -57,8 +57,8 @@ section! {
         backend: Backend = Backend::Local,
         #[serde(serialize_with = "shown")]
         path: PathBuf = PathBuf::from("data/local"),
-        #[serde(deserialize_with = "choice::of")]
-        access: Access = Access::Owner,
+        #[serde(deserialize_with = "choice::if_given", skip_serializing_if = "Option::is_none")]
+        access: Option<Access> = None,
     }
 }
 

@@ -143,8 +143,9 @@ fn small(given: Option<u64>, default: u32) -> u32 {
 }
 
 /// NULL, the empty string and JSON null all mean "absent" to chromadb.
-fn present(text: Option<&str>) -> Option<&str> {
-    text.map(str::trim)
+pub(crate) fn present(text: Option<&str>) -> Option<&str> {
+    // What JSON calls white space, and no other.
+    text.map(|text| text.trim_matches([' ', '\t', '\n', '\r']))
         .filter(|text| !text.is_empty() && *text != "null" && *text != "{}")
 }
 

@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 const KEY: &str = "embedding_function";
 /// Beside this index stands the function of sparse vectors.
 const SPARSE: &str = "sparse_vector_index";
-/// What chromadb takes if nobody names one. It asks no service, and its configuration is empty.
+/// What chromadb takes where none is named. It asks no service, and its configuration is empty.
 const DEFAULT: &str = "default";
 
 /// An embedding function, by the name under which chromadb registers it.
@@ -56,6 +56,16 @@ impl EmbeddingFunction {
         })
     }
 
+    /// Whether both are the same. chromadb writes null for what is not given.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        let given = |one: &Self| {
+            let config = one.config.iter().filter(|(_, value)| !value.is_null());
+            let config = config.map(|(key, value)| (key.clone(), value.clone()));
+            config.collect::<std::collections::BTreeMap<_, _>>()
+        };
+        self.name == other.name && given(self) == given(other)
+    }
+
     fn is_default(&self) -> bool {
         self.name == DEFAULT && self.config.is_empty()
     }
@@ -67,7 +77,7 @@ pub(crate) fn named<'c>(
 ) -> Vec<EmbeddingFunction> {
     let columns = columns.into_iter().flatten();
     let mut named = Vec::new();
-    // What cannot be read is a finding of its own.
+    // A collection with a column that cannot be read is refused where it is loaded.
     for mut json in columns.filter_map(|text| serde_json::from_str(text).ok()) {
         visit(&mut json, false, &mut |value, _| {
             let found = EmbeddingFunction::read(value).filter(|one| !one.is_default());
@@ -90,7 +100,7 @@ pub(crate) fn only_allowed(
     visit(&mut json, false, &mut |value, is_sparse| {
         if let Some(found) = EmbeddingFunction::read(value)
             && !found.is_default()
-            && !allowed.contains(&found)
+            && !allowed.iter().any(|one| one.is(&found))
         {
             let none = if is_sparse { "unknown" } else { "legacy" };
             // Not deeper than it was: it must stay readable.
@@ -147,6 +157,21 @@ mod tests {
         assert!(left_out[0].to_string().starts_with("huggingface_server {"));
         let (text, left_out) = only_allowed(config(EVIL), &left_out);
         assert_eq!((text, left_out), (config(EVIL), Vec::new()));
+    }
+
+    #[test]
+    fn what_is_not_given_may_be_null() {
+        let stored =
+            r#"{"type":"known","name":"openai","config":{"model_name":"m","api_base":null}}"#;
+        let listed: EmbeddingFunction =
+            serde_json::from_str(r#"{"name":"openai","config":{"model_name":"m"}}"#).unwrap();
+        assert!(
+            only_allowed(config(stored), std::slice::from_ref(&listed))
+                .1
+                .is_empty()
+        );
+        let other = stored.replace("null", "\"http://evil\"");
+        assert_eq!(only_allowed(config(&other), &[listed]).1.len(), 1);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod config;
 mod embedding_function;
+mod foreign_config;
 mod name;
 mod parameters;
 mod space;
@@ -20,6 +21,7 @@ pub use embedding_function::EmbeddingFunction;
 #[cfg(feature = "fuzzing")]
 pub(crate) use embedding_function::named;
 pub(crate) use embedding_function::only_allowed;
+pub(crate) use foreign_config::{check as check_foreign_config, too_large};
 pub(crate) use name::{DEFAULT_DATABASE, DEFAULT_TENANT};
 pub use name::{FullName, Which};
 pub use parameters::Parameters;

@@ -15,7 +15,7 @@ pub(crate) use history::log_is_whole;
 use self::own_ids::OwnIds;
 use crate::collection::load_one;
 use crate::queue::{Operation, QueueReader};
-use crate::schema::detect;
+use crate::schema::{detect, refuse_large_configurations};
 use crate::{
     Collection, FullName, SchemaLevel, StoreError, StoreResult, Which, collection_names,
     connection, verify,
@@ -80,6 +80,7 @@ impl Delta {
             sound.0.insert(state);
         }
         let level = detect(&connection, &path)?;
+        refuse_large_configurations(&connection, &path, level)?;
         let collection = load_one(&connection, &path, level, name.into(), dir)?;
         Ok(Self {
             dir: dir.to_path_buf(),

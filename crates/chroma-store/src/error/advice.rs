@@ -43,6 +43,7 @@ impl StoreError {
             Self::ArchiveDamaged { .. } => "CS-ARCHIVE-DAMAGED",
             Self::ArchiveLimit { .. } => "CS-ARCHIVE-LIMIT",
             Self::RecordTooLarge { .. } => "CS-RECORD-LIMIT",
+            Self::ConfigurationTooLarge { .. } => "CS-CONFIGURATION-LIMIT",
             Self::Sqlite { .. } => "CS-SQLITE",
             Self::Io(_) => "CS-IO",
         }
@@ -81,7 +82,8 @@ impl StoreError {
             | Self::ArchiveEntry { .. }
             | Self::ArchiveDamaged { .. }
             | Self::ArchiveLimit { .. }
-            | Self::RecordTooLarge { .. } => Kind::BadInput,
+            | Self::RecordTooLarge { .. }
+            | Self::ConfigurationTooLarge { .. } => Kind::BadInput,
         }
     }
 
@@ -123,6 +125,7 @@ impl StoreError {
             | Self::ArchiveDamaged { .. }
             | Self::ArchiveLimit { .. }
             | Self::RecordTooLarge { .. }
+            | Self::ConfigurationTooLarge { .. }
             | Self::Locked { .. }
             | Self::InUse { .. }
             | Self::Changed { .. }
@@ -223,6 +226,9 @@ impl StoreError {
             Self::ArchiveEntry { .. } => "make the archive of plain files with relative names",
             Self::ArchiveDamaged { .. } => "make and upload the archive again",
             Self::ArchiveLimit { .. } => "split the delta, or raise the limit in the configuration",
+            Self::ConfigurationTooLarge { .. } => {
+                "make the collection without what does not belong into its configuration and metadata"
+            }
             Self::RecordTooLarge { .. } => {
                 "send the document in parts, or raise limits.value in the configuration"
             }

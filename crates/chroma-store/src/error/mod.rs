@@ -296,6 +296,14 @@ pub enum StoreError {
         /// What was attempted.
         operation: &'static str,
     },
+    /// What describes the collections of a delta is larger than it may be.
+    #[error("{}: {detail}", path.display())]
+    ConfigurationTooLarge {
+        /// The database.
+        path: PathBuf,
+        /// Which column or table, found and allowed.
+        detail: String,
+    },
     /// SQLite refused an operation.
     #[error("{}: {operation} failed", path.display())]
     Sqlite {

@@ -6,7 +6,7 @@ use rusqlite::Connection;
 
 use super::create::{NewIds, Row, build, copy_metadata, insert_collection};
 use super::{SchemaLevel, detect};
-use crate::collection::{load_one, only_allowed};
+use crate::collection::{check_foreign_config, load_one, only_allowed, too_large};
 use crate::{
     Collection, EmbeddingFunction, Open, Space, Store, StoreError, StoreResult, Which, connection,
 };
@@ -42,6 +42,7 @@ pub fn create_like<'a>(
     let source = connection::open_delta(model, options.longest_value)?;
     let path = connection::database_path(model);
     let level = detect(&source, &path)?;
+    refuse_large_configurations(&source, &path, level)?;
     let collection = &load_one(&source, &path, level, which.into(), model)?;
     let config = &collection.config;
     for (name, found, most) in [
@@ -60,13 +61,27 @@ pub fn create_like<'a>(
     let mut row = read_row(&source, level, collection)
         .map_err(StoreError::sqlite(&path, "read the collection"))?;
     let mut left_out = Vec::new();
+    for (name, text) in [
+        ("config_json_str", &row.config),
+        ("schema_str", &row.schema),
+    ] {
+        check_foreign_config(name, text.as_deref()).map_err(|detail| {
+            StoreError::BadConfiguration {
+                path: path.clone(),
+                collection: collection.name.to_string(),
+                detail,
+            }
+        })?;
+    }
     for column in [&mut row.config, &mut row.schema] {
         if let Some(text) = column.take() {
             let (text, others) = only_allowed(text, options.embedding_functions);
             *column = Some(text);
-            let new = others.into_iter().filter(|one| !left_out.contains(one));
-            let new: Vec<_> = new.collect();
-            left_out.extend(new);
+            for function in others {
+                if !left_out.contains(&function) {
+                    left_out.push(function);
+                }
+            }
         }
     }
     let store = build(dir, level, |connection| {
@@ -89,6 +104,45 @@ pub fn create_like<'a>(
     Ok((store, left_out))
 }
 
+/// Refuses a delta whose configurations would cost each cycle more than its records, before they are
+/// read.
+///
+/// # Errors
+/// They are too large.
+pub(crate) fn refuse_large_configurations(
+    connection: &Connection,
+    path: &Path,
+    level: SchemaLevel,
+) -> StoreResult<()> {
+    let found = too_large(connection, level.has_schema_column())
+        .map_err(StoreError::sqlite(path, "measure the configurations"))?;
+    match found {
+        None => Ok(()),
+        Some(detail) => Err(StoreError::ConfigurationTooLarge {
+            path: path.to_path_buf(),
+            detail,
+        }),
+    }
+}
+
+/// The embedding functions of a delta's collection that [`create_like`] would leave out.
+///
+/// # Errors
+/// The delta cannot be read, or does not have the collection.
+pub fn functions_left_out<'a>(
+    delta: &Path,
+    which: impl Into<Which<'a>>,
+    allowed: &[EmbeddingFunction],
+) -> StoreResult<Vec<EmbeddingFunction>> {
+    let connection = connection::open_read(delta)?;
+    let path = connection::database_path(delta);
+    let level = detect(&connection, &path)?;
+    let collection = load_one(&connection, &path, level, which.into(), delta)?;
+    let named = collection.embedding_functions.into_iter();
+    let is_allowed = |one: &EmbeddingFunction| allowed.iter().any(|known| known.is(one));
+    Ok(named.filter(|one| !is_allowed(one)).collect())
+}
+
 /// The distance space of a delta's collection; values that are longer than `longest_value` bytes are
 /// not read.
 ///
@@ -102,6 +156,7 @@ pub fn space_of<'a>(
     let connection = connection::open_delta(delta, longest_value)?;
     let path = connection::database_path(delta);
     let level = detect(&connection, &path)?;
+    refuse_large_configurations(&connection, &path, level)?;
     load_one(&connection, &path, level, which.into(), delta).map(|found| found.config.space)
 }
 

@@ -68,7 +68,7 @@ impl Decoded {
         let mut known = HANDLED_ELSEWHERE.iter();
         let is_handled =
             known.any(|(entity, events)| *entity == entity_type && events.contains(&event_name));
-        // Whoever sends a message chooses them.
+        // The sender of a message chooses them.
         let [entity_type, event_name] =
             [entity_type, event_name].map(|text| text.chars().take(LONGEST_TYPE).collect());
         match is_handled {
@@ -134,6 +134,13 @@ pub fn decode(body: &str, attributes: &Attributes) -> Result<Decoded, Refused> {
     }
 }
 
+/// What a receipt's id must be: a number that every store of records and every JSON reader has.
+pub(super) const RECEIPT_ID: &str = "a whole number from 1 to 2^53";
+
+pub(super) fn is_receipt_id(id: u64) -> bool {
+    (1..=1 << 53).contains(&id)
+}
+
 fn run_key(entity: &Map<String, Value>) -> Result<RunKey, MessageError> {
     let run_id: RunId = text(entity, "run_id", "entity_data.run_id")?
         .ok_or(MessageError::Missing {
@@ -148,13 +155,14 @@ fn run_key(entity: &Map<String, Value>) -> Result<RunKey, MessageError> {
     match entity.get("receipt_id") {
         None | Some(Value::Null) => {}
         Some(value) => {
-            key.receipt_id = value
-                .as_u64()
-                .filter(|id| *id > 0)
-                .ok_or(MessageError::Field {
-                    field: "entity_data.receipt_id",
-                    expected: "a whole number above zero",
-                })?;
+            key.receipt_id =
+                value
+                    .as_u64()
+                    .filter(|id| is_receipt_id(*id))
+                    .ok_or(MessageError::Field {
+                        field: "entity_data.receipt_id",
+                        expected: RECEIPT_ID,
+                    })?;
         }
     }
     Ok(key)

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use crate::{CollectionName, RunId, RunKey, run_id};
 
+use super::decode::{RECEIPT_ID, is_receipt_id};
 use super::{Decoded, ENTITY_TYPE, EVENT_NAME, MessageError, PREFIX_SUFFIX};
 
 /// A run that was inserted into the table; each of its collections is to be announced.
@@ -60,10 +61,10 @@ fn inserted(
         key.image_id = run_id::image_id(image_id).map_err(MessageError::ImageId)?;
     }
     if let Some(receipt_id) = value(image, "receipt_id", "N") {
-        let receipt_id = receipt_id.parse().ok().filter(|id| *id > 0);
+        let receipt_id = receipt_id.parse().ok().filter(|id| is_receipt_id(*id));
         key.receipt_id = receipt_id.ok_or(MessageError::Field {
             field: "dynamodb.NewImage.receipt_id",
-            expected: "a whole number above zero",
+            expected: RECEIPT_ID,
         })?;
     }
     let mut deltas = Vec::new();

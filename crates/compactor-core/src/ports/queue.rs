@@ -24,8 +24,8 @@ pub struct Delivery {
     pub attributes: Attributes,
     /// How often this message has been handed out, this time included (1 at first).
     pub receive_count: u32,
-    /// The collection that the queue serves, where each has one of its own: whoever may send to it may
-    /// send nothing about other collections.
+    /// The collection that the queue serves, where each has one of its own: its senders may
+    /// say nothing about other collections.
     pub of_queue: Option<CollectionName>,
 }
 

@@ -191,6 +191,12 @@ impl<'c> Batch<'c> {
             .collect()
     }
 
+    /// Below which of the prefixes that are let in the delta of a message is.
+    pub(super) fn folder_of(&self, message: &CompactionMessage) -> Option<String> {
+        let admission = &self.context.settings.admission;
+        admission.folder_of(&self.collection, &message.location)
+    }
+
     pub(super) fn room(&self) -> RoomBefore {
         self.room
     }
@@ -271,6 +277,8 @@ impl<'c> Batch<'c> {
                         self.entries[at].effects = Some(effects);
                     }
                 }
+                // Found on the trial of a first delta: it may be that others take the room.
+                Err(error) if error.is_out_of_space() => return self.fail_open(error).await,
                 Err(error) => self.fail_for_its_delta(at, error).await,
             }
         }

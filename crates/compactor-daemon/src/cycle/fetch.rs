@@ -177,6 +177,7 @@ impl Transfers {
         Ok(())
     }
 }
+
 async fn remove(dir: &Path) -> Result<(), RunError> {
     for removed in [
         tokio::fs::remove_dir_all(dir).await,
@@ -203,11 +204,13 @@ pub(super) async fn can_read_another(batch: &Batch<'_>) -> bool {
         .open()
         .map(|(_, message)| message.location.prefix.as_str())
         .collect();
-    let folder = own.first().and_then(|prefix| {
-        let (folder, _) = prefix.trim_end_matches('/').rsplit_once('/')?;
-        Some(format!("{folder}/"))
-    });
-    let Some(folder) = folder else { return false };
+    // Where all of the collection's are: in a folder of its own choice a message would be alone.
+    let Some((_, first)) = batch.open().next() else {
+        return false;
+    };
+    let Some(folder) = batch.folder_of(first) else {
+        return false;
+    };
     let Ok(page) = objects.list(&folder, None).await else {
         return false;
     };

@@ -103,9 +103,10 @@ pub(super) fn disposition(failed: Failed, error: &RunError) -> Disposition {
         RunError::SwapUnknown { .. } => Disposition::Leave,
         RunError::Killed { .. } => Disposition::Stop,
         // Another worker may have more room.
-        RunError::DeltaMissing { .. } | RunError::RunExists { .. } | RunError::DeltaRoom { .. } => {
-            Disposition::FailRun
-        }
+        RunError::DeltaMissing { .. }
+        | RunError::DeltaChanged { .. }
+        | RunError::RunExists { .. }
+        | RunError::DeltaRoom { .. } => Disposition::FailRun,
         // One of several deltas made it panic: they are merged one by one then.
         RunError::Task { .. } => match failed {
             Failed::Delta => Disposition::FailRun,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use compactor_core::ports::{Fault, PortError, PortResult, WallTime};
 
 use super::{locks, tag};
-use crate::access::{Access, PRIVATE_FOLDER, keep_folder, own_root};
+use crate::access::{self, Access, PRIVATE_FOLDER, keep_folder, own_root};
 use crate::backend::OpenError;
 
 const SWEEP_AGE: Duration = Duration::from_secs(24 * 60 * 60);
@@ -23,9 +23,17 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    pub(super) fn create(root: &Path, access: Access, now: WallTime) -> Result<Self, OpenError> {
+    /// Without a chosen access that of the folder of objects stays.
+    pub(super) fn create(
+        root: &Path,
+        chosen: Option<Access>,
+        now: WallTime,
+    ) -> Result<Self, OpenError> {
+        let objects = root.join("objects");
+        let before = Access::of_existing(&objects);
+        let (is_new, access) = (!objects.exists(), chosen.unwrap_or(before));
         let layout = Self {
-            objects: root.join("objects"),
+            objects,
             meta: root.join(".meta"),
             temporary: root.join(".tmp"),
             locks: root.join(".locks"),
@@ -36,11 +44,17 @@ impl Layout {
             source,
         };
         own_root(root, access.of_folders())?;
+        if chosen.is_some() {
+            access::open_root(root, access).map_err(unusable)?;
+        }
         // First those that are not for others to see.
         for folder in [&layout.locks, &layout.meta, &layout.temporary] {
             keep_folder(root, folder, PRIVATE_FOLDER)?;
         }
         keep_folder(root, &layout.objects, access.of_folders())?;
+        if !is_new && access != before {
+            access::spread(&layout.objects, access).map_err(unusable)?;
+        }
         locks::narrow(&layout.locks).map_err(unusable)?;
         layout.sweep(now).map_err(unusable)?;
         if !tag::times_are_fine(&layout.temporary).map_err(unusable)? {

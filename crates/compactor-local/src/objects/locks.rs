@@ -58,7 +58,7 @@ pub(crate) fn lock_file(path: &Path, patience: Duration) -> io::Result<Turn> {
     }
 }
 
-/// Takes from others what lock files of earlier builds let them do: whoever can read one can lock it.
+/// Takes from others what lock files of earlier builds let them do: an account that can read one can lock it.
 pub(super) fn narrow(locks: &Path) -> io::Result<()> {
     for entry in fs_err::read_dir(locks)? {
         let entry = entry?;

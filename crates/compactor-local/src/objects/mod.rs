@@ -48,7 +48,7 @@ impl DirectoryObjectStore {
     /// killed process left more than a day ago. Blocks.
     pub fn open(
         root: &Path,
-        access: Access,
+        access: Option<Access>,
         clock: &dyn Clock,
         ids: Arc<dyn Ids>,
     ) -> Result<Self, OpenError> {

@@ -293,7 +293,6 @@ mod tests {
 
     use super::super::read;
     use super::*;
-    use crate::Access;
 
     fn metadata(text: &str) -> Attributes {
         let pair = (!text.is_empty()).then(|| ("of".to_owned(), text.to_owned()));
@@ -328,7 +327,7 @@ mod tests {
 
     fn check(first: (&str, &str), second: (&str, &str), third: (&str, &str), renamed: bool) {
         let folder = tempfile::tempdir().unwrap();
-        let layout = Arc::new(Layout::create(folder.path(), Access::Owner, WallTime(0)).unwrap());
+        let layout = Arc::new(Layout::create(folder.path(), None, WallTime(0)).unwrap());
         let writer = writer(&layout);
         let assert_is = |(content, text): (&str, &str)| {
             let what = format!("{first:?} {second:?} {third:?}, renamed: {renamed}");

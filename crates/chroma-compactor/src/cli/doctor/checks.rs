@@ -84,7 +84,10 @@ fn disk(scratch: Result<&Scratch, &Failure>) -> Finding {
     const FIX: &str = "name a folder that can be written to: worker.scratch or storage.path";
     let scratch = match scratch {
         Ok(scratch) => scratch,
-        Err(failure) => return Finding::bad(CHECK, failure.to_string(), FIX),
+        Err(failure) => {
+            let fix = failure.help().unwrap_or(FIX);
+            return Finding::bad(CHECK, failure.to_string(), fix);
+        }
     };
     let folder = match scratch.folder("doctor") {
         Ok(folder) => folder,

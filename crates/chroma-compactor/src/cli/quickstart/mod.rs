@@ -138,6 +138,7 @@ impl Quickstart {
             region: LOCAL_REGION.to_owned(),
             limits: *limits,
             admission: Admission::default(),
+            embedding_functions: Vec::new(),
         };
         Ok(submit(ports, submission).await?.run_id.to_string())
     }

@@ -56,6 +56,7 @@ impl Reconcile {
     pub(super) fn execute(self) -> Result<ExitCode, Failure> {
         let raw = self.settings.load()?;
         check_place(&raw)?;
+        let admission = raw.validate()?.admission;
         let (announced, failed) = block_on(async {
             let ports = raw.open().await?;
             let now = ports.clock.wall();
@@ -73,7 +74,8 @@ impl Reconcile {
                 }
                 if !self.dry_run
                     && let Err(error) =
-                        announce_again(&ports, &record, &collections, &raw.region()).await
+                        announce_again(&ports, &admission, &record, &collections, &raw.region())
+                            .await
                 {
                     failed.push((record.key.run_id, error));
                     continue;
@@ -100,6 +102,7 @@ impl Retry {
     pub(super) fn execute(self) -> Result<ExitCode, Failure> {
         let raw = self.settings.load()?;
         check_place(&raw)?;
+        let admission = raw.validate()?.admission;
         let announced = block_on(async {
             let ports = raw.open().await?;
             let records = ports.runs.list(usize::MAX).await?;
@@ -119,7 +122,7 @@ impl Retry {
                 let help = format!("it has: {}", known.join(", "));
                 return Err(Failure::usage(message).with_help(help));
             }
-            announce_again(&ports, &record, &collections, &raw.region()).await?;
+            announce_again(&ports, &admission, &record, &collections, &raw.region()).await?;
             Ok(vec![Announced {
                 run_id: record.key.run_id,
                 collections,

@@ -89,8 +89,9 @@ impl Info {
         }
         for collection in &info.collections {
             for function in &collection.embedding_functions {
+                output::line("")?;
                 output::line(&format!(
-                    "\nembedding function of {}: {function}",
+                    "embedding function of {}: {function}",
                     collection.name
                 ))?;
             }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use compactor_core::keys::DeltaLocation;
 use compactor_core::message::CompactionMessage;
-use compactor_core::{DeltaDigest, RunId, RunRecord};
+use compactor_core::{DeltaDigest, RunId, RunKey, RunRecord};
 
 use super::Batch;
 use crate::RunError;
@@ -19,17 +19,18 @@ impl Batch<'_> {
     /// failure is logged and does not stop the work.
     pub(in crate::cycle) async fn start(&mut self) {
         let recorded = self.recorded().await;
-        for (at, recorded) in &recorded {
-            if *recorded == Recorded::Other {
-                self.refuse_other_delta(*at, "its record").await;
+        for one in &recorded {
+            if one.says == Recorded::Other {
+                self.refuse_other_delta(one.at, "its record").await;
             }
         }
         self.refuse_second_deltas(&recorded).await;
+        let open = recorded.iter().filter(|one| !self.entries[one.at].settled);
         let (ports, collection) = (&self.context.ports, &self.collection);
-        let calls = self.open().map(|(_, message)| async {
-            let (key, prefix) = (&message.key, message.delta_prefix.as_str());
-            let now = ports.clock.wall();
-            if let Err(error) = ports.runs.start(key, collection, prefix, now).await {
+        let calls = open.map(|one| async {
+            let (key, now) = (&self.entries[one.at].message.key, ports.clock.wall());
+            let started = ports.runs.start(key, collection, &one.prefix, now).await;
+            if let Err(error) = started {
                 tracing::warn!(run = %key.run_id, code = error.code(), %error, "cannot record the start");
             }
         });
@@ -37,18 +38,31 @@ impl Batch<'_> {
     }
 
     /// What the record of each open run says of its delta.
-    async fn recorded(&self) -> Vec<(usize, Recorded)> {
+    async fn recorded(&self) -> Vec<OfRecord> {
         let calls = self.open().map(|(at, message)| async move {
-            let recorded = match self.context.ports.runs.get(&message.key).await {
-                Ok(record) => self.compare(record.as_ref(), message),
-                Err(error) => {
-                    tracing::warn!(run = %message.key.run_id, code = error.code(), %error, "cannot read the record of a run");
-                    Recorded::Nothing
+            let record = self.record_of(&message.key).await;
+            let mut found = self.compare(at, record.as_ref(), message);
+            if found.says == Recorded::Nothing && !message.key.is_plain() {
+                // Most runs have no image: it may be one of those under an image's key.
+                let plain = RunKey::plain(message.key.run_id.clone());
+                let record = self.record_of(&plain).await;
+                if self.compare(at, record.as_ref(), message).says == Recorded::Other {
+                    found.says = Recorded::Other;
                 }
-            };
-            (at, recorded)
+            }
+            found
         });
         together(calls.collect()).await
+    }
+
+    async fn record_of(&self, run: &RunKey) -> Option<RunRecord> {
+        match self.context.ports.runs.get(run).await {
+            Ok(record) => record,
+            Err(error) => {
+                tracing::warn!(run = %run.run_id, code = error.code(), %error, "cannot read the record of a run");
+                None
+            }
+        }
     }
 
     /// Refuses messages whose run the published lineage contains with another delta.
@@ -75,24 +89,26 @@ impl Batch<'_> {
 
     /// Of several runs with one id, which the lineage cannot tell apart, one is merged: one that its
     /// record confirms, if there is one.
-    async fn refuse_second_deltas(&mut self, recorded: &[(usize, Recorded)]) {
+    async fn refuse_second_deltas(&mut self, recorded: &[OfRecord]) {
         let (mut seen, mut second) = (BTreeSet::new(), Vec::new());
         for wanted in [Recorded::Same, Recorded::Nothing] {
-            let of_kind = recorded.iter().filter(|(_, found)| *found == wanted);
-            for (at, _) in of_kind.filter(|(at, _)| !self.entries[*at].settled) {
-                let run = &self.entries[*at].message.key.run_id;
+            let of_kind = recorded.iter().filter(|one| one.says == wanted);
+            for one in of_kind.filter(|one| !self.entries[one.at].settled) {
+                let run = &self.entries[one.at].message.key.run_id;
                 if !seen.insert(run.clone()) {
-                    second.push((*at, wanted));
+                    second.push((one.at, wanted));
                 }
             }
         }
-        for (at, recorded) in second {
-            match recorded {
+        for (at, says) in second {
+            match says {
                 Recorded::Same => {
                     let error = self.differs(at, "another message");
                     self.fail(at, Failed::Delta, &error).await;
                 }
-                _ => self.refuse_other_delta(at, "another message").await,
+                Recorded::Other | Recorded::Nothing => {
+                    self.refuse_other_delta(at, "another message").await;
+                }
             }
         }
     }
@@ -120,21 +136,38 @@ impl Batch<'_> {
         DeltaDigest::of(&message.key, &message.location)
     }
 
-    fn compare(&self, record: Option<&RunRecord>, message: &CompactionMessage) -> Recorded {
+    fn compare(
+        &self,
+        at: usize,
+        record: Option<&RunRecord>,
+        message: &CompactionMessage,
+    ) -> OfRecord {
         let part = record.and_then(|record| record.parts.get(&self.collection));
-        let prefix = part.map_or("", |part| part.prefix.as_str());
-        if prefix.is_empty() {
-            return Recorded::Nothing;
-        }
+        let recorded = part.map_or("", |part| part.prefix.as_str());
         let objects = self.objects();
-        let is_same = prefix == message.delta_prefix
-            || DeltaLocation::parse(prefix)
+        let is_same = recorded == message.delta_prefix
+            || DeltaLocation::parse(recorded)
                 .is_ok_and(|recorded| normal(objects, recorded) == message.location);
-        match is_same {
-            true => Recorded::Same,
-            false => Recorded::Other,
+        let (says, prefix) = match recorded.is_empty() {
+            true => (Recorded::Nothing, message.delta_prefix.as_str()),
+            // In its own form: a record of the same delta stays as it is.
+            false if is_same => (Recorded::Same, recorded),
+            false => (Recorded::Other, recorded),
+        };
+        OfRecord {
+            at,
+            says,
+            prefix: prefix.to_owned(),
         }
     }
+}
+
+/// What is recorded of the run at a place of the batch.
+struct OfRecord {
+    at: usize,
+    says: Recorded,
+    /// The prefix of its delta.
+    prefix: String,
 }
 
 /// What the record of a run says of the delta of a message.
