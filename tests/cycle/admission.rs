@@ -14,7 +14,7 @@ use compactor_daemon::cycle::NoHooks;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use crate::deltas::Delta;
+use crate::deltas::{Delta, content_of};
 use crate::sabotage::sql;
 use crate::world::{Backend, World, key, name};
 
@@ -204,13 +204,16 @@ fn a_run_whose_id_was_used_for_another_delta_is_told_so(world: World) {
     let record = RunRecord::new(run.clone(), deltas, world.ports.clock.wall());
     world.wait(world.ports.runs.create(&record)).unwrap();
     send(&world, &run, &prefix);
+    // Another run of the same delta is none the worse for it.
+    world.announce_at("run-b", "lines", &prefix);
     world.drain();
+    assert_eq!(world.state("run-b", "lines"), RunState::Completed);
     let record = world.wait(world.ports.runs.get(&run)).unwrap().unwrap();
     let part = &record.parts[&name("lines")];
     assert_eq!(part.state, RunState::Failed);
     let error = part.error.as_ref().unwrap();
     assert!(error.starts_with("CC-RUN-DIFFERS: "), "{error}");
-    assert_eq!(world.content("lines"), evil.content());
+    assert_eq!(world.content("lines"), content_of([&evil, &own]));
 }
 
 both!(a_record_of_the_stream_announces_only_so_many_collections);

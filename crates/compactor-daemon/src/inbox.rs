@@ -44,6 +44,8 @@ impl Inbox {
         let task = match decode(&delivery.body, &delivery.attributes) {
             Ok(Decoded::Run(message)) => match admit(context, &delivery, &message) {
                 Ok(()) => return self.wait(context, message, delivery, since),
+                // The senders of this queue have no say about the run.
+                Err(error @ RunError::OtherQueue { .. }) => SideTask::Refuse(error, None),
                 Err(error) => {
                     let about = About {
                         key: message.key,
