@@ -139,7 +139,7 @@ impl DeltaLocation {
             Err(DeltaPrefixError { text, reason })
         };
         if text.len() > LONGEST_TEXT {
-            return refuse("it is longer than an address may be");
+            return refuse("it is longer than 1024 bytes");
         }
         let (bucket, path) = match text.strip_prefix("s3://") {
             None => (None, text),
@@ -157,7 +157,7 @@ impl DeltaLocation {
             return refuse("it is empty");
         }
         if path.len() + 1 + DELTA_ARCHIVE_NAME.len() > LONGEST_KEY {
-            return refuse("it is longer than a key may be");
+            return refuse("it is longer than 1024 bytes with `delta.tar.gz` behind it");
         }
         if path.chars().any(char::is_control) {
             return refuse("it has control characters");
