@@ -365,7 +365,7 @@ pub(super) const GUARDS: &[Guard] = &[
         invariant: "I9",
         what: "a run is not COMPLETED for another delta's message",
         file: "crates/compactor-daemon/src/cycle/batch/start.rs",
-        code: "if *recorded == Recorded::Other {",
+        code: "if one.says == Recorded::Other {",
         without: "if false {",
         targets: &["--test", "cycle"],
         only: &["admission"],
