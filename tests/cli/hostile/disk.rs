@@ -58,6 +58,16 @@ fn nor_does_a_first_one_stop_the_collection() {
         drain(&place, "--config c.toml");
     }
     assert_eq!(dead_letters(&place), ["CC-DELTA-ROOM"]);
+    // The daemon published the good run once, in a version that names it.
+    let versions = place.names_in("d/objects/words/snapshot/timestamped");
+    assert_eq!(versions.len(), 1, "{versions:?}");
+    let manifest = format!(
+        "d/objects/words/snapshot/timestamped/{}/manifest.json",
+        versions[0]
+    );
+    let manifest: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(place.path(manifest)).unwrap()).unwrap();
+    assert_eq!(manifest["applied_runs"], serde_json::json!(["good"]));
 }
 
 #[test]

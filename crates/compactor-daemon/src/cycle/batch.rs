@@ -266,6 +266,7 @@ impl<'c> Batch<'c> {
         &mut self,
         merged: Vec<(usize, Result<DeltaDone, RunError>)>,
     ) {
+        let is_none_merged = merged.iter().all(|(_, outcome)| outcome.is_err());
         for (at, outcome) in merged {
             match outcome {
                 Ok((effects, other_space)) => {
@@ -277,9 +278,14 @@ impl<'c> Batch<'c> {
                         self.entries[at].effects = Some(effects);
                     }
                 }
-                // Found on the trial of a first delta: it may be that others take the room.
-                Err(error) if error.is_out_of_space() => return self.fail_open(error).await,
-                Err(error) => self.fail_for_its_delta(at, error).await,
+                // The trial of a first delta filled the disk, and no other delta was merged.
+                Err(error) if is_none_merged && error.is_out_of_space() => {
+                    return self.fail_open(error).await;
+                }
+                Err(error) => {
+                    self.outcome.one_by_one |= error.is_out_of_space();
+                    self.fail_for_its_delta(at, error).await;
+                }
             }
         }
     }
