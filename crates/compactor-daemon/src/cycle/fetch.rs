@@ -152,7 +152,6 @@ impl Transfers {
             }
             Err(error) if error.is_out_of_space() => {
                 let bytes = [&dir, &dir.with_extension("tar.gz")].map(|path| bytes_below(path));
-                let error = self.room.blame(error, bytes.iter().sum(), found.prefix());
                 remove(&dir).await?;
                 self.left = self.left.saturating_add(most);
                 self.one_by_one = true;
@@ -162,6 +161,8 @@ impl Transfers {
                     let postponed = std::iter::once(at).chain(waiting.map(|(at, _)| at));
                     self.fetched.postponed.extend(postponed);
                 } else if self.running.is_empty() {
+                    let bytes = bytes.iter().sum();
+                    let error = self.room.blame(error, bytes, found.prefix());
                     self.fetched.outcomes.push((at, Err(error)));
                 } else {
                     self.waiting.push_front((at, found));
