@@ -1,5 +1,5 @@
-//! What senders of messages and writers of deltas may not do: bring back what was deleted, take over the
-//! run of somebody else, make collections, or multiply messages.
+//! What senders of messages and writers of deltas may not do: bring back what was deleted, take over
+//! another producer's run, make collections, or multiply messages.
 
 use std::sync::Arc;
 

@@ -194,7 +194,7 @@ async fn a_store_of_another_user(place: &Path) {
         assert_eq!(owner, OTHER_USER, "{path:?}");
     }
     set_mode(place, 0o755);
-    // A user who is neither its owner nor root.
+    // This user does not own the store and is not root.
     let asked = Command::new(std::env::current_exe().unwrap())
         .args([
             "--exact",

@@ -1,4 +1,5 @@
-//! How fields of the log look as text. What somebody else wrote makes no lines of its own there.
+//! Formats the fields of log events as text. It escapes them, so that text of a sender or a producer
+//! cannot begin a line of the log.
 
 use std::fmt::Debug;
 

@@ -313,7 +313,7 @@ impl RunError {
     }
 
     /// Code and text, as run records and dead letters carry them: on one line, and cut where it quotes
-    /// too much of what somebody else wrote.
+    /// too much text of a sender or a producer.
     pub fn describe(&self) -> String {
         let text = format!("{}: {}", self.code(), self.with_causes());
         escaped(&without_passwords(&text)).into_owned()
