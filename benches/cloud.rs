@@ -4,7 +4,7 @@
 //!
 //! `cargo xtask bench cloud` runs it. Ours is a daemon that is running already, as in production:
 //! it is stopped while the messages are sent, and the time goes from its continuation until the last
-//! message is deleted. What it folds afterwards, while nothing waits, is timed too. The Python
+//! message is deleted. What it flushes afterwards, while nothing waits, is timed too. The Python
 //! compactor takes ten runs a cycle, as its event source hands them out, and once all that wait; its
 //! time goes from the receipt of the messages to their deletion, without the start of Python. Both
 //! begin with the same snapshot, written as the Python system writes it. The emulator's work is in
@@ -48,7 +48,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use chroma_store::{
-    CloseOptions, CreateOptions, DOCUMENT_KEY, FoldOptions, FoldWhen, NewIds, Operation,
+    CloseOptions, CreateOptions, DOCUMENT_KEY, FlushOptions, FlushWhen, NewIds, Operation,
     SchemaLevel, Space, create,
 };
 use compactor_core::ports::{Attributes, Condition, LeaseStore, ObjectStore};
@@ -72,7 +72,7 @@ fn main() {
 async fn run() {
     let folder = tempfile::tempdir().unwrap();
     let base = folder.path().join("base");
-    make(&base, 0..BASE, FoldWhen::Always);
+    make(&base, 0..BASE, FlushWhen::Always);
     let bytes = size(&base);
     println!(
         "snapshot: {BASE} x {DIMENSION}, {:.0} MB",
@@ -89,7 +89,7 @@ async fn run() {
     let cold = until_done(&ours, Instant::now(), &first).await;
     println!("first cycle of the daemon, with a download: {cold:.2} s");
     println!(
-        "waiting | Python: runs, s, runs/min | daemon: s, runs/min, s until folded | ratios: cycle, runs/min"
+        "waiting | Python: runs, s, runs/min | daemon: s, runs/min, s until flushed | ratios: cycle, runs/min"
     );
     let mut next_of_python = next;
     for (count, batch) in [(1, 1), (10, 10), (100, 10), (100, 100), (300, 10)] {
@@ -108,10 +108,10 @@ async fn run() {
         let began = Instant::now();
         signal(&daemon, "CONT");
         let native = until_done(&ours, began, &runs).await;
-        let folded = idle(&ours, began).await;
+        let flushed = idle(&ours, began).await;
         let rates = [60.0 * batch as f64 / python, 60.0 * count as f64 / native];
         println!(
-            "{count:7} | {batch:3} {python:6.1} {:6.0} | {native:6.2} {:6.0} {folded:6.2} | {:5.1} {:5.0}",
+            "{count:7} | {batch:3} {python:6.1} {:6.0} | {native:6.2} {:6.0} {flushed:6.2} | {:5.1} {:5.0}",
             rates[0],
             rates[1],
             python / native,
@@ -158,7 +158,7 @@ async fn waiting(
     for number in 0..count {
         let run = format!("{name}-{number}");
         let dir = deployment.place.path(&run);
-        make(&dir, *next..*next + OF_A_RUN, FoldWhen::Never);
+        make(&dir, *next..*next + OF_A_RUN, FlushWhen::Never);
         *next += OF_A_RUN;
         let prefix = format!("{WORDS}/delta/{run}/");
         deployment.upload_archive(&dir, &prefix).await;
@@ -211,7 +211,7 @@ async fn idle(deployment: &Deployment, began: Instant) -> f64 {
     last.duration_since(began).as_secs_f64()
 }
 
-fn make(dir: &Path, range: Range<usize>, when: FoldWhen) -> PathBuf {
+fn make(dir: &Path, range: Range<usize>, when: FlushWhen) -> PathBuf {
     let options = CreateOptions {
         collection: WORDS.to_owned(),
         space: Space::Cosine,
@@ -223,16 +223,16 @@ fn make(dir: &Path, range: Range<usize>, when: FoldWhen) -> PathBuf {
         metadata_segment: Uuid::from_u128(3),
     };
     let mut store = create(dir, &options, ids).unwrap();
-    let options = FoldOptions {
+    let options = FlushOptions {
         when,
-        ..FoldOptions::default()
+        ..FlushOptions::default()
     };
     // As it grows in production; at once, SQLite would keep the space that the log took.
     let mut start = range.start;
     while start < range.end {
         let end = range.end.min(start + AT_ONCE);
         store.write(WORDS, records(start..end)).unwrap();
-        store.fold(WORDS, options).unwrap();
+        store.flush(WORDS, options).unwrap();
         start = end;
     }
     store.close(&CloseOptions::default()).unwrap();

@@ -18,7 +18,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use chroma_store::Space;
-use chroma_store::graph::{Graph, Params};
+use hnsw_graph::{Graph, Params};
 use hnsw_rs::anndists::dist::distances::DistDot;
 use hnsw_rs::hnsw::Hnsw;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! The most memory that folding takes, beside the size of the graph: 1,500 vectors into 100,000 of
+//! The most memory that flushing takes, beside the size of the graph: 1,500 vectors into 100,000 of
 //! 384 dimensions.
 //!
 //! `cargo xtask bench memory` runs it. Each step is a process of its own, whose peak the system
@@ -14,7 +14,7 @@ use std::path::Path;
 use std::process::Command;
 
 use chroma_store::{
-    CloseOptions, CreateOptions, FoldOptions, FoldWhen, NewIds, OpenOptions, Operation, Patch,
+    CloseOptions, CreateOptions, FlushOptions, FlushWhen, NewIds, OpenOptions, Operation, Patch,
     SchemaLevel, Space, Store, create,
 };
 use uuid::Uuid;
@@ -40,19 +40,19 @@ fn main() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("dir");
     run("make", &dir);
-    run("fold", &dir);
+    run("flush", &dir);
     let graph = index_bytes(&dir);
     let idle = run("open", &dir);
     run("add", &dir);
-    let fold = run("fold", &dir);
+    let flush = run("flush", &dir);
     let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
     println!("{MORE} into {BASE} x {DIMENSION}, {} space", Space::Cosine);
     println!("index files G          {:8.1} MiB", mib(graph));
     println!("opening and closing    {:8.1} MiB peak", mib(idle));
-    println!("folding                {:8.1} MiB peak", mib(fold));
+    println!("flushing                {:8.1} MiB peak", mib(flush));
     println!(
-        "(folding - opening)/G  {:8.2}",
-        (fold - idle) as f64 / graph as f64
+        "(flushing - opening)/G  {:8.2}",
+        (flush - idle) as f64 / graph as f64
     );
 }
 
@@ -94,12 +94,12 @@ fn take(step: &str, dir: &Path) {
     match step {
         "make" => drop(store.write(WORDS, records(0..BASE)).unwrap()),
         "add" => drop(store.write(WORDS, records(BASE..BASE + MORE)).unwrap()),
-        "fold" => {
-            let options = FoldOptions {
-                when: FoldWhen::Always,
-                ..FoldOptions::default()
+        "flush" => {
+            let options = FlushOptions {
+                when: FlushWhen::Always,
+                ..FlushOptions::default()
             };
-            store.fold(WORDS, options).unwrap().unwrap();
+            store.flush(WORDS, options).unwrap().unwrap();
         }
         _ => {}
     }

@@ -18,7 +18,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use chroma_store::{
-    CloseOptions, FoldReport, LikeOptions, MergeOptions, NewIds, Open, OpenOptions, Store,
+    CloseOptions, FlushReport, LikeOptions, MergeOptions, NewIds, Open, OpenOptions, Store,
     VerifyLevel, copy_directory, create_like,
 };
 use uuid::Uuid;
@@ -55,7 +55,7 @@ const CASES: [Case; 2] = [
 /// A native round.
 struct Measured {
     native: f64,
-    folded: FoldReport,
+    flushed: FlushReport,
     written: u64,
 }
 
@@ -98,8 +98,8 @@ fn main() {
                 String::new()
             },
             mib(last.written),
-            last.folded.inserted,
-            last.folded.distances,
+            last.flushed.inserted,
+            last.flushed.distances,
         );
     }
 }
@@ -136,7 +136,7 @@ impl Case {
         );
         Measured {
             native,
-            folded: report.folded.expect("enough vectors to be indexed"),
+            flushed: report.flushed.expect("enough vectors to be indexed"),
             written: index_bytes(out) + bytes_in(&out.join(chroma_store::DATABASE_NAME)),
         }
     }

@@ -1,4 +1,4 @@
-//! Runs that cannot be folded, beside one that can.
+//! Runs that cannot be merged, beside one that can.
 
 use chroma_store::{CloseOptions, ClosedStore, pack};
 

@@ -1,4 +1,4 @@
-//! Two hundred runs for three collections, made by real chromadb, folded by four daemons, with
+//! Two hundred runs for three collections, made by real chromadb, merged by four daemons, with
 //! duplicates, and with runs and messages that are bad in every way: in the end each good record is
 //! in its snapshot as chromadb itself would have it, and each bad run is told apart.
 
@@ -122,7 +122,7 @@ async fn every_good_record_arrives_and_every_bad_run_is_told_apart() {
         for (found, expected) in found.iter().zip(expected) {
             assert_eq!(found, expected, "{collection}");
         }
-        // Each run is in the lineage once, whoever folded it.
+        // Each run is in the lineage once, whoever merged it.
         let version = deployment.pointer(collection).await.unwrap();
         let manifest = deployment.manifest(collection, &version).await;
         let mut lineage: Vec<&str> = manifest["applied_runs"]

@@ -101,7 +101,7 @@ fn set_at_every_step() {
     }
 }
 
-/// A run is folded, and the clock is set when the daemon has reached a step. Whether the log tells of
+/// A run is merged, and the clock is set when the daemon has reached a step. Whether the log tells of
 /// both times, before and after, from there to the end of the cycle.
 fn set_at(place: &Place, step: &str, offset: &str, data: &str) -> bool {
     submit(place, "base", data);

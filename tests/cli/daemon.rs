@@ -137,7 +137,7 @@ fn signals_stop_it_in_order() {
 }
 
 #[test]
-fn it_folds_what_is_submitted_while_it_runs() {
+fn it_merges_what_is_submitted_while_it_runs() {
     let place = Place::new();
     words(&place, "dir");
     let mut daemon = Daemon::start(&place, "run --data d --json");

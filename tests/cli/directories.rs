@@ -116,7 +116,7 @@ fn a_folder_without_permission_is_not_called_missing() {
     for line in [
         "store info closed/dir",
         "store verify closed/dir",
-        "store fold closed/dir",
+        "store flush closed/dir",
         "store create closed/new --collection words",
     ] {
         let said = place.say_unprivileged(line).fails(FAILURE, "CS-IO");

@@ -40,8 +40,8 @@ const FULL: [&str; 3] = ["No space left", "disk is full", "disk I/O error"];
 /// What a drain may be at when space runs out, in their order, and the words that tell. The working
 /// copies, of which the second is downloaded and then merged into:
 const OF_SCRATCH: [&str; 3] = ["/delta-0", "download object … /snapshot-0", "CS-SQLITE"];
-/// Where every run is folded, its index files; where a snapshot is an archive, that:
-const OF_FOLDING: &str = "/data_level0.bin";
+/// Where every run is flushed, its index files; where a snapshot is an archive, that:
+const OF_FLUSHING: &str = "/data_level0.bin";
 const OF_PACKING: &str = "/snapshot.tar.gz";
 /// What is published:
 const OF_OBJECTS: [&str; 3] = ["/chroma.sqlite3", "/manifest.json", "/latest-pointer.txt"];
@@ -117,7 +117,9 @@ fn stages(said: &Said) -> Stages {
     let lines: Vec<&str> = said.stderr.lines().filter(is_full).collect();
     assert!(!lines.is_empty(), "no word of a lack of space: {said}");
     let all = OF_SCRATCH.iter().chain(&OF_OBJECTS).chain(&OF_COORDINATION);
-    let all = all.chain(&OF_ITS_FAILURE).chain([&OF_FOLDING, &OF_PACKING]);
+    let all = all
+        .chain(&OF_ITS_FAILURE)
+        .chain([&OF_FLUSHING, &OF_PACKING]);
     let told = |stage: &&&str| {
         let is_told = |line: &&str| stage.split(" … ").all(|word| line.contains(word));
         lines.iter().any(is_told)
@@ -228,9 +230,9 @@ fn space_for_working_copies() {
 
 #[test]
 fn space_for_index_files() {
-    let always = "[fold]\nwhen = \"always\"\n";
+    let always = "[flush]\nwhen = \"always\"\n";
     let seen = with_more_and_more(|| Disk::of_scratch(always, RECORDS));
-    assert_among(seen, &[OF_FOLDING]);
+    assert_among(seen, &[OF_FLUSHING]);
 }
 
 #[test]

@@ -120,7 +120,7 @@ fn a_directory_that_a_client_has_open_is_left_alone() {
     let before = database(&dir);
     let open = std::fs::File::open(dir.join("chroma.sqlite3")).unwrap();
     let own = format!("pid {}", std::process::id());
-    for line in ["repair dir --yes", "vacuum dir", "fold dir", "rebuild dir"] {
+    for line in ["repair dir --yes", "vacuum dir", "flush dir", "rebuild dir"] {
         let said = place.say(&format!("store {line}"));
         said.fails(FAILURE, "CS-IN-USE").naming(&[&own]);
         assert_eq!(database(&dir), before, "{line}");
@@ -138,7 +138,7 @@ fn a_directory_that_a_client_has_open_is_left_alone() {
 fn owners_and_permissions_stay() {
     let place = Place::new();
     let dir = words(&place, "dir");
-    place.say("store fold dir").succeeds();
+    place.say("store flush dir").succeeds();
     let set = |path: &Path, mode| {
         let permissions = std::fs::Permissions::from_mode(mode);
         std::fs::set_permissions(path, permissions).unwrap();

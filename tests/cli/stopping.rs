@@ -1,4 +1,4 @@
-//! SIGTERM while a run is folded: the process ends in the configured time, wherever it is, and the
+//! SIGTERM while a run is merged: the process ends in the configured time, wherever it is, and the
 //! next one finishes the work.
 
 use std::sync::mpsc::channel;

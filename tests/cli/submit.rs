@@ -1,4 +1,4 @@
-//! From `submit` to `runs`: packing and announcing deltas, folding them, and what became of them.
+//! From `submit` to `runs`: packing and announcing deltas, merging them, and what became of them.
 
 use serde_json::Value;
 
@@ -82,7 +82,7 @@ fn bad_deltas_are_refused_and_nothing_is_announced() {
 fn a_directory_that_another_process_has_open_is_refused() {
     let place = Place::new();
     let dir = words(&place, "open");
-    place.say("store fold open").succeeds();
+    place.say("store flush open").succeeds();
     let index = std::fs::read_dir(&dir).unwrap().find_map(|entry| {
         let folder = entry.unwrap().path();
         folder.is_dir().then(|| folder.join("data_level0.bin"))
@@ -105,7 +105,7 @@ fn a_delta_that_no_daemon_would_take_is_not_uploaded() {
     let place = Place::new();
     words(&place, "base");
     // Index files are entries of the archive as well.
-    place.say("store fold base").succeeds();
+    place.say("store flush base").succeeds();
     directory(&place, "wide", "words", 3, 5);
     for (limit, code, part) in [
         ("archive = \"1 KiB\"", "CC-TOO-LARGE", "1024 bytes"),
@@ -132,7 +132,7 @@ fn a_delta_that_no_daemon_would_take_is_not_uploaded() {
 }
 
 #[test]
-fn a_run_is_submitted_folded_and_listed() {
+fn a_run_is_submitted_merged_and_listed() {
     let place = Place::new();
     words(&place, "first");
     directory(&place, "second", "lines", 4, 3);
@@ -180,7 +180,7 @@ fn a_run_is_submitted_folded_and_listed() {
 }
 
 #[test]
-fn a_run_that_cannot_be_folded_is_listed_with_its_error() {
+fn a_run_that_cannot_be_merged_is_listed_with_its_error() {
     let place = Place::new();
     place.expects(&["CS-DIMENSION"]);
     words(&place, "base");

@@ -84,7 +84,7 @@ fn offline_commands_need_no_folder_but_the_one_that_they_write_to() {
     say(&place, &format!("store create {at}/new --collection words")).succeeds();
     let merge = format!("store merge --base {at}/{base} --delta {at}/{delta} --out {at}/out");
     say(&place, &merge).succeeds();
-    for command in ["fold", "rebuild", "vacuum", "repair --vacuum --yes"] {
+    for command in ["flush", "rebuild", "vacuum", "repair --vacuum --yes"] {
         let (name, options) = command.split_once(' ').unwrap_or((command, ""));
         say(&place, &format!("store {name} {at}/out {options}")).succeeds();
     }

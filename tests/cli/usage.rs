@@ -1,6 +1,6 @@
 //! Help, version, and what clap says to wrong arguments.
 
-use crate::place::{Place, USAGE};
+use crate::place::{FAILURE, Place, USAGE};
 
 #[test]
 fn without_arguments_it_shows_help_and_fails() {
@@ -91,4 +91,17 @@ fn wrong_values_are_answered_with_what_is_allowed() {
         assert_eq!(said.stdout, "", "{said}");
     }
     assert_eq!(place.names_in("."), [""; 0]);
+}
+
+#[test]
+fn former_names_of_commands_still_work_and_are_not_shown() {
+    let place = Place::new();
+    let help = place.say("store flush --help").succeeds().stdout;
+    assert_eq!(place.say("store fold --help").succeeds().stdout, help);
+    // The directories are missing; the option is known.
+    place
+        .say("store merge --base a --delta b --out c --fold never")
+        .fails(FAILURE, "CS-NOT-CHROMA");
+    let help = place.say("store --help").succeeds().stdout;
+    assert!(!help.contains("fold"), "{help}");
 }

@@ -1,4 +1,4 @@
-//! Runs that wait together are folded together and published by one swap.
+//! Runs that wait together are merged together and published by one swap.
 
 use compactor_core::RunState;
 

@@ -95,8 +95,8 @@ fn of_two_first_snapshots_one_wins_and_contains_both(world: World) {
     assert_all_uploads_are_whole(&world, 3);
 }
 
-/// The rival folds a run of ours: the same delta, the same id.
-fn rival_folds(rival: &World, world_prefix: &str, run: &str) {
+/// The rival merges a run of ours: the same delta, the same id.
+fn rival_flushes(rival: &World, world_prefix: &str, run: &str) {
     rival.announce_at(run, "lines", world_prefix);
     assert_eq!(rival.drain().published, 1);
 }
@@ -109,7 +109,7 @@ fn what_another_has_published_already_is_not_published_again(world: World) {
     world.submit("run-ours", &[&ours]);
     let (rival, prefix) = (world.rival(), world.prefix("run-ours", "lines"));
     let hooks = Script::at(Step::Uploaded, move || {
-        elsewhere(|| rival_folds(&rival, &prefix, "run-ours"));
+        elsewhere(|| rival_flushes(&rival, &prefix, "run-ours"));
     });
     let summary = world.drain_with(hooks).unwrap();
     let snapshot = world.snapshot("lines").unwrap();
@@ -130,7 +130,7 @@ fn the_record_names_the_fence_of_the_version_it_names(world: World) {
     world.submit("run-ours", &[&Delta::of("lines", "ours", 2)]);
     let (rival, prefix) = (world.rival(), world.prefix("run-ours", "lines"));
     let hooks = Script::at(Step::Uploaded, move || {
-        elsewhere(|| rival_folds(&rival, &prefix, "run-ours"));
+        elsewhere(|| rival_flushes(&rival, &prefix, "run-ours"));
     });
     let summary = world.drain_with(hooks).unwrap();
     let manifest = world.snapshot("lines").unwrap().manifest;
@@ -141,27 +141,27 @@ fn the_record_names_the_fence_of_the_version_it_names(world: World) {
     assert_eq!(summary.published, 0);
 }
 
-both!(of_two_runs_only_the_one_that_is_missing_is_folded_again, in real time);
-fn of_two_runs_only_the_one_that_is_missing_is_folded_again(world: World) {
+both!(of_two_runs_only_the_one_that_is_missing_is_merged_again, in real time);
+fn of_two_runs_only_the_one_that_is_missing_is_merged_again(world: World) {
     let (a, b) = (Delta::of("lines", "a", 2), Delta::of("lines", "b", 3));
     world.submit("run-a", &[&a]);
     world.submit("run-b", &[&b]);
     let (rival, prefix) = (world.rival(), world.prefix("run-a", "lines"));
     let hooks = Script::at(Step::Uploaded, move || {
-        elsewhere(|| rival_folds(&rival, &prefix, "run-a"));
+        elsewhere(|| rival_flushes(&rival, &prefix, "run-a"));
     });
     let summary = world.drain_with(hooks).unwrap();
     assert_eq!((summary.completed, summary.failed), (2, 0));
     let snapshot = world.snapshot("lines").unwrap();
     assert_eq!(snapshot.content, content_of([&a, &b]));
     assert_eq!(snapshot.lineage(), ["run-a", "run-b"]);
-    let folded: Vec<_> = snapshot
+    let merged: Vec<_> = snapshot
         .manifest
         .runs
         .iter()
         .map(|run| &run.run_id)
         .collect();
-    assert_eq!(folded, [&crate::world::run_id("run-b")]);
+    assert_eq!(merged, [&crate::world::run_id("run-b")]);
     for (run, merged) in [("run-a", 2), ("run-b", 3)] {
         let part = world.part(run, "lines");
         assert_eq!(

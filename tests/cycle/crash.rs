@@ -9,7 +9,7 @@ use crate::deltas::{Delta, content_of};
 use crate::hooks::Script;
 use crate::world::{Kind, World};
 
-/// What is folded in this module: with or without a snapshot to begin with, two runs.
+/// What is merged in this module: with or without a snapshot to begin with, two runs.
 struct Work {
     base: Option<Delta>,
     deltas: [Delta; 2],

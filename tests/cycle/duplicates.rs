@@ -70,8 +70,8 @@ fn after_completion_not_even_the_delta_is_needed(world: World) {
     assert!(world.queue_is_empty() && world.depth().dead == 0);
 }
 
-both!(beside_a_new_run_only_the_new_one_is_folded);
-fn beside_a_new_run_only_the_new_one_is_folded(world: World) {
+both!(beside_a_new_run_only_the_new_one_is_merged);
+fn beside_a_new_run_only_the_new_one_is_merged(world: World) {
     let (a, b) = (Delta::of("lines", "a", 3), Delta::of("lines", "b", 2));
     world.submit("run-a", &[&a]);
     world.drain();

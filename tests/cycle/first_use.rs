@@ -36,7 +36,7 @@ fn the_first_batch_makes_a_snapshot_and_the_second_extends_it(world: World) {
     assert!(second.manifest.version > first.manifest.version);
     assert!(second.manifest.fence > first.manifest.fence);
     assert_ne!(second.manifest.nonce, first.manifest.nonce);
-    let folded = AppliedRun {
+    let merged = AppliedRun {
         run_id: run_id("run-c"),
         added: 4,
         updated: 0,
@@ -44,7 +44,7 @@ fn the_first_batch_makes_a_snapshot_and_the_second_extends_it(world: World) {
         merged: 4,
         ignored: 0,
     };
-    assert_eq!(second.manifest.runs, [folded]);
+    assert_eq!(second.manifest.runs, [merged]);
     for (run, version, merged) in [
         ("run-a", &first.manifest.version, 3),
         ("run-b", &first.manifest.version, 2),

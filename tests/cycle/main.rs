@@ -47,7 +47,7 @@ mod duplicates;
 mod figures;
 mod first_delta;
 mod first_use;
-mod folding;
+mod flushing;
 mod in_flight;
 mod kept;
 mod lease;

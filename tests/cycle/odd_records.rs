@@ -1,4 +1,4 @@
-//! Records that are odd but perhaps allowed: each run is either folded or refused for itself, and
+//! Records that are odd but perhaps allowed: each run is either merged or refused for itself, and
 //! the good run beside it is published all the same.
 
 use compactor_core::RunState;
@@ -113,11 +113,11 @@ fn beside_a_good_run(kind: Kind, with_base: bool) {
             assert_eq!(snapshot.content.get(&id), Some(&record), "{name}");
         }
         let part = world.part(name, "lines");
-        let folded = snapshot.lineage().contains(&name);
+        let merged = snapshot.lineage().contains(&name);
         match part.state {
-            RunState::Completed => assert!(folded && part.merged_vectors == 2, "{name}"),
+            RunState::Completed => assert!(merged && part.merged_vectors == 2, "{name}"),
             RunState::Failed => {
-                assert!(!folded && world.depth().dead == 1, "{name}");
+                assert!(!merged && world.depth().dead == 1, "{name}");
                 let code = world.code(name, "lines");
                 assert!(
                     code.starts_with("CS-") && code != "CS-SQLITE",

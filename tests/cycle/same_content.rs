@@ -1,4 +1,4 @@
-//! Folding the same thing again changes nothing, and folding nothing is a success with nothing.
+//! Merging the same thing again changes nothing, and merging nothing is a success with nothing.
 
 use compactor_core::RunState;
 

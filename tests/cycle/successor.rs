@@ -40,7 +40,7 @@ fn followed_by(mut world: World, successors: usize, with_base: bool) {
     assert_eq!(snapshot.content, content_of(&all));
     let ours = snapshot.lineage();
     assert_eq!(ours.iter().filter(|run| **run == "run-ours").count(), 1);
-    // One upload each: nobody folded anything twice.
+    // One upload each: nobody merged anything twice.
     assert_eq!(world.uploads("lines").len(), all.len());
     let part = world.part("run-ours", "lines");
     assert_eq!((part.state, part.merged_vectors), (RunState::Completed, 2));

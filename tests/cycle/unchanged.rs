@@ -1,6 +1,6 @@
 //! Files that a cycle did not change are copied inside the store, not sent again.
 
-use chroma_store::FoldWhen;
+use chroma_store::FlushWhen;
 use compactor_core::keys;
 use compactor_daemon::cycle::Step;
 
@@ -12,11 +12,11 @@ use crate::world::{World, name};
 both!(unchanged_files_are_copied_from_the_version_before);
 fn unchanged_files_are_copied_from_the_version_before(world: World) {
     let (a, b) = (Delta::of("lines", "a", 30), Delta::of("lines", "b", 2));
-    let world = world.with(|settings| settings.merge.fold.when = FoldWhen::Always);
+    let world = world.with(|settings| settings.merge.flush.when = FlushWhen::Always);
     world.submit("run-a", &[&a]);
     assert_eq!(world.drain().published, 1);
     let first = world.snapshot("lines").unwrap().manifest;
-    let world = world.with(|settings| settings.merge.fold.when = FoldWhen::Never);
+    let world = world.with(|settings| settings.merge.flush.when = FlushWhen::Never);
     world.submit("run-b", &[&b]);
     assert_eq!(world.drain().published, 1);
     let snapshot = world.snapshot("lines").unwrap();
@@ -39,7 +39,7 @@ fn unchanged_files_are_copied_from_the_version_before(world: World) {
 
 both!(what_the_kept_copy_did_not_change_is_copied_too);
 fn what_the_kept_copy_did_not_change_is_copied_too(world: World) {
-    // The first one is folded, the second one is too small for that.
+    // The first one is flushed, the second one is too small for that.
     let (a, b) = (Delta::of("lines", "a", 1000), Delta::of("lines", "b", 2));
     let world = world.with(|settings| settings.batch_runs = 1);
     world.submit("run-a", &[&a]);

@@ -270,7 +270,7 @@ pub(crate) fn settings() -> Settings {
         max_shrink: 50,
         shutdown: seconds(25),
         merge: MergeOptions::default(),
-        fold_backlog: 0,
+        flush_backlog: 0,
         verify: VerifyLevel::Full,
         close_wait: seconds(2),
         limits: Limits {

@@ -15,7 +15,7 @@ mod case;
 mod created;
 mod crowd;
 mod damage;
-mod folded;
+mod flushed;
 mod ghosts;
 mod info;
 mod larger;

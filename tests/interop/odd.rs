@@ -68,17 +68,17 @@ impl Odd {
     }
 
     /// Merges a record that all have into copies, which take the directories' places.
-    fn merge(&mut self, fold: &str) {
+    fn merge(&mut self, flush: &str) {
         let delta = self.delta.clone();
-        self.merge_delta(&delta, fold);
+        self.merge_delta(&delta, flush);
     }
 
-    fn merge_delta(&mut self, delta: &str, fold: &str) {
+    fn merge_delta(&mut self, delta: &str, flush: &str) {
         for [dir, _] in &mut self.dirs {
             let out = format!("{dir}-merged");
             let arguments = [
                 "store", "merge", "--json", "--base", dir, "--delta", delta, "--out", &out,
-                "--fold", fold,
+                "--flush", flush,
             ];
             self.session.compactor(&arguments);
             *dir = out;
@@ -203,7 +203,7 @@ fn v0_6_3_missing_index_files_are_replaced_from_the_log() {
     odd.merge("due");
     odd.use_them();
     let mut odd = Odd::new("0.6.3", &kinds);
-    odd.run("fold");
+    odd.run("flush");
     odd.use_them();
 }
 
@@ -211,7 +211,7 @@ fn v0_6_3_missing_index_files_are_replaced_from_the_log() {
 fn writes_that_wait_behind_poisoned_progress_are_not_purged() {
     for version in ["0.5.23", "0.6.3", "1.5.9"] {
         let mut odd = Odd::new(version, &[("waiting-behind-progress", "l2"); 2]);
-        for (command, [dir, _]) in ["fold", "rebuild"].iter().zip(&odd.dirs) {
+        for (command, [dir, _]) in ["flush", "rebuild"].iter().zip(&odd.dirs) {
             let before = odd.session.bytes_of(dir);
             let arguments = ["store", command, "--json", dir];
             let code = odd.session.compactor_refuses(&arguments);
@@ -258,7 +258,7 @@ fn a_delta_of_another_space_is_indexed_in_that_of_the_base() {
 fn a_vacuum_changes_nothing_for_chromadb() {
     for version in ["0.6.3", "1.0.21", "1.5.9"] {
         let mut odd = Odd::new(version, &[("sound", "l2"), ("sound", "cosine")]);
-        odd.run("fold");
+        odd.run("flush");
         odd.run("vacuum");
         odd.use_them();
     }

@@ -99,7 +99,7 @@ fn a_name_that_could_mean_several_is_refused_and_all_are_flushed_without_one() {
     let base = make(s, "1.5.9", "base", &BASE);
     let before = s.bytes_of(&base);
     for command in [
-        &["fold"][..],
+        &["flush"][..],
         &["rebuild", "--database", "east"],
         &["query", "--like", "b0"],
     ] {
@@ -116,7 +116,7 @@ fn a_name_that_could_mean_several_is_refused_and_all_are_flushed_without_one() {
     let found = s.compactor(&arguments);
     s.check(found["neighbours"][0]["id"] == "b0", &format!("{found:#}"));
 
-    let mut arguments = vec!["store", "fold", "--json", &base];
+    let mut arguments = vec!["store", "flush", "--json", &base];
     arguments.extend(place);
     s.compactor(&arguments);
     let indexed = figures(s, &base, "/vectors/indexed");
@@ -127,7 +127,7 @@ fn a_name_that_could_mean_several_is_refused_and_all_are_flushed_without_one() {
             .eq(&[json!(0), json!(5), json!(0)]),
         &format!("{indexed:?}"),
     );
-    s.compactor(&["store", "fold", "--json", &base]);
+    s.compactor(&["store", "flush", "--json", &base]);
     let indexed = figures(s, &base, "/vectors/indexed");
     s.check(
         indexed

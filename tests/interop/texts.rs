@@ -29,8 +29,8 @@ fn v0_5_23_deletes_documents_with_nul_after_a_rebuild() {
 }
 
 #[test]
-fn v0_6_3_deletes_documents_with_nul_after_a_fold() {
-    let arguments = ["--nul", "--merges", "3", "--then", "fold"];
+fn v0_6_3_deletes_documents_with_nul_after_a_flush() {
+    let arguments = ["--nul", "--merges", "3", "--then", "flush"];
     texts("0.6.3", 80_400, &arguments);
 }
 

@@ -12,7 +12,7 @@
 use std::path::Path;
 
 use chroma_store::{
-    CloseOptions, CreateOptions, FoldOptions, FoldWhen, MergeOptions, NewIds, OpenOptions,
+    CloseOptions, CreateOptions, FlushOptions, FlushWhen, MergeOptions, NewIds, OpenOptions,
     Operation, SchemaLevel, Space, Store, VerifyLevel, copy_directory, create,
 };
 use libtest_mimic::{Failed, Trial};
@@ -143,11 +143,11 @@ fn sizes() {
 /// The child of [`sizes`]: one merge, then its own peak.
 fn merge(base: &Path, delta: &Path) {
     let mut store = Store::open(base, OpenOptions::default()).unwrap();
-    // A graph is as large as its vectors: `cargo xtask bench memory` measures folding.
+    // A graph is as large as its vectors: `cargo xtask bench memory` measures flushing.
     let options = MergeOptions {
-        fold: FoldOptions {
-            when: FoldWhen::Never,
-            ..FoldOptions::default()
+        flush: FlushOptions {
+            when: FlushWhen::Never,
+            ..FlushOptions::default()
         },
         ..MergeOptions::default()
     };

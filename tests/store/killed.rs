@@ -28,7 +28,7 @@ fn a_killed_rebuild_leaves_the_old_files_or_the_new_ones() {
     };
     let dir = recipe.make(root.path(), "dir");
     let path = dir.to_str().unwrap();
-    assert_eq!(compactor(&["store", "fold", path]).0, 0);
+    assert_eq!(compactor(&["store", "flush", path]).0, 0);
     let vectors = index_files::read(&dir, WORDS).unwrap().vectors;
     let (mut finished, mut cut) = (0, 0);
     for round in 0..KILLS {
@@ -55,7 +55,7 @@ fn a_killed_rebuild_leaves_the_old_files_or_the_new_ones() {
             }
             Err(error) => assert_eq!(error.code(), "CS-HOT-JOURNAL", "round {round}: {error}"),
         }
-        let (code, _, errors) = compactor(&["store", "fold", path]);
+        let (code, _, errors) = compactor(&["store", "flush", path]);
         assert_eq!(code, 0, "round {round}: {errors}");
         assert_eq!(index_files::read(&dir, WORDS).unwrap().vectors, vectors);
     }
@@ -76,7 +76,7 @@ fn an_empty_journal_is_in_nobodys_way() {
     let journal = dir.join("chroma.sqlite3-journal");
     for content in [&b""[..], &[0; 512]] {
         std::fs::write(&journal, content).unwrap();
-        let (code, _, errors) = compactor(&["store", "fold", path]);
+        let (code, _, errors) = compactor(&["store", "flush", path]);
         assert_eq!(code, 0, "{} bytes: {errors}", content.len());
         assert!(!journal.exists());
         assert!(verify(&dir, VerifyLevel::Full).unwrap().is_sound());
@@ -142,20 +142,20 @@ fn an_interrupted_merge_leaves_nothing_behind() {
 }
 
 #[test]
-fn an_interrupted_fold_says_what_lies_there() {
+fn an_interrupted_flush_says_what_lies_there() {
     let root = tempfile::tempdir().unwrap();
     let mut cut = 0;
     for round in 0..KILLS / 2 {
         let dir = many(root.path(), &format!("dir{round}"), 2000);
         let path = dir.to_str().unwrap();
-        let (code, errors) = interrupted(&["store", "fold", path], 5 + round * 25);
+        let (code, errors) = interrupted(&["store", "flush", path], 5 + round * 25);
         if code == Some(130) {
             cut += 1;
             for part in [path, "journal", "run the command again"] {
                 assert!(errors.contains(part), "{part}: {errors}");
             }
         }
-        assert_eq!(compactor(&["store", "fold", path]).0, 0);
+        assert_eq!(compactor(&["store", "flush", path]).0, 0);
         assert!(verify(&dir, VerifyLevel::Full).unwrap().is_sound());
     }
     assert!(cut > 1, "{cut}");

@@ -2,7 +2,7 @@
 //! chromadb takes them, and so does everything here.
 
 use chroma_store::{
-    CloseOptions, FoldOptions, FoldWhen, MergeOptions, OpenOptions, Operation, Patch, Store,
+    CloseOptions, FlushOptions, FlushWhen, MergeOptions, OpenOptions, Operation, Patch, Store,
     VerifyLevel,
 };
 
@@ -26,13 +26,13 @@ fn they_are_merged_flushed_and_rebuilt() {
     let plain: Vec<f32> = (1_u8..20).map(f32::from).collect();
     let base = Recipe::of(records("plain", &plain)).make(root.path(), "base");
     let delta = Recipe::of(records("odd", &ODD)).make(root.path(), "delta");
-    let always = FoldOptions {
-        when: FoldWhen::Always,
-        ..FoldOptions::default()
+    let always = FlushOptions {
+        when: FlushWhen::Always,
+        ..FlushOptions::default()
     };
     let mut store = Store::open(&base, OpenOptions::default()).unwrap();
     let options = MergeOptions {
-        fold: always,
+        flush: always,
         ..MergeOptions::default()
     };
     let report = store.merge(WORDS, &[delta], options).unwrap();

@@ -1,11 +1,11 @@
-//! Any sequence of merges, folds, rebuilds and reopenings, against a plain map of vectors.
+//! Any sequence of merges, flushes, rebuilds and reopenings, against a plain map of vectors.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use chroma_store::{
-    CloseOptions, Engine, FoldOptions, FoldWhen, Like, MergeOptions, Open, OpenOptions, Operation,
-    Patch, SchemaLevel, Searcher, Space, Store, VerifyLevel,
+    CloseOptions, Engine, FlushOptions, FlushWhen, Like, MergeOptions, Open, OpenOptions,
+    Operation, Patch, SchemaLevel, Searcher, Space, Store, VerifyLevel,
 };
 use proptest::prelude::*;
 
@@ -17,8 +17,8 @@ type Model = BTreeMap<String, Vec<f32>>;
 #[derive(Debug, Clone)]
 enum Step {
     /// Deltas of upserts (with a vector) and deletions, merged at once.
-    Merge(Vec<Vec<(String, Option<[i8; 3]>)>>, FoldWhen),
-    Fold,
+    Merge(Vec<Vec<(String, Option<[i8; 3]>)>>, FlushWhen),
+    Flush,
     Rebuild(Engine),
     Reopen,
 }
@@ -26,11 +26,11 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     let change = ("[a-z]", proptest::option::weighted(0.8, any::<[i8; 3]>()));
     let delta = proptest::collection::vec(change, 1..20);
-    let when = proptest::sample::select(vec![FoldWhen::Due, FoldWhen::Always, FoldWhen::Never]);
+    let when = proptest::sample::select(vec![FlushWhen::Due, FlushWhen::Always, FlushWhen::Never]);
     prop_oneof![
         4 => (proptest::collection::vec(delta, 1..4), when)
             .prop_map(|(deltas, when)| Step::Merge(deltas, when)),
-        2 => Just(Step::Fold),
+        2 => Just(Step::Flush),
         1 => proptest::sample::select(vec![Engine::Native, Engine::HnswRs]).prop_map(Step::Rebuild),
         1 => Just(Step::Reopen),
     ]
@@ -101,7 +101,7 @@ proptest! {
         let mut model = Model::new();
         let mut store = open(&dir);
         for (number, step) in steps.into_iter().enumerate() {
-            let options = |when| FoldOptions {
+            let options = |when| FlushOptions {
                 at_least: 0,
                 when,
                 threads: 1 + number % 2,
@@ -130,14 +130,14 @@ proptest! {
                         }
                         recipe(operations).make(root.path(), &format!("delta-{number}-{at}"))
                     }).collect();
-                    let merge = MergeOptions { fold: options(when), ..MergeOptions::default() };
+                    let merge = MergeOptions { flush: options(when), ..MergeOptions::default() };
                     let report = store.merge(WORDS, &deltas, merge).unwrap();
                     prop_assert!(report.outcomes.iter().all(|outcome| outcome.result.is_ok()));
                     prop_assert_eq!(report.records_after as usize, model.len());
                 }
-                Step::Fold => drop(store.fold(WORDS, options(FoldWhen::Always)).unwrap()),
+                Step::Flush => drop(store.flush(WORDS, options(FlushWhen::Always)).unwrap()),
                 Step::Rebuild(engine) => {
-                    store.rebuild(WORDS, engine, options(FoldWhen::Always)).unwrap();
+                    store.rebuild(WORDS, engine, options(FlushWhen::Always)).unwrap();
                 }
                 Step::Reopen => {
                     close(store);

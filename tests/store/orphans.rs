@@ -34,7 +34,7 @@ fn what_no_segment_names_is_told_of_and_stays_behind() {
         }
     }
     let out = root.path().join("out");
-    let (status, told, errors) = merge(&base, &delta, &out, &["--fold", "never"]);
+    let (status, told, errors) = merge(&base, &delta, &out, &["--flush", "never"]);
     assert_eq!(status, 0, "{told}{errors}");
     assert_eq!(names_in(&out), ["chroma.sqlite3"]);
     assert_eq!(names_in(&base), before);
@@ -45,7 +45,7 @@ fn holes_stay_holes() {
     let root = tempfile::tempdir().unwrap();
     let base = Recipe::default().make(root.path(), "base");
     let delta = Recipe::of(vec![record("new", 4, 9)]).make(root.path(), "delta");
-    let (status, told, errors) = compactor(&["store", "fold", text(&base)]);
+    let (status, told, errors) = compactor(&["store", "flush", text(&base)]);
     assert_eq!(status, 0, "{told}{errors}");
     let folder = names_in(&base).into_iter().find(|name| name.len() == 36);
     let level0 = Path::new(&folder.unwrap()).join("data_level0.bin");
@@ -54,7 +54,7 @@ fn holes_stay_holes() {
     let file = options.write(true).open(base.join(&level0)).unwrap();
     file.set_len(HUGE).unwrap();
     let out = root.path().join("out");
-    let (status, told, errors) = merge(&base, &delta, &out, &["--fold", "never"]);
+    let (status, told, errors) = merge(&base, &delta, &out, &["--flush", "never"]);
     assert_eq!(status, 0, "{told}{errors}");
     let copied = std::fs::metadata(out.join(level0)).unwrap();
     assert_eq!(copied.len(), HUGE);
@@ -72,7 +72,7 @@ fn a_name_that_is_no_utf_8_is_named_as_such() {
         &base,
         &delta,
         &root.path().join("out"),
-        &["--fold", "never"],
+        &["--flush", "never"],
     );
     assert_eq!(status, 1);
     for part in ["CS-FILE-NAME", "caf", "not UTF-8", "rename it"] {

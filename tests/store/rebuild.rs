@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use chroma_store::{
-    CloseOptions, Engine, FoldOptions, FoldWhen, Like, OpenOptions, Operation, Patch, Searcher,
+    CloseOptions, Engine, FlushOptions, FlushWhen, Like, OpenOptions, Operation, Patch, Searcher,
     Space, Store, StoreInfo, VerifyLevel,
 };
 
@@ -13,10 +13,10 @@ use crate::index_files::{self, IndexFiles};
 const ENGINES: [Engine; 2] = [Engine::Native, Engine::HnswRs];
 const SPACES: [Space; 3] = [Space::L2, Space::Ip, Space::Cosine];
 
-fn fold_options() -> FoldOptions {
-    FoldOptions {
-        when: FoldWhen::Always,
-        ..FoldOptions::default()
+fn flush_options() -> FlushOptions {
+    FlushOptions {
+        when: FlushWhen::Always,
+        ..FlushOptions::default()
     }
 }
 
@@ -56,7 +56,7 @@ fn change(dir: &Path, work: impl FnOnce(&mut Store<chroma_store::Open>)) {
 fn rebuild(dir: &Path, engine: Engine) {
     change(dir, |store| {
         let report = store
-            .rebuild(WORDS, engine, fold_options())
+            .rebuild(WORDS, engine, flush_options())
             .unwrap()
             .unwrap();
         assert_eq!(report.rebuilt, Some(engine));
@@ -113,7 +113,7 @@ fn both_engines_manage_odd_sets() {
                 let count = set.len();
                 let dir = made(root.path(), space, set);
                 change(&dir, |store| {
-                    let report = store.rebuild(WORDS, engine, fold_options()).unwrap();
+                    let report = store.rebuild(WORDS, engine, flush_options()).unwrap();
                     assert_eq!(report.is_some(), count > 0);
                 });
                 let found = index_files::read(&dir, WORDS).map_or(0, |index| index.vectors.len());
@@ -131,7 +131,7 @@ fn a_graph_of_the_other_engine_takes_new_records() {
     rebuild(&dir, Engine::HnswRs);
     change(&dir, |store| {
         store.write(WORDS, all[600..].to_vec()).unwrap();
-        let report = store.fold(WORDS, fold_options()).unwrap().unwrap();
+        let report = store.flush(WORDS, flush_options()).unwrap().unwrap();
         assert_eq!((report.inserted, report.rebuilt), (300, None));
     });
     let info = StoreInfo::read(&dir).unwrap();
@@ -158,7 +158,7 @@ fn cosine_vectors_and_norms_are_carried_over_verbatim() {
                 vec![Operation::upsert("new", &[1.0; 7], Patch::new())],
             )
             .unwrap();
-        store.fold(WORDS, fold_options()).unwrap();
+        store.flush(WORDS, flush_options()).unwrap();
     });
     rebuild(&dir, Engine::Native);
     let mut after = index(&dir).vectors;
@@ -175,7 +175,7 @@ fn spoil(dir: &Path, name: &str, change: impl FnOnce(&mut Vec<u8>)) {
 }
 
 #[test]
-fn damaged_links_are_made_anew_on_demand_and_by_the_next_fold() {
+fn damaged_links_are_made_anew_on_demand_and_by_the_next_flush() {
     for file in ["link_lists.bin", "data_level0.bin"] {
         for on_demand in [true, false] {
             let root = tempfile::tempdir().unwrap();
@@ -191,7 +191,7 @@ fn damaged_links_are_made_anew_on_demand_and_by_the_next_fold() {
             } else {
                 change(&dir, |store| {
                     store.write(WORDS, vec![Operation::delete("r0")]).unwrap();
-                    let report = store.fold(WORDS, fold_options()).unwrap().unwrap();
+                    let report = store.flush(WORDS, flush_options()).unwrap().unwrap();
                     assert_eq!(report.rebuilt, Some(Engine::Native));
                 });
             }
@@ -224,7 +224,7 @@ fn files_that_cannot_be_read_are_made_anew_from_a_whole_log_and_else_refused() {
             let untouched = bytes_of(&dir);
             let mut store = Store::open(&dir, OpenOptions::default()).unwrap();
             let error = store
-                .rebuild(WORDS, Engine::Native, fold_options())
+                .rebuild(WORDS, Engine::Native, flush_options())
                 .unwrap_err();
             assert_eq!(error.code(), "CS-INDEX-FILE");
             drop(store);

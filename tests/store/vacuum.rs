@@ -12,7 +12,7 @@ use crate::index_files;
 fn flushed(root: &Path) -> std::path::PathBuf {
     let records = (0..1500).map(|n| record(&format!("r{n}"), 64, n));
     let dir = Recipe::of(records.collect()).make(root, "dir");
-    let (status, told, errors) = compactor(&["store", "fold", text(&dir)]);
+    let (status, told, errors) = compactor(&["store", "flush", text(&dir)]);
     assert_eq!(status, 0, "{told}{errors}");
     dir
 }
@@ -51,7 +51,7 @@ fn a_merge_or_flush_vacuums_only_above_the_share_that_is_asked_for() {
         let (status, told, errors) = merge(&base, &delta, &out, &["--vacuum-above", percent]);
         assert_eq!(status, 0, "{told}{errors}");
         assert_eq!(free_percent(&out) == 0, is_due, "{percent}");
-        let arguments = ["store", "fold", text(&base), "--vacuum-above", percent];
+        let arguments = ["store", "flush", text(&base), "--vacuum-above", percent];
         let (status, told, errors) = compactor(&arguments);
         assert_eq!(status, 0, "{told}{errors}");
         assert_eq!(free_percent(&base) == 0, is_due, "{percent}");

@@ -1,4 +1,4 @@
-//! `chroma-compactor`: folds Chroma deltas into published snapshots.
+//! `chroma-compactor`: merges Chroma deltas into published snapshots.
 //!
 //! This crate parses the command line and the configuration, and renders results and errors. What
 //! it does is in the libraries.

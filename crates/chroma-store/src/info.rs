@@ -5,15 +5,15 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::collection::{load_all, names};
-use crate::graph::GraphHealth;
 use crate::index::IndexFiles;
-use crate::queue::QueueReader;
 use crate::schema::detect;
 use crate::verify::{Problem, VerifyLevel, verify};
+use crate::wal::WalReader;
 use crate::{
     Collection, DatabaseSize, EmbeddingFunction, FullName, HnswConfig, SchemaLevel, StoreError,
     StoreResult, connection,
 };
+use hnsw_graph::GraphHealth;
 
 /// What a directory holds.
 #[derive(Debug, Clone, Serialize)]
@@ -112,7 +112,7 @@ fn vectors(
     let files = IndexFiles::open(dir, collection)?;
     let seen = files.as_ref().map_or(0, |files| files.progress(collection));
     let path = connection::database_path(dir);
-    let queued = QueueReader::new(connection, &path, collection).count_after(seen)?;
+    let queued = WalReader::new(connection, &path, collection).count_after(seen)?;
     let index = files.as_ref().map(|files| files.load(0)).transpose();
     let index = match index {
         // Verification has told of the damage.

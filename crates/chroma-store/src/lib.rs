@@ -11,53 +11,41 @@
 mod archive;
 mod collection;
 mod connection;
-mod copy;
 mod delta;
+mod directory;
 mod engine;
 mod error;
-mod files;
-mod fold;
+mod flush;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
-pub mod graph;
-mod handle;
 mod index;
 mod info;
 mod merge;
-mod metadata;
-mod orphans;
 mod query;
-mod queue;
+mod records;
 mod repair;
-mod room;
 mod salvage;
 mod schema;
 mod sqlite_indexes;
-mod stamps;
 mod vacuum;
 mod verify;
+mod wal;
 
 pub use archive::{ARCHIVE_NAME, UnpackLimits, Unpacked, pack, unpack};
-pub use collection::{
-    Collection, EmbeddingFunction, FullName, HnswConfig, Parameters, Space, Which,
-};
+pub use collection::{Collection, EmbeddingFunction, FullName, HnswConfig, Parameters, Which};
 pub use connection::{keep_temporary_files_in, try_temporary_files};
-pub use copy::copy_directory;
 pub use delta::refuse_long_records;
-pub use error::{Kind, StoreError, StoreResult};
-pub use files::{SIDE_CAR_NAMES, StoredFile};
-pub use fold::{Engine, FoldOptions, FoldReport, FoldWhen};
-pub use handle::{
-    CloseOptions, Closed, ClosedStore, Open, OpenOptions, Pause, Store, ThreadPause,
-    refuse_open_elsewhere,
+pub use directory::{
+    CloseOptions, Closed, ClosedStore, Open, OpenOptions, Orphan, Pause, Room, SIDE_CAR_NAMES,
+    Store, StoredFile, ThreadPause, copy_directory, refuse_open_elsewhere,
 };
+pub use error::{Kind, StoreError, StoreResult};
+pub use flush::{Engine, FlushOptions, FlushReport, FlushWhen};
+pub use hnsw_graph::{GraphHealth, Space};
 pub use info::{CollectionInfo, StoreInfo, VectorPlaces, collection_names};
 pub use merge::{AppliedAs, DeltaOutcome, Effects, MergeOptions, MergeReport, MetadataMode};
-pub use metadata::{Array, DOCUMENT_KEY, MetadataValue, Scalar, URI_KEY};
-pub use orphans::Orphan;
 pub use query::{Like, Neighbour, Searcher};
-pub use queue::{Operation, OperationKind, Patch};
-pub use room::Room;
+pub use records::{Array, DOCUMENT_KEY, MetadataValue, Scalar, URI_KEY};
 pub use salvage::{Lost, Salvaged, salvage};
 pub use schema::{
     CreateOptions, LikeOptions, NewIds, SchemaLevel, create, create_like, functions_left_out,
@@ -69,6 +57,7 @@ pub use verify::{
     CheckedCollection, IndexDamage, Problem, Remedy, Severity, Survey, VerifyLevel, VerifyReport,
     survey, verify,
 };
+pub use wal::{Operation, OperationKind, Patch};
 
 /// The file every Chroma directory has.
 pub const DATABASE_NAME: &str = "chroma.sqlite3";

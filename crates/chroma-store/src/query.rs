@@ -9,9 +9,9 @@ use serde::Serialize;
 
 use crate::collection::{find, load_all};
 use crate::index::{IndexFiles, MemoryIndex, as_stored};
-use crate::metadata::DOCUMENT_KEY;
-use crate::queue::{Overlay, QueueReader};
+use crate::records::DOCUMENT_KEY;
 use crate::schema::detect;
+use crate::wal::{Overlay, WalReader};
 use crate::{Collection, Space, StoreError, StoreResult, Which, connection};
 
 /// What to look for.
@@ -54,7 +54,7 @@ impl Searcher {
     pub fn open<'a>(dir: &Path, which: impl Into<Which<'a>>) -> StoreResult<Self> {
         let connection = connection::open_read(dir)?;
         let path = connection::database_path(dir);
-        // Until the files are read, nobody can commit a fold that replaces them.
+        // Until the files are read, nobody can commit a flush that replaces them.
         connection
             .execute_batch("BEGIN")
             .map_err(StoreError::sqlite(&path, "begin reading"))?;
@@ -66,7 +66,7 @@ impl Searcher {
             .as_ref()
             .map_or(0, |files| files.progress(&collection));
         let mut waiting = Overlay::default();
-        QueueReader::new(&connection, &path, &collection).for_each_vector(
+        WalReader::new(&connection, &path, &collection).for_each_vector(
             seen,
             u64::MAX,
             |_, kind, id, vector| {

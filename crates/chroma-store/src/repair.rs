@@ -6,11 +6,11 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use crate::collection::{decode_seq, write_progress};
 use crate::index::{dimension_in, is_written, segment_dir};
-use crate::metadata::{RecordReader, forget_full_text, rebuild_full_text};
-use crate::queue::{OperationKind, Patch, QueueReader, encode};
+use crate::records::{RecordReader, forget_full_text, rebuild_full_text};
 use crate::schema::migrations;
+use crate::wal::{OperationKind, Patch, WalReader, encode};
 use crate::{
-    Collection, Engine, FoldOptions, FoldWhen, FullName, Open, Remedy, SchemaLevel, Store,
+    Collection, Engine, FlushOptions, FlushWhen, FullName, Open, Remedy, SchemaLevel, Store,
     StoreError, StoreResult, connection,
 };
 
@@ -39,9 +39,9 @@ impl Store<Open> {
     /// # Errors
     /// The directory is locked, or lacks what it could be mended from.
     pub fn mend(&mut self, remedy: Remedy, collection: Option<&FullName>) -> StoreResult<()> {
-        let always = FoldOptions {
-            when: FoldWhen::Always,
-            ..FoldOptions::default()
+        let always = FlushOptions {
+            when: FlushWhen::Always,
+            ..FlushOptions::default()
         };
         match (remedy, collection) {
             // Opening has set it; what no segment names is not part of a copy; without sound indexes
@@ -61,7 +61,7 @@ impl Store<Open> {
             (Remedy::LogRows, Some(name)) => self.rewrite_log_rows(name),
             (Remedy::Progress, Some(name)) => self.mend_progress(name),
             (Remedy::Dimension, Some(name)) => self.mend_dimension(name),
-            (Remedy::Flush, Some(name)) => self.fold(name, always).map(drop),
+            (Remedy::Flush, Some(name)) => self.flush(name, always).map(drop),
             (Remedy::Index, Some(name)) => self.rebuild(name, Engine::Native, always).map(drop),
             (
                 Remedy::LogRows
@@ -104,7 +104,7 @@ impl Store<Open> {
     fn rewrite_log_rows(&mut self, name: &FullName) -> StoreResult<()> {
         let collection = self.find(name)?.clone();
         let path = connection::database_path(self.dir());
-        let queue = QueueReader::new(self.connection(), &path, &collection);
+        let queue = WalReader::new(self.connection(), &path, &collection);
         let records = RecordReader::new(self.connection(), &path, self.level());
         let mut payloads = Vec::new();
         for row in queue.without_payload(collection.metadata_seq.unwrap_or(0))? {
@@ -152,14 +152,14 @@ impl Store<Open> {
         // Index files that are written now have a progress that is true again: chromadb 0.x takes 0
         // for "nothing waits".
         let when = match self.find(name)?.vector_seq == collection.vector_seq {
-            true => FoldWhen::Never,
-            false => FoldWhen::Always,
+            true => FlushWhen::Never,
+            false => FlushWhen::Always,
         };
-        let options = FoldOptions {
+        let options = FlushOptions {
             when,
-            ..FoldOptions::default()
+            ..FlushOptions::default()
         };
-        self.fold(name, options).map(drop)
+        self.flush(name, options).map(drop)
     }
 
     fn mend_dimension(&mut self, name: &FullName) -> StoreResult<()> {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 use rusqlite::limits::Limit;
 
-use crate::room::check_room;
+use crate::directory::room::check_room;
 use crate::{DATABASE_NAME, Open, OpenOptions, Store, StoreError, StoreResult, connection};
 
 /// The new database, until it takes the place of the old one.

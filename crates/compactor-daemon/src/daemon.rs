@@ -132,7 +132,7 @@ impl Daemon {
             paused: BTreeMap::new(),
             alone: BTreeMap::new(),
             locked_out: LockedOut::default(),
-            unfolded: BTreeMap::new(),
+            unflushed: BTreeMap::new(),
             cleaner: Cleaner::default(),
             receiving: None,
             more: false,
@@ -181,8 +181,8 @@ struct Work {
     alone: BTreeMap<CollectionName, usize>,
     /// Collections whose lease is another's, when we last asked, and for which runs wait.
     locked_out: LockedOut,
-    /// Collections whose published snapshot waits to be folded, and until when not to begin.
-    unfolded: BTreeMap<CollectionName, Monotonic>,
+    /// Collections whose published snapshot waits to be flushed, and until when not to begin.
+    unflushed: BTreeMap<CollectionName, Monotonic>,
     cleaner: Cleaner,
     /// A receive under way. Never dropped half-way: what it hands out would stay hidden.
     receiving: Option<JoinHandle<PortResult<Received>>>,
@@ -258,20 +258,20 @@ impl Work {
     }
 
     fn is_idle(&self) -> bool {
-        // A fold that failed is not waited for.
+        // A flush that failed is not waited for.
         let now = self.context.ports.clock.monotonic();
-        let is_folded = self.unfolded.values().all(|until| *until > now);
-        self.inbox.is_empty() && self.cycles.is_empty() && is_folded
+        let is_flushed = self.unflushed.values().all(|until| *until > now);
+        self.inbox.is_empty() && self.cycles.is_empty() && is_flushed
     }
 
     /// Starts a cycle for every collection that waits and has none, as far as workers go.
     fn dispatch(&mut self) {
         let now = self.context.ports.clock.monotonic();
         self.paused.retain(|_, until| *until > now);
-        // What waits comes first; whoever has nothing waiting can be folded.
+        // What waits comes first; whoever has nothing waiting can be flushed.
         let mut waiting = self.inbox.collections();
-        let unfolded = self.unfolded.iter().filter(|(_, until)| **until <= now);
-        waiting.extend(unfolded.map(|(collection, _)| collection.clone()));
+        let unflushed = self.unflushed.iter().filter(|(_, until)| **until <= now);
+        waiting.extend(unflushed.map(|(collection, _)| collection.clone()));
         for collection in waiting {
             if self.cycles.len() >= self.context.settings.workers {
                 return;
@@ -338,7 +338,7 @@ impl Work {
         let clock = &self.context.ports.clock;
         let now = clock.monotonic();
         // What is due already waits for a worker, not for a time.
-        let later = self.unfolded.values().filter(|until| **until > now);
+        let later = self.unflushed.values().filter(|until| **until > now);
         // While messages are gathered nothing is begun, whoever's time has come.
         let gathers = self.more;
         let resume = async {

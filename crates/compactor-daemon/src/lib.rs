@@ -1,4 +1,4 @@
-//! The daemon: takes runs from the queue, folds them, and publishes snapshots.
+//! The daemon: takes runs from the queue, merges them, and publishes snapshots.
 //!
 //! [`Daemon`] receives and dispatches; [`cycle`] is the way of one batch from its messages to the
 //! moved pointer. All outside effects go through the ports of `compactor-core`; all work on Chroma

@@ -79,7 +79,7 @@ impl Unhandled {
 /// Settings of a daemon.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Batches folded at the same time, each of another collection.
+    /// Batches merged at the same time, each of another collection.
     pub workers: usize,
     /// Most runs of a batch.
     pub batch_runs: usize,
@@ -106,8 +106,8 @@ pub struct Settings {
     /// Merge options.
     pub merge: MergeOptions,
     /// How many vectors may wait in the log while runs wait to be merged. Beyond that, and when
-    /// none wait, what is due is folded.
-    pub fold_backlog: u64,
+    /// none wait, what is due is flushed.
+    pub flush_backlog: u64,
     /// How thoroughly a snapshot is verified before it is published.
     pub verify: VerifyLevel,
     /// How long closing waits for other processes that hold the files.

@@ -156,7 +156,7 @@ async fn announce(
     Ok(())
 }
 
-/// Announces `collections` of a recorded run once more. A run that is announced twice is folded
+/// Announces `collections` of a recorded run once more. A run that is announced twice is merged
 /// once.
 ///
 /// # Errors

@@ -13,7 +13,7 @@ pub(crate) enum Subject {
     Index,
     /// Whole cycles over an emulator, against a Python compactor.
     Cloud,
-    /// Memory while folding into a large graph.
+    /// Memory while flushing into a large graph.
     Memory,
 }
 

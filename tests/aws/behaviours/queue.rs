@@ -63,7 +63,7 @@ async fn b44_only_what_failed_comes_back() {
     assert_eq!(
         runs.len(),
         1,
-        "the good one was not folded again: {manifest}"
+        "the good one was not merged again: {manifest}"
     );
     let both = ids(&[("good", 5), ("late", 5)]);
     assert_eq!(deployment.published("words").await, both);

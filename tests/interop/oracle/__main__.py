@@ -109,15 +109,15 @@ def parser() -> argparse.ArgumentParser:
     created.add_argument("--reopened", action="store_true",
                          help="only look for what was written (used by use-created)")
 
-    folded = commands.add_parser("folded", help="search what our binary indexed")
-    graph_options(folded)
-    folded.add_argument("--engine", type=one_of("native", "rebuild", "hnsw-rs"), default=["native"],
-                        help="comma separated; native: store fold; rebuild, hnsw-rs: store rebuild")
+    flushed = commands.add_parser("flushed", help="search what our binary indexed")
+    graph_options(flushed)
+    flushed.add_argument("--engine", type=one_of("native", "rebuild", "hnsw-rs"), default=["native"],
+                        help="comma separated; native: store flush; rebuild, hnsw-rs: store rebuild")
 
-    folds = commands.add_parser("folds", help="search what our binary indexed in many merges")
-    graph_options(folds)
-    folds.add_argument("--folds", type=int, default=20)
-    folds.add_argument("--threshold", type=int, default=50, help="sync threshold of the base")
+    flushes = commands.add_parser("flushes", help="search what our binary indexed in many merges")
+    graph_options(flushes)
+    flushes.add_argument("--flushes", type=int, default=20)
+    flushes.add_argument("--threshold", type=int, default=50, help="sync threshold of the base")
 
     texts = commands.add_parser("texts", help="go on with full text that our binary wrote")
     texts.add_argument("--binary", type=Path, required=True, help="our binary")
@@ -125,7 +125,7 @@ def parser() -> argparse.ArgumentParser:
     texts.add_argument("--seed", type=int, required=True)
     texts.add_argument("--merges", type=int, default=24)
     texts.add_argument("--nul", action="store_true", help="documents with a NUL character")
-    texts.add_argument("--then", choices=("fold", "rebuild"), action="append", default=[],
+    texts.add_argument("--then", choices=("flush", "rebuild"), action="append", default=[],
                        help="a command of our binary after the merges")
 
     odd = commands.add_parser("make-odd", help="create a directory to which something happened")
@@ -180,7 +180,7 @@ def parser() -> argparse.ArgumentParser:
     sweep.add_argument("--seed", type=int, required=True)
     sweep.add_argument("--all", action="store_true", help="not only the share of the tests")
 
-    reopened = commands.add_parser("reopen-folds", help="compare once more (used by folds)")
+    reopened = commands.add_parser("reopen-flushes", help="compare once more (used by flushes)")
     reopened.add_argument("--dir", type=Path, action="append", required=True)
     return top
 
@@ -203,10 +203,10 @@ def main() -> int:
         from .check import compare_in_place as run
     elif arguments.command == "use-created":
         from .use_created import use_created as run
-    elif arguments.command == "folded":
-        from .folded import folded as run
-    elif arguments.command == "folds":
-        from .folds import folds as run
+    elif arguments.command == "flushed":
+        from .flushed import flushed as run
+    elif arguments.command == "flushes":
+        from .flushes import flushes as run
     elif arguments.command == "texts":
         from .texts import texts as run
     elif arguments.command == "make-odd":
@@ -231,8 +231,8 @@ def main() -> int:
         from .places import use_places as run
     elif arguments.command == "sweep":
         from .sweep import sweep as run
-    elif arguments.command == "reopen-folds":
-        from .folds import reopen_folds as run
+    elif arguments.command == "reopen-flushes":
+        from .flushes import reopen_flushes as run
     else:
         from .dump import dump as run
     return run(arguments)

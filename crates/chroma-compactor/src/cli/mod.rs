@@ -26,7 +26,7 @@ const VERSION: &str = if cfg!(feature = "aws") {
     concat!(env!("CARGO_PKG_VERSION"), " (without the adapters for AWS)")
 };
 
-/// Folds Chroma deltas into published snapshots.
+/// Merges Chroma deltas into published snapshots.
 #[derive(Debug, Parser)]
 #[command(name = "chroma-compactor", version = VERSION, arg_required_else_help = true)]
 pub(crate) struct Cli {
@@ -36,7 +36,7 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Make sample deltas, fold them, and show the snapshot: a first look, no cloud needed.
+    /// Make sample deltas, merge them, and show the snapshot: a first look, no cloud needed.
     Quickstart(quickstart::Quickstart),
     /// Run the daemon: take runs from the queue and publish snapshots.
     Run(run::Run),

@@ -83,15 +83,15 @@ impl RawSettings {
             let key = "metrics.namespace";
             faults.push(Fault::of(&[key], format!("{key} must not be empty")));
         }
-        let fold = &self.fold;
+        let flush = &self.flush;
         for (key, percent) in [
             (
-                "fold.rebuild_above_deleted_percent",
-                fold.rebuild_above_deleted_percent,
+                "flush.rebuild_above_deleted_percent",
+                flush.rebuild_above_deleted_percent,
             ),
             (
-                "fold.vacuum_above_free_percent",
-                fold.vacuum_above_free_percent,
+                "flush.vacuum_above_free_percent",
+                flush.vacuum_above_free_percent,
             ),
             ("snapshot.max_shrink", self.snapshot.max_shrink),
         ] {

@@ -8,6 +8,7 @@ mod each;
 mod environment;
 mod fault;
 mod file;
+mod former;
 mod raw;
 mod size;
 mod sources;
@@ -15,7 +16,7 @@ mod unknown;
 
 use std::path::PathBuf;
 
-use chroma_store::{FoldOptions, SchemaLevel, UnpackLimits};
+use chroma_store::{FlushOptions, SchemaLevel, UnpackLimits};
 use clap::Args;
 use compactor_core::lease::LeaseTerm;
 use compactor_core::retention::RetentionPolicy;
@@ -148,16 +149,16 @@ impl RawSettings {
             shutdown: self.worker.shutdown,
             merge: chroma_store::MergeOptions {
                 metadata: self.merge.metadata,
-                fold: FoldOptions {
-                    when: self.fold.when,
-                    threads: self.fold.threads,
-                    rebuild_above_deleted_percent: self.fold.rebuild_above_deleted_percent,
-                    vacuum_above_free_percent: self.fold.vacuum_above_free_percent,
-                    ..FoldOptions::default()
+                flush: FlushOptions {
+                    when: self.flush.when,
+                    threads: self.flush.threads,
+                    rebuild_above_deleted_percent: self.flush.rebuild_above_deleted_percent,
+                    vacuum_above_free_percent: self.flush.vacuum_above_free_percent,
+                    ..FlushOptions::default()
                 },
                 longest_value: None,
             },
-            fold_backlog: self.fold.backlog,
+            flush_backlog: self.flush.backlog,
             verify: self.snapshot.verify.into(),
             close_wait: self.snapshot.close_wait,
             limits: Limits {

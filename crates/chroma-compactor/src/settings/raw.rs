@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use chroma_store::{EmbeddingFunction, FoldWhen, MetadataMode, VerifyLevel};
+use chroma_store::{EmbeddingFunction, FlushWhen, MetadataMode, VerifyLevel};
 use compactor_core::manifest::Layout;
 use compactor_daemon::Unhandled;
 use serde::{Deserialize, Serialize, Serializer};
@@ -41,7 +41,7 @@ section! {
         retry: Retry = Retry::default(),
         lease: Lease = Lease::default(),
         merge: Merge = Merge::default(),
-        fold: Fold = Fold::default(),
+        flush: Flush = Flush::default(),
         snapshot: Snapshot = Snapshot::default(),
         retention: Retention = Retention::default(),
         limits: Limits = Limits::default(),
@@ -159,9 +159,9 @@ section! {
 
 section! {
     /// How vectors go from the log into the index files.
-    Fold {
+    Flush {
         #[serde(deserialize_with = "choice::of")]
-        when: FoldWhen = FoldWhen::Due,
+        when: FlushWhen = FlushWhen::Due,
         threads: usize = 0,
         backlog: u64 = 5_000,
         rebuild_above_deleted_percent: u8 = 20,

@@ -9,7 +9,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::fault::{Fault, Origin, Provenance};
 use super::raw::{Backend, LogFormat};
-use super::{RawSettings, each, environment, file};
+use super::{RawSettings, each, environment, file, former};
 use crate::output;
 
 /// What one source sets.
@@ -111,7 +111,7 @@ pub(super) fn read(
     layers.push(of_python(&variables, &mut faults));
     layers.push(environment::layer(&variables));
     let (mut values, mut provenance) = (Map::new(), Provenance::default());
-    for layer in layers {
+    for layer in layers.into_iter().map(former::renamed) {
         merge(&mut values, layer.values);
         for (key, origin) in layer.origins {
             provenance.insert(key, origin);

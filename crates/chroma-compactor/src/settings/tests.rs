@@ -190,3 +190,18 @@ fn lists_and_tables_come_from_the_environment_as_well() {
     assert_eq!(settings.worker.workers, 3);
     assert_eq!(provenance.of("aws.queues").len(), 3);
 }
+
+#[test]
+fn former_section_name_sets_the_same_keys() {
+    let mut file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
+    let text = "[fold]\nbacklog = 7\nthreads = 3\n[flush]\nthreads = 4\n";
+    file.write_all(text.as_bytes()).unwrap();
+    let variables = [("CHROMA_COMPACTOR_FOLD__WHEN", "never")];
+    let (settings, _) = load_with(Some(file.path()), &variables).unwrap();
+    assert_eq!(settings.flush.backlog, 7);
+    assert_eq!(settings.flush.threads, 4, "the new name counts");
+    assert_eq!(settings.flush.when, chroma_store::FlushWhen::Never);
+    let text = load_text("[fold]\nbacklogs = 7\n").unwrap_err().to_string();
+    let expected = ".toml:2: unknown key `flush.backlogs`";
+    assert!(text.contains(expected), "{text}");
+}

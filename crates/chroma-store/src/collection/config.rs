@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::Space;
+use crate::Space;
 use crate::{StoreError, StoreResult};
 
 /// HNSW parameters of a collection.

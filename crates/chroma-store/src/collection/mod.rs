@@ -5,7 +5,6 @@ mod embedding_function;
 mod foreign_config;
 mod name;
 mod parameters;
-mod space;
 
 use std::path::Path;
 
@@ -25,7 +24,6 @@ pub(crate) use foreign_config::{check as check_foreign_config, too_large};
 pub(crate) use name::{DEFAULT_DATABASE, DEFAULT_TENANT};
 pub use name::{FullName, Which};
 pub use parameters::Parameters;
-pub use space::Space;
 
 const VECTOR_SCOPE: &str = "VECTOR";
 const METADATA_SCOPE: &str = "METADATA";

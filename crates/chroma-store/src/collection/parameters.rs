@@ -3,8 +3,9 @@
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::Value;
 
-use super::{Collection, Space};
+use super::Collection;
 use crate::SchemaLevel;
+use crate::Space;
 
 /// Index parameters to set; what is `None` stays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

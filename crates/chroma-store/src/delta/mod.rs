@@ -14,8 +14,8 @@ pub(crate) use history::log_is_whole;
 
 use self::own_ids::OwnIds;
 use crate::collection::load_one;
-use crate::queue::{Operation, QueueReader};
 use crate::schema::{detect, refuse_large_configurations};
+use crate::wal::{Operation, WalReader};
 use crate::{
     Collection, FullName, SchemaLevel, StoreError, StoreResult, Which, collection_names,
     connection, verify,
@@ -141,8 +141,8 @@ impl Delta {
             .for_each(applied, u64::MAX, |row| visit(&own.for_base(row.operation)))
     }
 
-    fn queue(&self, collection: &Collection) -> QueueReader<'_> {
-        QueueReader::new(&self.connection, &self.path, collection)
+    fn queue(&self, collection: &Collection) -> WalReader<'_> {
+        WalReader::new(&self.connection, &self.path, collection)
     }
 
     fn damaged(&self, detail: String) -> StoreError {

@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 
-use crate::queue::{Operation, OperationKind};
+use crate::wal::{Operation, OperationKind};
 
 /// The ids that exist in a delta at one place of its log.
 #[derive(Debug, Default)]

@@ -5,8 +5,8 @@ use rusqlite::params;
 
 use super::Delta;
 use crate::index::VectorIndex;
-use crate::metadata::RecordReader;
-use crate::queue::{Operation, OperationKind, Overlay, QueueReader};
+use crate::records::RecordReader;
+use crate::wal::{Operation, OperationKind, Overlay, WalReader};
 use crate::{Collection, StoreError, StoreResult};
 
 /// Hands every record to `visit` as an upsert, in the order of insertion.
@@ -55,7 +55,7 @@ struct Vectors<'d> {
     index: Option<VectorIndex>,
     /// Rows with the vectors of what the log changed after the index files.
     queued: Overlay<i64>,
-    queue: QueueReader<'d>,
+    queue: WalReader<'d>,
 }
 
 impl<'d> Vectors<'d> {

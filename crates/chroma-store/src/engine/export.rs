@@ -8,7 +8,7 @@ use hnsw_rs::anndists::dist::distances::Distance;
 use hnsw_rs::hnsw::{Hnsw, Neighbour, Point};
 
 use super::{LAYERS, Links};
-use crate::graph::Params;
+use hnsw_graph::Params;
 
 pub(super) fn export<D: Distance<u32> + Send + Sync>(
     hnsw: &Hnsw<u32, D>,

@@ -12,8 +12,8 @@ use std::slice;
 use hnsw_rs::anndists::dist::distances::Distance;
 use hnsw_rs::hnsw::Hnsw;
 
-use crate::graph::Graph;
 use crate::{StoreError, StoreResult};
+use hnsw_graph::Graph;
 
 /// `hnsw_rs` ends the process above this many links.
 const MAX_LINKS: usize = 256;
@@ -30,7 +30,7 @@ const LAYERS: usize = 16;
 /// # Errors
 /// `hnsw_rs` panicked, cannot have so many links, or returned a graph that is not one.
 pub(crate) fn link(graph: &mut Graph) -> StoreResult<()> {
-    if graph.len() == 0 {
+    if graph.is_empty() {
         return Ok(());
     }
     let links = contained(|| build(graph))

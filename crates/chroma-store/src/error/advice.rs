@@ -168,7 +168,7 @@ impl StoreError {
                 "name the folder that chromadb.PersistentClient(path=...) was given"
             }
             Self::HotJournal { .. } => {
-                "close the client that wrote it (chromadb >= 1.5.2: client.close()), or open it once with that chromadb so that SQLite rolls the journal back, then copy it again; after an interrupted `store fold` or `store rebuild`, run that again"
+                "close the client that wrote it (chromadb >= 1.5.2: client.close()), or open it once with that chromadb so that SQLite rolls the journal back, then copy it again; after an interrupted `store flush` or `store rebuild`, run that again"
             }
             Self::Locked { .. } => "stop the named process or wait for it to finish its write",
             Self::InUse { .. } => {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::connection;
-use crate::handle::holders;
+use crate::directory::holders;
 use crate::verify::Problem;
 
 /// Result of an operation of this crate.

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::{bad, read_bounded};
-use crate::graph::Graph;
 use crate::{StoreError, StoreResult};
+use hnsw_graph::Graph;
 
 pub(super) const LEN: usize = 100;
 const PERSISTENCE_VERSION: u32 = 1;

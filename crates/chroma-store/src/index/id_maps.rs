@@ -246,8 +246,8 @@ fn of_pickle(error: serde_pickle::Error) -> io::Error {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::graph::Params;
     use crate::{SchemaLevel, Space};
+    use hnsw_graph::Params;
 
     /// The pickle of so many ids, `record 0` with label 1 first.
     pub(in crate::index) fn written(ids: usize, level: SchemaLevel) -> Vec<u8> {

@@ -8,8 +8,8 @@ use super::id_maps::IdMaps;
 use super::level0::{self, LinkCheck, Records, is_normalised, not_normalised};
 use super::links::UpperLists;
 use super::{HEADER, ID_MAPS, LENGTH, LEVEL0, LINKS, MemoryIndex, bad, open_file, segment_dir};
-use crate::graph::{Graph, Params};
 use crate::{Collection, Space, StoreResult};
+use hnsw_graph::{Graph, Params};
 
 /// The index files of a collection, opened, with what is read first.
 #[derive(Debug)]

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use crate::graph::{Graph, Params};
 use crate::{Collection, Space, StoreError, StoreResult};
+use hnsw_graph::{Graph, Params};
 
 use super::header::{MAX_DIMENSION, MAX_M};
 

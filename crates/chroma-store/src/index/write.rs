@@ -11,8 +11,8 @@ use std::thread;
 use super::header::Header;
 use super::id_maps::write_id_maps;
 use super::{HEADER, ID_MAPS, LENGTH, LEVEL0, LINKS, MemoryIndex, bad};
-use crate::graph::Graph;
 use crate::{SchemaLevel, StoreResult};
+use hnsw_graph::Graph;
 
 const BUFFER: usize = 1 << 20;
 const BEGIN_EVERY: u64 = 16 << 20;

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 
 use super::{AppliedAs, Effects, MergeOptions, MetadataMode};
-use crate::metadata::{DOCUMENT_KEY, SegmentWriter, URI_KEY};
-use crate::queue::{Operation, OperationKind, Patch, QueueWriter, check_vector};
+use crate::records::{DOCUMENT_KEY, SegmentWriter, URI_KEY};
+use crate::wal::{Operation, OperationKind, Patch, WalWriter, check_vector};
 use crate::{Collection, Kind, SchemaLevel, Space, StoreError, StoreResult};
 
 /// Whether an operation is in the log already.
@@ -64,7 +64,7 @@ pub(super) struct Applier<'c> {
     dimension: Option<u32>,
     options: MergeOptions,
     segment: SegmentWriter<'c>,
-    queue: QueueWriter<'c>,
+    queue: WalWriter<'c>,
     progress: Option<u64>,
     effects: Effects,
     /// The space of the delta at hand, if it is not the base's.
@@ -94,7 +94,7 @@ impl<'c> Applier<'c> {
             dimension: base.dimension,
             options,
             segment: SegmentWriter::new(connection, path, level, base)?,
-            queue: QueueWriter::new(connection, path, base)?,
+            queue: WalWriter::new(connection, path, base)?,
             progress: None,
             effects: Effects::default(),
             other_space: None,

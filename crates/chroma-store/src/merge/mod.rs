@@ -1,7 +1,7 @@
-//! Folds deltas into an open directory with Chroma's semantics.
+//! Merges deltas into an open directory with Chroma's semantics.
 //!
 //! Metadata and full text are applied at once, in one transaction; vectors go to
-//! `embeddings_queue`, and from there into the index files when it is time (`fold`). Each
+//! `embeddings_queue`, and from there into the index files when it is time (`flush`). Each
 //! delta is applied whole or not at all, and one that fails does not hold up the others.
 
 mod apply;
@@ -13,10 +13,10 @@ use std::path::Path;
 use rusqlite::TransactionBehavior;
 
 use crate::delta::{Delta, Sound};
-use crate::fold::{Folding, IndexFrom, replacement, unnamed_folders};
-use crate::queue::{Operation, QueueReader};
+use crate::flush::{Flushing, IndexFrom, replacement, unnamed_folders};
+use crate::wal::{Operation, WalReader};
 use crate::{
-    Collection, Engine, FoldOptions, FoldReport, FoldWhen, FullName, Open, Parameters, Store,
+    Collection, Engine, FlushOptions, FlushReport, FlushWhen, FullName, Open, Parameters, Store,
     StoreError, StoreResult, Which, connection, verify,
 };
 
@@ -25,7 +25,7 @@ use apply::{Applied, AppliedDelta, Applier, Log};
 pub use report::{AppliedAs, DeltaOutcome, Effects, MergeOptions, MergeReport, MetadataMode};
 
 impl Store<Open> {
-    /// Folds `deltas`, in order, into the collection that is meant.
+    /// Merges `deltas`, in order, into the collection that is meant.
     ///
     /// A delta whose own content is at fault is left out, with its error in the report; the
     /// others are applied. An `Err` means that nothing was changed.
@@ -48,8 +48,8 @@ impl Store<Open> {
             records_before: done.before,
             records_after: done.after,
             outcomes: outcomes(deltas, done.result),
-            folded: done.folded,
-            fold_deferred: done.fold_deferred,
+            flushed: done.flushed,
+            flush_deferred: done.flush_deferred,
         })
     }
 
@@ -64,16 +64,16 @@ impl Store<Open> {
         // keeps it only when the merge is done a second time, because one was not.
         let (mut must_undo, mut sound) = (false, self.take_sound());
         let longest = options.longest_value;
-        let merged = self.transact(name, options, from, |applier, base, folding| {
-            apply_each(applier, folding, deltas, |applier, dir| {
+        let merged = self.transact(name, options, from, |applier, base, flushing| {
+            apply_each(applier, flushing, deltas, |applier, dir| {
                 applier.without_undo(&mut must_undo, |applier| {
                     apply_delta(applier, base, dir, longest, &mut sound)
                 })
             })
         });
         let merged = match merged {
-            Err(_) if must_undo => self.transact(name, options, from, |applier, base, folding| {
-                apply_each(applier, folding, deltas, |applier, dir| {
+            Err(_) if must_undo => self.transact(name, options, from, |applier, base, flushing| {
+                apply_each(applier, flushing, deltas, |applier, dir| {
                     applier.whole_or_nothing(|applier| {
                         apply_delta(applier, base, dir, longest, &mut sound)
                     })
@@ -111,44 +111,44 @@ impl Store<Open> {
     /// # Errors
     /// As for [`Store::merge`], and index files that are damaged while their vectors are not in
     /// the log.
-    pub fn fold<'a>(
+    pub fn flush<'a>(
         &mut self,
         which: impl Into<Which<'a>>,
-        options: FoldOptions,
-    ) -> StoreResult<Option<FoldReport>> {
+        options: FlushOptions,
+    ) -> StoreResult<Option<FlushReport>> {
         let name = &self.find(which)?.name.clone();
-        self.only_fold(name, options, IndexFrom::Files)
+        self.only_flush(name, options, IndexFrom::Files)
     }
 
     /// Builds the index files of a collection anew from all its vectors, indexed or
     /// waiting. Links are not read, so damaged ones do no harm. `None` for an empty collection.
     ///
     /// # Errors
-    /// As for [`Store::fold`], and `engine` failed.
+    /// As for [`Store::flush`], and `engine` failed.
     pub fn rebuild<'a>(
         &mut self,
         which: impl Into<Which<'a>>,
         engine: Engine,
-        options: FoldOptions,
-    ) -> StoreResult<Option<FoldReport>> {
+        options: FlushOptions,
+    ) -> StoreResult<Option<FlushReport>> {
         let name = &self.find(which)?.name.clone();
-        self.only_fold(name, options, IndexFrom::Vectors(engine))
+        self.only_flush(name, options, IndexFrom::Vectors(engine))
     }
 
-    fn only_fold(
+    fn only_flush(
         &mut self,
         name: &FullName,
-        fold: FoldOptions,
+        flush: FlushOptions,
         from: IndexFrom,
-    ) -> StoreResult<Option<FoldReport>> {
+    ) -> StoreResult<Option<FlushReport>> {
         let options = MergeOptions {
-            fold,
+            flush,
             ..MergeOptions::default()
         };
         self.with_files_or_log(name, from, |store, from| {
             store.transact(name, options, from, |_, _, _| Ok(()))
         })
-        .map(|done| done.folded)
+        .map(|done| done.flushed)
     }
 
     /// Changes index parameters of a collection, and makes its index files anew with them.
@@ -159,18 +159,18 @@ impl Store<Open> {
         &mut self,
         which: impl Into<Which<'a>>,
         parameters: Parameters,
-    ) -> StoreResult<Option<FoldReport>> {
+    ) -> StoreResult<Option<FlushReport>> {
         let old = self.find(which)?.clone();
         let level = self.level();
         self.in_transaction("write the parameters", |connection| {
             parameters.write(connection, level, &old)
         })?;
         self.reload(&old.name)?;
-        let options = FoldOptions {
-            when: FoldWhen::Always,
-            ..FoldOptions::default()
+        let options = FlushOptions {
+            when: FlushWhen::Always,
+            ..FlushOptions::default()
         };
-        self.only_fold(&old.name, options, IndexFrom::Space(old.config.space))
+        self.only_flush(&old.name, options, IndexFrom::Space(old.config.space))
     }
 
     /// Applies `operations` to a collection, as a chromadb client would: for producers
@@ -185,9 +185,9 @@ impl Store<Open> {
         operations: impl IntoIterator<Item = Operation>,
     ) -> StoreResult<Effects> {
         let options = MergeOptions {
-            fold: FoldOptions {
-                when: FoldWhen::Never,
-                ..FoldOptions::default()
+            flush: FlushOptions {
+                when: FlushWhen::Never,
+                ..FlushOptions::default()
             },
             ..MergeOptions::default()
         };
@@ -208,7 +208,7 @@ impl Store<Open> {
         name: &FullName,
         options: MergeOptions,
         from: IndexFrom,
-        work: impl FnOnce(&mut Applier<'_>, &Collection, &mut Folding<'_>) -> StoreResult<T>,
+        work: impl FnOnce(&mut Applier<'_>, &Collection, &mut Flushing<'_>) -> StoreResult<T>,
     ) -> StoreResult<Done<T>> {
         self.removed()?;
         let dir = self.dir().to_path_buf();
@@ -224,8 +224,8 @@ impl Store<Open> {
         let before = applier.count()?;
         catch_up(&mut applier, &transaction, &path, &base)?;
         applier.take_effects();
-        let mut folding = Folding::new(&transaction, &dir, level, &base, options.fold, from)?;
-        let result = work(&mut applier, &base, &mut folding)?;
+        let mut flushing = Flushing::new(&transaction, &dir, level, &base, options.flush, from)?;
+        let result = work(&mut applier, &base, &mut flushing)?;
         applier.finish()?;
         let after = applier.count()?;
         let expected = (before + applier.total().added).saturating_sub(applier.total().deleted);
@@ -237,14 +237,14 @@ impl Store<Open> {
                 expected,
             });
         }
-        folding.advance(applier.dimension(), 0)?;
+        flushing.advance(applier.dimension(), 0)?;
         drop(applier);
-        let fold_deferred = folding.is_deferred();
-        let folded = folding.finish()?;
+        let flush_deferred = flushing.is_deferred();
+        let flushed = flushing.finish()?;
         transaction
             .commit()
             .map_err(StoreError::sqlite(&path, "commit the merge"))?;
-        if folded.is_some() {
+        if flushed.is_some() {
             let unnamed = unnamed_folders(self.connection_mut(), &path, &dir)?;
             self.remove_meanwhile(unnamed)?;
         }
@@ -253,8 +253,8 @@ impl Store<Open> {
             result,
             before,
             after,
-            folded,
-            fold_deferred,
+            flushed,
+            flush_deferred,
         })
     }
 }
@@ -265,14 +265,14 @@ struct Done<T> {
     /// Records before and after.
     before: u64,
     after: u64,
-    folded: Option<FoldReport>,
-    fold_deferred: bool,
+    flushed: Option<FlushReport>,
+    flush_deferred: bool,
 }
 
 /// Hands one delta after the other to `apply`, and lets the index take in what they brought.
 fn apply_each<'c, P: AsRef<Path>>(
     applier: &mut Applier<'c>,
-    folding: &mut Folding<'_>,
+    flushing: &mut Flushing<'_>,
     deltas: &[P],
     mut apply: impl FnMut(&mut Applier<'c>, &Path) -> StoreResult<AppliedDelta>,
 ) -> StoreResult<Vec<AppliedDelta>> {
@@ -280,7 +280,7 @@ fn apply_each<'c, P: AsRef<Path>>(
         .zip(deltas)
         .map(|(done, dir)| {
             let applied = apply(applier, dir.as_ref())?;
-            folding.advance(applier.dimension(), deltas.len() - done)?;
+            flushing.advance(applier.dimension(), deltas.len() - done)?;
             Ok(applied)
         })
         .collect()
@@ -321,7 +321,7 @@ fn catch_up(
     base: &Collection,
 ) -> StoreResult<()> {
     let applied = base.metadata_seq.unwrap_or(0);
-    QueueReader::new(connection, path, base).for_each(applied, u64::MAX, |row| {
+    WalReader::new(connection, path, base).for_each(applied, u64::MAX, |row| {
         let seq = u64::try_from(row.seq).unwrap_or(0);
         applier.apply(&row.operation, Log::Already(seq))
     })

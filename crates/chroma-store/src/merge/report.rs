@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{FoldOptions, FoldReport, Space, StoreResult};
+use crate::{FlushOptions, FlushReport, Space, StoreResult};
 
 /// What an upsert of an existing record does to metadata keys that it does not name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -24,7 +24,7 @@ pub struct MergeOptions {
     /// See [`MetadataMode`].
     pub metadata: MetadataMode,
     /// When and how vectors go into the index files.
-    pub fold: FoldOptions,
+    pub flush: FlushOptions,
     /// Bytes of the longest record that is taken from a delta: its id, vector, document and metadata
     /// together. `None` for as long as SQLite allows.
     pub longest_value: Option<u32>,
@@ -97,10 +97,10 @@ pub struct MergeReport {
     /// One per delta, in order.
     pub outcomes: Vec<DeltaOutcome>,
     /// What became of the index files; `None` when vectors were left in the log.
-    pub folded: Option<FoldReport>,
+    pub flushed: Option<FlushReport>,
     /// As many vectors wait as the collection's threshold says, and were left in the log only
-    /// because of [`FoldOptions::at_least`](crate::FoldOptions::at_least).
-    pub fold_deferred: bool,
+    /// because of [`FlushOptions::at_least`](crate::FlushOptions::at_least).
+    pub flush_deferred: bool,
 }
 
 impl MergeReport {

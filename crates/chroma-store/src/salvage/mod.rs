@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use crate::schema::create_with;
 use crate::{
-    Collection, FoldOptions, FullName, Kind, NewIds, Open, Operation, OperationKind, Patch, Store,
+    Collection, FlushOptions, FullName, Kind, NewIds, Open, Operation, OperationKind, Patch, Store,
     StoreError, StoreResult,
 };
 
@@ -119,7 +119,7 @@ pub fn salvage(dir: &Path, out: &Path, mut ids: impl FnMut() -> NewIds) -> Store
         rescue.all(&source, own, &metadata, &vectors, log)?;
         let count = rescue.saved.len() as u64;
         saved.insert(collection.name.clone(), count);
-        store.fold(&collection.name, FoldOptions::default())?;
+        store.flush(&collection.name, FlushOptions::default())?;
     }
     for (segment, records) in of_segments {
         for record in records {

@@ -10,10 +10,10 @@ use uuid::Uuid;
 use super::{Lost, rows};
 use crate::collection::decode_seq;
 use crate::index::VectorIndex;
-use crate::metadata::RecordReader;
-use crate::queue::{Operation, QueueReader};
+use crate::records::RecordReader;
 use crate::schema::{detect, level_of_columns};
 use crate::sqlite_indexes::only_indexes_know;
+use crate::wal::{Operation, WalReader};
 use crate::{Collection, DOCUMENT_KEY, Patch, Scalar, SchemaLevel, StoreResult, connection};
 
 /// A record of any collection.
@@ -197,7 +197,7 @@ impl Source {
 
     /// The rows of a collection's log that can be read, in order.
     pub(super) fn log(&self, collection: &Collection, lost: &mut Vec<Lost>) -> Vec<LogRow> {
-        let reader = QueueReader::new(&self.connection, &self.path, collection);
+        let reader = WalReader::new(&self.connection, &self.path, collection);
         let topic = collection.topic();
         let numbers = rows::table(
             self,

@@ -17,12 +17,13 @@ use std::path::Path;
 use rusqlite::Connection;
 
 use crate::collection::load_all;
-use crate::fold::replacement;
+use crate::directory::{Closed, orphans};
+use crate::flush::replacement;
+use crate::records::has_nul_documents;
 use crate::schema::{detect, migrations, tables};
 use crate::sqlite_indexes::{is_of_indexes, only_indexes_know};
 use crate::{
-    Collection, FullName, Orphan, SchemaLevel, Store, StoreError, StoreResult, connection, handle,
-    metadata, orphans,
+    Collection, FullName, Orphan, SchemaLevel, Store, StoreError, StoreResult, connection,
 };
 
 use findings::Findings;
@@ -125,7 +126,7 @@ pub fn survey(dir: &Path, level: VerifyLevel) -> StoreResult<Survey> {
         report.mendable(Remedy::FullText, "I9", None, detail);
     } else if let Some(finding) = found.full_text {
         // A text that cannot be read is damaged, whatever is in it.
-        if metadata::has_nul_documents(&connection).unwrap_or(false) {
+        if has_nul_documents(&connection).unwrap_or(false) {
             let detail =
                 "documents with a NUL character are not searched as a whole by every SQLite";
             report.warn("I9", None, detail);
@@ -184,7 +185,7 @@ pub fn survey(dir: &Path, level: VerifyLevel) -> StoreResult<Survey> {
     })
 }
 
-impl Store<handle::Closed> {
+impl Store<Closed> {
     /// Verifies the closed directory; findings of error severity are an error.
     ///
     /// # Errors

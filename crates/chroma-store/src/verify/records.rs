@@ -6,8 +6,8 @@ use rusqlite::params;
 
 use super::{Checked, Remedy, VerifyReport, name_of, progress};
 use crate::index::VectorIndex;
-use crate::queue::QueueReader;
 use crate::repair::last_touched;
+use crate::wal::WalReader;
 use crate::{Collection, StoreError, StoreResult, delta};
 
 /// Ids that have a vector: indexed ones, and those that the log made after the index was written
@@ -59,7 +59,7 @@ fn read_every_row(
     collection: &Collection,
     report: &mut VerifyReport,
 ) -> StoreResult<()> {
-    let reader = QueueReader::new(checked.connection, checked.path, collection);
+    let reader = WalReader::new(checked.connection, checked.path, collection);
     // Progress that no row bears out says nothing of what the records contain.
     let unfounded = progress::unfounded(checked.connection, checked.path, collection)?;
     let applied = match unfounded {

@@ -66,7 +66,7 @@ pub enum ManifestError {
         path: String,
     },
     /// A run of this version is not in its lineage.
-    #[error("run {run} was folded into this version but its lineage does not contain it")]
+    #[error("run {run} was merged into this version but its lineage does not contain it")]
     Lineage {
         /// The run.
         run: RunId,

@@ -21,7 +21,7 @@ use crate::{CollectionName, DeltaDigest, Fence, RunId, Version};
 pub const FORMAT_VERSION: u32 = 1;
 
 /// How many run ids of the lineage a manifest remembers. A message redelivered after this many
-/// later runs is folded in again, which changes nothing but costs a cycle.
+/// later runs is merged again, which changes nothing but costs a cycle.
 pub const LINEAGE_LIMIT: usize = 10_000;
 
 /// Everything there is to know about one version.
@@ -45,7 +45,7 @@ pub struct Manifest {
     pub created_by: String,
     /// How its files are stored.
     pub layout: Layout,
-    /// The runs folded into it.
+    /// The runs merged into it.
     pub runs: Vec<AppliedRun>,
     /// The runs of the whole lineage, newest last, those of `runs` included; at most
     /// [`LINEAGE_LIMIT`].
@@ -82,7 +82,7 @@ pub enum Layout {
     Archive,
 }
 
-/// One run folded into a version, and what it changed, measured on the result.
+/// One run merged into a version, and what it changed, measured on the result.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AppliedRun {
     /// The run.

@@ -29,7 +29,7 @@ pub struct CompactionMessage {
 /// What a message is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decoded {
-    /// A run to be folded in.
+    /// A run to be merged.
     Run(CompactionMessage),
     /// A run that was inserted into the table: announce each of its collections.
     Inserted(InsertedRun),

@@ -1,5 +1,5 @@
 //! A writer that knows neither conditions nor manifests: it reads the pointer, works for a while,
-//! and puts the pointer whatever it is by then. What it folds in is its own business.
+//! and puts the pointer whatever it is by then. What it merges is its own business.
 
 use compactor_core::Version;
 use compactor_core::ports::Condition;

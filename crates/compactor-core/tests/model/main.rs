@@ -1,7 +1,7 @@
 //! The publish protocol, model-checked: every order of steps, crashes and lost answers within the
 //! bounds below, with the decisions taken by the functions that production calls.
 //!
-//! One collection. Workers fold runs and publish by moving the pointer; a checker tries every
+//! One collection. Workers merge runs and publish by moving the pointer; a checker tries every
 //! interleaving breadth first and evaluates the promises of `promises.rs` in every state.
 //!
 //! # What is the real code

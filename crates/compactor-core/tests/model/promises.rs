@@ -51,7 +51,7 @@ pub(crate) fn of(protocol: &Protocol) -> Vec<Promise> {
     if !protocol.legacy && !protocol.vanishes {
         promises.push(Promise::always(FENCES, fences_grow));
     }
-    // A rollback takes runs out of the lineage, and they may be folded in once more.
+    // A rollback takes runs out of the lineage, and they may be merged once more.
     if !protocol.legacy && protocol.rollbacks == 0 {
         promises.push(Promise::always(RECORDED, records_are_true));
         promises.push(Promise::always(ONCE, merged_once));

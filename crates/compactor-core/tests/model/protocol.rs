@@ -46,7 +46,7 @@ pub(crate) enum Mistake {
     DeleteOnRefusal,
     /// A put without an answer counts as written.
     SilenceIsSuccess,
-    /// Runs are folded in without a look at the lineage.
+    /// Runs are merged without a look at the lineage.
     ForgetLineage,
     /// Ids do not regard their parents.
     MintFromClock,
@@ -147,7 +147,7 @@ impl Protocol {
         let may_roll_back = may_begin && world.rollbacks > 0;
         let batches = Runs::first(if may_begin { self.runs } else { 0 }).subsets();
         batches
-            .map(Task::Fold)
+            .map(Task::Merge)
             .chain(may_roll_back.then_some(Task::RollBack))
     }
 

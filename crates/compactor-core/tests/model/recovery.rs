@@ -31,7 +31,7 @@ pub(crate) fn lone_worker_finishes(protocol: &Protocol, world: &World) -> bool {
 
 /// One cycle of the first worker with everything that waits, without a fault.
 fn cycle(protocol: &Protocol, world: &mut World) {
-    let mut next = Some(Step::Begin(Task::Fold(world.messages)));
+    let mut next = Some(Step::Begin(Task::Merge(world.messages)));
     let mut turn = Turn {
         protocol,
         world,

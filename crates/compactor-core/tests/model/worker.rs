@@ -38,17 +38,17 @@ pub(crate) enum Worker {
 /// What a cycle is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Task {
-    /// To fold these runs in.
-    Fold(Runs),
+    /// To merge these runs.
+    Merge(Runs),
     /// To publish a copy of what was published before.
     RollBack,
 }
 
 impl Task {
-    /// The runs it folds in.
+    /// The runs that it merges.
     pub(crate) fn runs(self) -> Runs {
         match self {
-            Self::Fold(runs) => runs,
+            Self::Merge(runs) => runs,
             Self::RollBack => Runs::NONE,
         }
     }
@@ -206,7 +206,7 @@ impl Turn<'_> {
             evidence: Evidence::Lineage,
             rest_on: (!rest.is_empty()).then_some(at),
         };
-        let task = Task::Fold(rest);
+        let task = Task::Merge(rest);
         self.enter(Worker::Published(Cycle { task, ..cycle }, found));
     }
 
@@ -245,7 +245,7 @@ impl Turn<'_> {
     fn next_lineage(&self, task: Task, base: Option<usize>) -> Option<Vec<RunId>> {
         let content = |at: usize| &*self.world.versions[at].content;
         match task {
-            Task::Fold(runs) => {
+            Task::Merge(runs) => {
                 let lineage = base.and_then(|base| content(base).lineage());
                 Some(Manifest::extend_lineage(lineage, &applied(runs)))
             }

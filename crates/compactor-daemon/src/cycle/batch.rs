@@ -19,7 +19,7 @@ use compactor_core::{CollectionName, Fence, RunId, RunKey, Version};
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::fetch::{Fetched, OnDisk};
-use super::fold::DeltaDone;
+use super::flush::DeltaDone;
 use super::room::RoomBefore;
 use super::verdict::{self, Failed, Verdict};
 use super::{Context, Finished, Kept, Outcome, Step, fetch};
@@ -149,7 +149,7 @@ impl<'c> Batch<'c> {
         }
     }
 
-    /// Whether there is nothing left to do for any run. Without runs there is: to fold.
+    /// Whether there is nothing left to do for any run. Without runs there is: to flush.
     pub(super) fn is_settled(&self) -> bool {
         !self.entries.is_empty() && self.entries.iter().all(|entry| entry.settled)
     }
@@ -350,17 +350,17 @@ impl<'c> Batch<'c> {
     }
 
     /// Counts a version of ours that the pointer names.
-    pub(super) fn count_published(&mut self, fold_due: bool) {
+    pub(super) fn count_published(&mut self, flush_due: bool) {
         self.outcome.published += 1;
-        self.outcome.fold_due = Some(fold_due);
+        self.outcome.flush_due = Some(flush_due);
     }
 
-    /// There was nothing to fold.
-    pub(super) fn is_folded(&mut self) {
-        self.outcome.fold_due = Some(false);
+    /// There was nothing to flush.
+    pub(super) fn is_flushed(&mut self) {
+        self.outcome.flush_due = Some(false);
     }
 
-    /// Whether it has no runs: it only folds.
+    /// Whether it has no runs: it only flushes.
     pub(super) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }

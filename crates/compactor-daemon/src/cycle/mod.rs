@@ -7,7 +7,7 @@
 
 mod batch;
 mod fetch;
-mod fold;
+mod flush;
 mod lease;
 mod overwritten;
 mod room;
@@ -36,7 +36,7 @@ use crate::snapshot::{Ancestor, KnownFiles};
 use crate::{Ports, RunError, Scratch, Settings, alarms, snapshot};
 
 use batch::Batch;
-use fold::Merged;
+use flush::Merged;
 use lease::{Acquisition, Lease};
 pub(crate) use overwritten::CheckedVersions;
 use swap::Swapped;
@@ -73,8 +73,8 @@ pub(crate) struct Outcome {
     /// It panicked, or ran out of space, with several deltas: which of them is at fault shows when they
     /// are merged one by one.
     pub(crate) one_by_one: bool,
-    /// Whether what is published waits to be folded; `None` if that was not found out.
-    pub(crate) fold_due: Option<bool>,
+    /// Whether what is published waits to be flushed; `None` if that was not found out.
+    pub(crate) flush_due: Option<bool>,
 }
 
 /// What is left of a cycle.
@@ -108,7 +108,7 @@ impl Kept {
     }
 }
 
-/// Folds the runs of one collection and publishes them. Without runs, folds what waits in the log
+/// Merges the runs of one collection and publishes them. Without runs, flushes what waits in the log
 /// of the published snapshot.
 ///
 /// # Errors
@@ -158,7 +158,7 @@ async fn take(
 async fn publish(context: &Context, batch: &mut Batch<'_>, lease: Lease) -> Result<(), RunError> {
     let collection = batch.collection().clone();
     context.hooks.reached(Step::Leased, &collection)?;
-    match fold_until_published(context, batch, &lease).await {
+    match merge_until_published(context, batch, &lease).await {
         Ok(()) => {}
         Err(error @ RunError::Killed { .. }) => return Err(error),
         Err(RunError::Stopping) => batch.give_back(Duration::ZERO).await,
@@ -190,7 +190,7 @@ async fn remove_abandoned(context: &Context) {
     }
 }
 
-async fn fold_until_published(
+async fn merge_until_published(
     context: &Context,
     batch: &mut Batch<'_>,
     lease: &Lease,
@@ -279,18 +279,18 @@ async fn try_once(
         }
     }
     context.hooks.reached(Step::Fetched, &collection)?;
-    let merging = fold::merge(context, &collection, base.is_some(), batch.deltas(), work);
+    let merging = flush::merge(context, &collection, base.is_some(), batch.deltas(), work);
     batch.set_merging(true);
     let (effects, merged) = lease.abandonable(context, merging).await?;
     batch.set_merging(false);
     batch.accept_effects(effects).await;
     let Some(merged) = merged else {
         if batch.is_empty() {
-            batch.is_folded();
+            batch.is_flushed();
         }
         return Ok(true);
     };
-    let fold_due = merged.fold_due;
+    let flush_due = merged.flush_due;
     let applied_runs = Manifest::extend_lineage(lineage, &batch.applied());
     let origin = Origin {
         collection: &collection,
@@ -313,7 +313,7 @@ async fn try_once(
     {
         Swapped::Published { version, fence } => {
             if version == uploaded.manifest().version {
-                batch.count_published(fold_due);
+                batch.count_published(flush_due);
                 uploaded.keep(context);
                 context.checked.insert(&collection, &version);
             }
@@ -346,7 +346,7 @@ async fn upload(
         // To the end of both: whoever still reads a file would be found by the proof of a rebuild.
         let both = async {
             Ok(tokio::join!(
-                fold::verify(context, origin.collection, &merged),
+                flush::verify(context, origin.collection, &merged),
                 upload.send_files(context)
             ))
         };
@@ -358,7 +358,7 @@ async fn upload(
             }
             Err(RunError::Store(damage)) if rebuilt < REBUILDS && is_mendable(&damage) => {
                 tracing::warn!(code = damage.code(), error = %damage, "index files or full text are built anew");
-                let rebuilding = fold::rebuild(context, origin.collection, merged, &damage);
+                let rebuilding = flush::rebuild(context, origin.collection, merged, &damage);
                 merged = lease.abandonable(context, rebuilding).await?;
                 rebuilt += 1;
             }

@@ -92,7 +92,7 @@ pub(super) async fn report(
             code = CODE,
             version = %base.version,
             runs = runs.join(", "),
-            "another writer overwrote a published version: these runs are lost; `chroma-compactor runs retry RUN` folds one in again"
+            "another writer overwrote a published version: these runs are lost; `chroma-compactor runs retry RUN` merges one again"
         );
     }
     suspects.runs = found.undecided;
@@ -179,7 +179,7 @@ async fn retract(
         };
         let reason = format!(
             "{CODE}: version {version} was overwritten by {}, whose writer did not see it; \
-             `chroma-compactor runs retry {run}` folds the run in again",
+             `chroma-compactor runs retry {run}` merges the run again",
             base.version
         );
         let at = ports.clock.wall();

@@ -10,8 +10,8 @@ use super::Work;
 use crate::cycle::{Finished, Kept};
 use crate::{RunError, waiting};
 
-/// How long the daemon waits before it tries a failed fold again.
-const FOLD_PAUSE: Duration = Duration::from_secs(60);
+/// How long the daemon waits before it tries a failed flush again.
+const FLUSH_PAUSE: Duration = Duration::from_secs(60);
 /// A collection that an operator has to repair waits this many times the longest wait between
 /// attempts: each attempt may upload a whole version.
 const PAUSES: u32 = 10;
@@ -58,15 +58,15 @@ impl Work {
             self.alone.insert(collection.clone(), ONE_BY_ONE);
         }
         let now = self.context.ports.clock.monotonic();
-        match (outcome.fold_due, self.unfolded.get_mut(collection)) {
+        match (outcome.flush_due, self.unflushed.get_mut(collection)) {
             (Some(true), _) => {
-                self.unfolded.insert(collection.clone(), now);
+                self.unflushed.insert(collection.clone(), now);
             }
             (Some(false), _) => {
-                self.unfolded.remove(collection);
+                self.unflushed.remove(collection);
             }
             // It failed, or another worker is at it.
-            (None, Some(until)) => *until = Monotonic(now.0.saturating_add(FOLD_PAUSE)),
+            (None, Some(until)) => *until = Monotonic(now.0.saturating_add(FLUSH_PAUSE)),
             (None, None) => {}
         }
         if outcome.published > 0 {

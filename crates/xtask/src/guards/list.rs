@@ -175,7 +175,7 @@ pub(super) const GUARDS: &[Guard] = &[
     Guard {
         invariant: "I5",
         what: "a directory with an open descriptor is not closed",
-        file: "crates/chroma-store/src/handle/proof.rs",
+        file: "crates/chroma-store/src/directory/proof.rs",
         code: "match own_descriptor(dir)? {",
         without: "match None::<std::path::PathBuf> {",
         targets: &["--test", "store"],
@@ -184,7 +184,7 @@ pub(super) const GUARDS: &[Guard] = &[
     Guard {
         invariant: "I5",
         what: "a directory that SQLite has locked is not closed",
-        file: "crates/chroma-store/src/handle/proof.rs",
+        file: "crates/chroma-store/src/directory/proof.rs",
         code: "if !exclusive_lock_is_free(&path)? {",
         without: "if !exclusive_lock_is_free(&path)? && dir.as_os_str().is_empty() {",
         targets: &["--test", "store"],
@@ -193,7 +193,7 @@ pub(super) const GUARDS: &[Guard] = &[
     Guard {
         invariant: "I5",
         what: "a directory with a journal is not closed",
-        file: "crates/chroma-store/src/handle/proof.rs",
+        file: "crates/chroma-store/src/directory/proof.rs",
         code: ".map_or(Finding::Closed, Finding::SideFile))",
         without: ".map_or(Finding::Closed, |_| Finding::Closed))",
         targets: &["--test", "store"],

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use chroma_store::graph::GraphHealth;
+use chroma_store::GraphHealth;
 use chroma_store::{FullName, Severity, StoreInfo};
 use clap::Args;
 

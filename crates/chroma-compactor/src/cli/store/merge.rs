@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use chroma_store::{
-    AppliedAs, CloseOptions, Engine, FoldOptions, FoldWhen, FullName, MergeOptions, MergeReport,
+    AppliedAs, CloseOptions, Engine, FlushOptions, FlushWhen, FullName, MergeOptions, MergeReport,
     MetadataMode, OpenOptions, Remedy, Store, StoreError, VerifyLevel,
 };
 use clap::{Args, ValueEnum};
@@ -21,7 +21,7 @@ pub(crate) struct Merge {
     /// The directory to start from; it is never changed.
     #[arg(long, value_name = "DIR")]
     base: PathBuf,
-    /// A directory to fold in; give it once per delta, the later one wins.
+    /// A directory to merge in; give it once per delta, the later one wins.
     #[arg(long, value_name = "DIR", required = true, num_args = 1..)]
     delta: Vec<PathBuf>,
     /// The new directory. It appears when everything has succeeded and been verified.
@@ -33,8 +33,8 @@ pub(crate) struct Merge {
     #[arg(long, value_enum, default_value_t = Metadata::Merge)]
     metadata: Metadata,
     /// When vectors go from the log into the index files.
-    #[arg(long, value_enum, default_value_t = When::Due)]
-    fold: When,
+    #[arg(long, alias = "fold", value_enum, default_value_t = When::Due)]
+    flush: When,
     /// Vacuum the database when more than PERCENT of its pages are free.
     #[arg(long, value_name = "PERCENT", default_value_t = 100, value_parser = clap::value_parser!(u8).range(..=100))]
     vacuum_above: u8,
@@ -61,7 +61,7 @@ enum When {
     Never,
 }
 
-impl From<When> for FoldWhen {
+impl From<When> for FlushWhen {
     fn from(when: When) -> Self {
         match when {
             When::Due => Self::Due,
@@ -118,9 +118,9 @@ impl Merge {
                     .map(|damage| damage.collection.to_string()),
             )
             .collect();
-        let always = FoldOptions {
-            when: FoldWhen::Always,
-            ..FoldOptions::default()
+        let always = FlushOptions {
+            when: FlushWhen::Always,
+            ..FlushOptions::default()
         };
         let all = store.collections().iter().map(|one| one.name.clone());
         for name in all.collect::<Vec<_>>() {
@@ -135,9 +135,9 @@ impl Merge {
                 Metadata::Merge => MetadataMode::Merge,
                 Metadata::Replace => MetadataMode::Replace,
             },
-            fold: FoldOptions {
-                when: self.fold.into(),
-                ..FoldOptions::default()
+            flush: FlushOptions {
+                when: self.flush.into(),
+                ..FlushOptions::default()
             },
             // The user's own files.
             longest_value: None,
@@ -239,8 +239,8 @@ impl Merge {
             }
         }
         for report in reports {
-            let index = match report.folded {
-                Some(folded) => format!("{} vectors indexed", folded.indexed),
+            let index = match report.flushed {
+                Some(flushed) => format!("{} vectors indexed", flushed.indexed),
                 None => "new vectors wait in the log".to_owned(),
             };
             output::line(&format!(
@@ -278,7 +278,7 @@ fn to_json(out: &Path, reports: &[MergeReport]) -> serde_json::Value {
                 "name": report.collection,
                 "records_before": report.records_before,
                 "records_after": report.records_after,
-                "folded": report.folded,
+                "flushed": report.flushed,
                 "deltas": deltas,
             })
         })

@@ -1,7 +1,7 @@
 //! `store`: commands on Chroma directories of this machine, no daemon and no configuration.
 
 mod create;
-mod fold;
+mod flush;
 mod info;
 mod merge;
 mod output_folder;
@@ -25,12 +25,13 @@ pub(crate) enum StoreCommand {
     Info(info::Info),
     /// Check a directory against Chroma's format; exits with 1 when it is not sound.
     Verify(verify::Verify),
-    /// Fold deltas into a copy of a base directory.
+    /// Merge deltas into a copy of a base directory.
     Merge(merge::Merge),
     /// Put the vectors that wait in the log into the index files.
-    Fold(fold::Fold),
+    #[command(alias = "fold")]
+    Flush(flush::Flush),
     /// Build the index files anew from all vectors; mends damaged links.
-    Rebuild(fold::Rebuild),
+    Rebuild(flush::Rebuild),
     /// Say what is wrong with a directory and what would mend it; with --yes, mend it.
     Repair(repair::Repair),
     /// Vacuum the database: give its free pages back to the disk.
@@ -47,7 +48,7 @@ impl StoreCommand {
             Self::Info(command) => command.json,
             Self::Verify(command) => command.json,
             Self::Merge(command) => command.json,
-            Self::Fold(command) => command.place.json,
+            Self::Flush(command) => command.place.json,
             Self::Rebuild(command) => command.place.json,
             Self::Repair(command) => command.json,
             Self::Vacuum(command) => command.json,
@@ -61,7 +62,7 @@ impl StoreCommand {
             Self::Info(command) => command.execute(),
             Self::Verify(command) => command.execute(),
             Self::Merge(command) => command.execute(),
-            Self::Fold(command) => command.execute(),
+            Self::Flush(command) => command.execute(),
             Self::Rebuild(command) => command.execute(),
             Self::Repair(command) => command.execute(),
             Self::Vacuum(command) => command.execute(),

@@ -67,8 +67,8 @@ impl Batch<'_> {
         base: Option<&Published>,
         figures: &Figures,
     ) {
-        // What the Python compactor wrote names no runs: one that it has folded in already is folded
-        // in again.
+        // What the Python compactor wrote names no runs: one that it has merged already is merged
+        // again.
         let Some((base, manifest)) = base.and_then(|base| Some((base, base.manifest()?))) else {
             return;
         };

@@ -21,7 +21,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use uuid::Uuid;
 
 use super::Context;
-use super::fold::Checked;
+use super::flush::Checked;
 use crate::snapshot::{KnownFile, KnownFiles};
 use crate::{Published, RunError};
 

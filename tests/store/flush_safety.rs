@@ -1,14 +1,14 @@
-//! What a fold must not lose, whatever it finds, and what it must not leave behind.
+//! What a flush must not lose, whatever it finds, and what it must not leave behind.
 
 use std::path::Path;
 
-use chroma_store::{Engine, FoldOptions, OpenOptions, Space, Store};
+use chroma_store::{Engine, FlushOptions, OpenOptions, Space, Store};
 
 use crate::directory::{Recipe, WORDS, bytes_of, compactor, record, sql};
-use crate::fold::{ALWAYS, index, make, merge_and_fold, vector};
+use crate::flush::{ALWAYS, index, make, merge_and_flush, vector};
 use crate::index_files;
 
-/// Folding and rebuilding are refused with this code, and change nothing.
+/// Flushing and rebuilding are refused with this code, and change nothing.
 fn refused(dir: &Path, code: &str) {
     for rebuild in [false, true] {
         let before = bytes_of(dir);
@@ -16,7 +16,7 @@ fn refused(dir: &Path, code: &str) {
         let result = if rebuild {
             store.rebuild(WORDS, Engine::Native, ALWAYS)
         } else {
-            store.fold(WORDS, ALWAYS)
+            store.flush(WORDS, ALWAYS)
         };
         assert_eq!(result.unwrap_err().code(), code);
         drop(store);
@@ -28,7 +28,7 @@ fn refused(dir: &Path, code: &str) {
 fn indexed(root: &Path) -> std::path::PathBuf {
     let records = (0..20).map(|n| record(&format!("r{n}"), 3, n)).collect();
     let dir = make(root, "base", Space::L2, records);
-    merge_and_fold(&dir, ALWAYS, vec![]).unwrap();
+    merge_and_flush(&dir, ALWAYS, vec![]).unwrap();
     let mut store = Store::open(&dir, OpenOptions::default()).unwrap();
     store.write(WORDS, vec![record("waits", 3, 99)]).unwrap();
     drop(store);
@@ -83,7 +83,7 @@ fn absurd_parameters_are_an_error_or_harmless_but_no_abort() {
                 ),
             );
             let mut store = Store::open(&dir, OpenOptions::default()).unwrap();
-            let result = store.rebuild(WORDS, engine, FoldOptions::default());
+            let result = store.rebuild(WORDS, engine, FlushOptions::default());
             // hnsw_rs has at most 256 links.
             let refused = parameter == "max_neighbors" && engine == Engine::HnswRs;
             assert_eq!(
@@ -96,13 +96,13 @@ fn absurd_parameters_are_an_error_or_harmless_but_no_abort() {
 }
 
 #[test]
-fn an_unknown_collection_is_told_before_any_is_folded() {
+fn an_unknown_collection_is_told_before_any_is_flushed() {
     let root = tempfile::tempdir().unwrap();
     let dir = Recipe::default().make(root.path(), "base");
     let path = dir.to_str().unwrap();
     let (code, _, errors) = compactor(&[
         "store",
-        "fold",
+        "flush",
         path,
         "--collection",
         WORDS,
@@ -118,8 +118,8 @@ fn an_unknown_collection_is_told_before_any_is_folded() {
 fn minus_zero_is_not_zero() {
     let root = tempfile::tempdir().unwrap();
     let dir = make(root.path(), "base", Space::L2, vec![vector("a", &[0.0])]);
-    merge_and_fold(&dir, ALWAYS, vec![]).unwrap();
-    let report = merge_and_fold(&dir, ALWAYS, vec![vector("a", &[-0.0])]).unwrap();
+    merge_and_flush(&dir, ALWAYS, vec![]).unwrap();
+    let report = merge_and_flush(&dir, ALWAYS, vec![vector("a", &[-0.0])]).unwrap();
     assert_eq!((report.inserted, report.unchanged), (1, 0));
 }
 
@@ -141,9 +141,9 @@ fn folders_that_no_segment_names_are_removed_and_foreign_ones_are_not() {
     let foreign = dir.join("11111111-2222-3333-4444-666666666666");
     std::fs::create_dir(&foreign).unwrap();
     std::fs::write(foreign.join("notes.txt"), b"mine").unwrap();
-    merge_and_fold(&dir, ALWAYS, vec![]).unwrap();
+    merge_and_flush(&dir, ALWAYS, vec![]).unwrap();
     assert!(!leftover.exists() && foreign.exists());
     assert_eq!(folders(&dir), 2);
-    merge_and_fold(&dir, ALWAYS, vec![record("new", 4, 9)]).unwrap();
-    assert_eq!(folders(&dir), 2, "the old files went with the fold");
+    merge_and_flush(&dir, ALWAYS, vec![record("new", 4, 9)]).unwrap();
+    assert_eq!(folders(&dir), 2, "the old files went with the flush");
 }

@@ -30,14 +30,14 @@ fn last_seq(connection: &Connection, path: &Path) -> StoreResult<u64> {
 
 /// Appends one collection's operations inside the caller's transaction.
 #[derive(Debug)]
-pub(crate) struct QueueWriter<'c> {
+pub(crate) struct WalWriter<'c> {
     connection: &'c Connection,
     path: PathBuf,
     topic: String,
     last: u64,
 }
 
-impl<'c> QueueWriter<'c> {
+impl<'c> WalWriter<'c> {
     pub(crate) fn new(
         connection: &'c Connection,
         path: &Path,

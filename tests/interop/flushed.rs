@@ -15,7 +15,7 @@ fn all() -> bool {
 }
 
 /// One graph of each combination.
-fn folded(version: &str, seed: u64) {
+fn flushed(version: &str, seed: u64) {
     let mut session = Session::new(seed);
     let (seed, out) = (session.seed().to_string(), session.path("out"));
     let engines = if all() {
@@ -24,7 +24,7 @@ fn folded(version: &str, seed: u64) {
         "native"
     };
     let mut arguments = vec![
-        "folded", "--binary", COMPACTOR, "--out", &out, "--seed", &seed,
+        "flushed", "--binary", COMPACTOR, "--out", &out, "--seed", &seed,
     ];
     arguments.extend([
         "--records",
@@ -42,7 +42,7 @@ fn rebuilt(version: &str, seed: u64) {
     let mut session = Session::new(seed);
     let (seed, out) = (session.seed().to_string(), session.path("out"));
     let mut arguments = vec![
-        "folded", "--binary", COMPACTOR, "--out", &out, "--seed", &seed,
+        "flushed", "--binary", COMPACTOR, "--out", &out, "--seed", &seed,
     ];
     arguments.extend([
         "--records",
@@ -56,7 +56,7 @@ fn rebuilt(version: &str, seed: u64) {
 }
 
 /// Twenty merges of each combination of the three lists.
-fn folds(version: &str, seed: u64, [dimensions, spaces, data]: [&str; 3]) {
+fn flushes(version: &str, seed: u64, [dimensions, spaces, data]: [&str; 3]) {
     let mut session = Session::new(seed);
     let (seed, out) = (session.seed().to_string(), session.path("out"));
     let lists = if all() {
@@ -65,7 +65,7 @@ fn folds(version: &str, seed: u64, [dimensions, spaces, data]: [&str; 3]) {
         [dimensions, spaces, data]
     };
     let mut arguments = vec![
-        "folds", "--binary", COMPACTOR, "--out", &out, "--seed", &seed,
+        "flushes", "--binary", COMPACTOR, "--out", &out, "--seed", &seed,
     ];
     arguments.extend(["--records", "300", "--dim", lists[0], "--space", lists[1]]);
     arguments.extend(["--data", lists[2]]);
@@ -74,22 +74,22 @@ fn folds(version: &str, seed: u64, [dimensions, spaces, data]: [&str; 3]) {
 
 #[test]
 fn v0_6_3_finds_what_it_finds_in_its_own_graphs() {
-    folded("0.6.3", 50_100);
+    flushed("0.6.3", 50_100);
 }
 
 #[test]
 fn v1_0_21_finds_what_it_finds_in_its_own_graphs() {
-    folded("1.0.21", 50_200);
+    flushed("1.0.21", 50_200);
 }
 
 #[test]
 fn v1_3_3_finds_what_it_finds_in_its_own_graphs() {
-    folded("1.3.3", 50_300);
+    flushed("1.3.3", 50_300);
 }
 
 #[test]
 fn v1_5_9_finds_what_it_finds_in_its_own_graphs() {
-    folded("1.5.9", 50_400);
+    flushed("1.5.9", 50_400);
 }
 
 #[test]
@@ -104,20 +104,20 @@ fn v0_6_3_finds_as_much_in_graphs_built_anew_by_either_engine() {
 
 #[test]
 fn v0_6_3_after_twenty_merges() {
-    folds("0.6.3", 51_100, ["64", "l2,cosine", "clustered"]);
+    flushes("0.6.3", 51_100, ["64", "l2,cosine", "clustered"]);
 }
 
 #[test]
 fn v1_0_21_after_twenty_merges() {
-    folds("1.0.21", 51_200, ["384", "ip,cosine", "clustered"]);
+    flushes("1.0.21", 51_200, ["384", "ip,cosine", "clustered"]);
 }
 
 #[test]
 fn v1_3_3_after_twenty_merges() {
-    folds("1.3.3", 51_300, ["64", "ip,cosine", "uniform"]);
+    flushes("1.3.3", 51_300, ["64", "ip,cosine", "uniform"]);
 }
 
 #[test]
 fn v1_5_9_after_twenty_merges() {
-    folds("1.5.9", 51_400, ["1536", "l2,cosine", "clustered"]);
+    flushes("1.5.9", 51_400, ["1536", "l2,cosine", "clustered"]);
 }

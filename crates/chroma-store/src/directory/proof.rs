@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::files;
 use super::holders;
-use crate::{StoreError, StoreResult, connection, files};
+use crate::{StoreError, StoreResult, connection};
 
 /// How to wait; injected so that nothing here reads a clock.
 pub trait Pause: Send + Sync {

@@ -1,8 +1,9 @@
-//! A navigable small-world graph in memory: search, insertion, deletion marks.
+//! A navigable small-world graph of vectors in memory: search, insertion, deletion marks.
 //!
-//! The algorithm is hnswlib's (Malkov and Yashunin), so that chromadb's own later insertions find
-//! the shape that they expect. Vectors, links and marks are kept apart; only `index` knows the
-//! files. Nothing here reads a clock, a file or random numbers of its own.
+//! The algorithm is hnswlib's (Malkov and Yashunin), so hnswlib can insert into a graph that this
+//! crate built, and this crate into one of hnswlib's. Vectors, links and marks are kept apart. The
+//! crate knows no file format: `chroma-store` writes and reads the files. It opens no file, reads no
+//! clock, and draws random numbers only from the generator that its caller passes.
 
 mod block;
 mod distance;
@@ -12,13 +13,12 @@ mod links;
 mod reattach;
 mod search;
 mod select;
+mod space;
 #[cfg(test)]
 mod tests;
 mod vectors;
 
 use std::sync::Mutex;
-
-use crate::Space;
 
 use distance::{Between, Exact, Shadow};
 use insert::{Entry, Inserter};
@@ -26,9 +26,10 @@ use links::Links;
 use search::Candidate;
 use vectors::Vectors;
 
-pub(crate) use distance::Kernels;
+use distance::Kernels;
 pub use health::{Degree, GraphHealth, SampledRecall};
 pub use search::Scratch;
+pub use space::Space;
 
 /// hnswlib draws levels without a bound; that of a graph of 2^32 elements is far below this.
 const MAX_LEVEL: usize = 32;
@@ -102,7 +103,7 @@ impl Graph {
     }
 
     /// Bytes that an element takes.
-    pub(crate) fn element_bytes(&self) -> usize {
+    pub fn element_bytes(&self) -> usize {
         4 * self.vectors.padded() + 4 * (1 + self.params.max_links_0) + 32
     }
 
@@ -111,13 +112,19 @@ impl Graph {
         self.kernels.name()
     }
 
-    pub(crate) fn params(&self) -> &Params {
+    /// What it was built with.
+    pub fn params(&self) -> &Params {
         &self.params
     }
 
     /// Elements, delete-marked ones included.
-    pub(crate) fn len(&self) -> u32 {
+    pub fn len(&self) -> u32 {
         u32::try_from(self.labels.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Whether nothing was ever added.
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
     }
 
     /// Elements that are not delete-marked.
@@ -125,11 +132,13 @@ impl Graph {
         (0..self.len()).filter(|element| !self.is_deleted(*element))
     }
 
-    pub(crate) fn label(&self, element: u32) -> u32 {
+    /// The label of an element, as it was given to [`Graph::add`] or [`Graph::adopt`].
+    pub fn label(&self, element: u32) -> u32 {
         self.labels[element as usize]
     }
 
-    pub(crate) fn is_deleted(&self, element: u32) -> bool {
+    /// Whether an element is delete-marked.
+    pub fn is_deleted(&self, element: u32) -> bool {
         self.deleted[element as usize]
     }
 
@@ -144,7 +153,7 @@ impl Graph {
     }
 
     /// The norm of an element's original vector.
-    pub(crate) fn norm(&self, element: u32) -> f32 {
+    pub fn norm(&self, element: u32) -> f32 {
         self.norms[element as usize]
     }
 
@@ -168,12 +177,7 @@ impl Graph {
     }
 
     /// As [`Graph::link`], with more to come: `new` elements in all. [`Graph::settle`] ends it.
-    pub(crate) fn link_some(
-        &mut self,
-        random: &mut fastrand::Rng,
-        threads: usize,
-        new: usize,
-    ) -> u64 {
+    pub fn link_some(&mut self, random: &mut fastrand::Rng, threads: usize, new: usize) -> u64 {
         let (first, end) = (self.linked, self.len());
         let scale = match self.params.max_links {
             0 | 1 => 0.0,
@@ -195,20 +199,20 @@ impl Graph {
 
     /// Ends a series of insertions: every element can be found, and memory that only insertion
     /// needs is given back.
-    pub(crate) fn settle(&mut self) {
+    pub fn settle(&mut self) {
         self.shadow = Shadow::default();
         let entry = self.entry_point();
         reattach::reattach(&self.links, entry, &mut self.reached(), self.live());
     }
 
     /// Elements that are not linked yet.
-    pub(crate) fn not_linked(&self) -> u32 {
+    pub fn not_linked(&self) -> u32 {
         self.len() - self.linked
     }
 
     /// Forgets all links and the elements that are delete-marked; the others move up and get the
     /// labels from 1. Gives the new number of each old element.
-    pub(crate) fn compact(&mut self) -> Vec<Option<u32>> {
+    pub fn compact(&mut self) -> Vec<Option<u32>> {
         let mut numbers = vec![None; self.labels.len()];
         let live: Vec<u32> = self.live().collect();
         for (to, from) in (0_u32..).zip(live.iter().copied()) {
@@ -284,7 +288,7 @@ impl Graph {
     }
 
     /// The distance between two elements.
-    pub(crate) fn distance(&self, left: u32, right: u32) -> f32 {
+    pub fn distance(&self, left: u32, right: u32) -> f32 {
         distance::Origin::to(&self.exact().origin(left), right)
     }
 
@@ -298,26 +302,29 @@ impl Graph {
             .collect()
     }
 
-    pub(crate) fn level_of(&self, element: u32) -> usize {
+    /// The highest level of an element, from 0.
+    pub fn level_of(&self, element: u32) -> usize {
         self.links.level_of(element)
     }
 
-    pub(crate) fn links_of(&self, element: u32, level: usize) -> impl Iterator<Item = u32> + '_ {
+    /// The elements that an element links to at a level.
+    pub fn links_of(&self, element: u32, level: usize) -> impl Iterator<Item = u32> + '_ {
         self.links.of(element, level)
     }
 
-    pub(crate) fn entry_point(&self) -> Option<u32> {
+    /// The element at which searches enter; `None` in an empty graph.
+    pub fn entry_point(&self) -> Option<u32> {
         self.entry.map(|entry| entry.element)
     }
 
     /// The highest level of any element.
-    pub(crate) fn top_level(&self) -> Option<usize> {
+    pub fn top_level(&self) -> Option<usize> {
         self.entry.map(|entry| entry.level)
     }
 
     /// Links everything that was added as somebody else found: per element its neighbours by
     /// level. The caller answers for every neighbour being an element of its level, and settles.
-    pub(crate) fn link_as(&mut self, lists: Vec<Vec<Vec<u32>>>, entry: u32) {
+    pub fn link_as(&mut self, lists: Vec<Vec<Vec<u32>>>, entry: u32) {
         self.links.reserve(lists.len());
         for (element, lists) in (self.linked..).zip(lists) {
             self.links.push(lists.len().saturating_sub(1));
@@ -330,13 +337,13 @@ impl Graph {
     }
 
     /// Where the vectors of the next `count` elements belong, for [`Graph::adopt`] to come after.
-    pub(crate) fn rows(&mut self, count: usize) -> impl Iterator<Item = &mut [f32]> {
+    pub fn rows(&mut self, count: usize) -> impl Iterator<Item = &mut [f32]> {
         self.vectors.push_rows(count)
     }
 
     /// Adds an element that is linked already and has a row, its lists to be filled in by the
     /// caller.
-    pub(crate) fn adopt(&mut self, label: u32, norm: f32, deleted: bool, level: usize) {
+    pub fn adopt(&mut self, label: u32, norm: f32, deleted: bool, level: usize) {
         self.links.push(level);
         self.linked += 1;
         self.deleted.push(deleted);
@@ -345,12 +352,12 @@ impl Graph {
     }
 
     /// Writes a list of an adopted element. The caller has checked the neighbours.
-    pub(crate) fn set_links(&mut self, element: u32, level: usize, neighbours: &[u32]) {
+    pub fn set_links(&mut self, element: u32, level: usize, neighbours: &[u32]) {
         self.links.set(element, level, neighbours);
     }
 
     /// Lets searches enter at an element of the highest level.
-    pub(crate) fn enter_at(&mut self, element: u32) {
+    pub fn enter_at(&mut self, element: u32) {
         self.entry = Some(Entry {
             element,
             level: self.links.level_of(element),

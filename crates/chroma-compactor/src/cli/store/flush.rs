@@ -1,10 +1,10 @@
-//! `store fold DIR` and `store rebuild DIR`: index files made in place.
+//! `store flush DIR` and `store rebuild DIR`: index files made in place.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use chroma_store::{
-    CloseOptions, ClosedStore, Engine, FoldOptions, FoldReport, FoldWhen, FullName, OpenOptions,
+    CloseOptions, ClosedStore, Engine, FlushOptions, FlushReport, FlushWhen, FullName, OpenOptions,
     Store, StoreError, VerifyLevel,
 };
 use clap::{Args, ValueEnum};
@@ -34,7 +34,7 @@ pub(super) struct Place {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Fold {
+pub(crate) struct Flush {
     #[command(flatten)]
     pub(super) place: Place,
 }
@@ -65,7 +65,7 @@ impl From<EngineName> for Engine {
     }
 }
 
-impl Fold {
+impl Flush {
     pub(super) fn execute(self) -> Result<ExitCode, Failure> {
         self.place.change(None)
     }
@@ -133,18 +133,18 @@ impl Place {
             .map(|damage| damage.collection)
             .collect();
         let mut store = Store::open(&self.dir, options)?;
-        let fold = FoldOptions {
-            when: FoldWhen::Always,
+        let flush = FlushOptions {
+            when: FlushWhen::Always,
             threads: self.threads,
             read_back: true,
-            ..FoldOptions::default()
+            ..FlushOptions::default()
         };
         let all: Vec<FullName> = store
             .collections()
             .iter()
             .map(|collection| collection.name.clone())
             .collect();
-        // All names before any work: what was folded stays folded.
+        // All names before any work: what was flushed stays flushed.
         let names = self.selection.of(&all, &self.dir)?;
         // Those that may fail come first: then nothing is changed yet.
         let (first, rest): (Vec<_>, Vec<_>) =
@@ -158,8 +158,8 @@ impl Place {
         let mut reports = Vec::new();
         for name in names {
             let report = match rebuild {
-                Some(engine) => store.rebuild(&name, engine, fold).map_err(no_vectors)?,
-                None => store.fold(&name, fold)?,
+                Some(engine) => store.rebuild(&name, engine, flush).map_err(no_vectors)?,
+                None => store.flush(&name, flush)?,
             };
             reports.push((name, report));
         }
@@ -173,14 +173,14 @@ impl Place {
         Ok(ExitCode::SUCCESS)
     }
 
-    fn print(&self, reports: &[(FullName, Option<FoldReport>)]) -> Result<(), Failure> {
+    fn print(&self, reports: &[(FullName, Option<FlushReport>)]) -> Result<(), Failure> {
         if self.json {
             let collections: Vec<_> = reports
                 .iter()
                 .map(|(name, report)| {
                     serde_json::json!({
                         "name": name.name, "database": name.database, "tenant": name.tenant,
-                        "folded": report,
+                        "flushed": report,
                     })
                 })
                 .collect();
@@ -190,7 +190,7 @@ impl Place {
         }
         let mut table = Table::new(["collection", "inserted", "unchanged", "removed", "indexed"]);
         for (name, report) in reports {
-            let figure = |of: fn(&FoldReport) -> u64| {
+            let figure = |of: fn(&FlushReport) -> u64| {
                 report.map_or_else(|| "-".to_owned(), |report| of(&report).to_string())
             };
             table.row([

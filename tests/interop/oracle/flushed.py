@@ -1,4 +1,4 @@
-"""folded: the graph that our binary makes of queued vectors is as good as chromadb's own."""
+"""flushed: the graph that our binary makes of queued vectors is as good as chromadb's own."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from .combinations import Combination, combinations, conclude, run_binary, tell
 from .search import Search, create_collection, judge, write
 from .segment import read_segment
 
-NAME = "folded"
+NAME = "flushed"
 # What our binary is to do with the directory.
 ENGINES = {
-    "native": ["fold"],
+    "native": ["flush"],
     "rebuild": ["rebuild", "--engine", "native"],
     "hnsw-rs": ["rebuild", "--engine", "hnsw-rs"],
 }
 
 
-def folded(arguments: Namespace) -> int:
+def flushed(arguments: Namespace) -> int:
     made = combinations(arguments)
     for combination in made:
         combination.attempt(lambda one=combination: run(one, arguments))
@@ -45,7 +45,7 @@ def run(combination: Combination, arguments: Namespace) -> None:
     search = Search(combination.space, records, cloud.queries(vectors, arguments.queries))
     folders = {}
     for engine in arguments.engine:
-        folder = folders[engine] = combination.folder() / f"folded-{engine}"
+        folder = folders[engine] = combination.folder() / f"flushed-{engine}"
         shutil.copytree(queued, folder)
         command, *options = ENGINES[engine]
         run_binary(arguments.binary, "store", command, folder, *options)

@@ -5,8 +5,8 @@ use bytemuck::{Pod, Zeroable};
 
 use super::{Between, Exact, Kernels, Origin};
 use crate::Space;
-use crate::graph::block::Block;
-use crate::graph::vectors::Vectors;
+use crate::block::Block;
+use crate::vectors::Vectors;
 
 const LANES: usize = 64;
 /// Below this many elements the vectors themselves are as fast.
@@ -120,12 +120,7 @@ impl Line {
 /// Under L2 only differences count, and those between vectors far from zero would be lost in the
 /// rounding: codes are of what is left after the mean is taken off. Padded as rows are.
 fn centre(vectors: &Vectors, space: Space) -> Vec<f32> {
-    let mut sum = vec![
-        0.0;
-        vectors
-            .dimension()
-            .next_multiple_of(crate::graph::vectors::LANES)
-    ];
+    let mut sum = vec![0.0; vectors.dimension().next_multiple_of(crate::vectors::LANES)];
     let count = vectors.len().min(CENTRE_SAMPLE);
     if space != Space::L2 || count == 0 {
         return sum;
@@ -142,7 +137,7 @@ fn centre(vectors: &Vectors, space: Space) -> Vec<f32> {
 /// Plain loops over whole lanes, which compilers turn into the widest instructions there are.
 #[inline(always)]
 fn encode(vector: &[f32], centre: &[f32], codes: &mut [i8]) -> Row {
-    const WIDTH: usize = crate::graph::vectors::LANES;
+    const WIDTH: usize = crate::vectors::LANES;
     let (vector, _) = vector.as_chunks::<WIDTH>();
     let (centre, _) = centre.as_chunks::<WIDTH>();
     let (codes, _) = codes.as_chunks_mut::<WIDTH>();

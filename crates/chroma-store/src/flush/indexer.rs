@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
-use super::{Engine, FoldOptions};
+use super::{Engine, FlushOptions};
 use crate::index::{IndexFiles, MemoryIndex, Put};
 use crate::{StoreError, StoreResult, engine};
 
@@ -36,7 +36,7 @@ pub(super) struct Start {
     pub(super) rebuild: Option<Engine>,
     /// How many changes are to come at least.
     pub(super) expected: usize,
-    pub(super) options: FoldOptions,
+    pub(super) options: FlushOptions,
 }
 
 /// The finished index, and what was done.
@@ -111,7 +111,7 @@ struct Work {
     index: MemoryIndex,
     /// `Some` while all links are to be made at the end.
     anew: Option<Engine>,
-    options: FoldOptions,
+    options: FlushOptions,
     random: fastrand::Rng,
     expected: usize,
     /// Elements that the old files had beyond those that are live now.
@@ -140,7 +140,7 @@ impl Work {
             };
             left_out = files.elements().saturating_sub(index.graph.len() as usize) as u64;
         } else {
-            // A first fold is often the first of many parts.
+            // A first flush is often the first of many parts.
             let room = room(&index, 0, start.expected);
             index.graph.reserve(room);
         }
@@ -174,7 +174,7 @@ impl Work {
         }
         if abandoned.load(Ordering::Relaxed) {
             return Err(StoreError::Engine {
-                detail: "the fold was abandoned".to_owned(),
+                detail: "the flush was abandoned".to_owned(),
             });
         }
         let removed = self.left_out + (self.marked() - marked_before);

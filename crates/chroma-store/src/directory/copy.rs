@@ -6,9 +6,10 @@ use std::path::Path;
 
 use rustix::io::Errno;
 
-use crate::room::check_room;
-use crate::stamps::Stamps;
-use crate::{StoreError, StoreResult, connection, orphans};
+use super::orphans;
+use super::room::check_room;
+use super::stamps::Stamps;
+use crate::{StoreError, StoreResult, connection};
 
 /// What `st_blocks` counts, whatever the file system.
 const BLOCK_BYTES: u64 = 512;

@@ -7,8 +7,8 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use crate::files::SIDE_CAR_NAMES;
-use crate::{DATABASE_NAME, StoreError, StoreResult, connection, files};
+use super::files::{self, SIDE_CAR_NAMES};
+use crate::{DATABASE_NAME, StoreError, StoreResult, connection};
 
 /// Something that no segment names.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::Patch;
-use crate::metadata::{DOCUMENT_KEY, MetadataValue};
+use crate::records::{DOCUMENT_KEY, MetadataValue};
 
 /// Reads a payload. NULL means no change; a null value deletes its key.
 pub(super) fn decode(text: Option<&str>) -> Result<Patch, String> {
@@ -60,7 +60,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::metadata::Scalar;
+    use crate::records::Scalar;
 
     #[test]
     fn nan_is_named() {

@@ -25,7 +25,7 @@ pub(crate) struct Unreadable {
 
 /// Reads the rows of one collection.
 #[derive(Debug)]
-pub(crate) struct QueueReader<'c> {
+pub(crate) struct WalReader<'c> {
     connection: &'c Connection,
     path: PathBuf,
     topic: String,
@@ -33,7 +33,7 @@ pub(crate) struct QueueReader<'c> {
     vector_bytes: Option<usize>,
 }
 
-impl<'c> QueueReader<'c> {
+impl<'c> WalReader<'c> {
     pub(crate) fn new(connection: &'c Connection, path: &Path, collection: &Collection) -> Self {
         Self {
             connection,

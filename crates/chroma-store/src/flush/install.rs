@@ -12,7 +12,7 @@ use crate::{Collection, SchemaLevel, StoreError, StoreResult};
 
 /// Writes `index` into a new folder and lets the database name it, in the caller's transaction.
 /// `seq` is the last log row that the index contains.
-pub(super) fn publish(
+pub(super) fn install(
     connection: &Connection,
     path: &Path,
     dir: &Path,
@@ -21,7 +21,7 @@ pub(super) fn publish(
     seq: u64,
 ) -> StoreResult<()> {
     let old = collection.vector_segment;
-    // The same fold of the same directory gets the same name: what a crash left is replaced.
+    // The same flush of the same directory gets the same name: what a crash left is replaced.
     let new = Uuid::new_v5(&old, &seq.to_be_bytes());
     for folder in unnamed_folders(connection, path, dir)? {
         fs_err::remove_dir_all(folder)?;
@@ -111,7 +111,7 @@ fn rename_segment(connection: &Connection, old: Uuid, new: Uuid) -> rusqlite::Re
     Ok(())
 }
 
-/// Folders with index files that no segment names: those that a fold has replaced, that a crash left
+/// Folders with index files that no segment names: those that a flush has replaced, that a crash left
 /// behind, or of deleted collections. Chroma never looks at them again.
 pub(crate) fn unnamed_folders(
     connection: &Connection,

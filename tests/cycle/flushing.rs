@@ -1,4 +1,4 @@
-//! What is published first and folded afterwards.
+//! What is published first and flushed afterwards.
 
 use crate::content::in_thousandths;
 use crate::deltas::{Delta, content_of};
@@ -15,9 +15,9 @@ fn files(world: &World) -> usize {
 const ONLY_THE_DATABASE: usize = 1;
 const WITH_INDEX_FILES: usize = 6;
 
-both!(runs_are_published_first_and_folded_when_none_wait);
-fn runs_are_published_first_and_folded_when_none_wait(world: World) {
-    let world = world.with(|settings| settings.fold_backlog = 5_000);
+both!(runs_are_published_first_and_flushed_when_none_wait);
+fn runs_are_published_first_and_flushed_when_none_wait(world: World) {
+    let world = world.with(|settings| settings.flush_backlog = 5_000);
     let delta = Delta::of("lines", "a", THRESHOLD);
     world.submit("run-a", &[&delta]);
     let summary = world.drain();
@@ -32,7 +32,7 @@ fn runs_are_published_first_and_folded_when_none_wait(world: World) {
     let parent = snapshot.manifest.parent.unwrap().version;
     assert_eq!(world.part("run-a", "lines").version, Some(parent));
 
-    // What the fold left behind is what the next cycle starts from.
+    // What the flush left behind is what the next cycle starts from.
     let next = Delta::of("lines", "b", 2);
     world.submit("run-b", &[&next]);
     assert_eq!(world.drain().published, 1);
@@ -43,7 +43,7 @@ fn runs_are_published_first_and_folded_when_none_wait(world: World) {
 both!(while_runs_wait_they_come_first);
 fn while_runs_wait_they_come_first(world: World) {
     let world = world.with(|settings| {
-        settings.fold_backlog = 5_000;
+        settings.flush_backlog = 5_000;
         settings.batch_runs = 1;
     });
     let deltas = ["a", "b", "c"].map(|prefix| Delta::of("lines", prefix, THRESHOLD));
@@ -57,16 +57,16 @@ fn while_runs_wait_they_come_first(world: World) {
         .iter()
         .map(|manifest| manifest.runs.len())
         .collect();
-    assert_eq!(runs, [1, 1, 1, 0], "the fold is last");
+    assert_eq!(runs, [1, 1, 1, 0], "the flush is last");
     assert_eq!(files(&world), WITH_INDEX_FILES);
     let expected = in_thousandths(content_of(&deltas));
     assert!(in_thousandths(world.content("lines")) == expected);
 }
 
-both!(a_backlog_that_is_too_long_is_folded_at_once);
-fn a_backlog_that_is_too_long_is_folded_at_once(world: World) {
+both!(a_backlog_that_is_too_long_is_flushed_at_once);
+fn a_backlog_that_is_too_long_is_flushed_at_once(world: World) {
     let world = world.with(|settings| {
-        settings.fold_backlog = 1_500;
+        settings.flush_backlog = 1_500;
         settings.batch_runs = 1;
     });
     let deltas = ["a", "b"].map(|prefix| Delta::of("lines", prefix, THRESHOLD));
@@ -77,9 +77,9 @@ fn a_backlog_that_is_too_long_is_folded_at_once(world: World) {
     assert_eq!(files(&world), WITH_INDEX_FILES);
 }
 
-both!(below_the_threshold_nothing_is_folded);
-fn below_the_threshold_nothing_is_folded(world: World) {
-    let world = world.with(|settings| settings.fold_backlog = 5_000);
+both!(below_the_threshold_nothing_is_flushed);
+fn below_the_threshold_nothing_is_flushed(world: World) {
+    let world = world.with(|settings| settings.flush_backlog = 5_000);
     world.submit("run-a", &[&Delta::of("lines", "a", THRESHOLD - 1)]);
     assert_eq!(world.drain().published, 1);
     assert_eq!(files(&world), ONLY_THE_DATABASE);

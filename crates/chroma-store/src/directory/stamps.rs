@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::time::SystemTime;
 
-use crate::{StoreError, StoreResult, files};
+use super::files;
+use crate::{StoreError, StoreResult};
 
 /// What changes when a file is written, for every file of a directory.
 #[derive(Debug, PartialEq, Eq)]

@@ -3,8 +3,13 @@
 //! Dropping an open store abandons it: uncommitted work is rolled back and nothing that takes a
 //! [`ClosedStore`] can be done with it.
 
+mod copy;
+pub(crate) mod files;
 pub(crate) mod holders;
+pub(crate) mod orphans;
 mod proof;
+pub(crate) mod room;
+pub(crate) mod stamps;
 
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
@@ -15,10 +20,15 @@ use rusqlite::Connection;
 use crate::collection::{find, load_all, load_one};
 use crate::delta::Sound;
 use crate::schema::detect;
-use crate::stamps::Stamps;
 use crate::{Collection, FullName, SchemaLevel, StoreError, StoreResult, Which, connection};
 
+use stamps::Stamps;
+
+pub use copy::copy_directory;
+pub use files::{SIDE_CAR_NAMES, StoredFile};
+pub use orphans::Orphan;
 pub use proof::{CloseOptions, Pause, ThreadPause, refuse_open_elsewhere};
+pub use room::Room;
 
 /// State of a store that can be read and written.
 #[derive(Debug)]

@@ -1,4 +1,4 @@
-//! What a fold is asked for and what it reports.
+//! What a flush is asked for and what it reports.
 
 use serde::{Deserialize, Serialize};
 
@@ -32,7 +32,7 @@ impl IndexFrom {
 /// When vectors that wait in the log go into the index files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum FoldWhen {
+pub enum FlushWhen {
     /// When as many rows wait as the collection's sync threshold says, as Chroma does.
     #[default]
     Due,
@@ -55,10 +55,10 @@ pub enum Engine {
 
 /// How index files are made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FoldOptions {
+pub struct FlushOptions {
     /// When.
-    pub when: FoldWhen,
-    /// With [`FoldWhen::Due`]: how many rows must wait, if that is more than the collection's
+    pub when: FlushWhen,
+    /// With [`FlushWhen::Due`]: how many rows must wait, if that is more than the collection's
     /// threshold.
     pub at_least: u64,
     /// Threads; 0 for one per core. With 1 the same input gives the same files.
@@ -76,10 +76,10 @@ pub struct FoldOptions {
     pub read_back: bool,
 }
 
-impl Default for FoldOptions {
+impl Default for FlushOptions {
     fn default() -> Self {
         Self {
-            when: FoldWhen::Due,
+            when: FlushWhen::Due,
             at_least: 0,
             threads: 0,
             rebuild_above_deleted_percent: 20,
@@ -90,7 +90,7 @@ impl Default for FoldOptions {
     }
 }
 
-impl FoldOptions {
+impl FlushOptions {
     pub(crate) fn thread_count(&self) -> usize {
         match self.threads {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
@@ -101,7 +101,7 @@ impl FoldOptions {
 
 /// What became of the index files of a collection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct FoldReport {
+pub struct FlushReport {
     /// Vectors that were inserted.
     pub inserted: u64,
     /// Vectors that were there already, bit by bit, and were left alone.

@@ -1,4 +1,4 @@
-"""folds: a directory stays as good as chromadb's own while many deltas are merged into it.
+"""flushes: a directory stays as good as chromadb's own while many deltas are merged into it.
 
 Each merge takes the result of the one before. Meanwhile chromadb applies the same operations to
 a copy of the base. At the end both must hold and find the same; then chromadb writes on in both,
@@ -23,8 +23,8 @@ from .combinations import Combination, combinations, conclude, run_binary, tell
 from .search import Complain, Records, Search, create_collection, judge, write
 from .segment import read_segment
 
-NAME = "folds"
-FOLDED, REFERENCE = "folded", "reference"
+NAME = "flushes"
+FLUSHED, REFERENCE = "flushed", "reference"
 EXPECTED = "expected.npz"
 
 # add, upsert, update or delete; the ids; the vectors, if any.
@@ -83,7 +83,7 @@ def apply(collection: Any, steps: Sequence[Step]) -> None:
             write(collection, name, ids, vectors)
 
 
-def folds(arguments: Namespace) -> int:
+def flushes(arguments: Namespace) -> int:
     made = combinations(arguments)
     for combination in made:
         combination.attempt(lambda one=combination: run(one, arguments))
@@ -98,29 +98,29 @@ def run(combination: Combination, arguments: Namespace) -> None:
     folder.mkdir(parents=True)
     story = Story(combination.cloud(arguments.seed))
     base = [story.written("add", story.fresh(arguments.records))]
-    deltas = [story.delta(arguments.records) for _ in range(arguments.folds)]
+    deltas = [story.delta(arguments.records) for _ in range(arguments.flushes)]
     search = story.search(combination.space, arguments.queries)
 
-    folded, reference = folder / FOLDED, folder / REFERENCE
-    make(folded, combination.space, arguments.threshold, base)
-    shutil.copytree(folded, reference)
+    flushed, reference = folder / FLUSHED, folder / REFERENCE
+    make(flushed, combination.space, arguments.threshold, base)
+    shutil.copytree(flushed, reference)
     for steps in deltas:
-        fold(combination, arguments, steps)
+        flush(combination, arguments, steps)
     with compat.session(reference) as client:
         collection = compat.get_collection(client, NAME)
         for steps in deltas:
             apply(collection, steps)
 
-    elements = read_segment(folded, NAME).elements
+    elements = read_segment(flushed, NAME).elements
     later = story.later(arguments.threshold)
     recalls = {}
-    for path in (reference, folded):
+    for path in (reference, flushed):
         with compat.session(path) as client:
             collection = compat.get_collection(client, NAME)
             recalls[path.name] = search.check(collection, combination.complain(path.name))
             apply(collection, later)
-    judge(recalls[FOLDED], recalls[REFERENCE], combination.complain(FOLDED))
-    combination.result |= {"recall": recalls[FOLDED], "reference_recall": recalls[REFERENCE],
+    judge(recalls[FLUSHED], recalls[REFERENCE], combination.complain(FLUSHED))
+    combination.result |= {"recall": recalls[FLUSHED], "reference_recall": recalls[REFERENCE],
                            "records": len(search.ids), "elements": elements}
     last = story.search(combination.space, arguments.queries)
     numpy.savez(folder / EXPECTED, ids=last.ids, vectors=last.vectors, queries=last.queries,
@@ -133,21 +133,21 @@ def make(path: Path, space: str, threshold: int, steps: Sequence[Step]) -> None:
         apply(create_collection(client, NAME, space, threshold), steps)
 
 
-def fold(combination: Combination, arguments: Namespace, steps: Sequence[Step]) -> None:
+def flush(combination: Combination, arguments: Namespace, steps: Sequence[Step]) -> None:
     """Merges one more delta, whose log stays whole."""
     folder = combination.folder()
-    delta, out, folded = folder / "delta", folder / "out", folder / FOLDED
+    delta, out, flushed = folder / "delta", folder / "out", folder / FLUSHED
     operations = sum(len(ids) for _, ids, _ in steps)
     make(delta, combination.space, operations + 1000, steps)
     if len(read_segment(delta, NAME).waiting) != operations:
         raise RuntimeError("chromadb did not keep the delta's log whole")
-    run_binary(arguments.binary, "store", "merge", "--base", folded, "--delta", delta, "--out", out)
-    shutil.rmtree(folded)
+    run_binary(arguments.binary, "store", "merge", "--base", flushed, "--delta", delta, "--out", out)
+    shutil.rmtree(flushed)
     shutil.rmtree(delta)
-    out.rename(folded)
-    waiting = len(read_segment(folded, NAME).waiting)
+    out.rename(flushed)
+    waiting = len(read_segment(flushed, NAME).waiting)
     if waiting >= arguments.threshold:
-        combination.complain(FOLDED)(f"{waiting} operations wait in the queue after a merge")
+        combination.complain(FLUSHED)(f"{waiting} operations wait in the queue after a merge")
 
 
 def compared_again(made: list[Combination]) -> None:
@@ -155,7 +155,7 @@ def compared_again(made: list[Combination]) -> None:
     right = [one for one in made if not one.report.mismatches]
     if not right:
         return
-    command = [sys.executable, "-m", "oracle", "reopen-folds"]
+    command = [sys.executable, "-m", "oracle", "reopen-flushes"]
     command += [word for one in right for word in ("--dir", str(one.folder()))]
     package_parent = Path(__file__).resolve().parent.parent
     done = subprocess.run(command, cwd=package_parent, capture_output=True, text=True, check=False)
@@ -171,8 +171,8 @@ def compared_again(made: list[Combination]) -> None:
         one.result |= told
 
 
-def reopen_folds(arguments: Namespace) -> int:
-    """Prints one line of JSON for each folder; used by folds."""
+def reopen_flushes(arguments: Namespace) -> int:
+    """Prints one line of JSON for each folder; used by flushes."""
     for folder in arguments.dir:
         wrong: list[str] = []
         told: dict[str, Any] = {}
@@ -190,15 +190,15 @@ def reopened(folder: Path, complain: Complain) -> dict[str, Any]:
         search = Search(str(kept["space"]), dict(zip(ids, kept["vectors"])), kept["queries"])
         elements = int(kept["elements"])
     recalls = {}
-    for side in (REFERENCE, FOLDED):
+    for side in (REFERENCE, FLUSHED):
         with compat.session(folder / side) as client:
             collection = compat.get_collection(client, NAME)
             recalls[side] = search.check(collection, lambda text: complain(f"{side}: {text}"))
-    judge(recalls[FOLDED], recalls[REFERENCE], complain)
-    segment = read_segment(folder / FOLDED, NAME)
+    judge(recalls[FLUSHED], recalls[REFERENCE], complain)
+    segment = read_segment(folder / FLUSHED, NAME)
     if segment.elements <= elements:
         complain(f"the graph has {segment.elements} elements, {elements} before chromadb wrote")
     if segment.ids() != set(ids):
         complain(f"vectors of {len(segment.ids())} ids are stored, of {len(ids)} expected")
-    return {"later_recall": recalls[FOLDED], "later_reference_recall": recalls[REFERENCE],
+    return {"later_recall": recalls[FLUSHED], "later_reference_recall": recalls[REFERENCE],
             "later_elements": segment.elements}

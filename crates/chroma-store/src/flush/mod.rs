@@ -1,12 +1,12 @@
-//! Folds the vectors that wait in the log into the index files.
+//! Flushes the vectors that wait in the log into the index files.
 //!
 //! The new files go into a folder of their own, under a new segment id, and are on disk before the
 //! transaction that names the id commits: before it the directory is the old one, after it the
 //! new one, and no crash leaves a mixture.
 
 mod indexer;
+mod install;
 mod options;
-mod publish;
 mod records;
 
 use std::collections::HashSet;
@@ -15,14 +15,14 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 
 use crate::index::{self, IndexFiles, MemoryIndex, segment_dir};
-use crate::queue::{Overlay, QueueReader, purge_below, purges};
+use crate::wal::{Overlay, WalReader, purge_below, purges};
 use crate::{Collection, SchemaLevel, StoreResult, delta};
 
 use indexer::{Indexer, Start};
 
+pub(crate) use install::unnamed_folders;
 pub(crate) use options::IndexFrom;
-pub use options::{Engine, FoldOptions, FoldReport, FoldWhen};
-pub(crate) use publish::unnamed_folders;
+pub use options::{Engine, FlushOptions, FlushReport, FlushWhen};
 
 /// What has all the vectors that damaged index files had, if anything has.
 pub(crate) fn replacement(
@@ -41,14 +41,14 @@ pub(crate) fn replacement(
     }
 }
 
-/// A fold in the caller's transaction: takes in log rows as they come, and writes in the end.
-pub(crate) struct Folding<'c> {
+/// A flush in the caller's transaction: takes in log rows as they come, and writes in the end.
+pub(crate) struct Flushing<'c> {
     connection: &'c Connection,
     path: PathBuf,
     dir: PathBuf,
     level: SchemaLevel,
     collection: Collection,
-    options: FoldOptions,
+    options: FlushOptions,
     from: IndexFrom,
     /// The last row that the index files contain.
     indexed: u64,
@@ -72,24 +72,24 @@ struct Begun {
     seq: u64,
 }
 
-impl<'c> Folding<'c> {
+impl<'c> Flushing<'c> {
     pub(crate) fn new(
         connection: &'c Connection,
         dir: &Path,
         level: SchemaLevel,
         collection: &Collection,
-        options: FoldOptions,
+        options: FlushOptions,
         from: IndexFrom,
     ) -> StoreResult<Self> {
         let path = crate::connection::database_path(dir);
-        let queue = QueueReader::new(connection, &path, collection);
+        let queue = WalReader::new(connection, &path, collection);
         let progress = collection.vector_seq.unwrap_or(0);
         let has_files = index::is_written(dir, collection);
         let indexed = if has_files { progress } else { 0 };
         // Counting reads all that waits.
         let waited = match options.when {
-            FoldWhen::Due => queue.count_after(indexed)?,
-            FoldWhen::Always | FoldWhen::Never => 0,
+            FlushWhen::Due => queue.count_after(indexed)?,
+            FlushWhen::Always | FlushWhen::Never => 0,
         };
         Ok(Self {
             connection,
@@ -109,7 +109,7 @@ impl<'c> Folding<'c> {
         })
     }
 
-    /// Takes in the rows that are there now, if it is time for a fold. Their space in the log is
+    /// Takes in the rows that are there now, if it is time for a flush. Their space in the log is
     /// free for the next ones afterwards, so that a large merge does not leave a large file.
     ///
     /// `dimension` is the collection's as it is now. It is time early when it will be after `left`
@@ -117,7 +117,7 @@ impl<'c> Folding<'c> {
     pub(crate) fn advance(&mut self, dimension: Option<u32>, left: usize) -> StoreResult<()> {
         self.collection.dimension = dimension;
         self.calls += 1;
-        let last = QueueReader::new(self.connection, &self.path, &self.collection).last()?;
+        let last = WalReader::new(self.connection, &self.path, &self.collection).last()?;
         // Without a dimension there has never been a record.
         let (Some(last), Some(dimension)) = (last, dimension) else {
             return Ok(());
@@ -131,7 +131,7 @@ impl<'c> Folding<'c> {
         let Some(begun) = &mut self.begun else {
             return Ok(());
         };
-        let queue = QueueReader::new(self.connection, &self.path, &self.collection);
+        let queue = WalReader::new(self.connection, &self.path, &self.collection);
         let mut changes = Overlay::default();
         queue.for_each_vector(begun.seq, last, |_, kind, id, vector| {
             changes.apply(kind, id, vector, |id| begun.known.contains(id));
@@ -153,20 +153,20 @@ impl<'c> Folding<'c> {
         Ok(())
     }
 
-    /// How many rows wait, if it is time for a fold or will be.
+    /// How many rows wait, if it is time for a flush or will be.
     fn due(&mut self, left: usize) -> StoreResult<Option<usize>> {
         let must = self.from != IndexFrom::Files;
-        if self.options.when == FoldWhen::Never && !must {
+        if self.options.when == FlushWhen::Never && !must {
             return Ok(None);
         }
-        let queue = QueueReader::new(self.connection, &self.path, &self.collection);
+        let queue = WalReader::new(self.connection, &self.path, &self.collection);
         let waiting = queue.count_after(self.indexed)?;
         let due = match self.options.when {
             _ if must => true,
-            FoldWhen::Due if self.files_are_lost => waiting > 0,
-            FoldWhen::Never => false,
-            FoldWhen::Always => waiting > 0,
-            FoldWhen::Due => {
+            FlushWhen::Due if self.files_are_lost => waiting > 0,
+            FlushWhen::Never => false,
+            FlushWhen::Always => waiting > 0,
+            FlushWhen::Due => {
                 let per_call = waiting.saturating_sub(self.waited) / self.calls.max(1);
                 let to_come = per_call.saturating_mul(left as u64);
                 let in_the_end = waiting.saturating_add(to_come);
@@ -182,7 +182,7 @@ impl<'c> Folding<'c> {
         self.collection.config.sync_threshold.max(1)
     }
 
-    /// Whether the threshold is passed and only [`FoldOptions::at_least`] is not.
+    /// Whether the threshold is passed and only [`FlushOptions::at_least`] is not.
     pub(crate) fn is_deferred(&self) -> bool {
         self.deferred
     }
@@ -230,7 +230,7 @@ impl<'c> Folding<'c> {
     }
 
     /// Writes the files and the rows that name them, if anything was taken in. The caller commits.
-    pub(crate) fn finish(self) -> StoreResult<Option<FoldReport>> {
+    pub(crate) fn finish(self) -> StoreResult<Option<FlushReport>> {
         let Some(begun) = self.begun else {
             return Ok(None);
         };
@@ -245,7 +245,7 @@ impl<'c> Folding<'c> {
             return Err(index::bad(&dir, detail));
         }
         ghosts.iter().for_each(|id| made.index.remove(id));
-        publish::publish(
+        install::install(
             self.connection,
             &self.path,
             &self.dir,
@@ -253,7 +253,7 @@ impl<'c> Folding<'c> {
             (&made.index, self.options.read_back),
             begun.seq,
         )?;
-        Ok(Some(FoldReport {
+        Ok(Some(FlushReport {
             inserted: made.inserted,
             unchanged: made.unchanged,
             removed: made.removed + ghosts.len() as u64,

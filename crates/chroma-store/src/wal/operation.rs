@@ -1,6 +1,6 @@
 //! One entry of the log.
 
-use crate::metadata::MetadataValue;
+use crate::records::MetadataValue;
 
 /// What an operation does to the record with its id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

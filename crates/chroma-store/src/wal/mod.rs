@@ -9,5 +9,5 @@ mod write;
 pub use operation::{Operation, OperationKind, Patch};
 pub(crate) use overlay::Overlay;
 pub(crate) use payload::encode;
-pub(crate) use read::{QueueReader, check_vector};
-pub(crate) use write::{QueueWriter, purge_below, purges};
+pub(crate) use read::{WalReader, check_vector};
+pub(crate) use write::{WalWriter, purge_below, purges};

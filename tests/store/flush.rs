@@ -3,16 +3,16 @@
 use std::path::{Path, PathBuf};
 
 use chroma_store::{
-    CloseOptions, Engine, FoldOptions, FoldReport, FoldWhen, MergeOptions, OpenOptions, Operation,
-    OperationKind, Patch, SchemaLevel, Space, Store, VerifyLevel,
+    CloseOptions, Engine, FlushOptions, FlushReport, FlushWhen, MergeOptions, OpenOptions,
+    Operation, OperationKind, Patch, SchemaLevel, Space, Store, VerifyLevel,
 };
 use rusqlite::Connection;
 
 use crate::directory::{Recipe, WORDS, bytes_of, record, sql};
 use crate::index_files::{self, IndexFiles};
 
-pub(crate) const ALWAYS: FoldOptions = FoldOptions {
-    when: FoldWhen::Always,
+pub(crate) const ALWAYS: FlushOptions = FlushOptions {
+    when: FlushWhen::Always,
     at_least: 0,
     threads: 2,
     rebuild_above_deleted_percent: 100,
@@ -33,15 +33,15 @@ pub(crate) fn make(root: &Path, name: &str, space: Space, operations: Vec<Operat
     recipe.make(root, name)
 }
 
-/// Merges `operations` into `dir` in place and folds; the directory is sound afterwards.
-pub(crate) fn merge_and_fold(
+/// Merges `operations` into `dir` in place and flushes; the directory is sound afterwards.
+pub(crate) fn merge_and_flush(
     dir: &Path,
-    options: FoldOptions,
+    options: FlushOptions,
     operations: Vec<Operation>,
-) -> Option<FoldReport> {
+) -> Option<FlushReport> {
     let mut store = Store::open(dir, OpenOptions::default()).unwrap();
     store.write(WORDS, operations).unwrap();
-    let report = store.fold(WORDS, options).unwrap();
+    let report = store.flush(WORDS, options).unwrap();
     close(store);
     report
 }
@@ -83,7 +83,7 @@ fn queued(dir: &Path) -> Vec<(i64, String)> {
 }
 
 #[test]
-fn a_merge_folds_when_the_threshold_is_reached_and_not_before() {
+fn a_merge_flushes_when_the_threshold_is_reached_and_not_before() {
     let root = tempfile::tempdir().unwrap();
     let few = (0..4).map(|n| record(&format!("a{n}"), 3, n)).collect();
     let more = (0..3)
@@ -96,11 +96,11 @@ fn a_merge_folds_when_the_threshold_is_reached_and_not_before() {
     let report = store
         .merge::<&Path>(WORDS, &[], MergeOptions::default())
         .unwrap();
-    assert_eq!(report.folded, None);
+    assert_eq!(report.flushed, None);
     let report = store
         .merge(WORDS, &[&delta], MergeOptions::default())
         .unwrap();
-    assert_eq!(report.folded.unwrap().inserted, 7);
+    assert_eq!(report.flushed.unwrap().inserted, 7);
     close(store);
     let index = index(&base);
     assert_eq!(index.vectors.len(), 7);
@@ -112,11 +112,11 @@ fn a_merge_folds_when_the_threshold_is_reached_and_not_before() {
 fn never_means_never() {
     let root = tempfile::tempdir().unwrap();
     let dir = Recipe::default().make(root.path(), "base");
-    let never = FoldOptions {
-        when: FoldWhen::Never,
+    let never = FlushOptions {
+        when: FlushWhen::Never,
         ..ALWAYS
     };
-    assert_eq!(merge_and_fold(&dir, never, vec![]), None);
+    assert_eq!(merge_and_flush(&dir, never, vec![]), None);
     assert_eq!(index_files::read(&dir, WORDS), None);
 }
 
@@ -132,7 +132,7 @@ fn a_log_that_chroma_would_not_purge_is_kept() {
         )
         .unwrap();
     drop(connection);
-    merge_and_fold(&dir, ALWAYS, vec![]).unwrap();
+    merge_and_flush(&dir, ALWAYS, vec![]).unwrap();
     assert_eq!(queued(&dir).len(), 5);
 }
 
@@ -149,7 +149,7 @@ fn vectors_in_the_graph_and_in_the_log_at_once() {
             vector("goes", &[3.0]),
         ],
     );
-    merge_and_fold(&dir, ALWAYS, vec![]).unwrap();
+    merge_and_flush(&dir, ALWAYS, vec![]).unwrap();
     let operations = vec![
         vector("changes", &[20.0]),
         Operation::delete("goes"),
@@ -161,7 +161,7 @@ fn vectors_in_the_graph_and_in_the_log_at_once() {
         vector("goes and comes", &[7.0]),
         vector("stays", &[1.0]),
     ];
-    let report = merge_and_fold(&dir, ALWAYS, operations).unwrap();
+    let report = merge_and_flush(&dir, ALWAYS, operations).unwrap();
     let figures = (
         report.inserted,
         report.unchanged,
@@ -200,10 +200,10 @@ fn a_deleted_id_that_comes_back_gets_a_new_label() {
         Space::Ip,
         vec![vector("a", &[1.0]), vector("b", &[2.0])],
     );
-    merge_and_fold(&dir, ALWAYS, vec![]).unwrap();
-    merge_and_fold(&dir, ALWAYS, vec![Operation::delete("a")]).unwrap();
+    merge_and_flush(&dir, ALWAYS, vec![]).unwrap();
+    merge_and_flush(&dir, ALWAYS, vec![Operation::delete("a")]).unwrap();
     assert_eq!(index(&dir).deleted, 1);
-    merge_and_fold(&dir, ALWAYS, vec![vector("a", &[3.0])]).unwrap();
+    merge_and_flush(&dir, ALWAYS, vec![vector("a", &[3.0])]).unwrap();
     let index = index(&dir);
     assert_eq!(
         (index.labels["a"], index.labels["b"], index.deleted),
@@ -217,7 +217,7 @@ fn only_the_last_of_many_updates_is_inserted() {
     let root = tempfile::tempdir().unwrap();
     let dir = make(root.path(), "base", Space::L2, vec![vector("a", &[0.0])]);
     let many = (1..50_u8).map(|n| vector("a", &[f32::from(n)])).collect();
-    let report = merge_and_fold(&dir, ALWAYS, many).unwrap();
+    let report = merge_and_flush(&dir, ALWAYS, many).unwrap();
     assert_eq!((report.inserted, index(&dir).vectors["a"].0[0]), (1, 49.0));
 }
 
@@ -225,14 +225,14 @@ fn only_the_last_of_many_updates_is_inserted() {
 fn an_update_without_a_vector_leaves_the_graph_alone() {
     let root = tempfile::tempdir().unwrap();
     let dir = make(root.path(), "base", Space::L2, vec![vector("a", &[1.0])]);
-    merge_and_fold(&dir, ALWAYS, vec![]).unwrap();
+    merge_and_flush(&dir, ALWAYS, vec![]).unwrap();
     let update = Operation {
         kind: OperationKind::Update,
         id: "a".to_owned(),
         vector: None,
         patch: vec![("n".to_owned(), Some(1_i64.into()))],
     };
-    let report = merge_and_fold(&dir, ALWAYS, vec![update]).unwrap();
+    let report = merge_and_flush(&dir, ALWAYS, vec![update]).unwrap();
     assert_eq!((report.inserted, report.removed, report.indexed), (0, 0, 1));
 }
 
@@ -245,12 +245,12 @@ fn an_empty_collection_one_record_and_none_again() {
             ..Recipe::of(vec![])
         };
         let dir = recipe.make(root.path(), level.name());
-        assert_eq!(merge_and_fold(&dir, ALWAYS, vec![]), None);
-        merge_and_fold(&dir, ALWAYS, vec![vector("only", &[0.6, 0.8])]).unwrap();
+        assert_eq!(merge_and_flush(&dir, ALWAYS, vec![]), None);
+        merge_and_flush(&dir, ALWAYS, vec![vector("only", &[0.6, 0.8])]).unwrap();
         assert_eq!(index(&dir).elements, 1);
-        merge_and_fold(&dir, ALWAYS, vec![Operation::delete("only")]).unwrap();
+        merge_and_flush(&dir, ALWAYS, vec![Operation::delete("only")]).unwrap();
         assert_eq!(index_files::read(&dir, WORDS), None, "no ids, no files");
-        merge_and_fold(&dir, ALWAYS, vec![vector("again", &[1.0, 0.0])]).unwrap();
+        merge_and_flush(&dir, ALWAYS, vec![vector("again", &[1.0, 0.0])]).unwrap();
         assert_eq!(index(&dir).elements, 1);
     }
 }
@@ -266,7 +266,7 @@ fn duplicates_and_zeros_under_cosine() {
         Space::Cosine,
         zeros.chain(same).collect(),
     );
-    merge_and_fold(&dir, ALWAYS, vec![]).unwrap();
+    merge_and_flush(&dir, ALWAYS, vec![]).unwrap();
     let index = index(&dir);
     let (vector, norm) = &index.vectors["same7"];
     assert!((vector[0] - 0.6).abs() < 1e-6 && *norm == 5.0);
@@ -282,7 +282,7 @@ fn a_norm_beyond_the_range_of_floats_is_cut_to_it() {
         Space::Cosine,
         vec![vector("huge", &[3e38, 3e38])],
     );
-    merge_and_fold(&dir, ALWAYS, vec![]).unwrap();
+    merge_and_flush(&dir, ALWAYS, vec![]).unwrap();
     assert!(index(&dir).vectors["huge"].1.is_finite());
 }
 
@@ -295,7 +295,7 @@ fn each_level_gets_the_id_maps_that_its_chromadb_writes() {
             ..Recipe::default()
         };
         let dir = recipe.make(root.path(), level.name());
-        merge_and_fold(&dir, ALWAYS, vec![]).unwrap();
+        merge_and_flush(&dir, ALWAYS, vec![]).unwrap();
         let index = index(&dir);
         let class = level == SchemaLevel::L06;
         assert_eq!(index.pickled_seq, class.then_some(5), "{level}");
@@ -311,19 +311,19 @@ fn a_worn_out_graph_is_built_anew() {
     let root = tempfile::tempdir().unwrap();
     let operations = (0..20).map(|n| record(&format!("r{n}"), 3, n)).collect();
     let dir = make(root.path(), "base", Space::L2, operations);
-    let limit = FoldOptions {
+    let limit = FlushOptions {
         rebuild_above_deleted_percent: 20,
         ..ALWAYS
     };
-    merge_and_fold(&dir, limit, vec![]).unwrap();
+    merge_and_flush(&dir, limit, vec![]).unwrap();
     let delete = |from: u32, to: u32| {
         (from..to)
             .map(|n| Operation::delete(format!("r{n}")))
             .collect()
     };
-    let report = merge_and_fold(&dir, limit, delete(0, 4)).unwrap();
+    let report = merge_and_flush(&dir, limit, delete(0, 4)).unwrap();
     assert_eq!((report.rebuilt, index(&dir).deleted), (None, 4));
-    let report = merge_and_fold(&dir, limit, delete(4, 5)).unwrap();
+    let report = merge_and_flush(&dir, limit, delete(4, 5)).unwrap();
     assert_eq!(report.rebuilt, Some(Engine::Native));
     let index = index(&dir);
     assert_eq!(
@@ -333,7 +333,7 @@ fn a_worn_out_graph_is_built_anew() {
 }
 
 #[test]
-fn only_the_named_collection_is_folded() {
+fn only_the_named_collection_is_flushed() {
     let root = tempfile::tempdir().unwrap();
     let dir = Recipe::default().make(root.path(), "base");
     sql(
@@ -350,7 +350,7 @@ fn only_the_named_collection_is_folded() {
     store
         .write("other", vec![record("x", 4, 1), record("y", 4, 2)])
         .unwrap();
-    store.fold(WORDS, ALWAYS).unwrap().unwrap();
+    store.flush(WORDS, ALWAYS).unwrap().unwrap();
     close(store);
     assert!(index_files::read(&dir, "other").is_none());
     assert_eq!(
@@ -361,7 +361,7 @@ fn only_the_named_collection_is_folded() {
         2
     );
     let mut store = Store::open(&dir, OpenOptions::default()).unwrap();
-    store.fold("other", ALWAYS).unwrap().unwrap();
+    store.flush("other", ALWAYS).unwrap().unwrap();
     close(store);
     assert_eq!(index_files::read(&dir, "other").unwrap().vectors.len(), 2);
     assert_eq!(index(&dir).vectors.len(), 5, "the first one is as it was");
@@ -371,7 +371,7 @@ fn only_the_named_collection_is_folded() {
 fn one_thread_makes_the_same_files_each_time() {
     let root = tempfile::tempdir().unwrap();
     let operations: Vec<Operation> = (0..300).map(|n| record(&format!("r{n}"), 8, n)).collect();
-    let one = FoldOptions {
+    let one = FlushOptions {
         threads: 1,
         ..ALWAYS
     };
@@ -379,7 +379,7 @@ fn one_thread_makes_the_same_files_each_time() {
         let folder = root.path().join(name);
         std::fs::create_dir(&folder).unwrap();
         let dir = make(&folder, "base", Space::L2, operations.clone());
-        merge_and_fold(&dir, one, vec![]).unwrap();
+        merge_and_flush(&dir, one, vec![]).unwrap();
         let all = bytes_of(&dir).into_iter();
         all.filter(|(path, _)| path.extension().is_some_and(|e| e == "bin"))
             .map(|(path, bytes)| (path.file_name().unwrap().to_owned(), bytes))

@@ -17,8 +17,8 @@ use crate::{FirstSnapshot, RunError, Settings};
 pub(super) struct Merged {
     pub(super) store: Arc<ClosedStore>,
     records: u64,
-    /// It is time to fold, and it was not done because runs were waiting.
-    pub(super) fold_due: bool,
+    /// It is time to flush, and it was not done because runs were waiting.
+    pub(super) flush_due: bool,
 }
 
 /// What verification found in it.
@@ -34,17 +34,17 @@ pub(super) type DeltaDone = (Effects, Option<Space>);
 type Deltas = Vec<(usize, PathBuf)>;
 
 /// What each delta did, by its place in the batch, and the result if there is one to publish.
-pub(super) type FoldOutcome = (Vec<(usize, Result<DeltaDone, RunError>)>, Option<Merged>);
+pub(super) type MergeOutcome = (Vec<(usize, Result<DeltaDone, RunError>)>, Option<Merged>);
 
 /// Merges `deltas` into the directory `work`, which holds the published snapshot, or nothing when
-/// there is none. Without deltas, only folds.
+/// there is none. Without deltas, only flushes.
 pub(super) async fn merge(
     context: &Context,
     collection: &CollectionName,
     has_base: bool,
     deltas: Deltas,
     work: &Path,
-) -> Result<FoldOutcome, RunError> {
+) -> Result<MergeOutcome, RunError> {
     let job = Job {
         collection: collection.clone(),
         settings: Arc::clone(&context.settings),
@@ -102,12 +102,12 @@ pub(super) async fn rebuild(
         if of_full_text {
             store.rebuild_full_text()?;
         } else {
-            store.rebuild(collection.as_str(), Engine::Native, settings.merge.fold)?;
+            store.rebuild(collection.as_str(), Engine::Native, settings.merge.flush)?;
         }
         Ok(Merged {
             store: Arc::new(store.close(&close_options(&settings))?),
             records: merged.records,
-            fold_due: false,
+            flush_due: false,
         })
     })
     .await
@@ -136,7 +136,7 @@ struct Job {
 }
 
 impl Job {
-    fn run(self, has_base: bool, deltas: Deltas) -> Result<FoldOutcome, RunError> {
+    fn run(self, has_base: bool, deltas: Deltas) -> Result<MergeOutcome, RunError> {
         let mut outcomes = Vec::new();
         let (store, deltas) = if has_base {
             (
@@ -152,7 +152,7 @@ impl Job {
         let (places, dirs): (Vec<usize>, Vec<PathBuf>) = deltas.into_iter().unzip();
         let mut options = self.merge_options();
         if !dirs.is_empty() {
-            options.fold.at_least = self.settings.fold_backlog;
+            options.flush.at_least = self.settings.flush_backlog;
         }
         let report = store.merge(self.collection.as_str(), &dirs, options)?;
         self.hooks.reached(Step::Merged, &self.collection)?;
@@ -163,11 +163,11 @@ impl Job {
         });
         outcomes.extend(places.into_iter().zip(merged));
         let has_applied = outcomes.iter().any(|(_, result)| result.is_ok());
-        let has_folded = outcomes.is_empty() && report.folded.is_some();
-        if !has_applied && !has_folded {
+        let has_flushed = outcomes.is_empty() && report.flushed.is_some();
+        if !has_applied && !has_flushed {
             return Ok((outcomes, None));
         }
-        match store.vacuum_above(self.settings.merge.fold.vacuum_above_free_percent) {
+        match store.vacuum_above(self.settings.merge.flush.vacuum_above_free_percent) {
             // Nothing is wrong with the snapshot; it stays larger than it could be.
             Err(error) if error.is_of_machine() => {
                 tracing::warn!(code = error.code(), %error, "the database is not vacuumed");
@@ -179,7 +179,7 @@ impl Job {
         let merged = Merged {
             store: Arc::new(store),
             records: report.records_after,
-            fold_due: report.fold_deferred,
+            flush_due: report.flush_deferred,
         };
         Ok((outcomes, Some(merged)))
     }
