@@ -40,6 +40,15 @@ pub(crate) enum TaskError {
     NotBuilt(&'static str),
     #[error("the tests for \"{0}\" fail although nothing was taken away")]
     FailsAnyway(&'static str),
+    #[error("{file} cannot be parsed: {source}", file = file.display())]
+    Unparsed { file: PathBuf, source: syn::Error },
+    #[error("Cargo.toml of {name}: {source}")]
+    Manifest {
+        name: &'static str,
+        source: Box<toml::de::Error>,
+    },
+    #[error("the layers are broken:\n{0}")]
+    Layers(String),
     #[error(transparent)]
     Io(#[from] std::io::Error),
 }

@@ -10,6 +10,7 @@ mod emulator;
 mod faults;
 mod fuzz;
 mod guards;
+mod layers;
 mod localstack;
 mod phases;
 mod python;
@@ -43,6 +44,9 @@ enum Task {
         #[arg(long)]
         advisories: bool,
     },
+    /// Check that modules form no circle, and that crates depend on each other as they may; `test` does so
+    /// too.
+    Layers,
     /// Run all tests for AWS against LocalStack; `test` runs those that depend on the emulator.
     Localstack,
     /// Measure against others in the same run.
@@ -88,6 +92,7 @@ fn main() -> ExitCode {
         Task::Venvs => python::install(),
         Task::DeployLint => deploy::lint(),
         Task::Deny { advisories } => deny::check(advisories),
+        Task::Layers => layers::check(),
         Task::Localstack => localstack::test(),
         Task::Bench { subject } => bench::run(subject),
         Task::Crash { kills } => crash::run(kills),

@@ -1,0 +1,121 @@
+//! The paths in a file that lead to other modules of its crate.
+
+use syn::visit::{self, Visit};
+use syn::{File, ItemMod, ItemUse, UseTree};
+
+use super::tree::{Place, is_for_tests};
+
+/// A path from the root of the crate, and the line where it stands.
+#[derive(Debug)]
+pub(super) struct Use {
+    pub(super) path: Place,
+    pub(super) line: usize,
+}
+
+/// All paths of a file, and what its own `use` declarations bring in.
+pub(super) fn paths_of(file: &File, place: &[String]) -> (Vec<Use>, Vec<(String, Place)>) {
+    let mut paths = Paths {
+        place,
+        uses: Vec::new(),
+        imports: Vec::new(),
+    };
+    paths.visit_file(file);
+    (paths.uses, paths.imports)
+}
+
+struct Paths<'p> {
+    place: &'p [String],
+    uses: Vec<Use>,
+    imports: Vec<(String, Place)>,
+}
+
+impl Paths<'_> {
+    /// The path from the root; `None` for one that leads to another crate or to what is in scope.
+    fn absolute(&self, segments: &[String]) -> Option<Place> {
+        let mut from = match segments.first()?.as_str() {
+            "crate" => Place::new(),
+            "self" => self.place.to_vec(),
+            "super" => self.place[..self.place.len().checked_sub(1)?].to_vec(),
+            _ => return None,
+        };
+        for segment in &segments[1..] {
+            match segment.as_str() {
+                "super" => drop(from.pop()?),
+                other => from.push(other.to_owned()),
+            }
+        }
+        Some(from)
+    }
+
+    fn add(&mut self, segments: &[String], line: usize) -> Option<Place> {
+        let path = self.absolute(segments)?;
+        self.uses.push(Use {
+            path: path.clone(),
+            line,
+        });
+        Some(path)
+    }
+
+    /// Every leaf of a `use` declaration.
+    fn tree(&mut self, tree: &UseTree, prefix: &[String], line: usize) {
+        let joined = |name: String| [prefix, &[name]].concat();
+        match tree {
+            UseTree::Path(path) => self.tree(&path.tree, &joined(path.ident.to_string()), line),
+            UseTree::Group(group) => {
+                for tree in &group.items {
+                    self.tree(tree, prefix, line);
+                }
+            }
+            UseTree::Name(name) => {
+                let name = name.ident.to_string();
+                match (name.as_str(), prefix.last()) {
+                    ("self", Some(own)) => self.leaf(prefix, own.clone(), line),
+                    _ => self.leaf(&joined(name.clone()), name, line),
+                }
+            }
+            UseTree::Rename(rename) => {
+                let path = joined(rename.ident.to_string());
+                self.leaf(&path, rename.rename.to_string(), line);
+            }
+            UseTree::Glob(_) => self.leaf(prefix, "*".to_owned(), line),
+        }
+    }
+
+    fn leaf(&mut self, segments: &[String], name: String, line: usize) {
+        let path = self.add(segments, line);
+        // A bare path begins at a child of this module, or at another crate: then it leads nowhere.
+        let path = path.unwrap_or_else(|| [self.place, segments].concat());
+        self.imports.push((name, path));
+    }
+}
+
+impl<'ast> Visit<'ast> for Paths<'_> {
+    fn visit_item_use(&mut self, item: &'ast ItemUse) {
+        let line = item.use_token.span.start().line;
+        self.tree(&item.tree, &[], line);
+    }
+
+    fn visit_item_mod(&mut self, item: &'ast ItemMod) {
+        if !is_for_tests(&item.attrs) {
+            visit::visit_item_mod(self, item);
+        }
+    }
+
+    fn visit_path(&mut self, path: &'ast syn::Path) {
+        let segments = path.segments.iter();
+        let segments: Vec<String> = segments.map(|segment| segment.ident.to_string()).collect();
+        if let Some(first) = path.segments.first() {
+            let _ = self.add(&segments, first.ident.span().start().line);
+            // `module::item` where the module was brought in by `use`.
+            if segments.len() > 1 {
+                let known = self.imports.iter().find(|(name, _)| *name == segments[0]);
+                if let Some((_, target)) = known {
+                    let path = [target, &segments[1..]].concat();
+                    let line = first.ident.span().start().line;
+                    self.uses.push(Use { path, line });
+                }
+            }
+        }
+        visit::visit_path(self, path);
+    }
+}
