@@ -149,10 +149,11 @@ impl Deployment {
         let backend = self.cloud.backend().await;
         let collection: CollectionName = collection.parse().unwrap();
         let objects: std::sync::Arc<dyn compactor_core::ports::ObjectStore> = backend.objects;
-        let published = compactor_daemon::resolve(objects.as_ref(), &collection).await;
+        let repository = compactor_snapshots::SnapshotRepository::new(objects);
+        let published = repository.resolve(&collection).await;
         let published = published.unwrap().expect("something is published");
         let folder = tempfile::tempdir().unwrap();
-        let limits = compactor_daemon::Limits {
+        let limits = compactor_snapshots::Limits {
             archive_bytes: 1 << 30,
             unpacked: chroma_store::UnpackLimits {
                 bytes: 1 << 30,
@@ -164,7 +165,8 @@ impl Deployment {
             snapshot_bytes: 1 << 30,
             transfers: 4,
         };
-        compactor_daemon::download(&objects, &published, folder.path(), &limits)
+        repository
+            .fetch(&published, folder.path(), &limits)
             .await
             .unwrap();
         let verified =

@@ -1,14 +1,12 @@
 //! Files of several parts: uploaded, downloaded and copied in parts, whole or not at all.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 use std::time::Duration;
 
-use compactor_core::fakes::FakeClock;
 use compactor_core::ports::{Attributes, Condition, ETag, ObjectStore, PutOutcome};
 use compactor_core::retention::RetentionPolicy;
-use compactor_daemon::{Ports, clean_up};
-use compactor_local::RandomIds;
+use compactor_snapshots::{Origins, SnapshotRepository, Sweep, SweepMode};
 
 use crate::cloud::{Cloud, config};
 use crate::deployment::Deployment;
@@ -136,27 +134,27 @@ async fn unfinished_uploads_of_others_are_ended_after_a_day() {
     begin("elsewhere/chroma.sqlite3").await;
     let backend = cloud.backend().await;
     let words = "words".parse().unwrap();
-    let policy = RetentionPolicy {
-        versions: 4,
-        age: Duration::ZERO,
+    let repository = SnapshotRepository::new(backend.objects);
+    let sweep = async |now, mode| {
+        let sweep = Sweep {
+            policy: RetentionPolicy {
+                versions: 4,
+                age: Duration::ZERO,
+            },
+            mode,
+            now,
+        };
+        let mut origins = Origins::default();
+        let swept = repository.sweep(&words, sweep, &mut origins).await;
+        swept.unwrap().unwrap()
     };
-    let later = Arc::new(FakeClock::manual());
-    let mut ports = Ports {
-        objects: backend.objects,
-        queue: backend.queue,
-        leases: backend.leases,
-        runs: backend.runs,
-        clock: cloud.clock.clone(),
-        ids: Arc::new(RandomIds),
-    };
-    let ended = clean_up(&ports, &words, policy, false).await.unwrap();
-    assert_eq!(ended.unwrap().uploads, 0, "somebody may be at it");
-    later.set_wall(cloud.clock.wall().plus(Duration::from_secs(25 * 60 * 60)));
-    ports.clock = later;
-    for dry_run in [true, false] {
+    let now = cloud.clock.wall();
+    let swept = sweep(now, SweepMode::Delete).await;
+    assert_eq!(swept.uploads, 0, "another process may be at it");
+    let later = now.plus(Duration::from_secs(25 * 60 * 60));
+    for mode in [SweepMode::DryRun, SweepMode::Delete] {
         assert_eq!(unfinished(cloud).await, 2);
-        let ended = clean_up(&ports, &words, policy, dry_run).await.unwrap();
-        assert_eq!(ended.unwrap().uploads, 1);
+        assert_eq!(sweep(later, mode).await.uploads, 1);
     }
     assert_eq!(
         unfinished(cloud).await,

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use compactor_daemon::cycle::Step;
+use compactor_snapshots::Step;
 use rustix::process::Signal;
 
 use crate::daemon::Daemon;

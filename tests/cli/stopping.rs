@@ -5,8 +5,8 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use compactor_core::ports::Clock;
-use compactor_daemon::cycle::Step;
 use compactor_local::SystemClock;
+use compactor_snapshots::Step;
 use rustix::process::Signal;
 
 use crate::daemon::Daemon;

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::process::{Child, Command, Stdio};
 
-use compactor_daemon::cycle::Step;
+use compactor_snapshots::Step;
 
 use crate::cloud::Cloud;
 use crate::deployment::{Deployment, kill};
@@ -21,7 +21,7 @@ const EXPECTED: &[&str] = &["CC-LEASE-LOST"];
 
 /// What the daemon at work says. Its steps are among that: to ask the services would slow them down.
 const LOG: &str = "daemon.log";
-const FILTER: &str = "info,compactor_daemon::cycle::step=debug";
+const FILTER: &str = "info,compactor_daemon::observe=debug";
 
 pub(crate) enum Stand {
     Local(Place),

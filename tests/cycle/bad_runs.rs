@@ -1,7 +1,7 @@
 //! One bad run never blocks the others of its batch, and ends as FAILED with its own reason.
 
 use compactor_core::RunState;
-use compactor_daemon::cycle::Step;
+use compactor_snapshots::Step;
 
 use crate::deltas::{Delta, content_of};
 use crate::hooks::Script;

@@ -28,7 +28,7 @@ fn twelve_waiting_runs_become_one_version(world: World) {
         (summary.completed, summary.failed, summary.published),
         (12, 0, 1)
     );
-    assert_eq!(diary.count(compactor_daemon::cycle::Step::Received), 1);
+    assert_eq!(diary.count(compactor_snapshots::Step::Received), 1);
     let snapshot = world.snapshot("lines").unwrap();
     assert_eq!(snapshot.content, content_of(&deltas));
     assert_eq!(snapshot.manifest.runs.len(), RUNS);

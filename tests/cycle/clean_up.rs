@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use compactor_core::keys;
 use compactor_core::retention::RetentionPolicy;
-use compactor_daemon::cycle::Step;
-use compactor_daemon::{CleanUp, clean_up, download, resolve};
+use compactor_snapshots::Step;
+use compactor_snapshots::{Origins, Sweep, SweepMode, Swept};
 
 use crate::deltas::Delta;
 use crate::hooks::Script;
+use crate::process::Ended;
 use crate::world::{Backend, Kind, World, name};
 
 const AGE: Duration = Duration::from_secs(12 * 60 * 60);
@@ -26,13 +27,19 @@ fn publish(world: &World, versions: usize) -> Vec<String> {
     (0..versions).map(publish).collect()
 }
 
-fn clean(world: &World, versions: usize, age: Duration) -> CleanUp {
+fn clean(world: &World, versions: usize, age: Duration) -> Swept {
     let (policy, lines) = (RetentionPolicy { versions, age }, name("lines"));
-    let done = clean_up(&world.ports, &lines, policy, false);
-    world.wait(done).unwrap().unwrap()
+    let sweep = Sweep {
+        policy,
+        mode: SweepMode::Delete,
+        now: world.ports.clock.wall(),
+    };
+    let (repository, mut origins) = (world.repository(), Origins::default());
+    let swept = repository.sweep(&lines, sweep, &mut origins);
+    world.wait(swept).unwrap().unwrap()
 }
 
-fn deleted(done: &CleanUp) -> Vec<String> {
+fn deleted(done: &Swept) -> Vec<String> {
     done.versions.iter().map(ToString::to_string).collect()
 }
 
@@ -40,7 +47,7 @@ both!(a_slow_reader_finds_all_that_it_resolved, in real time);
 fn a_slow_reader_finds_all_that_it_resolved(world: World) {
     let mut versions = publish(&world, 1);
     // The pointer is read; the files are still to come.
-    let resolved = world.wait(resolve(world.objects(), &name("lines")));
+    let resolved = world.wait(world.repository().resolve(&name("lines")));
     let resolved = resolved.unwrap().unwrap();
     for _ in 0..3 {
         let delta = Delta::of("lines", &format!("more{}", versions.len()), 1);
@@ -52,8 +59,9 @@ fn a_slow_reader_finds_all_that_it_resolved(world: World) {
     assert_eq!(deleted(&clean(&world, 1, AGE)), [""; 0], "within its age");
     let folder = tempfile::tempdir().unwrap();
     let limits = &world.settings.limits;
-    let downloading = download(&world.ports.objects, &resolved, folder.path(), limits);
-    world.wait(downloading).unwrap();
+    let repository = world.repository();
+    let fetching = repository.fetch(&resolved, folder.path(), limits);
+    world.wait(fetching).unwrap();
     world.advance(Duration::from_secs(120));
     assert_eq!(deleted(&clean(&world, 1, AGE)), versions[..3]);
     world.content("lines");
@@ -65,7 +73,7 @@ fn a_slow_reader_finds_all_that_it_resolved(world: World) {
 fn what_was_never_published_does_not_age_what_was() {
     let world = World::with_max_receives(Kind::FakesInRealTime, 5);
     let versions = publish(&world, 1);
-    let resolved = world.wait(resolve(world.objects(), &name("lines")));
+    let resolved = world.wait(world.repository().resolve(&name("lines")));
     let resolved = resolved.unwrap().unwrap();
     // For a night, whoever uploads is killed before the pointer moves.
     world.submit("run-night", &[&Delta::of("lines", "night", 1)]);
@@ -73,7 +81,7 @@ fn what_was_never_published_does_not_age_what_was() {
         let killed = world
             .drain_with(Script::kill_at(Step::Uploaded))
             .unwrap_err();
-        assert_eq!(killed.code(), "CC-KILLED");
+        assert!(matches!(killed, Ended::Crashed));
         world.let_everything_expire();
     }
     world.advance(AGE);
@@ -86,13 +94,9 @@ fn what_was_never_published_does_not_age_what_was() {
         "it was superseded a moment ago"
     );
     let folder = tempfile::tempdir().unwrap();
-    let downloading = download(
-        &world.ports.objects,
-        &resolved,
-        folder.path(),
-        &world.settings.limits,
-    );
-    world.wait(downloading).unwrap();
+    let repository = world.repository();
+    let fetching = repository.fetch(&resolved, folder.path(), &world.settings.limits);
+    world.wait(fetching).unwrap();
     // They do not count as versions either.
     world.advance(AGE);
     assert_eq!(deleted(&clean(&world, 2, AGE)), [""; 0]);

@@ -4,11 +4,11 @@
 use std::sync::Arc;
 
 use compactor_core::{RunState, keys};
-use compactor_daemon::cycle::Step;
+use compactor_snapshots::Step;
 use tokio_util::sync::CancellationToken;
 
 use crate::deltas::{Delta, content_of};
-use crate::hooks::Script;
+use crate::hooks::{Fate, Script};
 use crate::process::elsewhere;
 use crate::world::World;
 
@@ -188,7 +188,7 @@ fn a_cycle_that_is_overtaken_too_often_gives_up_and_comes_back(world: World) {
                     rival.drain();
                 });
             }
-            Ok(())
+            Fate::GoesOn
         })
     };
     let stop = CancellationToken::new();
@@ -198,7 +198,7 @@ fn a_cycle_that_is_overtaken_too_often_gives_up_and_comes_back(world: World) {
             if step == Step::Released {
                 stop.cancel();
             }
-            compactor_daemon::cycle::StepHooks::reached(&*hooks, step, &"lines".parse().unwrap())
+            hooks.reach(step)
         })
     };
     world.run_until(&stop, until_released).unwrap();

@@ -9,7 +9,7 @@ use chroma_store::{
     StoredFile, VerifyLevel,
 };
 use compactor_core::Manifest;
-use compactor_daemon::{Published, download, resolve};
+use compactor_snapshots::Published;
 use rusqlite::{Connection, OpenFlags, Row};
 
 use crate::index_files;
@@ -99,7 +99,7 @@ impl Snapshot {
 impl World {
     /// Reads what the pointer names; every call is a check of invariant I1.
     pub(crate) fn snapshot(&self, collection: &str) -> Option<Snapshot> {
-        let published = self.wait(resolve(self.objects(), &name(collection)));
+        let published = self.wait(self.repository().resolve(&name(collection)));
         published
             .unwrap()
             .map(|published| self.read(&published, collection))
@@ -115,7 +115,7 @@ impl World {
     fn read(&self, published: &Published, collection: &str) -> Snapshot {
         let dir = tempfile::tempdir().unwrap();
         let limits = &self.settings.limits;
-        self.wait(download(&self.ports.objects, published, dir.path(), limits))
+        self.wait(self.repository().fetch(published, dir.path(), limits))
             .unwrap();
         let store = ClosedStore::prove(dir.path(), &CloseOptions::default()).unwrap();
         let report = store.verify(VerifyLevel::Full).unwrap();

@@ -2,11 +2,11 @@
 //! no human and no repair (I4), and at no moment an incomplete version under the pointer (I1).
 
 use compactor_core::RunState;
-use compactor_daemon::RunError;
-use compactor_daemon::cycle::Step;
+use compactor_snapshots::Step;
 
 use crate::deltas::{Delta, content_of};
 use crate::hooks::Script;
+use crate::process::Ended;
 use crate::world::{Kind, World};
 
 /// What is merged in this module: with or without a snapshot to begin with, two runs.
@@ -40,7 +40,7 @@ impl Work {
 fn kill(world: &World, step: Step) {
     let outcome = world.drain_with(Script::kill_at(step));
     assert!(
-        matches!(outcome, Err(RunError::Killed { .. })),
+        matches!(outcome, Err(Ended::Crashed)),
         "{step:?}: {outcome:?}"
     );
 }

@@ -3,7 +3,7 @@
 
 use compactor_core::ports::Acquired;
 use compactor_core::{RunState, keys};
-use compactor_daemon::cycle::Step;
+use compactor_snapshots::Step;
 use tokio_util::sync::CancellationToken;
 
 use crate::deltas::{Delta, content_of};

@@ -2,7 +2,7 @@
 //! stays, and once the damage is repaired the same message succeeds.
 
 use compactor_core::{Manifest, RunState, keys};
-use compactor_daemon::cycle::Step;
+use compactor_snapshots::Step;
 use tokio_util::sync::CancellationToken;
 
 use crate::deltas::{Delta, content_of};

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use compactor_daemon::cycle::Step;
+use compactor_snapshots::Step;
 
 use crate::content::in_thousandths;
 use crate::deltas::{Delta, content_of};
@@ -28,7 +28,7 @@ fn cut(folder: &Path, name: &str) -> usize {
 
 both!(a_damaged_graph_is_built_anew_before_it_is_published);
 fn a_damaged_graph_is_built_anew_before_it_is_published(world: World) {
-    world.expects(&["are built anew"]);
+    world.expects(&["rebuilding index files or full text"]);
     let many = Delta::of("lines", "many", 1001);
     world.submit("run-a", &[&many]);
     let scratch = world.scratch();
@@ -64,7 +64,7 @@ fn change_full_text(folder: &Path) -> usize {
 
 both!(damaged_full_text_is_made_anew_before_it_is_published);
 fn damaged_full_text_is_made_anew_before_it_is_published(world: World) {
-    world.expects(&["are built anew"]);
+    world.expects(&["rebuilding index files or full text"]);
     let some = Delta::of("lines", "some", 3);
     world.submit("run-a", &[&some]);
     world.drain();

@@ -10,7 +10,7 @@ use chroma_store::{
 use compactor_core::message::{Announcement, encode};
 use compactor_core::ports::Attributes;
 use compactor_core::{CollectionName, RunRecord, keys};
-use compactor_daemon::{RunError, Submission, Submitted, submit};
+use compactor_daemon::{Error, Submission, Submitted, submit};
 
 use crate::content::{Content, Record};
 use crate::world::{Backend, World, key, name, run_id, settings};
@@ -118,7 +118,7 @@ impl World {
     }
 
     /// As [`World::submit`], where it may be refused.
-    pub(crate) fn try_submit(&self, run: &str, deltas: &[&Delta]) -> Result<Submitted, RunError> {
+    pub(crate) fn try_submit(&self, run: &str, deltas: &[&Delta]) -> Result<Submitted, Error> {
         let folder = self.folder(run);
         let mut places = BTreeMap::new();
         for delta in deltas {
@@ -134,7 +134,7 @@ impl World {
         &self,
         run: &str,
         places: BTreeMap<CollectionName, PathBuf>,
-    ) -> Result<Submitted, RunError> {
+    ) -> Result<Submitted, Error> {
         let submission = Submission {
             run_id: Some(run_id(run)),
             deltas: places,

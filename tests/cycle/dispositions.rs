@@ -2,13 +2,10 @@
 //! the table of `compactor_core::disposition` says what becomes of the runs, and none is buried but
 //! for what is its own fault.
 
-use std::sync::Arc;
-
 use compactor_core::RunState;
 use compactor_core::disposition::{Disposition, Resource, of_fault};
 use compactor_core::fakes::{Call, Faults, Inject};
 use compactor_core::ports::Fault;
-use compactor_daemon::cycle::NoHooks;
 
 use crate::deltas::{Delta, base_and_two, content_of};
 use crate::port_faults::all_faults;
@@ -118,7 +115,7 @@ fn check(resource: Resource, only: Option<&'static str>, fault: Fault) {
     };
     port.when(rule(resource, only, inject));
     for _ in 0..STARTS {
-        let ended = world.drain_with(Arc::new(NoHooks));
+        let ended = world.try_drain();
         // An operation may meet no call.
         if disposition == Disposition::Stop && only.is_none() {
             let error = ended.unwrap_err().to_string();

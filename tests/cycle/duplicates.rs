@@ -2,7 +2,7 @@
 //! as often as it came.
 
 use compactor_core::RunState;
-use compactor_daemon::cycle::Step;
+use compactor_snapshots::Step;
 
 use crate::deltas::{Delta, content_of};
 use crate::hooks::Script;

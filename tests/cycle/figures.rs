@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use chroma_store::{Operation, OperationKind};
 use compactor_core::RunState;
-use compactor_daemon::cycle::Step;
+use compactor_snapshots::Step;
 
 use crate::deltas::{Delta, upsert};
 use crate::hooks::Script;

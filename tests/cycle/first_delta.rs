@@ -3,7 +3,7 @@
 
 use chroma_store::{SchemaLevel, Space};
 use compactor_core::RunState;
-use compactor_daemon::FirstSnapshot;
+use compactor_snapshots::FirstSnapshot;
 
 use crate::deltas::Delta;
 use crate::sabotage::{self, changed, sql};

@@ -1,43 +1,49 @@
-//! What a test does at the boundaries between steps: kill, stop, or let something else happen.
+//! What a test does at the boundaries between steps: crash the daemon, stop it, or let something else happen.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use compactor_core::CollectionName;
-use compactor_daemon::RunError;
-use compactor_daemon::cycle::{Step, StepHooks};
+use compactor_daemon::CrashPlan;
+use compactor_snapshots::{Observed, Observer, Step};
 use tokio_util::sync::CancellationToken;
 
-type Act = Box<dyn FnMut(Step, usize) -> Result<(), RunError> + Send>;
+/// What becomes of the daemon at a boundary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    GoesOn,
+    Crashes,
+}
+
+type Act = Box<dyn FnMut(Step, usize) -> Fate + Send>;
 
 /// Runs a closure at every boundary and keeps a diary. The closure gets the step, and how often
 /// that step was reached before.
 pub(crate) struct Script {
     act: Mutex<Act>,
     seen: Mutex<Vec<Step>>,
+    crashes: AtomicBool,
 }
 
 impl Script {
-    pub(crate) fn new(
-        act: impl FnMut(Step, usize) -> Result<(), RunError> + Send + 'static,
-    ) -> Arc<Self> {
+    pub(crate) fn new(act: impl FnMut(Step, usize) -> Fate + Send + 'static) -> Arc<Self> {
         Arc::new(Self {
             act: Mutex::new(Box::new(act)),
             seen: Mutex::default(),
+            crashes: AtomicBool::new(false),
         })
     }
 
     /// Only the diary.
     pub(crate) fn watch() -> Arc<Self> {
-        Self::new(|_, _| Ok(()))
+        Self::new(|_, _| Fate::GoesOn)
     }
 
     /// Ends the process the first time `at` is reached.
     pub(crate) fn kill_at(at: Step) -> Arc<Self> {
-        Self::new(move |step, before| {
-            if step == at && before == 0 {
-                return Err(RunError::Killed { step: step.name() });
-            }
-            Ok(())
+        Self::new(move |step, before| match step == at && before == 0 {
+            true => Fate::Crashes,
+            false => Fate::GoesOn,
         })
     }
 
@@ -50,7 +56,7 @@ impl Script {
             {
                 once();
             }
-            Ok(())
+            Fate::GoesOn
         })
     }
 
@@ -64,12 +70,25 @@ impl Script {
         let seen = self.seen.lock().unwrap();
         seen.iter().filter(|seen| **seen == step).count()
     }
-}
 
-impl StepHooks for Script {
-    fn reached(&self, step: Step, _: &CollectionName) -> Result<(), RunError> {
+    /// Does what the script does at a step.
+    pub(crate) fn reach(&self, step: Step) -> Fate {
         let before = self.count(step);
         self.seen.lock().unwrap().push(step);
         (self.act.lock().unwrap())(step, before)
+    }
+}
+
+impl Observer for Script {
+    fn observe(&self, observed: &Observed<'_>) {
+        if self.reach(observed.step) == Fate::Crashes {
+            self.crashes.store(true, Ordering::SeqCst);
+        }
+    }
+}
+
+impl CrashPlan for Script {
+    fn crashes_after(&self, _: Step, _: &CollectionName) -> bool {
+        self.crashes.load(Ordering::SeqCst)
     }
 }

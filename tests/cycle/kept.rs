@@ -1,9 +1,9 @@
 //! The working copy that is kept from one cycle to the next.
 
-use compactor_daemon::cycle::Step;
+use compactor_snapshots::Step;
 
 use crate::deltas::{Delta, content_of};
-use crate::hooks::Script;
+use crate::hooks::{Fate, Script};
 use crate::port_faults::all_faults;
 use crate::process::elsewhere;
 use crate::world::{Kind, World};
@@ -46,7 +46,7 @@ fn a_kept_copy_that_changed_is_not_used() {
             spoilt += spoil(&scratch);
             assert!(spoilt > 0, "nothing was kept");
         }
-        Ok(())
+        Fate::GoesOn
     });
     let before = downloads(&world);
     assert_eq!(world.drain_with(hooks).unwrap().published, 3);

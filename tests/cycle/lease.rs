@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use compactor_core::RunState;
 use compactor_core::ports::Acquired;
-use compactor_daemon::cycle::Step;
+use compactor_snapshots::Step;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::deltas::{Delta, content_of};
-use crate::hooks::Script;
+use crate::hooks::{Fate, Script};
 use crate::process::elsewhere;
 use crate::world::{MAX_RECEIVES, World, name};
 
@@ -82,7 +82,7 @@ fn a_lease_that_stays_busy_makes_no_dead_letter() {
         if step == Step::Received && before < MAX_RECEIVES as usize + 2 {
             assert!(elsewhere(|| taken_by_another(&other, owner)));
         }
-        Ok(())
+        Fate::GoesOn
     });
     world.drain_with(hooks).unwrap();
     assert_eq!(world.depth().dead, 0, "{:?}", world.dead_letters());
@@ -112,7 +112,7 @@ fn who_lost_it_publishes_nothing(world: World) {
                 Step::Released => stop.cancel(),
                 _ => {}
             }
-            Ok(())
+            Fate::GoesOn
         })
     };
     let summary = world.run_until(&stop, hooks).unwrap();

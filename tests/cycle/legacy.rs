@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::deltas::{Delta, content_of};
 use crate::hooks::Script;
 use crate::world::{World, name};
-use compactor_daemon::cycle::Step;
+use compactor_snapshots::Step;
 
 /// The forms that the Python compactor has had.
 #[derive(Debug, Clone, Copy)]

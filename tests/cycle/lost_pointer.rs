@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use compactor_core::{RunState, Version, keys};
-use compactor_daemon::cycle::{NoHooks, Step};
-use compactor_daemon::{RunError, point};
+use compactor_snapshots::Error;
+use compactor_snapshots::Step;
 
 use crate::deltas::{Delta, content_of};
 use crate::hooks::Script;
@@ -29,7 +29,7 @@ fn lose(world: &World) -> String {
 fn refused(world: &World, newest: &str) {
     world.expects(&["CC-POINTER-GONE"]);
     let uploads = world.uploads("lines");
-    let error = world.drain_with(Arc::new(NoHooks)).unwrap_err();
+    let error = world.try_drain().unwrap_err();
     assert_eq!(error.code(), "CC-POINTER-GONE");
     assert!(error.to_string().contains(newest), "{error}");
     assert_eq!(world.uploads("lines"), uploads, "nothing is begun");
@@ -37,9 +37,11 @@ fn refused(world: &World, newest: &str) {
     assert_eq!(world.depth().dead, 0);
 }
 
-fn put_back(world: &World, version: &str) -> Result<(), RunError> {
+fn put_back(world: &World, version: &str) -> Result<(), Error> {
     let version = version.parse().unwrap();
-    world.wait(point(&world.ports, &name("lines"), &version, None))
+    let nonce = world.ports.ids.uuid();
+    let repository = world.repository();
+    world.wait(repository.point(&name("lines"), &version, None, nonce))
 }
 
 both!(what_was_published_is_not_left_behind, in real time);
@@ -114,7 +116,7 @@ fn a_pointer_that_names_nothing_is_mended(world: World) {
         let run = format!("run-{at}");
         world.put(&key, body);
         world.submit(&run, &[&Delta::of("lines", &run, 1)]);
-        assert!(world.drain_with(Arc::new(NoHooks)).is_err(), "{at}");
+        assert!(world.try_drain().is_err(), "{at}");
         assert_eq!(world.state(&run, "lines"), RunState::Pending, "{at}");
         let newest = world.uploads("lines").pop().unwrap();
         put_back(&world, &newest).unwrap();

@@ -1,13 +1,21 @@
 //! The objects as they lie in the store, named by the pointer or not.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use compactor_core::ports::{Condition, ObjectStore};
 use compactor_core::{Manifest, Version, keys};
 
+use compactor_snapshots::SnapshotRepository;
+
 use crate::world::{World, name};
 
 impl World {
+    /// What is published, each call made once.
+    pub(crate) fn repository(&self) -> SnapshotRepository {
+        SnapshotRepository::new(Arc::clone(&self.ports.objects))
+    }
+
     pub(crate) fn objects(&self) -> &dyn ObjectStore {
         self.ports.objects.as_ref()
     }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use compactor_core::{CollectionName, RunState};
-use compactor_daemon::RunError;
-use compactor_daemon::cycle::{Step, StepHooks};
+use compactor_daemon::CrashPlan;
+use compactor_snapshots::{Observed, Observer, Step};
 
 use crate::deltas::{Delta, content_of};
 use crate::world::World;
@@ -17,13 +17,18 @@ fn panics(times: u32) -> Arc<Panics> {
     Arc::new(Panics(AtomicU32::new(times), Step::Merged))
 }
 
-impl StepHooks for Panics {
-    fn reached(&self, step: Step, _: &CollectionName) -> Result<(), RunError> {
+impl CrashPlan for Panics {
+    fn crashes_after(&self, _: Step, _: &CollectionName) -> bool {
+        false
+    }
+}
+
+impl Observer for Panics {
+    fn observe(&self, observed: &Observed<'_>) {
         let less = |left: u32| left.checked_sub(1);
         let (order, left) = (Ordering::Relaxed, &self.0);
-        let panics = step == self.1 && left.fetch_update(order, order, less).is_ok();
+        let panics = observed.step == self.1 && left.fetch_update(order, order, less).is_ok();
         assert!(!panics, "by a test");
-        Ok(())
     }
 }
 

@@ -5,13 +5,45 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use compactor_daemon::cycle::{NoHooks, StepHooks};
-use compactor_daemon::{Daemon, Mode, RunError, Scratch, Summary};
+use compactor_daemon::{CrashPlan, Crashed, Daemon, Error, Mode, Summary};
+use compactor_snapshots::{Observer, Scratch};
 use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
 use tracing::dispatcher;
 
+use crate::hooks::Script;
 use crate::world::{Kind, World};
+
+/// What a test does at the boundaries between steps.
+pub(crate) trait Hooks: Observer + CrashPlan + 'static {}
+
+impl<H: Observer + CrashPlan + 'static> Hooks for H {}
+
+/// Why a daemon ended before it was done.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    Crashed,
+    Failed(Error),
+}
+
+impl Ended {
+    pub(crate) fn error(&self) -> &Error {
+        match self {
+            Self::Failed(error) => error,
+            Self::Crashed => panic!("it crashed"),
+        }
+    }
+
+    pub(crate) fn code(&self) -> &'static str {
+        self.error().code()
+    }
+}
+
+impl std::fmt::Display for Ended {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.error().fmt(f)
+    }
+}
 
 /// A daemon that never ends is a failed test, not one that hangs.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -19,11 +51,16 @@ const PATIENCE: Duration = Duration::from_secs(300);
 impl World {
     /// Runs a daemon until the queue is empty.
     pub(crate) fn drain(&self) -> Summary {
-        self.drain_with(Arc::new(NoHooks)).unwrap()
+        self.try_drain().unwrap()
+    }
+
+    /// Runs a daemon until the queue is empty, or something ends it.
+    pub(crate) fn try_drain(&self) -> Result<Summary, Ended> {
+        self.drain_with(Script::watch())
     }
 
     /// Runs a daemon with hooks until the queue is empty, or until they kill it.
-    pub(crate) fn drain_with(&self, hooks: Arc<dyn StepHooks>) -> Result<Summary, RunError> {
+    pub(crate) fn drain_with(&self, hooks: Arc<impl Hooks>) -> Result<Summary, Ended> {
         self.run(Mode::Drain, hooks, CancellationToken::new())
     }
 
@@ -31,28 +68,33 @@ impl World {
     pub(crate) fn run_until(
         &self,
         stop: &CancellationToken,
-        hooks: Arc<dyn StepHooks>,
-    ) -> Result<Summary, RunError> {
+        hooks: Arc<impl Hooks>,
+    ) -> Result<Summary, Ended> {
         self.run(Mode::Forever, hooks, stop.clone())
     }
 
     fn run(
         &self,
         mode: Mode,
-        hooks: Arc<dyn StepHooks>,
+        hooks: Arc<impl Hooks>,
         stop: CancellationToken,
-    ) -> Result<Summary, RunError> {
+    ) -> Result<Summary, Ended> {
         let runtime = self.process_runtime();
         let scratch = Scratch::claim(&self.scratch()).unwrap();
         let daemon = Daemon::new(self.ports.clone(), self.settings.clone(), scratch, stop)
-            .with_hooks(hooks)
-            .run(mode);
+            .with_observer(hooks.clone())
+            .with_crash_plan(hooks)
+            .run_or_crash(mode);
         let patient = async {
             tokio::time::timeout(PATIENCE, daemon)
                 .await
                 .expect("the daemon did not end")
         };
-        dispatcher::with_default(&self.logs.dispatch(), || runtime.block_on(patient))
+        let ended = dispatcher::with_default(&self.logs.dispatch(), || runtime.block_on(patient));
+        match ended {
+            Ok(outcome) => outcome.map_err(Ended::Failed),
+            Err(Crashed) => Err(Ended::Crashed),
+        }
     }
 
     /// The folder with working copies.

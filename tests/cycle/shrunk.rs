@@ -1,10 +1,6 @@
 //! Another writer publishes a snapshot from which most of our records are gone.
 
-use std::sync::Arc;
-
-use compactor_core::RunState;
-use compactor_daemon::cycle::NoHooks;
-use compactor_daemon::{accept, point};
+use compactor_core::{RunState, Version};
 
 use crate::deltas::{Delta, content_of};
 use crate::legacy::{self, Form};
@@ -26,9 +22,15 @@ fn overwritten_with(world: &World, records: usize) -> [Delta; 3] {
     [ours, theirs, next]
 }
 
+fn accept(world: &World) -> Version {
+    let runs = world.ports.runs.as_ref();
+    let (repository, lines) = (world.repository(), name("lines"));
+    world.wait(repository.accept(&lines, runs)).unwrap()
+}
+
 fn refused(world: &World) {
     let before = world.image("lines/snapshot/");
-    let error = world.drain_with(Arc::new(NoHooks)).unwrap_err();
+    let error = world.try_drain().unwrap_err();
     assert_eq!(error.code(), "CC-SHRUNK");
     let text = error.to_string();
     assert!(text.contains(THEIRS) && text.contains("has 10"), "{text}");
@@ -42,14 +44,14 @@ both!(it_is_built_upon_only_when_someone_accepts_it, in real time);
 fn it_is_built_upon_only_when_someone_accepts_it(world: World) {
     let [_, theirs, next] = overwritten_with(&world, 4);
     refused(&world);
-    let accepted = world.wait(accept(&world.ports, &name("lines"))).unwrap();
+    let accepted = accept(&world);
     assert_eq!(accepted.as_str(), THEIRS);
     world.drain();
     assert_eq!(world.content("lines"), content_of([&theirs, &next]));
     assert_eq!(world.state("run-next", "lines"), RunState::Completed);
     // One of ours needs nothing.
     let pointer = world.pointer("lines");
-    world.wait(accept(&world.ports, &name("lines"))).unwrap();
+    accept(&world);
     assert_eq!(world.pointer("lines"), pointer);
 }
 
@@ -61,10 +63,12 @@ fn ours_takes_its_place_again(world: World) {
     let own = uploads.iter().find(|version| *version != THEIRS).unwrap();
     let (own, theirs) = (own.parse().unwrap(), THEIRS.parse().unwrap());
     let (ports, lines) = (&world.ports, name("lines"));
-    let error = world.wait(point(ports, &lines, &own, None)).unwrap_err();
+    let repository = world.repository();
+    let pointing = repository.point(&lines, &own, None, ports.ids.uuid());
+    let error = world.wait(pointing).unwrap_err();
     assert_eq!(error.code(), "CC-POINTER-IN-USE");
     world
-        .wait(point(ports, &lines, &own, Some(&theirs)))
+        .wait(repository.point(&lines, &own, Some(&theirs), ports.ids.uuid()))
         .unwrap();
     world.drain();
     assert_eq!(world.content("lines"), content_of([&ours, &next]));

@@ -12,15 +12,15 @@ use compactor_core::ports::{
     Attributes, Clock, Delivery, Depth, Held, Monotonic, PortResult, Queue, Receipt,
 };
 use compactor_core::{CollectionName, RunState};
-use compactor_daemon::cycle::{Step, StepHooks};
-use compactor_daemon::{Daemon, Mode, RunError, Scratch};
+use compactor_daemon::{CrashPlan, Crashed, Daemon, Mode};
+use compactor_snapshots::{Observed, Observer, Scratch, Step};
 use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::dispatcher;
 
 use crate::deltas::{Delta, base_and_two, content_of};
-use crate::hooks::Script;
+use crate::hooks::{Fate, Script};
 use crate::world::{Kind, World};
 
 /// How long stopping may take where something is stuck.
@@ -125,11 +125,11 @@ fn from_the_swap_on_a_cycle_is_tracked_to_its_end(world: World) {
         if step == Step::Released {
             stops.cancel();
         }
-        Ok(())
+        Fate::GoesOn
     });
     let scratch = Scratch::claim(&world.scratch()).unwrap();
     let daemon = Daemon::new(world.ports.clone(), world.settings.clone(), scratch, stop)
-        .with_hooks(hooks)
+        .with_observer(hooks)
         .with_settling(settling.clone())
         .run(Mode::Forever);
     let runtime = Runtime::new().unwrap();
@@ -220,16 +220,24 @@ struct StopAt<F> {
     asked: OnceLock<Monotonic>,
     before: Box<dyn Fn() + Send + Sync>,
     then: F,
+    crashes: AtomicBool,
 }
 
-impl<F: Fn() -> Result<(), RunError> + Send + Sync> StepHooks for StopAt<F> {
-    fn reached(&self, step: Step, _: &CollectionName) -> Result<(), RunError> {
-        if step != self.at || self.asked.set(self.clock.monotonic()).is_err() {
-            return Ok(());
+impl<F: Fn() -> Fate + Send + Sync> Observer for StopAt<F> {
+    fn observe(&self, observed: &Observed<'_>) {
+        if observed.step != self.at || self.asked.set(self.clock.monotonic()).is_err() {
+            return;
         }
         (self.before)();
         self.stop.cancel();
-        (self.then)()
+        let crashes = (self.then)() == Fate::Crashes;
+        self.crashes.store(crashes, Ordering::SeqCst);
+    }
+}
+
+impl<F: Fn() -> Fate + Send + Sync> CrashPlan for StopAt<F> {
+    fn crashes_after(&self, _: Step, _: &CollectionName) -> bool {
+        self.crashes.load(Ordering::SeqCst)
     }
 }
 
@@ -240,7 +248,7 @@ fn time_to_stop(
     threads: &Runtime,
     at: Step,
     before: impl Fn() + Send + Sync + 'static,
-    then: impl Fn() -> Result<(), RunError> + Send + Sync + 'static,
+    then: impl Fn() -> Fate + Send + Sync + 'static,
 ) -> Duration {
     let (stop, clock) = (CancellationToken::new(), Arc::clone(&world.ports.clock));
     let hooks = Arc::new(StopAt {
@@ -250,17 +258,21 @@ fn time_to_stop(
         asked: OnceLock::new(),
         before: Box::new(before),
         then,
+        crashes: AtomicBool::new(false),
     });
     let scratch = Scratch::claim(&world.scratch()).unwrap();
     let daemon = Daemon::new(world.ports.clone(), world.settings.clone(), scratch, stop)
-        .with_hooks(hooks.clone())
-        .run(Mode::Forever);
+        .with_observer(hooks.clone())
+        .with_crash_plan(hooks.clone())
+        .run_or_crash(Mode::Forever);
     let patient = async {
         tokio::time::timeout(PATIENCE, daemon)
             .await
             .expect("the daemon did not end")
     };
-    dispatcher::with_default(&world.logs.dispatch(), || threads.block_on(patient)).unwrap();
+    dispatcher::with_default(&world.logs.dispatch(), || threads.block_on(patient))
+        .unwrap_or_else(|Crashed| panic!("it crashed before it ended"))
+        .unwrap();
     clock.monotonic().0 - hooks.asked.get().unwrap().0
 }
 
@@ -289,7 +301,7 @@ fn a_step_that_does_not_go_on_is_left_alone(world: World) {
             move || {
                 // Nobody sends. It ends after the daemon, as its process would have ended it.
                 assert!(opened.lock().unwrap().recv().is_err());
-                Err(RunError::Killed { step: step.name() })
+                Fate::Crashes
             },
         );
         drop(gate);
@@ -317,7 +329,7 @@ fn a_queue_that_does_not_answer_is_left_alone(world: World) {
         let (threads, mute) = (threads(&world), Arc::clone(&is_mute));
         // Before it is asked to stop: else it may be the faster one.
         let fall_mute = move || mute.store(true, Ordering::SeqCst);
-        let took = time_to_stop(&world, &threads, step, fall_mute, || Ok(()));
+        let took = time_to_stop(&world, &threads, step, fall_mute, || Fate::GoesOn);
         drop(threads);
         let tenths = match step {
             // Nothing is left to give back or to delete.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use compactor_core::RunState;
 use compactor_core::fakes::{FakeObjectStore, Inject};
 use compactor_core::ports::Fault;
-use compactor_daemon::cycle::Step;
+use compactor_snapshots::Step;
 use tokio_util::sync::CancellationToken;
 
 use crate::deltas::{Delta, content_of};

@@ -1,13 +1,11 @@
 //! A drain while one collection is in trouble: the others are drained, and it ends with the error,
 //! without waiting for what other workers hold.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use compactor_core::RunState;
 use compactor_core::fakes::{FakeObjectStore, Inject};
 use compactor_core::ports::Fault;
-use compactor_daemon::cycle::NoHooks;
 
 use crate::deltas::Delta;
 use crate::world::{Backend, Kind, World};
@@ -32,7 +30,7 @@ fn a_drain_does_the_rest_and_ends_with_the_error() {
     world.submit("run-a", &[&lines]);
     world.submit("run-b", &[&words]);
     let objects = lines_are_away(&world);
-    let error = world.drain_with(Arc::new(NoHooks)).unwrap_err();
+    let error = world.try_drain().unwrap_err();
     assert_eq!(error.code(), "CC-PORT-TRANSIENT");
     assert_eq!(world.state("run-b", "words"), RunState::Completed);
     assert_eq!(world.content("words"), words.content());
@@ -57,7 +55,7 @@ fn a_drain_in_trouble_does_not_wait_for_others() {
     assert_eq!(world.wait(received).unwrap().len(), 1);
     world.submit("run-ours", &[&lines]);
     lines_are_away(&world);
-    let error = world.drain_with(Arc::new(NoHooks)).unwrap_err();
+    let error = world.try_drain().unwrap_err();
     assert_eq!(error.code(), "CC-PORT-TRANSIENT");
     assert_eq!(world.state("run-theirs", "words"), RunState::Pending);
     let depth = world.depth();

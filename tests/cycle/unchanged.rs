@@ -2,7 +2,7 @@
 
 use chroma_store::FlushWhen;
 use compactor_core::keys;
-use compactor_daemon::cycle::Step;
+use compactor_snapshots::Step;
 
 use crate::content::in_thousandths;
 use crate::deltas::{Delta, content_of};

@@ -7,11 +7,10 @@ use std::time::Duration;
 use compactor_core::RunState;
 use compactor_core::fakes::{Call, FakeQueue, Inject};
 use compactor_core::ports::{Acquired, Fault};
-use compactor_daemon::RunError;
-use compactor_daemon::cycle::NoHooks;
 use uuid::Uuid;
 
 use crate::deltas::Delta;
+use crate::process::Ended;
 use crate::world::{Backend, Kind, World, name};
 
 const STARTS: u32 = 8;
@@ -35,7 +34,7 @@ fn refusing(operations: &'static [&'static str]) -> World {
     world
 }
 
-fn is_denied(error: &RunError) -> bool {
+fn is_denied(error: &Ended) -> bool {
     error.code() == "CC-PORT-DENIED" && error.to_string().starts_with("queue: ")
 }
 
@@ -73,7 +72,7 @@ fn deleted_in_the_end(in_flight: usize) {
 fn a_daemon_that_may_not_delete_ends_before_the_next_message() {
     let world = refusing(&["delete"]);
     world.expects(&["cannot delete a message", "cannot be deleted"]);
-    let error = world.drain_with(Arc::new(NoHooks)).unwrap_err();
+    let error = world.try_drain().unwrap_err();
     assert!(is_denied(&error), "{error}");
     assert_eq!(world.state("run-a", "lines"), RunState::Completed);
     // The right is missing at the next starts: none of them receives anything.
@@ -82,7 +81,7 @@ fn a_daemon_that_may_not_delete_ends_before_the_next_message() {
     faults.when(|call| (call.operation == "delete").then_some(Inject::FailBefore(Fault::Denied)));
     for _ in 0..STARTS {
         world.let_everything_expire();
-        let error = world.drain_with(Arc::new(NoHooks)).unwrap_err();
+        let error = world.try_drain().unwrap_err();
         assert!(is_denied(&error), "{error}");
     }
     faults.clear();
@@ -122,7 +121,7 @@ fn a_daemon_that_may_not_hold_messages_ends() {
     let (leases, other) = (Arc::clone(&world.ports.leases), Uuid::from_u128(7));
     let taken = world.wait(leases.acquire(&name("lines"), other, term));
     assert_eq!(taken.unwrap(), Acquired::Held);
-    let error = world.drain_with(Arc::new(NoHooks)).unwrap_err();
+    let error = world.try_drain().unwrap_err();
     assert!(is_denied(&error), "{error}");
     assert_eq!(world.state("run-a", "lines"), RunState::Pending);
     queue(&world).faults.clear();

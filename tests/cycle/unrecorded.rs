@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use compactor_core::RunState;
 use compactor_core::fakes::{Call, Inject};
 use compactor_core::ports::Fault;
-use compactor_daemon::RunError;
-use compactor_daemon::cycle::Step;
+use compactor_snapshots::Step;
 
 use crate::deltas::{Delta, content_of};
 use crate::hooks::Script;
+use crate::process::Ended;
 use crate::process::elsewhere;
 use crate::sabotage;
 use crate::world::{Backend, Kind, MAX_RECEIVES, World, settings};
@@ -108,7 +108,7 @@ fn drain_unread(
     world: &World,
     runs: &[&str],
     fault: impl Fn() -> Option<Fault> + Send + 'static,
-) -> (u32, Result<(), RunError>) {
+) -> (u32, Result<(), Ended>) {
     world.expects(&["trying again", "cannot record a completed run", COMES_BACK]);
     let Backend::Fakes {
         runs: records,
@@ -217,8 +217,11 @@ fn who_may_not_read_what_a_run_merged_ends() {
     let world = World::new(Kind::Fakes);
     world.expects(&["CC-PORT-DENIED"]);
     let (_, outcome) = drain_unread(&world, &["ours"], || Some(Fault::Denied));
-    let is_denied =
-        matches!(&outcome, Err(RunError::Port { error, .. }) if error.fault == Fault::Denied);
+    let port = outcome
+        .as_ref()
+        .err()
+        .and_then(|ended| ended.error().port());
+    let is_denied = port.is_some_and(|(_, error)| error.fault == Fault::Denied);
     assert!(is_denied, "{outcome:?}");
     assert_ne!(world.state("ours", "lines"), RunState::Completed);
     assert!(!world.queue_is_empty() && world.depth().dead == 0);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use compactor_core::fakes::Inject;
 use compactor_core::keys;
 use compactor_core::ports::Fault;
-use compactor_daemon::cycle::Step;
+use compactor_snapshots::Step;
 use tokio_util::sync::CancellationToken;
 
 use crate::deltas::Delta;

@@ -14,8 +14,9 @@ use compactor_core::ports::{Acquired, Clock, Ids};
 use compactor_core::retention::RetentionPolicy;
 use compactor_core::retry::Backoff;
 use compactor_core::{CollectionName, RunId, RunKey};
-use compactor_daemon::{Admission, FirstSnapshot, Limits, Ports, Settings, Unhandled};
+use compactor_daemon::{Admission, Ports, Settings, Unhandled};
 use compactor_local::{LocalBackend, LocalOptions};
+use compactor_snapshots::{FirstSnapshot, Limits};
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 

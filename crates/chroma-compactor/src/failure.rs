@@ -7,7 +7,6 @@ use chroma_store::StoreError;
 use compactor_core::disposition::Resource;
 use compactor_core::escape::without_passwords;
 use compactor_core::ports::{Fault, PortError};
-use compactor_daemon::RunError;
 use compactor_local::OpenError;
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme};
 
@@ -274,32 +273,43 @@ impl From<OpenError> for Failure {
     }
 }
 
-impl From<RunError> for Failure {
-    fn from(error: RunError) -> Self {
-        let exit = match error.port() {
-            // Of a producer, or of this machine.
-            None
-            | Some((
-                Resource::Delta
-                | Resource::Deltas
-                | Resource::ForeignDelta
-                | Resource::Scratch
-                | Resource::Log,
-                _,
-            )) => EXIT_FAILURE,
-            Some((
-                Resource::Pointer
-                | Resource::Base
-                | Resource::Manifest
-                | Resource::Upload
-                | Resource::Queue
-                | Resource::DeadLetterQueue
-                | Resource::Table
-                | Resource::Lock
-                | Resource::RunRecord,
-                error,
-            )) => exit_of(error.fault),
-        };
+impl From<compactor_daemon::Error> for Failure {
+    fn from(error: compactor_daemon::Error) -> Self {
+        let exit = exit_of_port(error.port());
         Self::new(error.code(), error.with_causes(), exit).with_help(error.help())
+    }
+}
+
+impl From<compactor_snapshots::Error> for Failure {
+    fn from(error: compactor_snapshots::Error) -> Self {
+        compactor_daemon::Error::from(error).into()
+    }
+}
+
+/// The exit code of an error that is this port call's, if it is one.
+fn exit_of_port(port: Option<(Resource, &PortError)>) -> u8 {
+    match port {
+        // Of a producer, or of this machine.
+        None
+        | Some((
+            Resource::Delta
+            | Resource::Deltas
+            | Resource::ForeignDelta
+            | Resource::Scratch
+            | Resource::Log,
+            _,
+        )) => EXIT_FAILURE,
+        Some((
+            Resource::Pointer
+            | Resource::Base
+            | Resource::Manifest
+            | Resource::Upload
+            | Resource::Queue
+            | Resource::DeadLetterQueue
+            | Resource::Table
+            | Resource::Lock
+            | Resource::RunRecord,
+            error,
+        )) => exit_of(error.fault),
     }
 }

@@ -16,6 +16,7 @@ mod run;
 mod run_id;
 mod version;
 mod wall_time;
+mod work;
 
 pub mod disposition;
 pub mod escape;
@@ -43,3 +44,4 @@ pub use run::{RunPart, RunRecord, RunState};
 pub use run_id::{Fence, RunId, RunKey};
 pub use version::{Version, VersionError};
 pub use wall_time::TimeError;
+pub use work::{Source, Work, WorkId};

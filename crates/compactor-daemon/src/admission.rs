@@ -6,7 +6,7 @@ use compactor_core::message::{CompactionMessage, InsertedRun, MessageError};
 use compactor_core::{CollectionName, RunId};
 use glob::Pattern;
 
-use crate::RunError;
+use crate::{Error, Result};
 
 /// Stands for the collection's name in [`Admission::prefixes`].
 const COLLECTION: &str = "{c}";
@@ -40,7 +40,7 @@ impl Admission {
     ///
     /// # Errors
     /// Its collection or the place of its delta is not.
-    pub fn of_run(&self, message: &CompactionMessage) -> Result<(), RunError> {
+    pub fn of_run(&self, message: &CompactionMessage) -> Result<()> {
         self.of_delta(&message.collection, &message.location)
     }
 
@@ -48,12 +48,12 @@ impl Admission {
     ///
     /// # Errors
     /// It is not.
-    pub fn of_collection(&self, collection: &CollectionName) -> Result<(), RunError> {
+    pub fn of_collection(&self, collection: &CollectionName) -> Result<()> {
         let mut patterns = self.collections.iter();
         let is_named = patterns.any(|pattern| pattern.matches(collection.as_str()));
         match self.collections.is_empty() || is_named {
             true => Ok(()),
-            false => Err(RunError::CollectionRefused {
+            false => Err(Error::CollectionRefused {
                 collection: collection.to_string(),
             }),
         }
@@ -63,15 +63,11 @@ impl Admission {
     ///
     /// # Errors
     /// The collection or the place is not.
-    pub fn of_delta(
-        &self,
-        collection: &CollectionName,
-        location: &DeltaLocation,
-    ) -> Result<(), RunError> {
+    pub fn of_delta(&self, collection: &CollectionName, location: &DeltaLocation) -> Result<()> {
         self.of_collection(collection)?;
         match self.folder_of(collection, location) {
             Some(_) => Ok(()),
-            None => Err(RunError::DeltaPlace {
+            None => Err(Error::DeltaPlace {
                 prefix: location.prefix.clone(),
                 allowed: self.folders(collection).collect::<Vec<_>>().join(", "),
             }),
@@ -105,9 +101,9 @@ impl Admission {
     ///
     /// # Errors
     /// It names too many collections.
-    pub(crate) fn of_record(&self, run: &InsertedRun) -> Result<(), RunError> {
+    pub(crate) fn of_record(&self, run: &InsertedRun) -> Result<()> {
         match run.deltas.len() > self.stream_collections {
-            true => Err(RunError::TooManyCollections {
+            true => Err(Error::TooManyCollections {
                 found: run.deltas.len(),
                 limit: self.stream_collections,
             }),
@@ -116,11 +112,7 @@ impl Admission {
     }
 
     /// Whether one collection of a record is let in.
-    pub(crate) fn of_part(
-        &self,
-        collection: &CollectionName,
-        prefix: &str,
-    ) -> Result<(), RunError> {
+    pub(crate) fn of_part(&self, collection: &CollectionName, prefix: &str) -> Result<()> {
         let location = DeltaLocation::parse(prefix).map_err(|source| MessageError::Prefix {
             collection: collection.clone(),
             source,

@@ -1,41 +1,37 @@
-//! The daemon: takes runs from the queue, merges them, and publishes snapshots.
+//! The daemon: takes work from the queue, merges it, and publishes snapshots.
 //!
-//! [`Daemon`] receives and dispatches; [`cycle`] is the way of one batch from its messages to the
-//! moved pointer. All outside effects go through the ports of `compactor-core`; all work on Chroma
-//! directories is `chroma-store`'s and runs on blocking threads.
+//! A message becomes a version in three hops: [`Daemon`] receives it and dispatches its collection, one cycle
+//! (`cycle`) takes the collection's work from its messages to the moved pointer, and `compactor-snapshots` merges
+//! and publishes. All outside effects go through the ports of `compactor-core`; all work on Chroma directories runs
+//! on blocking threads.
 
 mod admission;
-mod alarms;
-mod clean_up;
-pub mod cycle;
+mod announce;
+mod collection;
+mod context;
+mod crash_points;
+mod cycle;
 mod daemon;
-mod delta;
 mod error;
-mod held;
-mod inbox;
-mod inspect;
-mod kept;
-mod patience;
-mod point;
-mod polling;
-mod queue_rights;
-mod refusal;
-mod scratch;
+mod in_flight;
+mod intake;
+mod metrics;
+mod observe;
+mod ports;
+mod receives;
 mod settings;
-mod side_tasks;
-mod snapshot;
+mod settler;
 mod submit;
-mod together;
-mod waiting;
 
 pub use admission::Admission;
-pub use clean_up::{CleanUp, clean_up};
-pub use daemon::{Daemon, Mode, Summary};
-pub use error::RunError;
-pub use inspect::{NewerVersion, all_versions, inspect, newer_versions};
-pub use point::{accept, point};
-pub use queue_rights::check_queue_rights;
-pub use scratch::Scratch;
-pub use settings::{FirstSnapshot, Limits, Ports, Settings, Unhandled};
-pub use snapshot::{Content, Legacy, Published, download, resolve};
-pub use submit::{Submission, Submitted, announce_again, submit};
+pub use announce::announce_again;
+pub use collection::{LastCycle, PauseReason};
+#[cfg(feature = "crash-points")]
+pub use crash_points::{CrashPlan, Crashed};
+pub use daemon::{CollectionStatus, Daemon, Mode, PhaseStatus, Status, Summary};
+pub use error::{Error, Result};
+pub use intake::check_queue_rights;
+pub use observe::LogObserver;
+pub use ports::Ports;
+pub use settings::{Settings, Unhandled};
+pub use submit::{Submission, Submitted, submit};

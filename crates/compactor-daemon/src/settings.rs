@@ -1,59 +1,16 @@
-//! What the daemon is built from: ports and validated settings.
+//! What the daemon is told: validated settings.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use chroma_store::{EmbeddingFunction, MergeOptions, SchemaLevel, UnpackLimits, VerifyLevel};
+use chroma_store::{EmbeddingFunction, MergeOptions, VerifyLevel};
 use compactor_core::lease::LeaseTerm;
 use compactor_core::manifest::Layout;
-use compactor_core::ports::{Clock, Ids, LeaseStore, ObjectStore, Queue, RunStore};
 use compactor_core::retention::RetentionPolicy;
 use compactor_core::retry::Backoff;
 
+use compactor_snapshots::{FirstSnapshot, Limits, MergeSettings, PublishSettings, RetryPolicy};
+
 use crate::Admission;
-
-/// One adapter per port.
-#[derive(Clone)]
-pub struct Ports {
-    /// Snapshots, pointers and deltas.
-    pub objects: Arc<dyn ObjectStore>,
-    /// Messages.
-    pub queue: Arc<dyn Queue>,
-    /// Locks and fences.
-    pub leases: Arc<dyn LeaseStore>,
-    /// Run records.
-    pub runs: Arc<dyn RunStore>,
-    /// Time.
-    pub clock: Arc<dyn Clock>,
-    /// Identifiers.
-    pub ids: Arc<dyn Ids>,
-}
-
-/// What a collection's first snapshot is made from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FirstSnapshot {
-    /// The first delta: its schema level and its collection's configuration.
-    LikeDelta,
-    /// An empty directory at this level, with the first delta's space.
-    AtLevel(SchemaLevel),
-}
-
-/// Upper bounds; nothing grows past them (invariant I8).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// Bytes of a packed delta.
-    pub archive_bytes: u64,
-    /// What an unpacked delta may hold.
-    pub unpacked: UnpackLimits,
-    /// Bytes of all deltas of a cycle, unpacked.
-    pub batch_bytes: u64,
-    /// Bytes of one record of a delta.
-    pub value_bytes: u32,
-    /// Bytes of a snapshot.
-    pub snapshot_bytes: u64,
-    /// Objects transferred at the same time.
-    pub transfers: usize,
-}
 
 /// What becomes of messages that other consumers act on, and this one does not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
@@ -128,4 +85,40 @@ pub struct Settings {
     pub clean_up_every: Duration,
     /// Program name and version, for manifests.
     pub created_by: String,
+}
+
+impl Settings {
+    /// How port calls are repeated.
+    pub(crate) fn retry(&self) -> RetryPolicy {
+        RetryPolicy {
+            backoff: self.backoff,
+            attempts: self.attempts,
+        }
+    }
+
+    /// How a batch is merged. While runs wait, vectors are flushed later.
+    pub(crate) fn merge_job(&self, has_runs: bool) -> MergeSettings {
+        let mut merge = MergeOptions {
+            longest_value: Some(self.limits.value_bytes),
+            ..self.merge
+        };
+        if has_runs {
+            merge.flush.at_least = self.flush_backlog;
+        }
+        MergeSettings {
+            vacuum_above: self.merge.flush.vacuum_above_free_percent,
+            merge,
+            verify: self.verify,
+            close_wait: self.close_wait,
+        }
+    }
+
+    /// How a version is published.
+    pub(crate) fn publish(&self) -> PublishSettings {
+        PublishSettings {
+            layout: self.layout,
+            limits: self.limits,
+            created_by: self.created_by.clone(),
+        }
+    }
 }

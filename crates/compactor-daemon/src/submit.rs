@@ -6,18 +6,19 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use chroma_store::{
-    CloseOptions, ClosedStore, EmbeddingFunction, StoreError, VerifyLevel, functions_left_out,
-    pack, refuse_long_records, refuse_open_elsewhere,
+    CloseOptions, ClosedStore, EmbeddingFunction, StoreError, StoreResult, VerifyLevel,
+    functions_left_out, pack, refuse_long_records, refuse_open_elsewhere,
 };
 use compactor_core::disposition::Resource;
 use compactor_core::keys::DeltaLocation;
-use compactor_core::message::{self, Announcement, MessageError};
 use compactor_core::ports::{Attributes, Condition, Created, PutOutcome};
 use compactor_core::{CollectionName, RunId, RunKey, RunRecord, keys};
 use serde::Serialize;
 
-use crate::error::About as _;
-use crate::{Admission, Limits, Ports, RunError, snapshot};
+use compactor_snapshots::{About as _, Limits, SnapshotRepository};
+
+use crate::announce::announce_one;
+use crate::{Admission, Error, Ports, Result};
 
 /// What to submit.
 #[derive(Debug, Clone)]
@@ -56,7 +57,7 @@ pub struct Submitted {
 /// A delta is not sound or not closed, another process has it open, it does not hold its collection,
 /// does not fit what is published, passes a limit, or cannot be uploaded; or the run's id was used
 /// before.
-pub async fn submit(ports: &Ports, submission: Submission) -> Result<Submitted, RunError> {
+pub async fn submit(ports: &Ports, submission: Submission) -> Result<Submitted> {
     let key = match submission.run_id {
         Some(run_id) => RunKey::plain(run_id),
         None => fresh_key(ports)?,
@@ -68,7 +69,7 @@ pub async fn submit(ports: &Ports, submission: Submission) -> Result<Submitted, 
         .about(Resource::RunRecord)?
         .is_some()
     {
-        return Err(RunError::RunExists {
+        return Err(Error::RunExists {
             run_id: key.run_id.to_string(),
         });
     }
@@ -108,7 +109,7 @@ pub async fn submit(ports: &Ports, submission: Submission) -> Result<Submitted, 
             .await
             .about(Resource::Delta)?;
         if !matches!(sent.outcome, PutOutcome::Written(_)) {
-            return Err(RunError::RunExists {
+            return Err(Error::RunExists {
                 run_id: key.run_id.to_string(),
             });
         }
@@ -122,12 +123,13 @@ pub async fn submit(ports: &Ports, submission: Submission) -> Result<Submitted, 
     })
 }
 
-fn fresh_key(ports: &Ports) -> Result<RunKey, RunError> {
+fn fresh_key(ports: &Ports) -> Result<RunKey> {
     let id = ports.ids.uuid().to_string();
     id.parse()
         .map(RunKey::plain)
-        .map_err(|error: compactor_core::NameError| RunError::Task {
-            detail: error.to_string(),
+        .map_err(|error: compactor_core::NameError| {
+            let detail = error.to_string();
+            compactor_snapshots::Error::Task { detail }.into()
         })
 }
 
@@ -137,7 +139,7 @@ async fn announce(
     key: &RunKey,
     prefixes: &BTreeMap<CollectionName, String>,
     region: &str,
-) -> Result<(), RunError> {
+) -> Result<()> {
     let now = ports.clock.wall();
     let deltas: Vec<_> = prefixes
         .iter()
@@ -146,7 +148,7 @@ async fn announce(
     let record = RunRecord::new(key.clone(), deltas, now);
     let created = ports.runs.create(&record).await;
     if created.about(Resource::RunRecord)? == Created::Existed {
-        return Err(RunError::RunExists {
+        return Err(Error::RunExists {
             run_id: key.run_id.to_string(),
         });
     }
@@ -154,54 +156,6 @@ async fn announce(
         announce_one(ports, key, (collection, prefix), region).await?;
     }
     Ok(())
-}
-
-/// Announces `collections` of a recorded run once more. A run that is announced twice is merged
-/// once.
-///
-/// # Errors
-/// The record has no delta for a collection, none that `admission` lets in, or the queue takes no
-/// message.
-pub async fn announce_again(
-    ports: &Ports,
-    admission: &Admission,
-    record: &RunRecord,
-    collections: &[CollectionName],
-    region: &str,
-) -> Result<(), RunError> {
-    for collection in collections {
-        let part = record.parts.get(collection);
-        let prefix = part.map(|part| part.prefix.as_str());
-        let prefix = prefix.filter(|prefix| !prefix.is_empty());
-        let prefix = prefix.ok_or_else(|| MessageError::NoPrefix {
-            collection: collection.clone(),
-        })?;
-        admission.of_part(collection, prefix)?;
-        announce_one(ports, &record.key, (collection, prefix), region).await?;
-    }
-    Ok(())
-}
-
-/// Sends the message of one collection, with its own prefix and no other.
-pub(crate) async fn announce_one(
-    ports: &Ports,
-    key: &RunKey,
-    (collection, prefix): (&CollectionName, &str),
-    region: &str,
-) -> Result<(), RunError> {
-    let stream_record_id = ports.ids.uuid().simple().to_string();
-    let (body, attributes) = message::encode(
-        &Announcement {
-            key,
-            deltas: &[(collection.clone(), prefix.to_owned())],
-            at: ports.clock.wall(),
-            region,
-            stream_record_id: &stream_record_id[..8],
-        },
-        collection,
-    )?;
-    let sent = ports.queue.send(&body, &attributes).await;
-    sent.about(Resource::Queue).map(drop)
 }
 
 /// A delta that was found sound.
@@ -217,7 +171,7 @@ async fn check(
     deltas: BTreeMap<CollectionName, PathBuf>,
     longest_value: u32,
     allowed: Vec<EmbeddingFunction>,
-) -> Result<Vec<Checked>, RunError> {
+) -> Result<Vec<Checked>> {
     let work = move || {
         let checked = deltas.into_iter().map(|(collection, dir)| {
             refuse_open_elsewhere(&dir)?;
@@ -247,17 +201,18 @@ async fn check(
                 dimension,
             })
         });
-        checked.collect::<Result<Vec<_>, StoreError>>()
+        checked.collect::<StoreResult<Vec<_>>>()
     };
     Ok(tokio::task::spawn_blocking(work).await??)
 }
 
 /// Compares with what is published, if that can be asked: not every producer may read it, and a
 /// daemon looks again. Returns whether nothing is published.
-async fn fits(ports: &Ports, delta: &Checked) -> Result<bool, RunError> {
+async fn fits(ports: &Ports, delta: &Checked) -> Result<bool> {
+    let repository = SnapshotRepository::new(Arc::clone(&ports.objects));
     let collection = &delta.collection;
     let mut is_first = false;
-    let base = match snapshot::rows(ports.objects.as_ref(), collection).await {
+    let base = match repository.rows(collection).await {
         Ok(rows) => {
             is_first = rows.is_none();
             rows.and_then(|rows| rows.dimension)
@@ -268,13 +223,12 @@ async fn fits(ports: &Ports, delta: &Checked) -> Result<bool, RunError> {
         }
     };
     match (base, delta.dimension) {
-        (Some(base), Some(dimension)) if base != dimension => {
-            Err(RunError::Store(StoreError::DimensionMismatch {
-                collection: collection.to_string(),
-                base,
-                delta: dimension,
-            }))
+        (Some(base), Some(dimension)) if base != dimension => Err(StoreError::DimensionMismatch {
+            collection: collection.to_string(),
+            base,
+            delta: dimension,
         }
+        .into()),
         _ => Ok(is_first),
     }
 }
@@ -283,7 +237,7 @@ async fn fits(ports: &Ports, delta: &Checked) -> Result<bool, RunError> {
 async fn package(
     checked: Vec<Checked>,
     limits: Limits,
-) -> Result<Vec<(CollectionName, Arc<tempfile::NamedTempFile>)>, RunError> {
+) -> Result<Vec<(CollectionName, Arc<tempfile::NamedTempFile>)>> {
     let work = move || {
         let mut packages = Vec::new();
         for delta in &checked {
@@ -306,14 +260,15 @@ async fn package(
 }
 
 /// Whether a daemon with these limits takes what was packed.
-fn allow(delta: &Checked, packed: u64, limits: &Limits) -> Result<(), RunError> {
+fn allow(delta: &Checked, packed: u64, limits: &Limits) -> Result<()> {
     if packed > limits.archive_bytes {
-        return Err(RunError::TooLarge {
+        return Err(compactor_snapshots::Error::TooLarge {
             what: format!("the packed delta {}", delta.store.dir().display()),
             limit: limits.archive_bytes,
             unit: "bytes",
             setting: "limits.archive",
-        });
+        }
+        .into());
     }
     let entries = delta.store.paths().count() as u64;
     let allowed = limits.unpacked.allow(packed, delta.store.size()?, entries);

@@ -2,12 +2,15 @@
 //! be published, and no run given up.
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
+use compactor_core::CollectionName;
 use compactor_core::lease::SILENCE;
 use compactor_core::ports::{Fault, ObjectStore};
 use compactor_core::{Version, keys};
-use compactor_daemon::{Ports, point};
+use compactor_daemon::Ports;
+use compactor_snapshots::SnapshotRepository;
 use uuid::Uuid;
 
 use super::plan::COLLECTIONS;
@@ -84,7 +87,7 @@ impl Incident {
                 services.until(during.end).await;
                 // A put that was on its way fails at its condition, so these are still the newest.
                 for (collection, version) in &published {
-                    point(hand, collection, version, None).await.unwrap();
+                    put_back(hand, collection, version, None).await;
                 }
                 services.note("the pointers are put back");
             }
@@ -103,12 +106,22 @@ impl Incident {
                 services.note("another writer published");
                 services.until(during.end).await;
                 for (collection, version) in &published {
-                    point(hand, collection, version, Some(&theirs))
-                        .await
-                        .unwrap();
+                    put_back(hand, collection, version, Some(&theirs)).await;
                 }
                 services.note("ours are put back");
             }
         }
     }
+}
+
+async fn put_back(
+    hand: &Ports,
+    collection: &CollectionName,
+    version: &Version,
+    instead_of: Option<&Version>,
+) {
+    let repository = SnapshotRepository::new(Arc::clone(&hand.objects));
+    let nonce = hand.ids.uuid();
+    let pointing = repository.point(collection, version, instead_of, nonce);
+    pointing.await.unwrap();
 }

@@ -9,7 +9,8 @@ use compactor_core::RunRecord;
 use compactor_core::fakes::SeededIds;
 use compactor_core::message::{Announcement, encode};
 use compactor_core::ports::{Clock, Ids, Queue, RunStore};
-use compactor_daemon::{Daemon, Mode, Ports, RunError, Scratch, Settings, Summary};
+use compactor_daemon::{Daemon, Error, Mode, Ports, Settings, Summary};
+use compactor_snapshots::Scratch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -35,7 +36,7 @@ pub(crate) struct Stage<'p> {
 struct Process {
     machine: Arc<Machine>,
     stop: CancellationToken,
-    daemon: JoinHandle<Result<Summary, RunError>>,
+    daemon: JoinHandle<Result<Summary, Error>>,
 }
 
 impl Process {

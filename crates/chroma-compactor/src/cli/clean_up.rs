@@ -1,13 +1,17 @@
 //! `clean-up`: deletes versions that nobody reads any more, or shows them.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytesize::ByteSize;
 use clap::Args;
 use compactor_core::retention::RetentionPolicy;
 use compactor_core::{CollectionName, keys};
-use compactor_daemon::{CleanUp, NewerVersion, Ports, clean_up, newer_versions};
+use compactor_daemon::Ports;
+use compactor_snapshots::{
+    Origins, SnapshotRepository, Sweep, SweepMode, Swept, UnpublishedVersion,
+};
 use serde::Serialize;
 
 use super::run::block_on;
@@ -48,9 +52,9 @@ pub(crate) struct Clean {
 #[derive(Debug, Serialize)]
 struct Cleaned {
     #[serde(flatten)]
-    done: CleanUp,
+    done: Swept,
     /// Newer than what the pointer names: they may be named yet.
-    newer: Vec<NewerVersion>,
+    newer: Vec<UnpublishedVersion>,
 }
 
 impl Clean {
@@ -105,9 +109,19 @@ impl Clean {
         policy: RetentionPolicy,
     ) -> Result<Cleaned, Failure> {
         // First: an error after the deletion would hide what was deleted.
-        let newer = newer_versions(ports.objects.as_ref(), collection).await?;
-        let cleaned = clean_up(ports, collection, policy, !self.yes).await?;
-        let Some(done) = cleaned.or_else(|| untouched(collection, &newer)) else {
+        let repository = SnapshotRepository::new(Arc::clone(&ports.objects));
+        let newer = repository.unpublished(collection).await?;
+        let sweep = Sweep {
+            policy,
+            mode: match self.yes {
+                true => SweepMode::Delete,
+                false => SweepMode::DryRun,
+            },
+            now: ports.clock.wall(),
+        };
+        let mut origins = Origins::default();
+        let swept = repository.sweep(collection, sweep, &mut origins).await?;
+        let Some(done) = swept.or_else(|| untouched(collection, &newer)) else {
             let message = format!("nothing is published for {collection}");
             let help = "`chroma-compactor clean-up` without names shows every collection";
             return Err(Failure::usage(message).with_help(help));
@@ -154,8 +168,8 @@ impl Clean {
 }
 
 /// What is done where nothing was ever published, but something was uploaded.
-fn untouched(collection: &CollectionName, newer: &[NewerVersion]) -> Option<CleanUp> {
-    (!newer.is_empty()).then(|| CleanUp {
+fn untouched(collection: &CollectionName, newer: &[UnpublishedVersion]) -> Option<Swept> {
+    (!newer.is_empty()).then(|| Swept {
         collection: collection.clone(),
         versions: Vec::new(),
         objects: 0,

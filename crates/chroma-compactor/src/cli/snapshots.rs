@@ -1,10 +1,12 @@
 //! `snapshots`: what operators do about published versions.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use compactor_core::{CollectionName, Version};
-use compactor_daemon::{Ports, RunError, accept, newer_versions, point};
+use compactor_daemon::Ports;
+use compactor_snapshots::SnapshotRepository;
 use serde_json::json;
 
 use super::run::block_on;
@@ -69,8 +71,12 @@ impl Point {
         let (collection, version) = (&self.collection, &self.version);
         let instead_of = self.instead_of.as_ref();
         let newer = with_ports(&self.settings, async |ports| {
-            point(&ports, collection, version, instead_of).await?;
-            newer_versions(ports.objects.as_ref(), collection).await
+            let repository = SnapshotRepository::new(Arc::clone(&ports.objects));
+            let nonce = ports.ids.uuid();
+            repository
+                .point(collection, version, instead_of, nonce)
+                .await?;
+            repository.unpublished(collection).await
         })?;
         let newer: Vec<Version> = newer.into_iter().map(|newer| newer.version).collect();
         if self.json {
@@ -91,7 +97,8 @@ impl Accept {
     fn execute(self) -> Result<ExitCode, Failure> {
         let collection = &self.collection;
         let version = with_ports(&self.settings, async |ports| {
-            accept(&ports, collection).await
+            let repository = SnapshotRepository::new(Arc::clone(&ports.objects));
+            repository.accept(collection, ports.runs.as_ref()).await
         })?;
         if self.json {
             output::json(&json!({"collection": collection, "version": version}))?;
@@ -105,7 +112,7 @@ impl Accept {
 /// Opens what the settings name, and does something there.
 fn with_ports<T>(
     settings: &SettingsArgs,
-    work: impl AsyncFnOnce(Ports) -> Result<T, RunError>,
+    work: impl AsyncFnOnce(Ports) -> compactor_snapshots::Result<T>,
 ) -> Result<T, Failure> {
     let raw = settings.load()?;
     check_place(&raw)?;

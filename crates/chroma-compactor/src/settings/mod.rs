@@ -21,7 +21,8 @@ use clap::Args;
 use compactor_core::lease::LeaseTerm;
 use compactor_core::retention::RetentionPolicy;
 use compactor_core::retry::Backoff;
-use compactor_daemon::{Admission, FirstSnapshot, Limits, Scratch, Settings};
+use compactor_daemon::{Admission, Settings};
+use compactor_snapshots::{FirstSnapshot, Limits, Scratch};
 use glob::Pattern;
 
 use self::fault::{Fault, Origin};

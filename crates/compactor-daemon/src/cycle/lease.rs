@@ -9,10 +9,10 @@ use compactor_core::{CollectionName, Fence};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::Context;
-use crate::error::About as _;
-use crate::patience::persist;
-use crate::{Ports, RunError};
+use compactor_snapshots::About as _;
+
+use crate::context::Context;
+use crate::{Error, Ports, Result};
 
 /// The answer to asking for a lease.
 pub(super) enum Acquisition {
@@ -34,30 +34,30 @@ pub(super) struct Lease {
     renewal: tokio::task::JoinHandle<()>,
 }
 
-pub(super) async fn acquire(
-    context: &Context,
-    collection: &CollectionName,
-) -> Result<Acquisition, RunError> {
+pub(super) async fn acquire(context: &Context, collection: &CollectionName) -> Result<Acquisition> {
     let (ports, settings) = (&context.ports, &context.settings);
     let owner = ports.ids.uuid();
     let before = ports.clock.monotonic();
     let term = settings.lease;
-    let acquired = persist(ports, settings, || {
-        ports.leases.acquire(collection, owner, term.term())
-    })
-    .await
-    .about(Resource::Lock)?;
+    let acquired = context
+        .retry
+        .call(|| ports.leases.acquire(collection, owner, term.term()))
+        .await
+        .about(Resource::Lock)?;
     if let Acquired::Busy(holder) = acquired {
         return Ok(Acquisition::Busy(holder));
     }
     // A fence after the lock: gaps do no harm. Who lost the lock meanwhile may get one that is
     // greater than the next holder's; the renewal before the swap stops it.
-    let fence = persist(ports, settings, || ports.leases.next_fence(collection)).await;
+    let fence = context
+        .retry
+        .call(|| ports.leases.next_fence(collection))
+        .await;
     let fence = match fence.about(Resource::Lock) {
         Ok(fence) => fence,
         Err(error) => {
             release(ports, collection, owner).await;
-            return Err(error);
+            return Err(error.into());
         }
     };
     let held = Arc::new(Mutex::new(HeldLease::granted(before, &term)));
@@ -144,34 +144,33 @@ impl Lease {
     }
 
     /// Runs work that may be dropped at any moment: when the daemon stops, or the lease is lost.
-    pub(super) async fn abandonable<T>(
+    pub(super) async fn abandonable<T, E: Into<Error>>(
         &self,
         context: &Context,
-        work: impl Future<Output = Result<T, RunError>>,
-    ) -> Result<T, RunError> {
+        work: impl Future<Output = std::result::Result<T, E>>,
+    ) -> Result<T> {
         tokio::select! {
             biased;
-            () = context.stop.cancelled() => Err(RunError::Stopping),
+            () = context.stop.cancelled() => Err(Error::Stopping),
             () = self.lost.cancelled() => Err(self.lost()),
-            outcome = work => outcome,
+            outcome = work => outcome.map_err(Into::into),
         }
     }
 
     /// The last point at which the work can be abandoned: renews at once and checks that there is
     /// time for a swap.
-    pub(super) async fn renew_for_swap(&self, context: &Context) -> Result<(), RunError> {
+    pub(super) async fn renew_for_swap(&self, context: &Context) -> Result<()> {
         if context.stop.is_cancelled() {
-            return Err(RunError::Stopping);
+            return Err(Error::Stopping);
         }
         let (ports, term) = (&context.ports, &context.settings.lease);
         let before = ports.clock.monotonic();
-        let renewed = persist(ports, &context.settings, || {
-            ports
-                .leases
-                .renew(&self.collection, self.owner, term.term())
-        })
-        .await
-        .about(Resource::Lock)?;
+        let renew = || {
+            let leases = &ports.leases;
+            leases.renew(&self.collection, self.owner, term.term())
+        };
+        let renewed = context.retry.call(renew).await;
+        let renewed = renewed.about(Resource::Lock)?;
         // It was answered: whatever was refused before is over.
         lock(&self.refusal).take();
         let lease = HeldLease::granted(before, term);
@@ -188,13 +187,14 @@ impl Lease {
     }
 
     /// Another worker has it, or it ran out because it could not be renewed.
-    fn lost(&self) -> RunError {
+    fn lost(&self) -> Error {
         match lock(&self.refusal).take() {
-            Some(error) => RunError::Port {
+            Some(error) => compactor_snapshots::Error::Port {
                 resource: Resource::Lock,
                 error,
-            },
-            None => RunError::LeaseLost {
+            }
+            .into(),
+            None => Error::LeaseLost {
                 collection: self.collection.to_string(),
             },
         }

@@ -1,65 +1,42 @@
-//! The way of one batch: receive → lease → resolve → fetch → merge → close → verify → upload →
-//! swap → record → acknowledge → release.
+//! One cycle, from received work to the moved pointer: receive → lease → resolve → fetch → merge → close → verify →
+//! upload → swap → record → acknowledge → release.
 //!
-//! Each step takes what the one before returned. Up to the swap everything can be abandoned at any
-//! moment; from the swap on nothing is. A process killed between two steps leaves a state from
-//! which the next one continues (invariant I4).
+//! Each step takes what the one before returned. Up to the swap everything can be abandoned at any moment; from
+//! the swap on nothing is. A process that is killed between two steps leaves a state from which the next one goes
+//! on (invariant I4).
 
 mod batch;
-mod fetch;
-mod flush;
+mod disposition;
+mod gather;
 mod lease;
-mod overwritten;
-mod room;
-mod shrunk;
-mod step;
-mod swap;
-mod upload;
-mod verdict;
+mod merge;
+mod publish;
+mod settle;
+mod steps;
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chroma_store::StoreError;
-use compactor_core::disposition::Disposition;
+use compactor_core::disposition::{Disposition, Resource};
 use compactor_core::ports::LockHolder;
 use compactor_core::{CollectionName, Manifest};
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
-use tracing::Instrument;
+use compactor_snapshots::{
+    About as _, Ancestor, Error as SnapshotError, LostUpdates, NewVersion, Published, Step,
+    SwapContext, Swapped, completed_runs,
+};
+use tracing::Instrument as _;
 
-use crate::held::HeldMessages;
-use crate::inbox::ReceivedRun;
-use crate::kept::KeptCopies;
-use crate::snapshot::{Ancestor, KnownFiles};
-use crate::{Ports, RunError, Scratch, Settings, alarms, snapshot};
+use crate::collection::Memory;
+use crate::context::Context;
+use crate::intake::ReceivedWork;
+use crate::{Error, Result, metrics};
 
-use batch::Batch;
-use flush::Merged;
+use disposition::Failed;
 use lease::{Acquisition, Lease};
-pub(crate) use overwritten::CheckedVersions;
-use swap::Swapped;
-use upload::{Origin, Upload, Uploaded};
-use verdict::Failed;
-
-pub use step::{NoHooks, Step, StepHooks};
-
-/// What a cycle works with.
-#[derive(Clone)]
-pub(crate) struct Context {
-    pub(crate) ports: Ports,
-    pub(crate) settings: Arc<Settings>,
-    pub(crate) scratch: Arc<Scratch>,
-    pub(crate) held: HeldMessages,
-    pub(crate) kept: Arc<KeptCopies>,
-    pub(crate) checked: Arc<CheckedVersions>,
-    pub(crate) hooks: Arc<dyn StepHooks>,
-    /// Cancelled when the daemon stops.
-    pub(crate) stop: CancellationToken,
-    /// What must not be cancelled: from the swap until its runs are recorded and acknowledged.
-    pub(crate) settling: TaskTracker,
-}
+use settle::Settlement;
+use steps::Steps;
 
 /// What became of a batch.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -70,306 +47,369 @@ pub(crate) struct Outcome {
     pub(crate) failed: u64,
     /// Versions published.
     pub(crate) published: u64,
-    /// It panicked, or ran out of space, with several deltas: which of them is at fault shows when they
-    /// are merged one by one.
+    /// It panicked, or ran out of space, with several deltas: merged one by one, they show which of them is at
+    /// fault.
     pub(crate) one_by_one: bool,
-    /// Whether what is published waits to be flushed; `None` if that was not found out.
+    /// The disk is full.
+    pub(crate) is_out_of_space: bool,
+    /// Whether vectors of the published snapshot are due to be flushed, if the cycle found out.
     pub(crate) flush_due: Option<bool>,
 }
 
 /// What is left of a cycle.
 pub(crate) struct Finished {
     pub(crate) outcome: Outcome,
-    /// The runs, untouched, when another worker holds the collection.
-    pub(crate) busy: Vec<ReceivedRun>,
-    /// And which one.
-    pub(crate) holder: Option<LockHolder>,
-    /// Runs for which there was no room beside the others.
-    pub(crate) postponed: Vec<ReceivedRun>,
-    /// Runs that failed for something that is not their fault, and stay in our hands.
-    pub(crate) kept: Option<Kept>,
+    /// The untouched work and the holder, if another worker holds the collection's lease.
+    pub(crate) contended: Option<(Vec<ReceivedWork>, LockHolder)>,
+    /// Work for which there was no room beside the rest.
+    pub(crate) postponed: Vec<ReceivedWork>,
+    /// Work that stays in flight, because a fault that is not its own keeps it from being merged.
+    pub(crate) kept: Option<KeptWork>,
 }
 
-/// Runs that wait for the end of some trouble.
-pub(crate) struct Kept {
-    pub(crate) runs: Vec<ReceivedRun>,
-    pub(crate) trouble: RunError,
+/// Work that waits for the end of some trouble.
+pub(crate) struct KeptWork {
+    pub(crate) work: Vec<ReceivedWork>,
+    pub(crate) trouble: Error,
 }
 
-impl Kept {
-    /// Whether others of the same collection may be merged meanwhile.
+impl KeptWork {
+    /// Whether other work of the same collection may be merged meanwhile.
     pub(crate) fn is_out_of_space(&self) -> bool {
         self.trouble.is_out_of_space()
     }
 
-    /// Whether someone has to do something before it can be over.
-    pub(crate) fn waits_for_someone(&self) -> bool {
-        verdict::disposition(Failed::Cycle, &self.trouble) == Disposition::Pause
+    /// Whether an operator has to do something before it can be over.
+    pub(crate) fn waits_for_operator(&self) -> bool {
+        disposition::disposition(Failed::Cycle, &self.trouble) == Disposition::Pause
     }
 }
 
-/// Merges the runs of one collection and publishes them. Without runs, flushes what waits in the log
-/// of the published snapshot.
+/// Merges the work of one collection and publishes the result. Without work, flushes what waits in the log of the
+/// published snapshot. `memory` is what the collection's last cycle left.
 ///
 /// # Errors
-/// Only what must end the daemon: errors of [`Disposition::Stop`], and [`RunError::Killed`] from
-/// hooks. Every other failure is recorded with its runs.
-pub(crate) async fn run(
-    context: Context,
-    collection: CollectionName,
-    runs: Vec<ReceivedRun>,
-) -> Result<Finished, RunError> {
-    let span = tracing::info_span!("cycle", %collection, messages = runs.len());
-    take(&context, &collection, runs).instrument(span).await
-}
-
-async fn take(
+/// Only what must end the daemon: errors of [`Disposition::Stop`]. Every other failure is recorded with its runs.
+pub(crate) async fn run_cycle(
     context: &Context,
     collection: &CollectionName,
-    runs: Vec<ReceivedRun>,
-) -> Result<Finished, RunError> {
-    context.hooks.reached(Step::Received, collection)?;
+    received: Vec<ReceivedWork>,
+    memory: &mut Memory,
+) -> Result<Finished> {
+    let span = tracing::info_span!("cycle", %collection, messages = received.len());
+    lease_and_publish(context, collection, received, memory)
+        .instrument(span)
+        .await
+}
+
+async fn lease_and_publish(
+    context: &Context,
+    collection: &CollectionName,
+    received: Vec<ReceivedWork>,
+    memory: &mut Memory,
+) -> Result<Finished> {
+    let steps = Steps::new(context, collection);
+    steps.done(Step::Received).await;
     let lease = match lease::acquire(context, collection).await {
         Ok(Acquisition::Held(lease)) => Ok(lease),
         Ok(Acquisition::Busy(holder)) => {
             return Ok(Finished {
                 outcome: Outcome::default(),
-                busy: runs,
-                holder: Some(holder),
+                contended: Some((received, holder)),
                 postponed: Vec::new(),
                 kept: None,
             });
         }
         Err(error) => Err(error),
     };
-    let mut batch = Batch::new(context, collection.clone(), runs);
-    match lease {
-        Ok(lease) => publish(context, &mut batch, lease).await?,
-        Err(error) if verdict::must_stop(&error) => {
-            context.held.end();
-            batch.give_back(Duration::ZERO).await;
-            return Err(error);
-        }
-        Err(error) => batch.fail_open(error).await,
-    }
-    Ok(batch.finish())
-}
-
-async fn publish(context: &Context, batch: &mut Batch<'_>, lease: Lease) -> Result<(), RunError> {
-    let collection = batch.collection().clone();
-    context.hooks.reached(Step::Leased, &collection)?;
-    match merge_until_published(context, batch, &lease).await {
-        Ok(()) => {}
-        Err(error @ RunError::Killed { .. }) => return Err(error),
-        Err(RunError::Stopping) => batch.give_back(Duration::ZERO).await,
-        // The new holder does the work; nothing is wrong with the runs.
-        Err(error @ RunError::LeaseLost { .. }) => {
-            tracing::warn!(code = error.code(), %error, "giving the messages back");
-            batch.give_back(context.settings.backoff.first).await;
-        }
-        Err(error) if verdict::must_stop(&error) => {
-            context.held.end();
-            batch.give_back(Duration::ZERO).await;
-            lease.release(context).await;
-            remove_abandoned(context).await;
-            return Err(error);
-        }
-        // Whether the pointer moved is not known: the messages come back when their time is over,
-        // and whoever gets them finds out from the manifest.
-        Err(error @ RunError::SwapUnknown { .. }) => batch.leave(&error).await,
-        Err(error) => batch.fail_open(error).await,
-    }
-    lease.release(context).await;
-    remove_abandoned(context).await;
-    context.hooks.reached(Step::Released, &collection)
-}
-
-async fn remove_abandoned(context: &Context) {
-    if let Err(error) = context.ports.objects.remove_abandoned().await {
-        tracing::warn!(code = error.code(), %error, "parts of an upload are left");
-    }
-}
-
-async fn merge_until_published(
-    context: &Context,
-    batch: &mut Batch<'_>,
-    lease: &Lease,
-) -> Result<(), RunError> {
-    let scratch = context
-        .scratch
-        .folder(batch.collection().as_str())
-        .map_err(StoreError::from)?;
-    batch.works_in(scratch.path());
-    for attempt in 0..=context.settings.rebases {
-        if attempt == 0 {
-            batch.start().await;
-        }
-        let (work, first) = (
-            scratch.path().join(format!("snapshot-{attempt}")),
-            attempt == 0,
-        );
-        if try_once(context, batch, lease, scratch.path(), &work, first).await? {
-            return Ok(());
-        }
-        tracing::info!(
-            attempt,
-            "another writer moved the pointer first: starting from its version"
-        );
-    }
-    Err(RunError::Overtaken {
-        collection: batch.collection().to_string(),
-        times: context.settings.rebases + 1,
-    })
-}
-
-/// One attempt from the pointer as it is now; `false` when somebody else moved it meanwhile.
-async fn try_once(
-    context: &Context,
-    batch: &mut Batch<'_>,
-    lease: &Lease,
-    scratch: &Path,
-    work: &Path,
-    first: bool,
-) -> Result<bool, RunError> {
-    let collection = batch.collection().clone();
-    let objects = context.ports.objects.as_ref();
-    let base = lease
-        .abandonable(context, snapshot::resolve(objects, &collection))
-        .await?;
-    if base.is_none() {
-        let (ports, settings) = (&context.ports, &context.settings);
-        let asked = snapshot::refuse_lost_pointer(ports, settings, &collection);
-        lease.abandonable(context, asked).await?;
-    }
-    context.hooks.reached(Step::Resolved, &collection)?;
-    let figures = lease
-        .abandonable(context, batch.figures(base.as_ref()))
-        .await?;
-    batch.refuse_other_deltas(base.as_ref()).await;
-    batch.settle_applied(base.as_ref(), &figures).await;
-    if first {
-        let fetched = lease
-            .abandonable(context, fetch::deltas(context, batch, scratch))
-            .await?;
-        batch.accept_deltas(fetched).await;
-    }
-    if batch.is_settled() {
-        return Ok(true);
-    }
-    let fetched = lease
-        .abandonable(context, fetch::base(context, base.as_ref(), work))
-        .await
-        .inspect_err(|error| count_failure(alarms::SNAPSHOT_DOWNLOAD, error))?;
-    if let Some(base) = &base {
-        let asked = shrunk::refuse(context, base, work);
-        lease.abandonable(context, asked).await?;
-    }
-    let lineage = match &base {
-        Some(base) => base.manifest().or(fetched.ancestor.manifest()),
-        None => None,
+    let settlement = Settlement::new(context, collection.clone(), received);
+    let mut cycle = Cycle {
+        context,
+        collection,
+        steps,
+        memory,
+        settlement,
     };
-    if let Some(base) = &base {
-        if matches!(fetched.ancestor, Ancestor::Unusable) {
+    match lease {
+        Ok(lease) => cycle.publish_and_release(lease).await?,
+        Err(error) => cycle.fail_or_stop(error).await?,
+    }
+    Ok(cycle.settlement.finish())
+}
+
+/// A cycle under way.
+struct Cycle<'c> {
+    context: &'c Context,
+    collection: &'c CollectionName,
+    steps: Steps<'c>,
+    memory: &'c mut Memory,
+    settlement: Settlement<'c>,
+}
+
+impl Cycle<'_> {
+    async fn publish_and_release(&mut self, lease: Lease) -> Result<()> {
+        let context = self.context;
+        self.steps.done(Step::Leased).await;
+        let ended = match self.merge_until_published(&lease).await {
+            Ok(()) => Ok(()),
+            Err(Error::Stopping) => {
+                self.settlement.give_back(Duration::ZERO).await;
+                Ok(())
+            }
+            // The new holder does the work; nothing is wrong with the runs.
+            Err(error @ Error::LeaseLost { .. }) => {
+                tracing::warn!(code = error.code(), %error, "giving the messages back");
+                self.settlement
+                    .give_back(context.settings.backoff.first)
+                    .await;
+                Ok(())
+            }
+            // It is not known whether the pointer moved. The messages come back when their visibility ends, and
+            // the worker that gets them finds out from the manifest.
+            Err(error @ Error::Snapshot(SnapshotError::SwapUnknown { .. })) => {
+                self.settlement.leave(&error).await;
+                Ok(())
+            }
+            Err(error) => self.fail_or_stop(error).await,
+        };
+        lease.release(context).await;
+        if let Err(error) = context.ports.objects.remove_abandoned().await {
+            tracing::warn!(code = error.code(), %error, "parts of an upload are left");
+        }
+        ended?;
+        self.steps.done(Step::Released).await;
+        Ok(())
+    }
+
+    /// Fails the work that is not settled, or gives it back if the error must end the daemon.
+    async fn fail_or_stop(&mut self, error: Error) -> Result<()> {
+        if disposition::must_stop(&error) {
+            self.context.in_flight.end();
+            self.settlement.give_back(Duration::ZERO).await;
+            return Err(error);
+        }
+        if error.is_out_of_space() {
+            self.memory.working_copy = None;
+        }
+        self.settlement.fail_unsettled(error).await;
+        Ok(())
+    }
+
+    /// Starts again from the version that won while other writers move the pointer first.
+    async fn merge_until_published(&mut self, lease: &Lease) -> Result<()> {
+        let scratch = self.context.scratch.folder(self.collection.as_str());
+        let scratch = scratch.map_err(StoreError::from)?;
+        self.settlement.works_in(scratch.path());
+        let rebases = self.context.settings.rebases;
+        for attempt in 0..=rebases {
+            if attempt == 0 {
+                self.settlement.start().await;
+            }
+            let work = scratch.path().join(format!("snapshot-{attempt}"));
+            let fetches = (attempt == 0).then(|| scratch.path());
+            if self.try_once(lease, fetches, &work).await? {
+                return Ok(());
+            }
+            tracing::info!(
+                attempt,
+                "another writer moved the pointer first: starting from its version"
+            );
+        }
+        Err(SnapshotError::Overtaken {
+            collection: self.collection.to_string(),
+            times: rebases + 1,
+        }
+        .into())
+    }
+
+    /// One attempt from the pointer as it is now; `false` when another writer moved it meanwhile. The first
+    /// attempt fetches the deltas into a folder, the others find them there.
+    async fn try_once(
+        &mut self,
+        lease: &Lease,
+        fetches: Option<&Path>,
+        work: &Path,
+    ) -> Result<bool> {
+        let (context, collection) = (self.context, self.collection);
+        let base = self.resolve(lease).await?;
+        let figures = self.settlement.figures(base.as_ref());
+        let figures = lease.abandonable(context, figures).await?;
+        self.settlement.refuse_other_deltas(base.as_ref()).await;
+        self.settlement
+            .settle_applied(base.as_ref(), &figures)
+            .await;
+        if let Some(scratch) = fetches {
+            let settlement = &self.settlement;
+            let fetching = gather::deltas(context, &settlement.batch, settlement.room(), scratch);
+            let fetched = lease.abandonable(context, fetching).await?;
+            self.settlement.accept_deltas(fetched).await;
+        }
+        if self.settlement.batch.is_settled() {
+            return Ok(true);
+        }
+        let fetched = self.fetch_base(lease, base.as_ref(), work).await?;
+        let lineage = match &base {
+            Some(base) => base.manifest().or(fetched.ancestor.manifest()),
+            None => None,
+        };
+        if let Some(base) = &base {
+            self.report_lost_updates(base, &fetched.ancestor, lineage)
+                .await?;
+        }
+        let fetched_bytes = fetched
+            .files
+            .bytes()
+            .saturating_add(self.settlement.batch.bytes());
+        self.steps.done_with(Step::Fetched, fetched_bytes).await;
+        let deltas = self.settlement.batch.deltas();
+        let merging = merge::merge(
+            context,
+            collection,
+            base.is_some(),
+            deltas,
+            (work, &self.steps),
+        );
+        let merging = lease.abandonable(context, merging);
+        let (effects, closed) = self.settlement.while_merging(merging).await?;
+        self.settlement.accept_effects(effects).await;
+        let Some(closed) = closed else {
+            if self.settlement.batch.is_empty() {
+                // There was nothing to flush.
+                self.settlement.outcome.flush_due = Some(false);
+            }
+            return Ok(true);
+        };
+        let flush_due = closed.flush_due;
+        let batch = &self.settlement.batch;
+        let (runs, digests) = (batch.applied(), batch.digests());
+        let applied_runs = Manifest::extend_lineage(lineage, &runs);
+        let new = NewVersion {
+            collection,
+            fence: lease.fence(),
+            base: base.as_ref(),
+            applied_deltas: &Manifest::extend_deltas(lineage, &applied_runs, digests),
+            applied_runs: &applied_runs,
+            runs: &runs,
+        };
+        let prepared =
+            publish::prepare(context, (lease, &self.steps), &new, closed, &fetched.files)
+                .await
+                .inspect_err(|error| count_failure(metrics::SNAPSHOT_UPLOAD, error))?;
+        self.steps.done_with(Step::Uploaded, prepared.bytes()).await;
+        lease.renew_for_swap(context).await?;
+        self.settlement.begin_to_settle();
+        let expected = base.map(|base| base.etag);
+        let swap_context = SwapContext {
+            clock: Arc::clone(&context.ports.clock),
+            budget: context.settings.lease.swap_budget(),
+            settling: context.settling.clone(),
+        };
+        let runs = self.settlement.batch.run_ids();
+        let swapped = context
+            .repository
+            .publish(&prepared, expected, runs, swap_context)
+            .await
+            .map_err(Error::from)
+            .inspect_err(|error| count_failure(metrics::SNAPSHOT_UPLOAD, error))?;
+        let Swapped::Published { version, fence } = swapped else {
+            return Ok(false);
+        };
+        if version == prepared.manifest().version {
+            self.settlement.outcome.published += 1;
+            self.settlement.outcome.flush_due = Some(flush_due);
+            match prepared.keep(&context.scratch) {
+                Ok(copy) => self.memory.working_copy = Some(copy),
+                Err(error) => tracing::info!(%error, "no working copy is kept"),
+            }
+            self.memory.checked.extend_to(&version);
+        }
+        self.steps.done(Step::Swapped).await;
+        self.settlement.complete(&version, fence, &self.steps).await;
+        Ok(true)
+    }
+
+    /// Reads what is published. A collection whose pointer was lost is refused.
+    async fn resolve(&mut self, lease: &Lease) -> Result<Option<Published>> {
+        let (context, collection) = (self.context, self.collection);
+        let resolving = context.repository.resolve(collection);
+        let base = lease.abandonable(context, resolving).await?;
+        if base.is_none() {
+            let asking = async {
+                let listing = context.retry.call(|| context.ports.runs.list(usize::MAX));
+                let records = listing.await.about(Resource::RunRecord)?;
+                let completed = completed_runs(&records, collection);
+                context
+                    .repository
+                    .refuse_lost_pointer(&completed, collection)
+                    .await
+            };
+            lease.abandonable(context, asking).await?;
+        }
+        self.steps.done(Step::Resolved).await;
+        Ok(base)
+    }
+
+    /// Gets the published snapshot into the folder `work`. One of another writer that lost most of our records is
+    /// refused.
+    async fn fetch_base(
+        &mut self,
+        lease: &Lease,
+        base: Option<&Published>,
+        work: &Path,
+    ) -> Result<gather::Base> {
+        let context = self.context;
+        let kept = self.memory.working_copy.take();
+        let fetching = gather::base(context, base, kept, work);
+        let fetched = lease
+            .abandonable(context, fetching)
+            .await
+            .inspect_err(|error| count_failure(metrics::SNAPSHOT_DOWNLOAD, error))?;
+        if let Some(base) = base {
+            let max_shrink = context.settings.max_shrink;
+            let asking = context.repository.refuse_shrunk(base, work, max_shrink);
+            lease.abandonable(context, asking).await?;
+        }
+        Ok(fetched)
+    }
+
+    /// Looks for versions of ours that another writer overwrote.
+    async fn report_lost_updates(
+        &mut self,
+        base: &Published,
+        ancestor: &Ancestor,
+        lineage: Option<&Manifest>,
+    ) -> Result<()> {
+        if matches!(ancestor, Ancestor::Unusable) {
             tracing::warn!(
                 version = %base.version,
-                "the manifest that came along cannot be used: nobody knows what it was made from"
+                "the manifest that came along cannot be used: what the version was made from is not known"
             );
-        } else {
-            overwritten::report(context, base, lineage).await?;
+            return Ok(());
         }
-    }
-    context.hooks.reached(Step::Fetched, &collection)?;
-    let merging = flush::merge(context, &collection, base.is_some(), batch.deltas(), work);
-    batch.set_merging(true);
-    let (effects, merged) = lease.abandonable(context, merging).await?;
-    batch.set_merging(false);
-    batch.accept_effects(effects).await;
-    let Some(merged) = merged else {
-        if batch.is_empty() {
-            batch.is_flushed();
+        let ports = &self.context.ports;
+        let records = (ports.runs.as_ref(), ports.clock.as_ref());
+        let checked = &mut self.memory.checked;
+        let repository = &self.context.repository;
+        let LostUpdates { runs } = repository
+            .lost_updates(records, base, lineage, checked)
+            .await?;
+        if !runs.is_empty() {
+            metrics::count(metrics::OVERWRITTEN);
+            let runs: Vec<_> = runs.into_iter().collect();
+            tracing::error!(
+                code = LostUpdates::CODE,
+                version = %base.version,
+                runs = runs.join(", "),
+                "another writer overwrote a published version: these runs are lost; `chroma-compactor runs retry RUN` merges one again"
+            );
         }
-        return Ok(true);
-    };
-    let flush_due = merged.flush_due;
-    let applied_runs = Manifest::extend_lineage(lineage, &batch.applied());
-    let origin = Origin {
-        collection: &collection,
-        fence: lease.fence(),
-        base: base.as_ref(),
-        applied_deltas: Manifest::extend_deltas(lineage, &applied_runs, batch.digests()),
-        applied_runs,
-        runs: batch.applied(),
-    };
-    let uploaded = upload(context, lease, &origin, merged, &fetched.files)
-        .await
-        .inspect_err(|error| count_failure(alarms::SNAPSHOT_UPLOAD, error))?;
-    context.hooks.reached(Step::Uploaded, &collection)?;
-    lease.renew_for_swap(context).await?;
-    batch.begin_to_settle();
-    let base = base.map(|base| base.etag);
-    match swap::swap(context, &uploaded, base, batch.run_ids())
-        .await
-        .inspect_err(|error| count_failure(alarms::SNAPSHOT_UPLOAD, error))?
-    {
-        Swapped::Published { version, fence } => {
-            if version == uploaded.manifest().version {
-                batch.count_published(flush_due);
-                uploaded.keep(context);
-                context.checked.insert(&collection, &version);
-            }
-            context.hooks.reached(Step::Swapped, &collection)?;
-            batch.complete(&version, fence).await?;
-            Ok(true)
-        }
-        Swapped::Lost => Ok(false),
-    }
-}
-
-/// Index files and full text, each once.
-const REBUILDS: u32 = 2;
-
-fn is_mendable(damage: &StoreError) -> bool {
-    damage.is_index_damage() || damage.is_full_text_damage()
-}
-
-/// Uploads and verifies side by side; what is damaged and can be built anew is.
-async fn upload(
-    context: &Context,
-    lease: &Lease,
-    origin: &Origin<'_>,
-    mut merged: Merged,
-    before: &KnownFiles,
-) -> Result<Uploaded, RunError> {
-    let mut rebuilt = 0;
-    loop {
-        let upload = Upload::prepare(context, origin, Arc::clone(&merged.store), before.clone())?;
-        // To the end of both: whoever still reads a file would be found by the proof of a rebuild.
-        let both = async {
-            Ok(tokio::join!(
-                flush::verify(context, origin.collection, &merged),
-                upload.send_files(context)
-            ))
-        };
-        let (checked, sent) = lease.abandonable(context, both).await?;
-        match checked {
-            Ok(checked) => {
-                let completing = upload.complete(context, sent?, &checked);
-                return lease.abandonable(context, completing).await;
-            }
-            Err(RunError::Store(damage)) if rebuilt < REBUILDS && is_mendable(&damage) => {
-                tracing::warn!(code = damage.code(), error = %damage, "index files or full text are built anew");
-                let rebuilding = flush::rebuild(context, origin.collection, merged, &damage);
-                merged = lease.abandonable(context, rebuilding).await?;
-                rebuilt += 1;
-            }
-            Err(error) => return Err(error),
-        }
+        Ok(())
     }
 }
 
 /// Counts a failure that is one: work is also abandoned when nothing is wrong with it.
-fn count_failure(name: &'static str, error: &RunError) {
-    if !matches!(error, RunError::Stopping | RunError::LeaseLost { .. }) {
-        alarms::count(name);
+fn count_failure(name: &'static str, error: &Error) {
+    if !matches!(error, Error::Stopping | Error::LeaseLost { .. }) {
+        metrics::count(name);
     }
 }

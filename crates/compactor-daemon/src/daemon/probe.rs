@@ -7,11 +7,11 @@ use compactor_core::ports::{
 };
 use compactor_core::{CollectionName, RunKey, keys};
 
-use crate::cycle::Context;
-use crate::error::About as _;
-use crate::patience::persist;
-use crate::queue_rights::check_queue_rights;
-use crate::{Ports, RunError};
+use compactor_snapshots::About as _;
+
+use crate::context::Context;
+use crate::intake::check_queue_rights;
+use crate::{Ports, Result};
 
 /// Below it are objects of no collection.
 const PREFIX: &str = "doctor";
@@ -22,11 +22,11 @@ const SOME: usize = 3;
 /// # Errors
 /// What no retry changes: a right that is missing, a table or bucket that is not there or is
 /// another's, a store that keeps no conditions.
-pub(super) async fn probe(context: &Context) -> Result<(), RunError> {
-    let (ports, settings) = (&context.ports, &context.settings);
+pub(super) async fn probe(context: &Context) -> Result<()> {
+    let (ports, retry) = (&context.ports, &context.retry);
     if let Ok(run) = ports.ids.uuid().to_string().parse() {
         let key = RunKey::plain(run);
-        let read = persist(ports, settings, || ports.runs.get(&key)).await;
+        let read = retry.call(|| ports.runs.get(&key)).await;
         refuse(read, Resource::Table)?;
     }
     let rights = check_queue_rights(ports.queue.as_ref()).await;
@@ -34,7 +34,7 @@ pub(super) async fn probe(context: &Context) -> Result<(), RunError> {
     let collections = collections(ports).await;
     let mut refused = Vec::new();
     for collection in &collections {
-        let held = persist(ports, settings, || ports.leases.holder(collection)).await;
+        let held = retry.call(|| ports.leases.holder(collection)).await;
         // The reads of this port are repeated.
         let key = keys::pointer(collection);
         let read = ports.objects.get(&key, POINTER_BYTES).await;
@@ -67,7 +67,7 @@ async fn collections(ports: &Ports) -> Vec<CollectionName> {
 }
 
 /// Nothing but conditional writes keeps runs from being lost.
-async fn conditions(ports: &Ports) -> Result<(), RunError> {
+async fn conditions(ports: &Ports) -> Result<()> {
     let id = ports.ids.uuid();
     let key = format!("{PREFIX}/{id}/snapshot/latest-pointer.txt");
     // No object has it, and none has this key.
@@ -87,7 +87,8 @@ async fn conditions(ports: &Ports) -> Result<(), RunError> {
                 Fault::Unsupported,
                 reason,
             ))
-            .about(Resource::Pointer)
+            .about(Resource::Pointer)?;
+            Ok(())
         }
         Err(error) if error.fault == Fault::Denied => {
             tracing::warn!(code = error.code(), %error, "not known whether pointers can be written");
@@ -98,10 +99,10 @@ async fn conditions(ports: &Ports) -> Result<(), RunError> {
 }
 
 /// Whether a daemon can go on; the cycles meet what may pass.
-fn refuse<T>(answer: PortResult<T>, resource: Resource) -> Result<(), RunError> {
+fn refuse<T>(answer: PortResult<T>, resource: Resource) -> Result<()> {
     let Err(error) = answer else { return Ok(()) };
     if at_start(resource, error.fault) == Disposition::Stop {
-        return Err(error).about(resource);
+        return Ok(Err(error).about(resource)?);
     }
     // A collection that would pause says so itself.
     if of_fault(resource, error.fault).0 == Disposition::Keep {

@@ -3,34 +3,22 @@
 mod advice;
 
 use chroma_store::StoreError;
-use compactor_core::VersionError;
 use compactor_core::disposition::Resource;
-use compactor_core::escape::{escaped, without_passwords};
-use compactor_core::manifest::ManifestError;
 use compactor_core::message::MessageError;
-use compactor_core::ports::{Fault, PortError, PortResult};
+use compactor_core::ports::PortError;
+use compactor_snapshots::{describe, with_causes};
 use thiserror::Error;
 
-/// Characters of an error that records keep. A DynamoDB item holds 400 KB at most, and a record has
-/// an error per collection.
-const LONGEST_TEXT: usize = 2000;
+/// What this crate returns.
+pub type Result<T> = std::result::Result<T, Error>;
 
 /// Why a run was not published.
 #[derive(Debug, Error)]
 #[non_exhaustive]
-pub enum RunError {
-    /// A Chroma directory, the delta's or the snapshot's.
+pub enum Error {
+    /// Work on the published snapshot, on a directory, or a port call failed.
     #[error(transparent)]
-    Store(#[from] StoreError),
-    /// A port.
-    #[error("{}: {error}", resource.name())]
-    Port {
-        /// What it was about.
-        resource: Resource,
-        /// What happened.
-        #[source]
-        error: PortError,
-    },
+    Snapshot(#[from] compactor_snapshots::Error),
     /// The message.
     #[error(transparent)]
     Message(#[from] MessageError),
@@ -60,115 +48,11 @@ pub enum RunError {
         /// The bucket.
         bucket: String,
     },
-    /// An object under a delta's or snapshot's prefix cannot be a file of it.
-    #[error("object {key} cannot be a file of a Chroma directory")]
-    ObjectName {
-        /// The key.
-        key: String,
-    },
-    /// Something is larger than a configured limit.
-    #[error("{what} is larger than {setting}, the limit of {limit} {unit}")]
-    TooLarge {
-        /// What.
-        what: String,
-        /// The limit.
-        limit: u64,
-        /// What it counts.
-        unit: &'static str,
-        /// The setting that it comes from.
-        setting: &'static str,
-    },
-    /// The pointer's body is not a version.
-    #[error("pointer {key} does not name a version")]
-    Pointer {
-        /// The pointer's key.
-        key: String,
-        /// Why not.
-        #[source]
-        source: VersionError,
-    },
-    /// The pointer's body is not text.
-    #[error("pointer {key} is not text")]
-    PointerText {
-        /// The pointer's key.
-        key: String,
-    },
-    /// There is no pointer, and something was published.
-    #[error("the pointer of {collection} is gone; {}", newest_of(newest.as_deref()))]
-    PointerGone {
-        /// The collection.
-        collection: String,
-        /// The newest complete version that contains what is completed, if there is one.
-        newest: Option<String>,
-    },
-    /// A pointer was to be put back that is in use.
-    #[error("the pointer of {collection} names {version}, which is complete")]
-    PointerInUse {
-        /// The collection.
-        collection: String,
-        /// What it names.
-        version: String,
-    },
-    /// A version that an operator names is not there.
-    #[error("{collection} has no version {version}; {}", newest_of_all(newest.as_deref()))]
-    VersionMissing {
-        /// The collection.
-        collection: String,
-        /// The version.
-        version: String,
-        /// The newest version of the collection, complete or not, if it has one.
-        newest: Option<String>,
-    },
-    /// An operator names a collection of which nothing is published.
-    #[error("nothing is published of collection {collection}")]
-    NothingPublished {
-        /// The collection.
-        collection: String,
-    },
-    /// Another writer's version lacks most of what ours had.
-    #[error(
-        "version {version} of {collection}, which another writer published, has {records} records; our last one, {ours}, has {before}"
-    )]
-    Shrunk {
-        /// The collection.
-        collection: String,
-        /// The other writer's version.
-        version: String,
-        /// Its records.
-        records: u64,
-        /// Our last version.
-        ours: String,
-        /// Its records.
-        before: u64,
-    },
-    /// The version that the pointer names has no manifest.
-    #[error("version {version} has no manifest, or nothing at all")]
-    ManifestMissing {
-        /// The version.
-        version: String,
-    },
-    /// The manifest is not usable.
-    #[error("manifest of {version}")]
-    Manifest {
-        /// The version.
-        version: String,
-        /// Why not.
-        #[source]
-        source: ManifestError,
-    },
     /// A run with this id was submitted before.
     #[error("run {run_id} was submitted before")]
     RunExists {
         /// The run.
         run_id: String,
-    },
-    /// A file of the published version is missing or differs from its manifest.
-    #[error("published file {key}: {detail}")]
-    SnapshotFile {
-        /// The object.
-        key: String,
-        /// Found and expected.
-        detail: String,
     },
     /// Each collection has its queue, and this one has none.
     #[error("collection {collection} has no queue")]
@@ -230,152 +114,60 @@ pub enum RunError {
         /// What was free before.
         free: u64,
     },
-    /// An object of the new version is there already.
-    #[error("object {key} of the new version exists already")]
-    UploadExists {
-        /// The object.
-        key: String,
-    },
-    /// What was uploaded is not what was sent.
-    #[error("uploaded object {key}: {detail}")]
-    UploadDiffers {
-        /// The object.
-        key: String,
-        /// Found and expected.
-        detail: String,
-    },
     /// The lease was lost before the swap.
     #[error("the lease of {collection} was lost before the swap")]
     LeaseLost {
         /// The collection.
         collection: String,
     },
-    /// Other writers moved the pointer again and again.
-    #[error("the pointer of {collection} was moved by others {times} times during the cycle")]
-    Overtaken {
-        /// The collection.
-        collection: String,
-        /// How often.
-        times: u32,
-    },
-    /// It cannot be known whether the pointer was moved.
-    #[error("it is not known whether the pointer of {collection} was moved to {version}: {reason}")]
-    SwapUnknown {
-        /// The collection.
-        collection: String,
-        /// The version.
-        version: String,
-        /// What the last put was answered with.
-        reason: String,
-    },
     /// The daemon is stopping; the work was abandoned and nothing changed.
     #[error("stopped before the swap; the message was given back")]
     Stopping,
-    /// A blocking task panicked.
-    #[error("internal task failed: {detail}")]
-    Task {
-        /// What the runtime says.
-        detail: String,
-    },
-    /// A test stopped the cycle at this step as a crash would.
-    #[error("killed at {step}")]
-    Killed {
-        /// The step.
-        step: &'static str,
-    },
 }
 
-impl RunError {
-    /// A task that panicked, by what it panicked with.
-    pub(crate) fn panicked(panic: &(dyn std::any::Any + Send)) -> Self {
-        let text = panic.downcast_ref::<&str>().map(ToString::to_string);
-        let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-        Self::Task {
-            detail: text.unwrap_or_else(|| "it panicked".to_owned()),
-        }
-    }
-
+impl Error {
     /// Whether a disk of this machine is full.
     pub(crate) fn is_out_of_space(&self) -> bool {
-        match self {
-            Self::Store(error) => error.is_out_of_space(),
-            Self::Port { error, .. } => error.is_of_machine && error.fault == Fault::Full,
-            _ => false,
-        }
+        matches!(self, Self::Snapshot(error) if error.is_out_of_space())
     }
 
-    /// The port call that failed, if it is one, and what it was about.
+    /// Whether a task of this program panicked.
+    pub(crate) fn is_panic(&self) -> bool {
+        matches!(
+            self,
+            Self::Snapshot(compactor_snapshots::Error::Task { .. })
+        )
+    }
+
+    /// The port call that failed and what it was about, if it was one.
     pub fn port(&self) -> Option<(Resource, &PortError)> {
-        if let Self::Port { resource, error } = self {
-            return Some((*resource, error));
+        match self {
+            Self::Snapshot(error) => error.port(),
+            _ => None,
         }
-        None
     }
 
     /// Code and text, as run records and dead letters carry them: on one line, and cut where it quotes
     /// too much text of a sender or a producer.
     pub fn describe(&self) -> String {
-        let text = format!("{}: {}", self.code(), self.with_causes());
-        escaped(&without_passwords(&text)).into_owned()
+        describe(self.code(), self)
     }
 
-    /// Text and causes, cut as well.
+    /// The text of the error and of its causes, cut as in [`Error::describe`].
     pub fn with_causes(&self) -> String {
-        let mut text = self.to_string();
-        let mut source = std::error::Error::source(self);
-        while let Some(cause) = source {
-            let cause_text = cause.to_string();
-            if !text.ends_with(&cause_text) {
-                text.push_str(": ");
-                text.push_str(&cause_text);
-            }
-            source = cause.source();
-        }
-        if let Some((cut, _)) = text.char_indices().nth(LONGEST_TEXT) {
-            text.truncate(cut);
-            text.push('…');
-        }
-        text
+        with_causes(self)
     }
 }
 
-fn newest_of(newest: Option<&str>) -> String {
-    match newest {
-        Some(version) => format!("the newest version that has all completed runs is {version}"),
-        None => "no complete version is there either".to_owned(),
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        Self::Snapshot(error.into())
     }
 }
 
-/// Says what a port call was about.
-pub(crate) trait About<T> {
-    /// The error as one of this resource, or of the working space that it was copied to or from.
-    fn about(self, resource: Resource) -> Result<T, RunError>;
-}
-
-impl<T> About<T> for PortResult<T> {
-    fn about(self, resource: Resource) -> Result<T, RunError> {
-        self.map_err(|error| RunError::Port {
-            resource: match error.is_of_machine {
-                true => Resource::Scratch,
-                false => resource,
-            },
-            error,
-        })
-    }
-}
-
-impl From<tokio::task::JoinError> for RunError {
+impl From<tokio::task::JoinError> for Error {
     fn from(error: tokio::task::JoinError) -> Self {
-        Self::Task {
-            detail: error.to_string(),
-        }
-    }
-}
-
-fn newest_of_all(newest: Option<&str>) -> String {
-    match newest {
-        Some(version) => format!("its newest one is {version}"),
-        None => "it has none".to_owned(),
+        Self::Snapshot(error.into())
     }
 }
 
@@ -384,22 +176,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_somebody_else_wrote_does_not_fill_a_record() {
-        let short = RunError::DeltaMissing {
+    fn text_of_others_is_escaped_and_cut_in_records() {
+        let short = Error::DeltaMissing {
             prefix: "words/delta/a/".to_owned(),
         };
         let text = "CC-DELTA-MISSING: no delta under words/delta/a/";
         assert_eq!(short.describe(), text);
-        let forged = RunError::DeltaMissing {
+        let forged = Error::DeltaMissing {
             prefix: "a\n2026-11-30 ERROR \u{1b}[31mb\u{202e}/".to_owned(),
         };
         let text = r"CC-DELTA-MISSING: no delta under a\n2026-11-30 ERROR \u{1b}[31mb\u{202e}/";
         assert_eq!(forged.describe(), text);
-        let long = RunError::DeltaMissing {
+        let long = Error::DeltaMissing {
             prefix: "ä".repeat(1 << 20),
         };
         let text = long.describe();
-        assert!(text.chars().count() < LONGEST_TEXT + 30);
+        assert!(text.chars().count() < 2030);
         assert!(text.starts_with("CC-DELTA-MISSING") && text.ends_with("ä…"));
     }
 }

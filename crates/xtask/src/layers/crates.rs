@@ -8,11 +8,15 @@ use serde::Deserialize;
 use crate::command::TaskError;
 
 /// Each crate, and those that it may depend on; as drawn in ARCHITECTURE.md.
-const MAY_KNOW: [(&str, &[&str]); 7] = [
+const MAY_KNOW: [(&str, &[&str]); 8] = [
     ("hnsw-graph", &[]),
     ("chroma-store", &["hnsw-graph"]),
     ("compactor-core", &[]),
-    ("compactor-daemon", &["chroma-store", "compactor-core"]),
+    ("compactor-snapshots", &["chroma-store", "compactor-core"]),
+    (
+        "compactor-daemon",
+        &["chroma-store", "compactor-core", "compactor-snapshots"],
+    ),
     ("compactor-local", &["compactor-core"]),
     ("compactor-aws", &["compactor-core"]),
     (
@@ -23,6 +27,7 @@ const MAY_KNOW: [(&str, &[&str]); 7] = [
             "compactor-core",
             "compactor-daemon",
             "compactor-local",
+            "compactor-snapshots",
         ],
     ),
 ];

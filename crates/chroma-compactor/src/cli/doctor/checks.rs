@@ -9,7 +9,8 @@ use compactor_core::ports::{
     Queue,
 };
 use compactor_core::{CollectionName, RunKey, RunRecord};
-use compactor_daemon::{Scratch, check_queue_rights};
+use compactor_daemon::check_queue_rights;
+use compactor_snapshots::Scratch;
 use tempfile::TempDir;
 
 use super::{Finding, Verdict, collections};

@@ -1,11 +1,12 @@
 //! What is published, held and left over, collection by collection: looked at, never changed.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use bytesize::ByteSize;
 use compactor_core::ports::PortResult;
 use compactor_core::{CollectionName, RunRecord, RunState};
-use compactor_daemon::{RunError, all_versions, inspect, newer_versions};
+use compactor_snapshots::{Error, SnapshotRepository};
 
 use super::Finding;
 use super::checks::{COLLECTION, failed};
@@ -28,6 +29,10 @@ pub(super) async fn all(ports: &Opened, records: &[RunRecord], has_locks: bool) 
         findings.push(held_locks(ports, &names).await);
     }
     findings
+}
+
+fn repository(ports: &Opened) -> SnapshotRepository {
+    SnapshotRepository::new(Arc::clone(&ports.objects))
 }
 
 /// All collections that something is known of.
@@ -57,7 +62,7 @@ async fn snapshots(
 ) -> Vec<Finding> {
     let (mut whole, mut findings) = (0, Vec::new());
     for name in names {
-        match inspect(ports.objects.as_ref(), records, name).await {
+        match repository(ports).inspect(records, name).await {
             Ok(Some(_)) => whole += 1,
             Ok(None) => {}
             Err(error) => findings.push(damaged(ports, name, &error).await),
@@ -74,9 +79,9 @@ async fn snapshots(
 }
 
 /// What is wrong, and the versions that the pointer could name.
-async fn damaged(ports: &Opened, name: &CollectionName, error: &RunError) -> Finding {
+async fn damaged(ports: &Opened, name: &CollectionName, error: &Error) -> Finding {
     let mut found = format!("{name}: {}", error.with_causes());
-    let versions = all_versions(ports.objects.as_ref(), name).await;
+    let versions = repository(ports).versions(name).await;
     let versions = versions.unwrap_or_default();
     let newest: Vec<String> = versions
         .iter()
@@ -117,7 +122,7 @@ async fn newer(ports: &Opened, names: &BTreeSet<CollectionName>) -> Finding {
     let mut found = Vec::new();
     for name in names {
         // A pointer that cannot be understood was found already.
-        let newer = newer_versions(ports.objects.as_ref(), name).await;
+        let newer = repository(ports).unpublished(name).await;
         for one in newer.unwrap_or_default() {
             let size = ByteSize(one.bytes);
             found.push(format!("{name}: {} ({size})", one.version));

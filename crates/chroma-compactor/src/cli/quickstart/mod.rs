@@ -11,11 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use chroma_store::{CloseOptions, ClosedStore, VerifyLevel};
 use clap::Args;
 use compactor_core::{CollectionName, RunRecord, RunState};
-use compactor_daemon::cycle::{Step, StepHooks};
-use compactor_daemon::{
-    Admission, Daemon, Limits, Mode, Ports, RunError, Scratch, Submission, download, resolve,
-    submit,
-};
+use compactor_daemon::{Admission, Daemon, Mode, Ports, Submission, submit};
+use compactor_snapshots::{Limits, Observed, Observer, Scratch, SnapshotRepository};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -96,12 +93,12 @@ impl Quickstart {
         }
         let (stop, settling) = (CancellationToken::new(), TaskTracker::new());
         cancel_on_signal(stop.clone(), settling.clone())?;
-        let hooks = Arc::new(ProgressHooks {
+        let observer = Arc::new(ProgressBar {
             progress: Arc::clone(progress),
             at: AtomicU64::new(0),
         });
         Daemon::new(ports.clone(), settings, scratch, stop)
-            .with_hooks(hooks)
+            .with_observer(observer)
             .with_settling(settling)
             .run(Mode::Drain)
             .await?;
@@ -150,18 +147,17 @@ impl Quickstart {
         collection: CollectionName,
         limits: &Limits,
     ) -> Result<Reader, Failure> {
-        let published = resolve(ports.objects.as_ref(), &collection)
-            .await?
-            .ok_or_else(|| {
-                Failure::usage(format!("nothing was published for `{collection}`"))
-                    .with_help("see the runs' errors: chroma-compactor runs --data DIR/store")
-            })?;
+        let repository = SnapshotRepository::new(Arc::clone(&ports.objects));
+        let published = repository.resolve(&collection).await?.ok_or_else(|| {
+            Failure::usage(format!("nothing was published for `{collection}`"))
+                .with_help("see the runs' errors: chroma-compactor runs --data DIR/store")
+        })?;
         let dir = self
             .dir
             .join("readers")
             .join(format!("{collection}-{}", published.version));
         replace_folder(&dir)?;
-        download(&ports.objects, &published, &dir, limits).await?;
+        repository.fetch(&published, &dir, limits).await?;
         let report =
             ClosedStore::prove(&dir, &CloseOptions::default())?.verify(VerifyLevel::Full)?;
         let dir = fs_err::canonicalize(&dir).map_err(Failure::io)?;
@@ -215,17 +211,17 @@ fn print(records: &[RunRecord], readers: &[Reader]) -> Result<(), Failure> {
 }
 
 /// Shows the cycle's steps.
-struct ProgressHooks {
+struct ProgressBar {
     progress: Arc<Progress>,
     at: AtomicU64,
 }
 
-impl StepHooks for ProgressHooks {
-    fn reached(&self, step: Step, collection: &CollectionName) -> Result<(), RunError> {
+impl Observer for ProgressBar {
+    fn observe(&self, observed: &Observed<'_>) {
         let at = self.at.fetch_add(1, Ordering::Relaxed);
-        self.progress.say(&format!("{collection}: {}", step.name()));
+        let (collection, step) = (observed.collection, observed.step.name());
+        self.progress.say(&format!("{collection}: {step}"));
         // Twelve boundaries for each of two collections fill what submitting has left.
         self.progress.at(RUNS as u64 + at / 3);
-        Ok(())
     }
 }

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use chroma_store::{
-    AppliedAs, CloseOptions, Engine, FlushOptions, FlushWhen, FullName, MergeOptions, MergeReport,
-    MetadataMode, OpenOptions, Remedy, Store, StoreError, VerifyLevel,
+    AppliedAs, CloseOptions, FlushOptions, FlushWhen, FullName, MergeOptions, MergeReport,
+    MetadataMode, Remedy, StoreError, VerifyLevel,
 };
 use clap::{Args, ValueEnum};
+use compactor_snapshots::{Base, Mend, MergeJob, MergeSettings, Source, Target};
 
 use super::output_folder::OutputFolder;
 use super::selection::Selection;
@@ -104,9 +105,9 @@ impl Merge {
                     .with_help("`store info` shows what a directory holds"),
             );
         }
-        let mut store = Store::open(work, OpenOptions::scratch())?;
+        let mut mends = Vec::new();
         if base.asking_for(Remedy::FullText).next().is_some() {
-            store.rebuild_full_text()?;
+            mends.push(Mend::FullText);
         }
         let torn = base.asking_for(Remedy::Index);
         let torn: BTreeSet<_> = torn
@@ -118,52 +119,66 @@ impl Merge {
                     .map(|damage| damage.collection.to_string()),
             )
             .collect();
-        let always = FlushOptions {
-            when: FlushWhen::Always,
-            ..FlushOptions::default()
+        let all = chroma_store::collection_names(work)?.into_iter();
+        mends.extend(
+            all.filter(|name| torn.contains(&name.to_string()))
+                .map(Mend::Index),
+        );
+        let job = MergeJob {
+            dir: work.to_path_buf(),
+            base: Base::Copy,
+            mends,
+            sources: plan
+                .into_iter()
+                .map(|(collection, deltas)| {
+                    let sources = deltas.into_iter().map(Source::Delta);
+                    (Target::Full(collection), sources.collect())
+                })
+                .collect(),
+            settings: self.settings(),
         };
-        let all = store.collections().iter().map(|one| one.name.clone());
-        for name in all.collect::<Vec<_>>() {
-            if torn.contains(&name.to_string()) {
-                store
-                    .rebuild(&name, Engine::Native, always)
-                    .map_err(|error| Failure::from(error).naming(work, &self.base))?;
-            }
-        }
-        let options = MergeOptions {
-            metadata: match self.metadata {
-                Metadata::Merge => MetadataMode::Merge,
-                Metadata::Replace => MetadataMode::Replace,
-            },
-            flush: FlushOptions {
-                when: self.flush.into(),
-                ..FlushOptions::default()
-            },
-            // The user's own files.
-            longest_value: None,
+        let (_, merged) = job
+            .merge()
+            .map_err(|error| Failure::from(self.name_the_base(error)).naming(work, &self.base))?;
+        let Some(mut merged) = merged else {
+            return Ok(Vec::new());
         };
-        let mut reports = Vec::new();
-        for (collection, deltas) in plan {
-            let mut report = store
-                .merge(&collection, &deltas, options)
-                .map_err(|error| self.name_the_base(error))?;
-            // Offline there is one user: all deltas or none.
-            if let Some(at) = report
-                .outcomes
-                .iter()
-                .position(|outcome| outcome.result.is_err())
-                && let Err(error) = report.outcomes.swap_remove(at).result
+        // Offline there is one user: all deltas or none.
+        let outcomes = merged.reports.iter_mut().map(|report| &mut report.outcomes);
+        for outcomes in outcomes {
+            if let Some(at) = outcomes.iter().position(|outcome| outcome.result.is_err())
+                && let Err(error) = outcomes.swap_remove(at).result
             {
                 return Err(error.into());
             }
-            reports.push(report);
         }
-        store.vacuum_above(self.vacuum_above)?;
+        let reports = std::mem::take(&mut merged.reports);
+        merged.vacuum()?;
         progress.step("closing");
-        let closed = store.close(&CloseOptions::default())?;
+        let closed = merged.close()?;
         progress.step("verifying");
-        closed.verify(VerifyLevel::Full)?;
+        closed.verify()?;
         Ok(reports)
+    }
+
+    fn settings(&self) -> MergeSettings {
+        MergeSettings {
+            merge: MergeOptions {
+                metadata: match self.metadata {
+                    Metadata::Merge => MetadataMode::Merge,
+                    Metadata::Replace => MetadataMode::Replace,
+                },
+                flush: FlushOptions {
+                    when: self.flush.into(),
+                    ..FlushOptions::default()
+                },
+                // The user's own files.
+                longest_value: None,
+            },
+            vacuum_above: self.vacuum_above,
+            verify: VerifyLevel::Full,
+            close_wait: CloseOptions::default().wait,
+        }
     }
 
     /// Which deltas go into which collection.

@@ -1,0 +1,116 @@
+//! What is known of the files of a working copy: their digests, and the objects that are equal to
+//! them. It holds as long as nobody writes to the files.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use chroma_store::{DATABASE_NAME, StoreError, StoredFile};
+use compactor_core::Manifest;
+use compactor_core::ports::ObjectInfo;
+
+use crate::Result;
+
+/// What the system changes when a file is written or replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    fn of(path: &Path) -> std::io::Result<Self> {
+        let meta = fs_err::symlink_metadata(path)?;
+        Ok(Self {
+            device: meta.dev(),
+            inode: meta.ino(),
+            size: meta.size(),
+            modified: (meta.mtime(), meta.mtime_nsec()),
+            changed: (meta.ctime(), meta.ctime_nsec()),
+        })
+    }
+}
+
+/// A file that was read as a whole.
+#[derive(Debug, Clone)]
+pub struct KnownFile {
+    /// Path, size and digests.
+    pub file: StoredFile,
+    /// The object with the same content, if it was uploaded or downloaded as one.
+    pub object: Option<ObjectInfo>,
+    stamp: Stamp,
+}
+
+impl KnownFile {
+    /// Reads and digests the file `path` below `dir`.
+    pub(crate) fn read(dir: &Path, path: &str) -> Result<Self> {
+        // Before the first byte is read: what is written meanwhile shows.
+        let stamp = Stamp::of(&dir.join(path)).map_err(StoreError::from)?;
+        Ok(Self {
+            file: StoredFile::read(dir, path)?,
+            object: None,
+            stamp,
+        })
+    }
+
+    /// The same file with its object.
+    pub(crate) fn stored_as(self, object: ObjectInfo) -> Self {
+        Self {
+            object: Some(object),
+            ..self
+        }
+    }
+
+    fn holds(&self, dir: &Path) -> bool {
+        Stamp::of(&dir.join(&self.file.path)).is_ok_and(|stamp| stamp == self.stamp)
+    }
+}
+
+/// The files of a working copy.
+#[derive(Debug, Clone, Default)]
+pub struct KnownFiles(BTreeMap<String, KnownFile>);
+
+impl KnownFiles {
+    /// Whether the files of `manifest` are in `dir` as they were when they were read.
+    pub fn are(&self, manifest: &Manifest, dir: &Path) -> bool {
+        manifest.files.iter().all(|entry| {
+            self.0.get(&entry.path).is_some_and(|known| {
+                (known.file.size, &known.file.sha256) == (entry.size, &entry.sha256)
+                    && known.holds(dir)
+            })
+        })
+    }
+
+    /// The bytes of all files together.
+    pub fn bytes(&self) -> u64 {
+        self.files()
+            .fold(0, |sum, file| sum.saturating_add(file.size))
+    }
+
+    /// A file that a merge has left as it was. The database is never one: it is written in place,
+    /// and the times of files are too coarse to tell what happened within a few milliseconds.
+    /// Index files are only ever replaced.
+    pub(crate) fn untouched(&self, dir: &Path, path: &str) -> Option<&KnownFile> {
+        let known = self.0.get(path)?;
+        (path != DATABASE_NAME && known.holds(dir)).then_some(known)
+    }
+
+    /// The files, in the order of their paths.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &StoredFile> {
+        self.0.values().map(|known| &known.file)
+    }
+}
+
+impl FromIterator<KnownFile> for KnownFiles {
+    fn from_iter<I: IntoIterator<Item = KnownFile>>(files: I) -> Self {
+        let files = files.into_iter();
+        Self(
+            files
+                .map(|known| (known.file.path.clone(), known))
+                .collect(),
+        )
+    }
+}
