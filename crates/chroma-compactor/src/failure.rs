@@ -5,12 +5,8 @@ use std::path::Path;
 
 use chroma_store::StoreError;
 use compactor_core::disposition::Resource;
-use compactor_core::escape::without_passwords;
 use compactor_core::ports::{Fault, PortError};
 use compactor_local::OpenError;
-use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme};
-
-use crate::output;
 
 /// The command failed.
 #[derive(Debug)]
@@ -91,78 +87,6 @@ impl Failure {
     pub(crate) fn exit_code(&self) -> u8 {
         self.exit
     }
-
-    /// Writes the error to standard error; as one JSON object when the command was asked for JSON, as
-    /// a line of the log when the log is JSON.
-    pub(crate) fn report(&self, json: bool) {
-        let cause = std::error::Error::source(self).map(ToString::to_string);
-        let [message, cause] = [Some(&self.message), cause.as_ref()]
-            .map(|text| text.map(|text| without_passwords(text)));
-        let fields = serde_json::json!({
-            "code": self.code, "message": message, "help": self.help, "cause": cause,
-        });
-        if json {
-            let value = serde_json::json!({ "error": fields });
-            return output::error_line(&value.to_string());
-        }
-        if output::says_json_lines() {
-            return output::json_line("ERROR", &fields);
-        }
-        let theme = if output::stderr_has_colors() {
-            GraphicalTheme::unicode()
-        } else {
-            GraphicalTheme::unicode_nocolor()
-        };
-        let handler = GraphicalReportHandler::new_themed(theme).with_width(output::stderr_width());
-        let mut text = String::new();
-        if handler.render_report(&mut text, &self.plain()).is_ok() {
-            output::error_line(text.trim_end());
-        }
-    }
-
-    /// The same without what a terminal would obey: the report itself may have colours.
-    fn plain(&self) -> Self {
-        let plain = |text: &String| plain(text);
-        let source = std::error::Error::source(self).map(Cause::of);
-        Self {
-            code: self.code.clone(),
-            message: plain(&self.message),
-            help: self.help.as_ref().map(plain),
-            source: source.map(|cause| Box::new(cause) as Box<_>),
-            exit: self.exit,
-        }
-    }
-}
-
-fn plain(text: &str) -> String {
-    output::escaped_lines(&without_passwords(text)).into_owned()
-}
-
-/// What a cause says, and its own cause.
-#[derive(Debug)]
-struct Cause(String, Option<Box<Self>>);
-
-impl Cause {
-    fn of(error: &(dyn std::error::Error + 'static)) -> Self {
-        let text = plain(&error.to_string());
-        Self(
-            text,
-            error.source().map(|source| Box::new(Self::of(source))),
-        )
-    }
-}
-
-impl fmt::Display for Cause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Cause {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        let source = self.1.as_deref()?;
-        Some(source)
-    }
 }
 
 impl fmt::Display for Failure {
@@ -178,18 +102,6 @@ impl std::error::Error for Failure {
             .as_deref()
             .filter(|source| source.to_string() != self.message)
             .map(|source| source as &(dyn std::error::Error + 'static))
-    }
-}
-
-impl Diagnostic for Failure {
-    fn code<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        Some(Box::new(&self.code))
-    }
-
-    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        self.help
-            .as_ref()
-            .map(|help| Box::new(help) as Box<dyn fmt::Display>)
     }
 }
 

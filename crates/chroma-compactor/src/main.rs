@@ -6,6 +6,7 @@
 mod cli;
 mod failure;
 mod output;
+mod report;
 mod settings;
 
 use std::process::ExitCode;
@@ -18,7 +19,7 @@ fn main() -> ExitCode {
     let code = match cli.run() {
         Ok(code) => code,
         Err(failure) => {
-            failure.report(json);
+            report::report(&failure, json);
             ExitCode::from(failure.exit_code())
         }
     };

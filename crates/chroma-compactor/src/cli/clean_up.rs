@@ -14,8 +14,7 @@ use compactor_snapshots::{
 };
 use serde::Serialize;
 
-use super::run::block_on;
-use super::runs::check_place;
+use super::runtime::block_on;
 use crate::failure::Failure;
 use crate::output;
 use crate::settings::SettingsArgs;
@@ -60,7 +59,7 @@ struct Cleaned {
 impl Clean {
     pub(super) fn execute(self) -> Result<ExitCode, Failure> {
         let raw = self.settings.load()?;
-        check_place(&raw)?;
+        raw.require_data_directory()?;
         let configured = raw.validate()?.retention;
         let policy = RetentionPolicy {
             versions: self.keep.unwrap_or(configured.versions),

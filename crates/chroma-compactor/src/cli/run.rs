@@ -1,7 +1,6 @@
 //! `run`: the daemon.
 
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::Args;
 use compactor_daemon::{Daemon, Mode};
@@ -9,11 +8,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::emf::Emf;
-use super::runs::check_place;
+use super::logging::start_logging;
+use super::runtime::block_on;
 use super::signals::cancel_on_signal;
 use crate::failure::Failure;
-use crate::output::{self, Log};
-use crate::settings::{LogFormat, RawSettings, SettingsArgs};
+use crate::output;
+use crate::settings::{LogFormat, SettingsArgs};
 
 #[derive(Debug, Args)]
 pub(crate) struct Run {
@@ -32,7 +32,7 @@ impl Run {
         let raw = self.settings.load()?;
         // What waits nowhere cannot be drained: another directory was meant.
         if self.drain && raw.is_unused() {
-            check_place(&raw)?;
+            raw.require_data_directory()?;
         }
         start_logging(&raw)?;
         let settings = raw.validate()?;
@@ -70,37 +70,4 @@ impl Run {
         output::last_line(text)?;
         Ok(ExitCode::SUCCESS)
     }
-}
-
-/// Runs `work` on a new runtime, and does not wait for blocking work that was abandoned.
-pub(super) fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(Failure::io)?;
-    let outcome = runtime.block_on(work);
-    runtime.shutdown_timeout(Duration::from_millis(100));
-    outcome
-}
-
-/// Logs go to standard error; standard output is for results.
-pub(super) fn start_logging(settings: &RawSettings) -> Result<(), Failure> {
-    let filter = match std::env::var("RUST_LOG") {
-        Ok(filter) if !filter.is_empty() => filter,
-        _ => settings.log.filter.clone(),
-    };
-    let filter = tracing_subscriber::EnvFilter::try_new(&filter)
-        .map_err(|error| Failure::configuration(format!("log.filter `{filter}`: {error}")))?;
-    output::log_panics();
-    let logs = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(output::stderr_has_colors())
-        // Where the log cannot be written there is nobody to tell, and telling would panic.
-        .log_internal_errors(false)
-        .with_writer(Log::start(settings.log.buffer).clone());
-    match settings.log.format {
-        LogFormat::Text => logs.fmt_fields(output::fields()).init(),
-        LogFormat::Json => logs.json().init(),
-    }
-    Ok(())
 }

@@ -9,8 +9,7 @@ use compactor_daemon::Ports;
 use compactor_snapshots::SnapshotRepository;
 use serde_json::json;
 
-use super::run::block_on;
-use super::runs::check_place;
+use super::runtime::block_on;
 use crate::failure::Failure;
 use crate::output;
 use crate::settings::SettingsArgs;
@@ -115,6 +114,6 @@ fn with_ports<T>(
     work: impl AsyncFnOnce(Ports) -> compactor_snapshots::Result<T>,
 ) -> Result<T, Failure> {
     let raw = settings.load()?;
-    check_place(&raw)?;
+    raw.require_data_directory()?;
     block_on(async { Ok(work(raw.open().await?).await?) })
 }

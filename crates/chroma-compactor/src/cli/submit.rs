@@ -11,7 +11,7 @@ use clap_lex::OsStrExt as _;
 use compactor_core::{CollectionName, RunId};
 use compactor_daemon::{Submission, submit};
 
-use super::run::block_on;
+use super::runtime::block_on;
 use crate::failure::Failure;
 use crate::output::{self, Progress};
 use crate::settings::SettingsArgs;

@@ -61,6 +61,20 @@ impl RawSettings {
         self.is_local() && fs_err::metadata(&self.storage.path).is_err_and(is_missing)
     }
 
+    /// Refuses a data directory that does not exist: opening the local backend would make it, and a
+    /// command that only looks must not.
+    ///
+    /// # Errors
+    /// The local backend is used, and `storage.path` is no directory.
+    pub(crate) fn require_data_directory(&self) -> Result<(), Failure> {
+        if self.is_local() && !self.storage.path.is_dir() {
+            let path = self.storage.path.display();
+            let message = format!("{path}: there is no data directory here");
+            return Err(Failure::usage(message).with_help("pass --data DIR, or submit a run first"));
+        }
+        Ok(())
+    }
+
     /// The queue of each collection.
     #[cfg(feature = "aws")]
     fn queues(&self) -> Result<BTreeMap<CollectionName, String>, Failure> {

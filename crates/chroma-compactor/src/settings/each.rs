@@ -15,7 +15,7 @@ pub(super) fn read(values: Map<String, Value>) -> (RawSettings, Vec<Fault>) {
     let mut ignored: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (key, one) in single(values) {
         match attempt(one.clone()) {
-            Ok(unknown) if unknown.is_empty() => super::sources::merge(&mut sound, one),
+            Ok(unknown) if unknown.is_empty() => super::layer::merge(&mut sound, one),
             Ok(unknown) => {
                 for name in unknown {
                     ignored.entry(name).or_default().push(key.clone());

@@ -7,7 +7,7 @@ use config::{Map, Value, ValueKind};
 
 use super::RawSettings;
 use super::fault::Origin;
-use super::sources::Layer;
+use super::layer::Layer;
 
 const PREFIX: &str = "CHROMA_COMPACTOR_";
 /// Its keys are collections, whose names are case-sensitive.
@@ -107,12 +107,12 @@ fn default_of(path: &[String]) -> Option<serde_json::Value> {
 fn insert(values: &mut Map<String, Value>, path: &[String], value: Value) {
     match path {
         [] => {}
-        [key] => super::sources::merge(values, Map::from_iter([(key.clone(), value)])),
+        [key] => super::layer::merge(values, Map::from_iter([(key.clone(), value)])),
         [key, rest @ ..] => {
             let mut inner = Map::new();
             insert(&mut inner, rest, value);
             let inner = Value::new(None, ValueKind::Table(inner));
-            super::sources::merge(values, Map::from_iter([(key.clone(), inner)]));
+            super::layer::merge(values, Map::from_iter([(key.clone(), inner)]));
         }
     }
 }

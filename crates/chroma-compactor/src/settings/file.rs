@@ -7,7 +7,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::fault::{Fault, Origin};
-use super::sources::Layer;
+use super::layer::Layer;
 
 /// Reads the file.
 ///

@@ -1,6 +1,6 @@
 //! Names that sections of the settings had before. They still work; only the new ones are documented.
 
-use super::sources::{Layer, merge};
+use super::layer::{Layer, merge};
 
 /// A section's former name, and the one that it has now.
 const FORMER: [(&str, &str); 1] = [("fold", "flush")];

@@ -9,6 +9,8 @@ mod environment;
 mod fault;
 mod file;
 mod former;
+mod layer;
+mod python;
 mod raw;
 mod size;
 mod sources;

@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 use petgraph::algo::tarjan_scc;
 use petgraph::graphmap::DiGraphMap;
 
-use super::tree::{Place, Tree};
+use super::paths::Place;
+use super::tree::Tree;
 
 /// Siblings that know each other in a circle.
 pub(super) struct Circle {

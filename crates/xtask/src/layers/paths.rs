@@ -3,7 +3,8 @@
 use syn::visit::{self, Visit};
 use syn::{File, ItemMod, ItemUse, UseTree};
 
-use super::tree::{Place, is_for_tests};
+/// A module's place in its crate: `["cycle", "batch"]`; the root's is empty.
+pub(super) type Place = Vec<String>;
 
 /// A path from the root of the crate, and the line where it stands.
 #[derive(Debug)]
@@ -118,4 +119,15 @@ impl<'ast> Visit<'ast> for Paths<'_> {
         }
         visit::visit_path(self, path);
     }
+}
+
+/// Whether `#[cfg(test)]` stands before it.
+pub(super) fn is_for_tests(attributes: &[syn::Attribute]) -> bool {
+    attributes.iter().any(|attribute| {
+        let is_cfg = attribute.path().is_ident("cfg");
+        is_cfg
+            && attribute
+                .parse_args::<syn::Path>()
+                .is_ok_and(|condition| condition.is_ident("test"))
+    })
 }

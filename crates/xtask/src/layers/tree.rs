@@ -5,11 +5,8 @@ use std::path::{Path, PathBuf};
 
 use syn::Item;
 
-use super::paths::{Use, paths_of};
+use super::paths::{Place, Use, is_for_tests, paths_of};
 use crate::command::TaskError;
-
-/// A module's place in its crate: `["cycle", "batch"]`; the root's is empty.
-pub(super) type Place = Vec<String>;
 
 /// One file.
 #[derive(Debug, Default)]
@@ -97,14 +94,3 @@ impl Tree {
 
 /// Longer paths are none that people write.
 const MOST_STEPS: usize = 32;
-
-/// Whether `#[cfg(test)]` stands before it.
-pub(super) fn is_for_tests(attributes: &[syn::Attribute]) -> bool {
-    attributes.iter().any(|attribute| {
-        let is_cfg = attribute.path().is_ident("cfg");
-        is_cfg
-            && attribute
-                .parse_args::<syn::Path>()
-                .is_ok_and(|condition| condition.is_ident("test"))
-    })
-}

@@ -13,12 +13,11 @@ use compactor_daemon::check_queue_rights;
 use compactor_snapshots::Scratch;
 use tempfile::TempDir;
 
-use super::{Finding, Verdict, collections};
+use super::finding::{Finding, Verdict};
+use super::{COLLECTION, collections};
 use crate::failure::Failure;
 use crate::settings::{Opened, RawSettings};
 
-/// A collection that no daemon has.
-pub(super) const COLLECTION: &str = "doctor";
 /// Less than this is filled by a single cycle.
 const LEAST_SPACE: u64 = 256 << 20;
 /// More than one part of any backend.
@@ -60,7 +59,7 @@ pub(super) async fn all(settings: &RawSettings) -> Vec<Finding> {
                 findings.push(pointer_policy(&ports).await);
             }
         }
-        Err(error) => findings.push(failed("objects", error)),
+        Err(error) => findings.push(Finding::failed("objects", error)),
     }
     findings.push(match &ports.queue {
         Ok(found) => queue(found.as_ref()).await,
@@ -139,7 +138,7 @@ async fn objects(ports: &Opened) -> Finding {
             broken,
             "use a store that keeps If-Match and If-None-Match: nothing else keeps runs from being lost",
         ),
-        (Err(error), _) => failed(CHECK, &error),
+        (Err(error), _) => Finding::failed(CHECK, &error),
     }
 }
 
@@ -206,7 +205,7 @@ async fn pointer_policy(ports: &Opened) -> Finding {
             "a pointer can be written without a condition: another writer can undo what was published",
             "deny it with the bucket policy of docs/aws.md",
         ),
-        Err(error) => failed(CHECK, &error),
+        Err(error) => Finding::failed(CHECK, &error),
     }
 }
 
@@ -227,7 +226,7 @@ async fn large_objects(ports: &Opened, scratch: &Scratch) -> Finding {
     match sent.map(|sent| sent.outcome) {
         Ok(PutOutcome::Written(_)) => Finding::ok(CHECK, "can be uploaded in parts"),
         Ok(outcome) => Finding::bad(CHECK, format!("{outcome:?}"), "try again"),
-        Err(error) => failed(CHECK, &error),
+        Err(error) => Finding::failed(CHECK, &error),
     }
 }
 
@@ -242,7 +241,7 @@ fn zeros(scratch: &Scratch) -> std::io::Result<(TempDir, PathBuf)> {
 async fn queue(queue: &dyn Queue) -> Finding {
     const CHECK: &str = "queue";
     if let Err(error) = check_queue_rights(queue).await {
-        return failed(CHECK, &error);
+        return Finding::failed(CHECK, &error);
     }
     match queue.depth().await {
         Ok(depth) if depth.dead > 0 => Finding::warning(
@@ -256,7 +255,7 @@ async fn queue(queue: &dyn Queue) -> Finding {
             let found = format!("{waiting} messages; dead after {receives} receives");
             Finding::ok(CHECK, found)
         }
-        Err(error) => failed(CHECK, &error),
+        Err(error) => Finding::failed(CHECK, &error),
     }
 }
 
@@ -269,7 +268,7 @@ async fn locks(ports: &Opened) -> Finding {
             "the lock of the collection `doctor` is held",
             "another doctor is at work; try again in a minute",
         ),
-        Err(error) => failed(CHECK, &error),
+        Err(error) => Finding::failed(CHECK, &error),
     }
 }
 
@@ -312,25 +311,6 @@ async fn runs(ports: &Opened) -> (Finding, Vec<RunRecord>) {
             );
             (Finding::ok(CHECK, found), records)
         }
-        Err(error) => (failed(CHECK, &error), Vec::new()),
-    }
-}
-
-pub(super) fn failed(check: &'static str, error: &PortError) -> Finding {
-    Finding::bad(check, error.to_string(), advice(error)).coded(error.code())
-}
-
-fn advice(error: &PortError) -> &'static str {
-    match error.fault {
-        Fault::Denied => "check the credentials, and the permissions of docs/aws.md",
-        Fault::Missing => "check the name, the region and the endpoint; create what is missing",
-        Fault::Full => "make room",
-        Fault::Transient | Fault::Throttled | Fault::OutcomeUnknown => {
-            "try again; if it stays, check the network and the endpoint"
-        }
-        Fault::Unsupported => "use a store that has it: docs/aws.md",
-        Fault::TooLarge | Fault::Corrupt | Fault::Invalid => {
-            "check that it is what the settings say it is"
-        }
+        Err(error) => (Finding::failed(CHECK, &error), Vec::new()),
     }
 }

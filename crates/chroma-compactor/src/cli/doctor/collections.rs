@@ -8,8 +8,8 @@ use compactor_core::ports::PortResult;
 use compactor_core::{CollectionName, RunRecord, RunState};
 use compactor_snapshots::{Error, SnapshotRepository};
 
-use super::Finding;
-use super::checks::{COLLECTION, failed};
+use super::COLLECTION;
+use super::finding::Finding;
 use crate::settings::Opened;
 
 const SNAPSHOTS: &str = "snapshots";
@@ -20,7 +20,7 @@ const NEWEST: usize = 5;
 pub(super) async fn all(ports: &Opened, records: &[RunRecord], has_locks: bool) -> Vec<Finding> {
     let names = match names(ports, records).await {
         Ok(names) => names,
-        Err(error) => return vec![failed(SNAPSHOTS, &error)],
+        Err(error) => return vec![Finding::failed(SNAPSHOTS, &error)],
     };
     let mut findings = snapshots(ports, records, &names).await;
     findings.push(waiting(records));
@@ -149,7 +149,7 @@ async fn held_locks(ports: &Opened, names: &BTreeSet<CollectionName>) -> Finding
                 };
                 found.push(format!("{name}: {} {end}", holder.owner));
             }
-            Err(error) => return failed(CHECK, &error),
+            Err(error) => return Finding::failed(CHECK, &error),
         }
     }
     let found = match found.is_empty() {

@@ -5,16 +5,20 @@
 
 mod checks;
 mod collections;
+mod finding;
 
 use std::process::ExitCode;
 
 use clap::Args;
-use serde::Serialize;
 
-use super::run::block_on;
+use self::finding::{Finding, Verdict};
+use super::runtime::block_on;
 use crate::failure::Failure;
 use crate::output::{self, Table};
 use crate::settings::{RawSettings, SettingsArgs};
+
+/// A collection that no daemon has: the doctor writes and locks below its name only.
+const COLLECTION: &str = "doctor";
 
 #[derive(Debug, Args)]
 pub(crate) struct Doctor {
@@ -23,72 +27,6 @@ pub(crate) struct Doctor {
     /// Print JSON.
     #[arg(long)]
     pub(super) json: bool,
-}
-
-/// How a check went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-enum Verdict {
-    Ok,
-    /// A daemon can work; something is not as it should be.
-    Warning,
-    /// A daemon cannot work.
-    Bad,
-}
-
-/// One thing that was checked.
-#[derive(Debug, Serialize)]
-struct Finding {
-    check: &'static str,
-    verdict: Verdict,
-    /// The code of the error, where one was met: docs/errors.md says more.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    code: Option<String>,
-    /// What was found.
-    found: String,
-    /// What to do about it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    fix: Option<String>,
-}
-
-impl Finding {
-    fn ok(check: &'static str, found: impl Into<String>) -> Self {
-        Self {
-            check,
-            verdict: Verdict::Ok,
-            code: None,
-            found: found.into(),
-            fix: None,
-        }
-    }
-
-    /// Fine, with what one may want to know of it.
-    fn note(check: &'static str, found: impl Into<String>, note: &str) -> Self {
-        Self {
-            verdict: Verdict::Ok,
-            ..Self::warning(check, found, note)
-        }
-    }
-
-    fn warning(check: &'static str, found: impl Into<String>, fix: &str) -> Self {
-        Self {
-            verdict: Verdict::Warning,
-            fix: Some(fix.to_owned()),
-            ..Self::ok(check, found)
-        }
-    }
-
-    fn bad(check: &'static str, found: impl Into<String>, fix: &str) -> Self {
-        Self {
-            verdict: Verdict::Bad,
-            ..Self::warning(check, found, fix)
-        }
-    }
-
-    fn coded(mut self, code: &str) -> Self {
-        self.code = Some(code.to_owned());
-        self
-    }
 }
 
 impl Doctor {

@@ -17,8 +17,9 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::run::{block_on, start_logging};
+use super::logging::start_logging;
 use super::runs;
+use super::runtime::block_on;
 use super::signals::cancel_on_signal;
 use crate::failure::Failure;
 use crate::output::{self, Progress};

@@ -8,8 +8,7 @@ use compactor_core::{CollectionName, RunId, RunRecord, RunState};
 use compactor_daemon::announce_again;
 use serde::Serialize;
 
-use super::check_place;
-use crate::cli::run::block_on;
+use crate::cli::runtime::block_on;
 use crate::failure::Failure;
 use crate::output;
 use crate::settings::SettingsArgs;
@@ -55,7 +54,7 @@ struct Announced {
 impl Reconcile {
     pub(super) fn execute(self) -> Result<ExitCode, Failure> {
         let raw = self.settings.load()?;
-        check_place(&raw)?;
+        raw.require_data_directory()?;
         let admission = raw.validate()?.admission;
         let (announced, failed) = block_on(async {
             let ports = raw.open().await?;
@@ -101,7 +100,7 @@ impl Reconcile {
 impl Retry {
     pub(super) fn execute(self) -> Result<ExitCode, Failure> {
         let raw = self.settings.load()?;
-        check_place(&raw)?;
+        raw.require_data_directory()?;
         let admission = raw.validate()?.admission;
         let announced = block_on(async {
             let ports = raw.open().await?;

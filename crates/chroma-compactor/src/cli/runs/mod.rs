@@ -8,10 +8,10 @@ use clap::builder::RangedU64ValueParser;
 use clap::{Args, Subcommand};
 use compactor_core::RunRecord;
 
-use super::run::block_on;
+use super::runtime::block_on;
 use crate::failure::Failure;
 use crate::output::{self, Table};
-use crate::settings::{RawSettings, SettingsArgs};
+use crate::settings::SettingsArgs;
 
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -56,7 +56,7 @@ impl Runs {
 
     fn list(self) -> Result<ExitCode, Failure> {
         let raw = self.settings.load()?;
-        check_place(&raw)?;
+        raw.require_data_directory()?;
         let records = block_on(async { Ok(raw.open().await?.runs.list(self.limit).await?) })?;
         if self.json {
             output::json(&records)?;
@@ -67,16 +67,6 @@ impl Runs {
         }
         Ok(ExitCode::SUCCESS)
     }
-}
-
-/// A missing data directory is not made by looking into it.
-pub(in crate::cli) fn check_place(settings: &RawSettings) -> Result<(), Failure> {
-    if settings.is_local() && !settings.storage.path.is_dir() {
-        let path = settings.storage.path.display();
-        let message = format!("{path}: there is no data directory here");
-        return Err(Failure::usage(message).with_help("pass --data DIR, or submit a run first"));
-    }
-    Ok(())
 }
 
 /// One line per run and collection.
