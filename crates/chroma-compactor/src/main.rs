@@ -4,7 +4,7 @@
 //! it does is in the libraries.
 
 mod cli;
-mod failure;
+mod error;
 mod output;
 mod report;
 mod settings;
@@ -18,9 +18,9 @@ fn main() -> ExitCode {
     let json = cli.wants_json();
     let code = match cli.run() {
         Ok(code) => code,
-        Err(failure) => {
-            report::report(&failure, json);
-            ExitCode::from(failure.exit_code())
+        Err(error) => {
+            report::report(&error, json);
+            ExitCode::from(error.exit_code())
         }
     };
     if let Some(log) = output::Log::get() {

@@ -6,18 +6,18 @@ use std::fmt;
 use compactor_core::escape::without_passwords;
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme};
 
-use crate::failure::Failure;
+use crate::error::CommandError;
 use crate::output;
 
-/// Writes `failure` to standard error: as one JSON object if the command was asked for JSON, as a line of
+/// Writes `error` to standard error: as one JSON object if the command was asked for JSON, as a line of
 /// the log if the log is JSON, as text otherwise.
-pub(crate) fn report(failure: &Failure, json: bool) {
-    let cause = std::error::Error::source(failure).map(ToString::to_string);
-    let message = failure.to_string();
+pub(crate) fn report(error: &CommandError, json: bool) {
+    let cause = std::error::Error::source(error).map(ToString::to_string);
+    let message = error.to_string();
     let [message, cause] =
         [Some(&message), cause.as_ref()].map(|text| text.map(|text| without_passwords(text)));
     let fields = serde_json::json!({
-        "code": failure.code(), "message": message, "help": failure.help(), "cause": cause,
+        "code": error.code(), "message": message, "help": error.help(), "cause": cause,
     });
     if json {
         let value = serde_json::json!({ "error": fields });
@@ -33,15 +33,12 @@ pub(crate) fn report(failure: &Failure, json: bool) {
     };
     let handler = GraphicalReportHandler::new_themed(theme).with_width(output::stderr_width());
     let mut text = String::new();
-    if handler
-        .render_report(&mut text, &Plain::of(failure))
-        .is_ok()
-    {
+    if handler.render_report(&mut text, &Plain::of(error)).is_ok() {
         output::error_line(text.trim_end());
     }
 }
 
-/// The failure without what a terminal would obey. The rendered report cannot be escaped as a whole,
+/// The error without what a terminal would obey. The rendered report cannot be escaped as a whole,
 /// since it may contain colours of its own.
 #[derive(Debug)]
 struct Plain {
@@ -52,12 +49,12 @@ struct Plain {
 }
 
 impl Plain {
-    fn of(failure: &Failure) -> Self {
+    fn of(error: &CommandError) -> Self {
         Self {
-            code: failure.code().to_owned(),
-            message: plain(&failure.to_string()),
-            help: failure.help().map(plain),
-            cause: std::error::Error::source(failure).map(Cause::of),
+            code: error.code().to_owned(),
+            message: plain(&error.to_string()),
+            help: error.help().map(plain),
+            cause: std::error::Error::source(error).map(Cause::of),
         }
     }
 }

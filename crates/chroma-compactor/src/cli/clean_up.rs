@@ -15,7 +15,7 @@ use compactor_snapshots::{
 use serde::Serialize;
 
 use super::runtime::block_on;
-use crate::failure::Failure;
+use crate::error::CommandError;
 use crate::output;
 use crate::settings::SettingsArgs;
 
@@ -57,7 +57,7 @@ struct Cleaned {
 }
 
 impl Clean {
-    pub(super) fn execute(self) -> Result<ExitCode, Failure> {
+    pub(super) fn execute(self) -> Result<ExitCode, CommandError> {
         let raw = self.settings.load()?;
         raw.require_data_directory()?;
         let configured = raw.validate()?.retention;
@@ -66,8 +66,8 @@ impl Clean {
             age: self.older_than.unwrap_or(configured.age),
         };
         if !self.force {
-            raw.check_retention(policy).map_err(|failure| {
-                failure.with_help(
+            raw.check_retention(policy).map_err(|error| {
+                error.with_help(
                     "keep more, or pass --force when there are neither readers nor writers",
                 )
             })?;
@@ -82,7 +82,7 @@ impl Clean {
             for collection in collections {
                 match self.clean(&ports, &collection, policy).await {
                     Ok(cleaned) => done.push(cleaned),
-                    Err(failure) => failed.push((collection, failure)),
+                    Err(error) => failed.push((collection, error)),
                 }
             }
             Ok((done, failed))
@@ -95,8 +95,8 @@ impl Clean {
         let Some((_, first)) = failed.next() else {
             return Ok(ExitCode::SUCCESS);
         };
-        for (collection, failure) in failed {
-            output::warning(&format!("{collection}: {failure}"));
+        for (collection, error) in failed {
+            output::warning(&format!("{collection}: {error}"));
         }
         Err(first)
     }
@@ -106,7 +106,7 @@ impl Clean {
         ports: &Ports,
         collection: &CollectionName,
         policy: RetentionPolicy,
-    ) -> Result<Cleaned, Failure> {
+    ) -> Result<Cleaned, CommandError> {
         // First: an error after the deletion would hide what was deleted.
         let repository = SnapshotRepository::new(Arc::clone(&ports.objects));
         let newer = repository.unpublished(collection).await?;
@@ -123,12 +123,12 @@ impl Clean {
         let Some(done) = swept.or_else(|| untouched(collection, &newer)) else {
             let message = format!("nothing is published for {collection}");
             let help = "`chroma-compactor clean-up` without names shows every collection";
-            return Err(Failure::usage(message).with_help(help));
+            return Err(CommandError::usage(message).with_help(help));
         };
         Ok(Cleaned { done, newer })
     }
 
-    fn report(&self, done: &[Cleaned]) -> Result<(), Failure> {
+    fn report(&self, done: &[Cleaned]) -> Result<(), CommandError> {
         if self.json {
             return output::json(&done);
         }
@@ -178,7 +178,7 @@ fn untouched(collection: &CollectionName, newer: &[UnpublishedVersion]) -> Optio
 }
 
 /// Collections that have a pointer, or versions.
-async fn with_versions(ports: &Ports) -> Result<Vec<CollectionName>, Failure> {
+async fn with_versions(ports: &Ports) -> Result<Vec<CollectionName>, CommandError> {
     let objects = &ports.objects;
     let mut collections = Vec::new();
     for folder in objects.list_all_folders("").await? {

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use compactor_core::escape::without_passwords;
 use serde_json::{Map, Value};
 
-use crate::failure::Failure;
+use crate::error::CommandError;
 use crate::output::{self, Table};
 use crate::settings::{SettingsArgs, leaves};
 
@@ -44,7 +44,7 @@ impl ConfigCommand {
         }
     }
 
-    pub(super) fn execute(self) -> Result<ExitCode, Failure> {
+    pub(super) fn execute(self) -> Result<ExitCode, CommandError> {
         match self {
             Self::Check(command) => command.execute(),
             Self::Show(command) => command.execute(),
@@ -53,7 +53,7 @@ impl ConfigCommand {
 }
 
 impl Check {
-    fn execute(self) -> Result<ExitCode, Failure> {
+    fn execute(self) -> Result<ExitCode, CommandError> {
         let warnings = self.settings.load()?.warnings();
         if self.json {
             output::json(&serde_json::json!({ "sound": true, "warnings": warnings }))?;
@@ -68,10 +68,10 @@ impl Check {
 }
 
 impl Show {
-    fn execute(self) -> Result<ExitCode, Failure> {
+    fn execute(self) -> Result<ExitCode, CommandError> {
         let (settings, provenance) = self.settings.load_with_sources()?;
         let values = serde_json::to_value(&settings)
-            .map_err(|error| Failure::configuration(error.to_string()))?;
+            .map_err(|error| CommandError::configuration(error.to_string()))?;
         let source = |key: &str| {
             let origins: Vec<String> = provenance.of(key).iter().map(ToString::to_string).collect();
             match origins.is_empty() {

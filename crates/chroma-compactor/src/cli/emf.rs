@@ -7,7 +7,7 @@ use compactor_daemon::Ports;
 use metrics_cloudwatch_embedded::{Builder, Collector};
 use tokio::runtime::Handle;
 
-use crate::failure::Failure;
+use crate::error::CommandError;
 use crate::output::{self, Log};
 use crate::settings::RawSettings;
 
@@ -23,7 +23,7 @@ pub(super) struct Emf {
 
 impl Emf {
     /// Begins to count, if that is wanted.
-    pub(super) fn install(settings: &RawSettings) -> Result<Option<Self>, Failure> {
+    pub(super) fn install(settings: &RawSettings) -> Result<Option<Self>, CommandError> {
         let settings = &settings.metrics;
         if !settings.emf {
             return Ok(None);
@@ -31,7 +31,7 @@ impl Emf {
         let builder = Builder::new().cloudwatch_namespace(settings.namespace.clone());
         let collector = builder
             .init()
-            .map_err(|error| Failure::configuration(format!("metrics: {error}")))?;
+            .map_err(|error| CommandError::configuration(format!("metrics: {error}")))?;
         Ok(Some(Self {
             collector,
             every: settings.every,

@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use tokio::runtime::Runtime;
 
 use super::signals::{EXIT_INTERRUPTED, StopSignals};
-use crate::failure::Failure;
+use crate::error::CommandError;
 use crate::output;
 
 /// A folder that is being written may take some turns to remove.
@@ -35,11 +35,11 @@ struct State {
 
 impl Interrupt {
     /// Begins to listen: from now on no signal ends the process by itself.
-    pub(super) fn listen() -> Result<Self, Failure> {
+    pub(super) fn listen() -> Result<Self, CommandError> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
-            .map_err(Failure::io)?;
+            .map_err(CommandError::io)?;
         let signals = {
             let _within = runtime.enter();
             StopSignals::listen()?
@@ -48,12 +48,12 @@ impl Interrupt {
     }
 
     /// Removes `scratch` and ends the process once a signal comes.
-    pub(super) fn remove(self, scratch: &Path) -> Result<Interrupted, Failure> {
+    pub(super) fn remove(self, scratch: &Path) -> Result<Interrupted, CommandError> {
         self.remove_all(vec![scratch.to_path_buf()])
     }
 
     /// Removes files and folders and ends the process once a signal comes.
-    pub(super) fn remove_all(self, paths: Vec<PathBuf>) -> Result<Interrupted, Failure> {
+    pub(super) fn remove_all(self, paths: Vec<PathBuf>) -> Result<Interrupted, CommandError> {
         self.end_after(move || {
             // Meanwhile the work goes on, and may put something new there.
             for _ in 0..REMOVALS {
@@ -73,7 +73,7 @@ impl Interrupt {
     }
 
     /// Says `words` and ends the process once a signal comes.
-    pub(super) fn say(self, words: String) -> Result<Interrupted, Failure> {
+    pub(super) fn say(self, words: String) -> Result<Interrupted, CommandError> {
         let ended = self.end_after(move || output::error_line(&words));
         ended.map(|(interrupted, _)| interrupted)
     }
@@ -81,7 +81,7 @@ impl Interrupt {
     fn end_after(
         mut self,
         last: impl FnOnce() + Send + 'static,
-    ) -> Result<(Interrupted, JoinHandle<()>), Failure> {
+    ) -> Result<(Interrupted, JoinHandle<()>), CommandError> {
         let interrupted = Interrupted::default();
         let told = interrupted.clone();
         let thread = std::thread::Builder::new()
@@ -96,7 +96,7 @@ impl Interrupt {
                 last();
                 std::process::exit(EXIT_INTERRUPTED);
             })
-            .map_err(Failure::io)?;
+            .map_err(CommandError::io)?;
         Ok((interrupted, thread))
     }
 }
@@ -115,7 +115,7 @@ impl Interrupted {
 
     /// Passes an outcome on, unless the process is about to end: what failed then, failed because of
     /// that.
-    pub(super) fn unless<T>(&self, outcome: Result<T, Failure>) -> Result<T, Failure> {
+    pub(super) fn unless<T>(&self, outcome: Result<T, CommandError>) -> Result<T, CommandError> {
         if outcome.is_err() && self.0.came.load(Ordering::SeqCst) {
             loop {
                 std::thread::park();
@@ -146,7 +146,7 @@ mod tests {
         assert!(!said.load(Ordering::SeqCst));
         assert!(
             interrupted
-                .unless(Err::<(), _>(Failure::usage("late")))
+                .unless(Err::<(), _>(CommandError::usage("late")))
                 .is_err()
         );
     }

@@ -1,17 +1,17 @@
 //! Starts the log of a command that does a daemon's work.
 
-use crate::failure::Failure;
+use crate::error::CommandError;
 use crate::output::{self, Log};
 use crate::settings::{LogFormat, RawSettings};
 
 /// Logs go to standard error; standard output is for results.
-pub(super) fn start_logging(settings: &RawSettings) -> Result<(), Failure> {
+pub(super) fn start_logging(settings: &RawSettings) -> Result<(), CommandError> {
     let filter = match std::env::var("RUST_LOG") {
         Ok(filter) if !filter.is_empty() => filter,
         _ => settings.log.filter.clone(),
     };
     let filter = tracing_subscriber::EnvFilter::try_new(&filter)
-        .map_err(|error| Failure::configuration(format!("log.filter `{filter}`: {error}")))?;
+        .map_err(|error| CommandError::configuration(format!("log.filter `{filter}`: {error}")))?;
     output::log_panics();
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)

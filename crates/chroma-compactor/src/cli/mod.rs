@@ -19,7 +19,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::failure::Failure;
+use crate::error::CommandError;
 
 /// Two builds of a version differ in what they can do.
 const VERSION: &str = if cfg!(feature = "aws") {
@@ -77,7 +77,7 @@ impl Cli {
         }
     }
 
-    pub(crate) fn run(self) -> Result<ExitCode, Failure> {
+    pub(crate) fn run(self) -> Result<ExitCode, CommandError> {
         match self.command {
             Command::Quickstart(command) => command.execute(),
             Command::Run(command) => command.execute(),

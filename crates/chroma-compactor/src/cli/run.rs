@@ -11,7 +11,7 @@ use super::emf::Emf;
 use super::logging::start_logging;
 use super::runtime::block_on;
 use super::signals::cancel_on_signal;
-use crate::failure::Failure;
+use crate::error::CommandError;
 use crate::output;
 use crate::settings::{LogFormat, SettingsArgs};
 
@@ -28,7 +28,7 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    pub(super) fn execute(self) -> Result<ExitCode, Failure> {
+    pub(super) fn execute(self) -> Result<ExitCode, CommandError> {
         let raw = self.settings.load()?;
         // What waits nowhere cannot be drained: another directory was meant.
         if self.drain && raw.is_unused() {

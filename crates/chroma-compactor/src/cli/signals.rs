@@ -4,7 +4,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::failure::Failure;
+use crate::error::CommandError;
 use crate::output::Log;
 
 /// 128 + SIGINT, as shells report it.
@@ -18,10 +18,10 @@ pub(super) struct StopSignals {
 
 impl StopSignals {
     /// Begins to listen; to be called within a runtime.
-    pub(super) fn listen() -> Result<Self, Failure> {
+    pub(super) fn listen() -> Result<Self, CommandError> {
         Ok(Self {
-            terminate: signal(SignalKind::terminate()).map_err(Failure::io)?,
-            interrupt: signal(SignalKind::interrupt()).map_err(Failure::io)?,
+            terminate: signal(SignalKind::terminate()).map_err(CommandError::io)?,
+            interrupt: signal(SignalKind::interrupt()).map_err(CommandError::io)?,
         })
     }
 
@@ -40,7 +40,7 @@ impl StopSignals {
 pub(super) fn cancel_on_signal(
     stop: CancellationToken,
     settling: TaskTracker,
-) -> Result<(), Failure> {
+) -> Result<(), CommandError> {
     let mut signals = StopSignals::listen()?;
     tokio::spawn(async move {
         signals.next().await;

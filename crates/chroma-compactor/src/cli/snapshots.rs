@@ -10,7 +10,7 @@ use compactor_snapshots::SnapshotRepository;
 use serde_json::json;
 
 use super::runtime::block_on;
-use crate::failure::Failure;
+use crate::error::CommandError;
 use crate::output;
 use crate::settings::SettingsArgs;
 
@@ -57,7 +57,7 @@ impl SnapshotsCommand {
         }
     }
 
-    pub(super) fn execute(self) -> Result<ExitCode, Failure> {
+    pub(super) fn execute(self) -> Result<ExitCode, CommandError> {
         match self {
             Self::Point(command) => command.execute(),
             Self::Accept(command) => command.execute(),
@@ -66,7 +66,7 @@ impl SnapshotsCommand {
 }
 
 impl Point {
-    fn execute(self) -> Result<ExitCode, Failure> {
+    fn execute(self) -> Result<ExitCode, CommandError> {
         let (collection, version) = (&self.collection, &self.version);
         let instead_of = self.instead_of.as_ref();
         let newer = with_ports(&self.settings, async |ports| {
@@ -93,7 +93,7 @@ impl Point {
 }
 
 impl Accept {
-    fn execute(self) -> Result<ExitCode, Failure> {
+    fn execute(self) -> Result<ExitCode, CommandError> {
         let collection = &self.collection;
         let version = with_ports(&self.settings, async |ports| {
             let repository = SnapshotRepository::new(Arc::clone(&ports.objects));
@@ -112,7 +112,7 @@ impl Accept {
 fn with_ports<T>(
     settings: &SettingsArgs,
     work: impl AsyncFnOnce(Ports) -> compactor_snapshots::Result<T>,
-) -> Result<T, Failure> {
+) -> Result<T, CommandError> {
     let raw = settings.load()?;
     raw.require_data_directory()?;
     block_on(async { Ok(work(raw.open().await?).await?) })

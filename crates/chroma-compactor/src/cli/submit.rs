@@ -12,7 +12,7 @@ use compactor_core::{CollectionName, RunId};
 use compactor_daemon::{Submission, submit};
 
 use super::runtime::block_on;
-use crate::failure::Failure;
+use crate::error::CommandError;
 use crate::output::{self, Progress};
 use crate::settings::SettingsArgs;
 
@@ -60,13 +60,13 @@ impl NamedDelta {
 }
 
 impl Submit {
-    pub(super) fn execute(self) -> Result<ExitCode, Failure> {
+    pub(super) fn execute(self) -> Result<ExitCode, CommandError> {
         let raw = self.settings.load()?;
         let mut deltas = BTreeMap::new();
         for NamedDelta { collection, dir } in self.deltas {
             if deltas.insert(collection.clone(), dir).is_some() {
                 let message = format!("collection `{collection}` is named twice");
-                return Err(Failure::usage(message).with_help("submit two runs instead"));
+                return Err(CommandError::usage(message).with_help("submit two runs instead"));
             }
         }
         let is_new = raw.is_unused();
@@ -86,15 +86,16 @@ impl Submit {
             submission.admission.of_collection(collection)?;
         }
         let submitted = block_on(async { Ok(submit(&raw.open().await?, submission).await?) });
-        let submitted = submitted.map_err(|failure: Failure| match is_new && !raw.is_unused() {
-            true => {
-                let path = raw.storage.path.display();
-                let help = failure.help().unwrap_or_default();
-                let help = format!("{help}; {path} was made, there was no data directory here");
-                failure.with_help(help)
-            }
-            false => failure,
-        })?;
+        let submitted =
+            submitted.map_err(|error: CommandError| match is_new && !raw.is_unused() {
+                true => {
+                    let path = raw.storage.path.display();
+                    let help = error.help().unwrap_or_default();
+                    let help = format!("{help}; {path} was made, there was no data directory here");
+                    error.with_help(help)
+                }
+                false => error,
+            })?;
         drop(progress);
         for (collection, functions) in &submitted.left_out {
             output::warning(&format!(

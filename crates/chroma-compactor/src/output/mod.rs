@@ -16,7 +16,7 @@ use compactor_local::SystemClock;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::failure::Failure;
+use crate::error::CommandError;
 
 pub(crate) use compactor_core::escape::{escaped, escaped_lines};
 pub(crate) use fields::fields;
@@ -41,39 +41,40 @@ pub(crate) fn says_json_lines() -> bool {
 }
 
 /// Writes one line to standard output.
-pub(crate) fn line(text: &str) -> Result<(), Failure> {
+pub(crate) fn line(text: &str) -> Result<(), CommandError> {
     write_line(&escaped(text))
 }
 
 /// Writes lines to standard output. Names in the text must not make lines: [`escaped`].
-pub(crate) fn lines(text: &str) -> Result<(), Failure> {
+pub(crate) fn lines(text: &str) -> Result<(), CommandError> {
     write_line(&escaped_lines(text))
 }
 
-fn write_line(text: &str) -> Result<(), Failure> {
+fn write_line(text: &str) -> Result<(), CommandError> {
     match writeln!(std::io::stdout(), "{text}") {
         // The reader went away (`| head`): nothing more to say, nothing wrong.
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        other => other.map_err(Failure::io),
+        other => other.map_err(CommandError::io),
     }
 }
 
 /// Writes the last line of a daemon to standard output. Where nobody reads it, the process must end
 /// all the same: that counts as a reader that went away.
-pub(crate) fn last_line(text: String) -> Result<(), Failure> {
+pub(crate) fn last_line(text: String) -> Result<(), CommandError> {
     let (sender, written) = mpsc::channel();
     let writer = std::thread::Builder::new().spawn(move || sender.send(write_line(&text)));
-    writer.map_err(Failure::io)?;
+    writer.map_err(CommandError::io)?;
     written.recv_timeout(PATIENCE).unwrap_or(Ok(()))
 }
 
 /// A value as JSON for people and programs.
-pub(crate) fn to_json<T: Serialize>(value: &T) -> Result<String, Failure> {
-    serde_json::to_string_pretty(value).map_err(|error| Failure::io(std::io::Error::other(error)))
+pub(crate) fn to_json<T: Serialize>(value: &T) -> Result<String, CommandError> {
+    serde_json::to_string_pretty(value)
+        .map_err(|error| CommandError::io(std::io::Error::other(error)))
 }
 
 /// Writes a value as JSON to standard output.
-pub(crate) fn json<T: Serialize>(value: &T) -> Result<(), Failure> {
+pub(crate) fn json<T: Serialize>(value: &T) -> Result<(), CommandError> {
     write_line(&to_json(value)?)
 }
 

@@ -16,19 +16,19 @@ use compactor_local::{LocalBackend, LocalOptions, RandomIds, SystemClock};
 use super::RawSettings;
 use super::fault::Fault;
 use super::raw::Backend;
-use crate::failure::Failure;
+use crate::error::CommandError;
 
 /// The region that local messages name; nobody reads it.
 pub(crate) const LOCAL_REGION: &str = "local";
 
 impl RawSettings {
     /// Opens the backends of `storage.backend`.
-    pub(crate) async fn open(&self) -> Result<Ports, Failure> {
+    pub(crate) async fn open(&self) -> Result<Ports, CommandError> {
         self.open_each().await?.all()
     }
 
     /// As [`RawSettings::open`], also where the queue cannot be opened.
-    pub(crate) async fn open_each(&self) -> Result<Opened, Failure> {
+    pub(crate) async fn open_each(&self) -> Result<Opened, CommandError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let ids: Arc<dyn Ids> = Arc::new(RandomIds);
         match self.storage.backend {
@@ -66,28 +66,30 @@ impl RawSettings {
     ///
     /// # Errors
     /// The local backend is used, and `storage.path` is no directory.
-    pub(crate) fn require_data_directory(&self) -> Result<(), Failure> {
+    pub(crate) fn require_data_directory(&self) -> Result<(), CommandError> {
         if self.is_local() && !self.storage.path.is_dir() {
             let path = self.storage.path.display();
             let message = format!("{path}: there is no data directory here");
-            return Err(Failure::usage(message).with_help("pass --data DIR, or submit a run first"));
+            return Err(
+                CommandError::usage(message).with_help("pass --data DIR, or submit a run first")
+            );
         }
         Ok(())
     }
 
     /// The queue of each collection.
     #[cfg(feature = "aws")]
-    fn queues(&self) -> Result<BTreeMap<CollectionName, String>, Failure> {
+    fn queues(&self) -> Result<BTreeMap<CollectionName, String>, CommandError> {
         let queues = self.aws.queues.iter().map(|(name, url)| {
             let collection = name.parse().map_err(|error: compactor_core::NameError| {
-                Failure::configuration(format!("aws.queues: {error}"))
+                CommandError::configuration(format!("aws.queues: {error}"))
             })?;
             Ok((collection, url.clone()))
         });
         queues.collect()
     }
 
-    fn open_local(&self, clock: Arc<dyn Clock>, ids: Arc<dyn Ids>) -> Result<Ports, Failure> {
+    fn open_local(&self, clock: Arc<dyn Clock>, ids: Arc<dyn Ids>) -> Result<Ports, CommandError> {
         let options = LocalOptions {
             max_receives: self.queue.max_receives,
             access: self.storage.access.map(Into::into),
@@ -106,8 +108,8 @@ impl RawSettings {
 
     /// The binary has no adapters for AWS.
     #[cfg(not(feature = "aws"))]
-    async fn open_aws(&self, _: Arc<dyn Clock>, _: Arc<dyn Ids>) -> Result<Opened, Failure> {
-        Err(super::fault::failure(vec![built_without_aws()]))
+    async fn open_aws(&self, _: Arc<dyn Clock>, _: Arc<dyn Ids>) -> Result<Opened, CommandError> {
+        Err(super::fault::into_error(vec![built_without_aws()]))
     }
 }
 
@@ -121,7 +123,7 @@ pub(super) fn built_without_aws() -> Fault {
 /// Ports of which the queue may be missing.
 pub(crate) struct Opened {
     pub(crate) objects: Arc<dyn ObjectStore>,
-    pub(crate) queue: Result<Arc<dyn Queue>, Failure>,
+    pub(crate) queue: Result<Arc<dyn Queue>, CommandError>,
     pub(crate) leases: Arc<dyn LeaseStore>,
     pub(crate) runs: Arc<dyn RunStore>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -142,7 +144,7 @@ impl From<Ports> for Opened {
 }
 
 impl Opened {
-    fn all(self) -> Result<Ports, Failure> {
+    fn all(self) -> Result<Ports, CommandError> {
         Ok(Ports {
             objects: self.objects,
             queue: self.queue?,

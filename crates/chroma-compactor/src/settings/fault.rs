@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
-use crate::failure::Failure;
+use crate::error::CommandError;
 
 /// Where a value comes from that is not a default.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -135,14 +135,14 @@ impl fmt::Display for Fault {
 }
 
 /// One error for all `faults`, in the order of their places.
-pub(super) fn failure(mut faults: Vec<Fault>) -> Failure {
+pub(super) fn into_error(mut faults: Vec<Fault>) -> CommandError {
     faults.sort_unstable();
     faults.dedup();
     if let [fault] = &faults[..] {
-        let failure = Failure::configuration(fault.to_string());
+        let error = CommandError::configuration(fault.to_string());
         return match &fault.help {
-            Some(help) => failure.with_help(help.clone()),
-            None => failure,
+            Some(help) => error.with_help(help.clone()),
+            None => error,
         };
     }
     let mut message = format!("{} settings are wrong", faults.len());
@@ -152,5 +152,5 @@ pub(super) fn failure(mut faults: Vec<Fault>) -> Failure {
             message.push_str(&format!(" ({help})"));
         }
     }
-    Failure::configuration(message)
+    CommandError::configuration(message)
 }

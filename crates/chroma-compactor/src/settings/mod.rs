@@ -30,7 +30,7 @@ use glob::Pattern;
 use self::fault::{Fault, Origin};
 use self::raw::Lease;
 use self::sources::Read;
-use crate::failure::Failure;
+use crate::error::CommandError;
 
 pub(crate) use backends::{LOCAL_REGION, Opened};
 pub(crate) use fault::Provenance;
@@ -54,7 +54,7 @@ impl SettingsArgs {
     ///
     /// # Errors
     /// One that names everything that is wrong, with file and line, or variable.
-    pub(crate) fn load(&self) -> Result<RawSettings, Failure> {
+    pub(crate) fn load(&self) -> Result<RawSettings, CommandError> {
         let Read {
             settings,
             provenance,
@@ -67,7 +67,7 @@ impl SettingsArgs {
             faults.extend(others.into_iter().map(|fault| fault.placed(&provenance)));
         }
         if !faults.is_empty() {
-            return Err(fault::failure(faults));
+            return Err(fault::into_error(faults));
         }
         // What the environment says of proxies and certificates is settings, too.
         #[cfg(feature = "aws")]
@@ -79,17 +79,17 @@ impl SettingsArgs {
 
     /// The settings as they are, if every single one can be read, and where those come from that are
     /// not defaults.
-    pub(crate) fn load_with_sources(&self) -> Result<(RawSettings, Provenance), Failure> {
+    pub(crate) fn load_with_sources(&self) -> Result<(RawSettings, Provenance), CommandError> {
         let read = self.read()?;
         match read.faults.is_empty() {
             true => Ok((read.settings, read.provenance)),
-            false => Err(fault::failure(read.faults)),
+            false => Err(fault::into_error(read.faults)),
         }
     }
 
-    fn read(&self) -> Result<Read, Failure> {
+    fn read(&self) -> Result<Read, CommandError> {
         let read = sources::read(self.config.as_deref(), variables());
-        let mut read = read.map_err(fault::failure)?;
+        let mut read = read.map_err(fault::into_error)?;
         read.faults.extend(no_text());
         if let Some(data) = &self.data {
             read.settings.storage.path.clone_from(data);
@@ -120,8 +120,8 @@ fn no_text() -> impl Iterator<Item = Fault> {
 
 impl RawSettings {
     /// Checks what single values cannot tell.
-    pub(crate) fn validate(&self) -> Result<Settings, Failure> {
-        self.check().map_err(fault::failure)
+    pub(crate) fn validate(&self) -> Result<Settings, CommandError> {
+        self.check().map_err(fault::into_error)
     }
 
     /// As [`RawSettings::validate`]; all faults.
@@ -194,11 +194,11 @@ impl RawSettings {
     }
 
     /// The floors of the retention, for a policy from wherever.
-    pub(crate) fn check_retention(&self, policy: RetentionPolicy) -> Result<(), Failure> {
+    pub(crate) fn check_retention(&self, policy: RetentionPolicy) -> Result<(), CommandError> {
         let faults = self.retention_faults(policy);
         match faults.is_empty() {
             true => Ok(()),
-            false => Err(fault::failure(faults)),
+            false => Err(fault::into_error(faults)),
         }
     }
 
@@ -249,11 +249,11 @@ impl RawSettings {
 
     /// Claims scratch space, for SQLite's temporary files too: `worker.scratch`, or a folder in the
     /// data directory.
-    pub(crate) fn claim_scratch(&self) -> Result<Scratch, Failure> {
+    pub(crate) fn claim_scratch(&self) -> Result<Scratch, CommandError> {
         let beside = || self.storage.path.join("scratch");
         let root = self.worker.scratch.clone().unwrap_or_else(beside);
         compactor_local::own_folder(&root)?;
-        let scratch = Scratch::claim(&root).map_err(Failure::io)?;
+        let scratch = Scratch::claim(&root).map_err(CommandError::io)?;
         if !chroma_store::keep_temporary_files_in(&root) {
             tracing::warn!(scratch = %root.display(), "its path is not UTF-8: SQLite keeps its temporary files where TMPDIR says, or in /var/tmp or /tmp");
         }

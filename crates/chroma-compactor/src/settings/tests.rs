@@ -4,25 +4,25 @@ use std::time::Duration;
 
 use super::*;
 
-fn load(file: Option<&Path>) -> Result<RawSettings, Failure> {
+fn load(file: Option<&Path>) -> Result<RawSettings, CommandError> {
     load_with(file, &[]).map(|(settings, _)| settings)
 }
 
 fn load_with(
     file: Option<&Path>,
     variables: &[(&str, &str)],
-) -> Result<(RawSettings, Provenance), Failure> {
+) -> Result<(RawSettings, Provenance), CommandError> {
     let variables = variables
         .iter()
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-    let read = sources::read(file, variables).map_err(fault::failure)?;
+    let read = sources::read(file, variables).map_err(fault::into_error)?;
     match read.faults.is_empty() {
         true => Ok((read.settings, read.provenance)),
-        false => Err(fault::failure(read.faults)),
+        false => Err(fault::into_error(read.faults)),
     }
 }
 
-fn load_text(text: &str) -> Result<RawSettings, Failure> {
+fn load_text(text: &str) -> Result<RawSettings, CommandError> {
     let mut file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
     file.write_all(text.as_bytes()).unwrap();
     load(Some(file.path()))
@@ -39,11 +39,11 @@ fn the_default_file_says_what_the_defaults_are() {
 
 #[test]
 fn a_misspelt_key_is_refused_with_the_right_one() {
-    let failure = load_text("[queue]\nvisibilty = \"5m\"\n").unwrap_err();
-    assert!(failure.to_string().contains("queue.visibilty"), "{failure}");
+    let error = load_text("[queue]\nvisibilty = \"5m\"\n").unwrap_err();
+    assert!(error.to_string().contains("queue.visibilty"), "{error}");
     assert!(
-        format!("{failure:?}").contains("did you mean `queue.visibility`?"),
-        "{failure:?}"
+        format!("{error:?}").contains("did you mean `queue.visibility`?"),
+        "{error:?}"
     );
 }
 
@@ -120,8 +120,8 @@ fn variables_of_the_python_compactor_are_understood() {
 #[test]
 fn writing_to_chroma_cloud_is_refused_and_not_forgotten() {
     let with = |value: &str| load_with(None, &[("CHROMA_CLOUD_ENABLED", value)]);
-    let failure = with("True").unwrap_err().to_string();
-    assert!(failure.contains("CHROMA_CLOUD_ENABLED"), "{failure}");
+    let error = with("True").unwrap_err().to_string();
+    assert!(error.contains("CHROMA_CLOUD_ENABLED"), "{error}");
     with("false").unwrap();
 }
 
@@ -147,10 +147,10 @@ fn no_answer_speaks_of_what_the_code_calls_a_setting() {
     let defaults = serde_json::to_value(RawSettings::default()).unwrap();
     for (key, _) in leaves(&defaults) {
         let (section, name) = key.split_once('.').unwrap();
-        let Err(failure) = load_text(&format!("[{section}]\n{name} = \"s3\"\n")) else {
+        let Err(error) = load_text(&format!("[{section}]\n{name} = \"s3\"\n")) else {
             continue;
         };
-        let text = failure.to_string();
+        let text = error.to_string();
         assert!(text.contains(&format!(".toml:2: {key}: ")), "{text}");
         for word in ["enum", "variant", "struct"] {
             assert!(!text.contains(word), "{text}");

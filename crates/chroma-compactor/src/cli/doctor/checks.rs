@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 use super::finding::{Finding, Verdict};
 use super::{COLLECTION, collections};
-use crate::failure::Failure;
+use crate::error::CommandError;
 use crate::settings::{Opened, RawSettings};
 
 /// Less than this is filled by a single cycle.
@@ -35,15 +35,15 @@ pub(super) async fn all(settings: &RawSettings) -> Vec<Finding> {
     let mut findings = vec![disk(scratch.as_ref())];
     let ports = match opened {
         Ok(ports) => ports,
-        Err(failure) => {
+        Err(error) => {
             // Nothing else can be tried: it would only say the same again.
-            let check = match failure.code() {
+            let check = match error.code() {
                 NO_CREDENTIALS => "credentials",
                 _ => "connection",
             };
-            let fix = failure.help().unwrap_or_default();
-            let found = Finding::bad(check, failure.to_string(), fix);
-            findings.push(found.coded(failure.code()));
+            let fix = error.help().unwrap_or_default();
+            let found = Finding::bad(check, error.to_string(), fix);
+            findings.push(found.coded(error.code()));
             return findings;
         }
     };
@@ -63,9 +63,9 @@ pub(super) async fn all(settings: &RawSettings) -> Vec<Finding> {
     }
     findings.push(match &ports.queue {
         Ok(found) => queue(found.as_ref()).await,
-        Err(failure) => {
+        Err(error) => {
             let fix = "check its name, and that it has a redrive policy with a dead-letter queue: docs/aws.md";
-            Finding::bad("queue", failure.to_string(), fix).coded(failure.code())
+            Finding::bad("queue", error.to_string(), fix).coded(error.code())
         }
     });
     let locks = locks(&ports).await;
@@ -79,14 +79,14 @@ pub(super) async fn all(settings: &RawSettings) -> Vec<Finding> {
     findings
 }
 
-fn disk(scratch: Result<&Scratch, &Failure>) -> Finding {
+fn disk(scratch: Result<&Scratch, &CommandError>) -> Finding {
     const CHECK: &str = "working space";
     const FIX: &str = "name a folder that can be written to: worker.scratch or storage.path";
     let scratch = match scratch {
         Ok(scratch) => scratch,
-        Err(failure) => {
-            let fix = failure.help().unwrap_or(FIX);
-            return Finding::bad(CHECK, failure.to_string(), fix);
+        Err(error) => {
+            let fix = error.help().unwrap_or(FIX);
+            return Finding::bad(CHECK, error.to_string(), fix);
         }
     };
     let folder = match scratch.folder("doctor") {

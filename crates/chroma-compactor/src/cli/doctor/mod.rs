@@ -13,7 +13,7 @@ use clap::Args;
 
 use self::finding::{Finding, Verdict};
 use super::runtime::block_on;
-use crate::failure::Failure;
+use crate::error::CommandError;
 use crate::output::{self, Table};
 use crate::settings::{RawSettings, SettingsArgs};
 
@@ -30,7 +30,7 @@ pub(crate) struct Doctor {
 }
 
 impl Doctor {
-    pub(super) fn execute(self) -> Result<ExitCode, Failure> {
+    pub(super) fn execute(self) -> Result<ExitCode, CommandError> {
         let raw = self.settings.load()?;
         let unused = raw.is_unused().then(|| made(&raw));
         let found = block_on(async { Ok(checks::all(&raw).await) })?;

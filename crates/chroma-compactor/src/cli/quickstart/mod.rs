@@ -21,7 +21,7 @@ use super::logging::start_logging;
 use super::runs;
 use super::runtime::block_on;
 use super::signals::cancel_on_signal;
-use crate::failure::Failure;
+use crate::error::CommandError;
 use crate::output::{self, Progress};
 use crate::settings::{LOCAL_REGION, RawSettings};
 
@@ -48,7 +48,7 @@ struct Reader {
 }
 
 impl Quickstart {
-    pub(super) fn execute(self) -> Result<ExitCode, Failure> {
+    pub(super) fn execute(self) -> Result<ExitCode, CommandError> {
         let mut raw = RawSettings::default();
         raw.storage.path = self.dir.join("store");
         // Warnings only: the table says what happened.
@@ -79,7 +79,7 @@ impl Quickstart {
         &self,
         raw: &RawSettings,
         progress: &Arc<Progress>,
-    ) -> Result<(Vec<RunRecord>, Vec<Reader>), Failure> {
+    ) -> Result<(Vec<RunRecord>, Vec<Reader>), CommandError> {
         let settings = raw.validate()?;
         let limits = settings.limits;
         let ports = raw.open().await?;
@@ -122,8 +122,8 @@ impl Quickstart {
         scratch: &Scratch,
         limits: &Limits,
         number: usize,
-    ) -> Result<String, Failure> {
-        let folder = scratch.folder("sample").map_err(Failure::io)?;
+    ) -> Result<String, CommandError> {
+        let folder = scratch.folder("sample").map_err(CommandError::io)?;
         let mut deltas = BTreeMap::new();
         for name in samples::COLLECTIONS {
             let dir = folder.path().join(name);
@@ -147,10 +147,10 @@ impl Quickstart {
         ports: &Ports,
         collection: CollectionName,
         limits: &Limits,
-    ) -> Result<Reader, Failure> {
+    ) -> Result<Reader, CommandError> {
         let repository = SnapshotRepository::new(Arc::clone(&ports.objects));
         let published = repository.resolve(&collection).await?.ok_or_else(|| {
-            Failure::usage(format!("nothing was published for `{collection}`"))
+            CommandError::usage(format!("nothing was published for `{collection}`"))
                 .with_help("see the runs' errors: chroma-compactor runs --data DIR/store")
         })?;
         let dir = self
@@ -161,7 +161,7 @@ impl Quickstart {
         repository.fetch(&published, &dir, limits).await?;
         let report =
             ClosedStore::prove(&dir, &CloseOptions::default())?.verify(VerifyLevel::Full)?;
-        let dir = fs_err::canonicalize(&dir).map_err(Failure::io)?;
+        let dir = fs_err::canonicalize(&dir).map_err(CommandError::io)?;
         Ok(Reader {
             records: report
                 .collection(collection.as_str())
@@ -173,22 +173,22 @@ impl Quickstart {
     }
 }
 
-fn parse(name: &str) -> Result<CollectionName, Failure> {
+fn parse(name: &str) -> Result<CollectionName, CommandError> {
     name.parse()
-        .map_err(|error: compactor_core::NameError| Failure::usage(error.to_string()))
+        .map_err(|error: compactor_core::NameError| CommandError::usage(error.to_string()))
 }
 
-fn replace_folder(dir: &Path) -> Result<(), Failure> {
+fn replace_folder(dir: &Path) -> Result<(), CommandError> {
     match fs_err::remove_dir_all(dir) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            return Err(Failure::io(error));
+            return Err(CommandError::io(error));
         }
         _ => {}
     }
-    fs_err::create_dir_all(dir).map_err(Failure::io)
+    fs_err::create_dir_all(dir).map_err(CommandError::io)
 }
 
-fn print(records: &[RunRecord], readers: &[Reader]) -> Result<(), Failure> {
+fn print(records: &[RunRecord], readers: &[Reader]) -> Result<(), CommandError> {
     output::lines(&runs::table(records))?;
     for reader in readers {
         output::lines(&format!(

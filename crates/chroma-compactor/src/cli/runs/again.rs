@@ -9,7 +9,7 @@ use compactor_daemon::announce_again;
 use serde::Serialize;
 
 use crate::cli::runtime::block_on;
-use crate::failure::Failure;
+use crate::error::CommandError;
 use crate::output;
 use crate::settings::SettingsArgs;
 
@@ -52,7 +52,7 @@ struct Announced {
 }
 
 impl Reconcile {
-    pub(super) fn execute(self) -> Result<ExitCode, Failure> {
+    pub(super) fn execute(self) -> Result<ExitCode, CommandError> {
         let raw = self.settings.load()?;
         raw.require_data_directory()?;
         let admission = raw.validate()?.admission;
@@ -90,7 +90,7 @@ impl Reconcile {
         // One that cannot be announced keeps no other from it.
         match failed.into_iter().next() {
             Some((run, error)) => {
-                Err(Failure::from(error).about(&format!("run {run} cannot be announced")))
+                Err(CommandError::from(error).about(&format!("run {run} cannot be announced")))
             }
             None => Ok(code),
         }
@@ -98,7 +98,7 @@ impl Reconcile {
 }
 
 impl Retry {
-    pub(super) fn execute(self) -> Result<ExitCode, Failure> {
+    pub(super) fn execute(self) -> Result<ExitCode, CommandError> {
         let raw = self.settings.load()?;
         raw.require_data_directory()?;
         let admission = raw.validate()?.admission;
@@ -110,7 +110,7 @@ impl Retry {
                 .find(|record| record.key.run_id == self.run_id);
             let record = found.ok_or_else(|| {
                 let message = format!("there is no run {}", self.run_id);
-                Failure::usage(message).with_help("`chroma-compactor runs` lists them")
+                CommandError::usage(message).with_help("`chroma-compactor runs` lists them")
             })?;
             let wanted =
                 |name: &&CollectionName| self.collection.as_ref().is_none_or(|only| only == *name);
@@ -119,7 +119,7 @@ impl Retry {
                 let known: Vec<_> = record.parts.keys().map(CollectionName::as_str).collect();
                 let message = format!("run {} has no such collection", self.run_id);
                 let help = format!("it has: {}", known.join(", "));
-                return Err(Failure::usage(message).with_help(help));
+                return Err(CommandError::usage(message).with_help(help));
             }
             announce_again(&ports, &admission, &record, &collections, &raw.region()).await?;
             Ok(vec![Announced {
@@ -139,7 +139,7 @@ fn is_open(state: RunState) -> bool {
     }
 }
 
-fn report(announced: &[Announced], dry_run: bool, json: bool) -> Result<ExitCode, Failure> {
+fn report(announced: &[Announced], dry_run: bool, json: bool) -> Result<ExitCode, CommandError> {
     if json {
         output::json(&announced)?;
         return Ok(ExitCode::SUCCESS);

@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 use compactor_core::RunRecord;
 
 use super::runtime::block_on;
-use crate::failure::Failure;
+use crate::error::CommandError;
 use crate::output::{self, Table};
 use crate::settings::SettingsArgs;
 
@@ -46,7 +46,7 @@ impl Runs {
         }
     }
 
-    pub(super) fn execute(self) -> Result<ExitCode, Failure> {
+    pub(super) fn execute(self) -> Result<ExitCode, CommandError> {
         match self.command {
             Some(RunsCommand::Reconcile(command)) => command.execute(),
             Some(RunsCommand::Retry(command)) => command.execute(),
@@ -54,7 +54,7 @@ impl Runs {
         }
     }
 
-    fn list(self) -> Result<ExitCode, Failure> {
+    fn list(self) -> Result<ExitCode, CommandError> {
         let raw = self.settings.load()?;
         raw.require_data_directory()?;
         let records = block_on(async { Ok(raw.open().await?.runs.list(self.limit).await?) })?;

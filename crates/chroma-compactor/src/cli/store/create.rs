@@ -10,7 +10,7 @@ use compactor_core::ports::Ids;
 use compactor_local::RandomIds;
 
 use super::output_folder::OutputFolder;
-use crate::failure::Failure;
+use crate::error::CommandError;
 use crate::output;
 
 #[derive(Debug, Args)]
@@ -32,7 +32,7 @@ pub(crate) struct Create {
 }
 
 impl Create {
-    pub(super) fn execute(self) -> Result<ExitCode, Failure> {
+    pub(super) fn execute(self) -> Result<ExitCode, CommandError> {
         let options = CreateOptions {
             collection: self.collection.to_string(),
             space: self.space,

@@ -11,7 +11,7 @@ use clap::{Args, ValueEnum};
 
 use super::selection::Selection;
 use crate::cli::interrupt::Interrupt;
-use crate::failure::Failure;
+use crate::error::CommandError;
 use crate::output::{self, Progress, Table};
 
 /// What both commands have.
@@ -66,31 +66,31 @@ impl From<EngineName> for Engine {
 }
 
 impl Flush {
-    pub(super) fn execute(self) -> Result<ExitCode, Failure> {
+    pub(super) fn execute(self) -> Result<ExitCode, CommandError> {
         self.place.change(None)
     }
 }
 
 impl Rebuild {
-    pub(super) fn execute(self) -> Result<ExitCode, Failure> {
+    pub(super) fn execute(self) -> Result<ExitCode, CommandError> {
         self.place.change(Some(self.engine.into()))
     }
 }
 
 /// Tells the user what to do when a rebuild finds no vectors to rebuild from.
-fn no_vectors(error: StoreError) -> Failure {
+fn no_vectors(error: StoreError) -> CommandError {
     let of_index = error.is_index_damage();
-    let failure = Failure::from(error);
+    let error = CommandError::from(error);
     match of_index {
-        true => failure.with_help(
+        true => error.with_help(
             "neither the index files nor the log have all vectors: copy the directory again from its source, after the client that wrote it has been closed, or save what can still be read: `chroma-compactor store repair DIR --salvage NEW`",
         ),
-        false => failure,
+        false => error,
     }
 }
 
 /// Verifies the directory; index files that were damaged before and not asked for stay as they were.
-fn verify_but_for(closed: &ClosedStore, others: &[&FullName]) -> Result<(), Failure> {
+fn verify_but_for(closed: &ClosedStore, others: &[&FullName]) -> Result<(), CommandError> {
     if others.is_empty() {
         closed.verify(VerifyLevel::Full)?;
         return Ok(());
@@ -105,7 +105,7 @@ fn verify_but_for(closed: &ClosedStore, others: &[&FullName]) -> Result<(), Fail
 }
 
 impl Place {
-    fn change(self, rebuild: Option<Engine>) -> Result<ExitCode, Failure> {
+    fn change(self, rebuild: Option<Engine>) -> Result<ExitCode, CommandError> {
         let progress = Progress::new(4, self.json);
         chroma_store::refuse_open_elsewhere(&self.dir)?;
         chroma_store::keep_temporary_files_in(&self.dir);
@@ -173,7 +173,7 @@ impl Place {
         Ok(ExitCode::SUCCESS)
     }
 
-    fn print(&self, reports: &[(FullName, Option<FlushReport>)]) -> Result<(), Failure> {
+    fn print(&self, reports: &[(FullName, Option<FlushReport>)]) -> Result<(), CommandError> {
         if self.json {
             let collections: Vec<_> = reports
                 .iter()

@@ -7,7 +7,7 @@ use chroma_store::GraphHealth;
 use chroma_store::{FullName, Severity, StoreInfo};
 use clap::Args;
 
-use crate::failure::Failure;
+use crate::error::CommandError;
 use crate::output::{self, Progress, Table};
 
 #[derive(Debug, Args)]
@@ -20,7 +20,7 @@ pub(crate) struct Info {
 }
 
 impl Info {
-    pub(super) fn execute(self) -> Result<ExitCode, Failure> {
+    pub(super) fn execute(self) -> Result<ExitCode, CommandError> {
         let progress = Progress::new(1, self.json);
         progress.step("reading");
         let info = StoreInfo::read(&self.dir)?;

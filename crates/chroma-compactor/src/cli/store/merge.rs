@@ -14,7 +14,7 @@ use compactor_snapshots::{Base, Mend, MergeJob, MergeSettings, Source, Target};
 use super::output_folder::OutputFolder;
 use super::selection::Selection;
 use crate::cli::interrupt::Interrupt;
-use crate::failure::Failure;
+use crate::error::CommandError;
 use crate::output::{self, Progress, Table};
 
 #[derive(Debug, Args)]
@@ -73,7 +73,7 @@ impl From<When> for FlushWhen {
 }
 
 impl Merge {
-    pub(super) fn execute(self) -> Result<ExitCode, Failure> {
+    pub(super) fn execute(self) -> Result<ExitCode, CommandError> {
         let inputs = std::iter::once(&self.base).chain(&self.delta);
         let folder = OutputFolder::of(&self.out, inputs.map(PathBuf::as_path))?;
         let interrupt = Interrupt::listen()?;
@@ -83,16 +83,20 @@ impl Merge {
         let progress = Progress::new(4, self.json);
         let reports = interrupted.unless(self.merge_into(&work, &progress))?;
         interrupted.finish();
-        fs_err::rename(&work, &self.out).map_err(Failure::io)?;
+        fs_err::rename(&work, &self.out).map_err(CommandError::io)?;
         fs_err::File::open(folder.path())
             .and_then(|parent| parent.sync_all())
-            .map_err(Failure::io)?;
+            .map_err(CommandError::io)?;
         drop(progress);
         self.print(&reports)?;
         Ok(ExitCode::SUCCESS)
     }
 
-    fn merge_into(&self, work: &Path, progress: &Progress) -> Result<Vec<MergeReport>, Failure> {
+    fn merge_into(
+        &self,
+        work: &Path,
+        progress: &Progress,
+    ) -> Result<Vec<MergeReport>, CommandError> {
         progress.step("checking and copying the base");
         let found = chroma_store::survey(&self.base, VerifyLevel::Full)?;
         let base = found.report.into_base(&self.base)?;
@@ -101,7 +105,7 @@ impl Merge {
         let plan = self.plan()?;
         if plan.is_empty() {
             return Err(
-                Failure::usage("nothing to merge: the deltas have no collections")
+                CommandError::usage("nothing to merge: the deltas have no collections")
                     .with_help("`store info` shows what a directory holds"),
             );
         }
@@ -137,9 +141,9 @@ impl Merge {
                 .collect(),
             settings: self.settings(),
         };
-        let (_, merged) = job
-            .merge()
-            .map_err(|error| Failure::from(self.name_the_base(error)).naming(work, &self.base))?;
+        let (_, merged) = job.merge().map_err(|error| {
+            CommandError::from(self.name_the_base(error)).naming(work, &self.base)
+        })?;
         let Some(mut merged) = merged else {
             return Ok(Vec::new());
         };
@@ -182,7 +186,7 @@ impl Merge {
     }
 
     /// Which deltas go into which collection.
-    fn plan(&self) -> Result<BTreeMap<FullName, Vec<PathBuf>>, Failure> {
+    fn plan(&self) -> Result<BTreeMap<FullName, Vec<PathBuf>>, CommandError> {
         let mut plan: BTreeMap<FullName, Vec<PathBuf>> = BTreeMap::new();
         for dir in &self.delta {
             let all = chroma_store::collection_names(dir)?;
@@ -207,7 +211,7 @@ impl Merge {
         }
     }
 
-    fn print(&self, reports: &[MergeReport]) -> Result<(), Failure> {
+    fn print(&self, reports: &[MergeReport]) -> Result<(), CommandError> {
         if self.json {
             return output::json(&to_json(&self.out, reports));
         }

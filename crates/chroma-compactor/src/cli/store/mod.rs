@@ -16,7 +16,7 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
-use crate::failure::Failure;
+use crate::error::CommandError;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum StoreCommand {
@@ -57,7 +57,7 @@ impl StoreCommand {
         }
     }
 
-    pub(super) fn execute(self) -> Result<ExitCode, Failure> {
+    pub(super) fn execute(self) -> Result<ExitCode, CommandError> {
         match self {
             Self::Info(command) => command.execute(),
             Self::Verify(command) => command.execute(),

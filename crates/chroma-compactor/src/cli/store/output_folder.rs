@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use chroma_store::StoreError;
 use tempfile::TempDir;
 
-use crate::failure::Failure;
+use crate::error::CommandError;
 
 /// The folder that a new directory is to be in.
 #[derive(Debug)]
@@ -18,7 +18,7 @@ impl OutputFolder {
     pub(super) fn of<'a>(
         out: &Path,
         inputs: impl IntoIterator<Item = &'a Path>,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, CommandError> {
         if out.symlink_metadata().is_ok() {
             let path = out.to_path_buf();
             return Err(StoreError::AlreadyExists { path }.into());
@@ -34,9 +34,9 @@ impl OutputFolder {
                     "{}: there is no such folder for the output",
                     named.display()
                 );
-                return Err(Failure::io(Error::other(message)));
+                return Err(CommandError::io(Error::other(message)));
             }
-            Err(error) => return Err(Failure::io(error)),
+            Err(error) => return Err(CommandError::io(error)),
         };
         let mut inputs = inputs.into_iter();
         let around = inputs.find(|input| {
@@ -48,7 +48,7 @@ impl OutputFolder {
             Some(input) => {
                 let (out, input) = (out.display(), input.display());
                 let message = format!("the output {out} is inside {input}");
-                Err(Failure::usage(message).with_help("choose a folder beside it"))
+                Err(CommandError::usage(message).with_help("choose a folder beside it"))
             }
         }
     }
@@ -66,7 +66,7 @@ impl OutputFolder {
 
     /// A hidden folder there, named after the command. It is removed when it is dropped. SQLite's
     /// temporary files are kept beside it.
-    pub(super) fn scratch(&self, command: &str) -> Result<TempDir, Failure> {
+    pub(super) fn scratch(&self, command: &str) -> Result<TempDir, CommandError> {
         let prefix = format!(".chroma-{command}-");
         let made = tempfile::Builder::new().prefix(&prefix).tempdir_in(&self.0);
         let made = made.map_err(|error| {
@@ -76,7 +76,7 @@ impl OutputFolder {
                 reason = cause;
             }
             let message = format!("cannot write to the folder {}: {reason}", self.0.display());
-            Failure::io(Error::other(message))
+            CommandError::io(Error::other(message))
         })?;
         chroma_store::keep_temporary_files_in(&self.0);
         Ok(made)

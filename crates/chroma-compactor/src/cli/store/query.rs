@@ -7,7 +7,7 @@ use chroma_store::{Like, Neighbour, Searcher};
 use clap::Args;
 
 use super::selection::Scope;
-use crate::failure::Failure;
+use crate::error::CommandError;
 use crate::output::{self, Table};
 
 /// Characters of a document that are shown.
@@ -47,11 +47,11 @@ struct What {
 }
 
 impl Query {
-    pub(super) fn execute(self) -> Result<ExitCode, Failure> {
+    pub(super) fn execute(self) -> Result<ExitCode, CommandError> {
         let like = match (&self.what.like, &self.what.vector) {
             (Some(id), _) => Like::Id(id.clone()),
             (None, Some(path)) => Like::Vector(read_vector(path)?),
-            (None, None) => return Err(Failure::usage("--like or --vector is needed")),
+            (None, None) => return Err(CommandError::usage("--like or --vector is needed")),
         };
         let searcher = Searcher::open(&self.dir, self.scope.which(&self.collection))?;
         let ef = self.ef.map(|ef| ef as usize);
@@ -60,7 +60,7 @@ impl Query {
         Ok(ExitCode::SUCCESS)
     }
 
-    fn print(&self, searcher: &Searcher, found: &[Neighbour]) -> Result<(), Failure> {
+    fn print(&self, searcher: &Searcher, found: &[Neighbour]) -> Result<(), CommandError> {
         let space = searcher.collection().config.space;
         if self.json {
             return output::json(&serde_json::json!({
@@ -87,14 +87,14 @@ fn shortened(document: &str) -> String {
     }
 }
 
-fn read_vector(path: &Path) -> Result<Vec<f32>, Failure> {
+fn read_vector(path: &Path) -> Result<Vec<f32>, CommandError> {
     let text = if path == Path::new("-") {
-        std::io::read_to_string(std::io::stdin()).map_err(Failure::io)?
+        std::io::read_to_string(std::io::stdin()).map_err(CommandError::io)?
     } else {
-        fs_err::read_to_string(path).map_err(Failure::io)?
+        fs_err::read_to_string(path).map_err(CommandError::io)?
     };
     serde_json::from_str(&text).map_err(|error| {
-        Failure::usage(format!(
+        CommandError::usage(format!(
             "{}: not a JSON list of numbers: {error}",
             path.display()
         ))

@@ -18,7 +18,7 @@ use super::output_folder::OutputFolder;
 use super::salvage;
 use super::verify::print_problems;
 use crate::cli::interrupt::Interrupt;
-use crate::failure::Failure;
+use crate::error::CommandError;
 use crate::output::{self, Progress};
 
 #[derive(Debug, Args)]
@@ -69,7 +69,7 @@ struct Mended {
 }
 
 impl Repair {
-    pub(super) fn execute(self) -> Result<ExitCode, Failure> {
+    pub(super) fn execute(self) -> Result<ExitCode, CommandError> {
         if let Some(new) = &self.salvage {
             return salvage::save(&self.dir, new, self.json);
         }
@@ -124,12 +124,12 @@ impl Repair {
         steps: &BTreeSet<Step>,
         survey: &Survey,
         progress: &Progress,
-    ) -> Result<Mended, Failure> {
-        let dir = fs_err::canonicalize(&self.dir).map_err(Failure::io)?;
+    ) -> Result<Mended, CommandError> {
+        let dir = fs_err::canonicalize(&self.dir).map_err(CommandError::io)?;
         let before = kept_as(&dir);
         if before.symlink_metadata().is_ok() {
             return Err(
-                Failure::from(StoreError::AlreadyExists { path: before }).with_help(
+                CommandError::from(StoreError::AlreadyExists { path: before }).with_help(
                     "it is what an earlier repair has kept: remove or rename it, then repair again",
                 ),
             );
@@ -142,7 +142,7 @@ impl Repair {
         let interrupted = interrupt.remove(scratch.path())?;
         let work = scratch.path().join("mended");
         let made = self.make(&dir, &work, steps, progress);
-        let later = interrupted.unless(made.map_err(|failure| failure.naming(&work, &dir)))?;
+        let later = interrupted.unless(made.map_err(|error| error.naming(&work, &dir)))?;
         give_owners(&dir, &work)?;
         original.still_closed()?;
         chroma_store::refuse_open_elsewhere(&dir)?;
@@ -152,7 +152,7 @@ impl Repair {
         swap(&dir, &work, &before)?;
         if !self.remove_orphans {
             for Orphan { name, .. } in &survey.orphans {
-                fs_err::rename(before.join(name), dir.join(name)).map_err(Failure::io)?;
+                fs_err::rename(before.join(name), dir.join(name)).map_err(CommandError::io)?;
             }
         }
         Ok(Mended { before, later })
@@ -165,7 +165,7 @@ impl Repair {
         work: &Path,
         steps: &BTreeSet<Step>,
         progress: &Progress,
-    ) -> Result<BTreeSet<Step>, Failure> {
+    ) -> Result<BTreeSet<Step>, CommandError> {
         progress.step("copying");
         chroma_store::copy_directory(dir, work)?;
         progress.step("mending");
@@ -196,7 +196,7 @@ impl Repair {
         progress.step("verifying the result");
         closed
             .verify(VerifyLevel::Full)
-            .map_err(|error| Failure::from(error).with_help(NOT_MENDED))?;
+            .map_err(|error| CommandError::from(error).with_help(NOT_MENDED))?;
         Ok(taken.difference(steps).cloned().collect())
     }
 
@@ -206,7 +206,7 @@ impl Repair {
         steps: &BTreeSet<Step>,
         mended: Option<&Mended>,
         hopeless: bool,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), CommandError> {
         let before = mended.map(|mended| mended.before.as_path());
         let later = mended.map(|mended| &mended.later);
         if self.json {
@@ -261,8 +261,8 @@ impl Repair {
 const ROUNDS: usize = 3;
 
 /// Takes the steps in the directory `work`, which is open then.
-fn mend_all(work: &Path, steps: &BTreeSet<Step>) -> Result<Store<Open>, Failure> {
-    let not_mended = |error: StoreError| Failure::from(error).with_help(NOT_MENDED);
+fn mend_all(work: &Path, steps: &BTreeSet<Step>) -> Result<Store<Open>, CommandError> {
+    let not_mended = |error: StoreError| CommandError::from(error).with_help(NOT_MENDED);
     if steps.iter().any(|step| step.remedy == Remedy::Reindex) {
         chroma_store::replace_sqlite_indexes(work).map_err(not_mended)?;
     }
@@ -280,7 +280,7 @@ fn mend_all(work: &Path, steps: &BTreeSet<Step>) -> Result<Store<Open>, Failure>
 }
 
 /// A mount point cannot be exchanged for the mended copy.
-fn refuse_mount_point(dir: &Path) -> Result<(), Failure> {
+fn refuse_mount_point(dir: &Path) -> Result<(), CommandError> {
     let table = fs_err::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let is_mounted = |line: &str| {
         let place = line.split(' ').nth(4);
@@ -293,7 +293,7 @@ fn refuse_mount_point(dir: &Path) -> Result<(), Failure> {
         "{} is a mount point, which cannot be exchanged",
         dir.display()
     );
-    Err(Failure::usage(message).with_help(
+    Err(CommandError::usage(message).with_help(
         "copy what is in it into a folder, repair that, and put it back; or let the mounted folder hold DIR",
     ))
 }
@@ -323,24 +323,26 @@ fn in_words(remedy: Remedy) -> &'static str {
 
 /// Gives folders and files of a copy the permissions and owners that those of the original have; new
 /// ones those of the database.
-fn give_owners(original: &Path, copy: &Path) -> Result<(), Failure> {
+fn give_owners(original: &Path, copy: &Path) -> Result<(), CommandError> {
     let mut folders = vec![(original.to_path_buf(), copy.to_path_buf())];
     while let Some((original_folder, folder)) = folders.pop() {
         let folder_model = match fs_err::metadata(&original_folder) {
             Ok(model) => model,
-            Err(_) => fs_err::metadata(original).map_err(Failure::io)?,
+            Err(_) => fs_err::metadata(original).map_err(CommandError::io)?,
         };
         give_owner(&folder, &folder_model)?;
-        for entry in fs_err::read_dir(&folder).map_err(Failure::io)? {
-            let entry = entry.map_err(Failure::io)?;
+        for entry in fs_err::read_dir(&folder).map_err(CommandError::io)? {
+            let entry = entry.map_err(CommandError::io)?;
             let of_original = original_folder.join(entry.file_name());
-            if entry.file_type().map_err(Failure::io)?.is_dir() {
+            if entry.file_type().map_err(CommandError::io)?.is_dir() {
                 folders.push((of_original, entry.path()));
                 continue;
             }
             let model = match fs_err::metadata(&of_original) {
                 Ok(model) => model,
-                Err(_) => fs_err::metadata(original.join(DATABASE_NAME)).map_err(Failure::io)?,
+                Err(_) => {
+                    fs_err::metadata(original.join(DATABASE_NAME)).map_err(CommandError::io)?
+                }
             };
             give_owner(&entry.path(), &model)?;
         }
@@ -348,10 +350,10 @@ fn give_owners(original: &Path, copy: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-fn give_owner(path: &Path, model: &std::fs::Metadata) -> Result<(), Failure> {
+fn give_owner(path: &Path, model: &std::fs::Metadata) -> Result<(), CommandError> {
     // Only root may give files away; anybody else owns them already.
     let _ = std::os::unix::fs::chown(path, Some(model.uid()), Some(model.gid()));
-    fs_err::set_permissions(path, model.permissions()).map_err(Failure::io)
+    fs_err::set_permissions(path, model.permissions()).map_err(CommandError::io)
 }
 
 fn kept_as(dir: &Path) -> PathBuf {
@@ -361,25 +363,25 @@ fn kept_as(dir: &Path) -> PathBuf {
 }
 
 /// Puts `work` in the place of `dir`, which becomes `before`.
-fn swap(dir: &Path, work: &Path, before: &Path) -> Result<(), Failure> {
+fn swap(dir: &Path, work: &Path, before: &Path) -> Result<(), CommandError> {
     match renameat_with(CWD, work, CWD, dir, RenameFlags::EXCHANGE) {
         Ok(()) => fs_err::rename(work, before).map_err(|error| {
             // As it was: the scratch folder is removed with what is in it.
             let _ = renameat_with(CWD, work, CWD, dir, RenameFlags::EXCHANGE);
-            Failure::io(error)
+            CommandError::io(error)
         }),
         // Not every file system can exchange two folders.
         Err(_) => {
-            fs_err::rename(dir, before).map_err(Failure::io)?;
+            fs_err::rename(dir, before).map_err(CommandError::io)?;
             fs_err::rename(work, dir).map_err(|error| {
                 // As it was; the error that counts is the one that is returned.
                 let _ = fs_err::rename(before, dir);
-                Failure::io(error)
+                CommandError::io(error)
             })
         }
     }?;
     let parent = dir.parent().unwrap_or(dir);
     fs_err::File::open(parent)
         .and_then(|parent| parent.sync_all())
-        .map_err(Failure::io)
+        .map_err(CommandError::io)
 }

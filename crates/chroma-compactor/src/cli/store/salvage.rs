@@ -10,7 +10,7 @@ use compactor_local::RandomIds;
 
 use super::output_folder::OutputFolder;
 use crate::cli::interrupt::Interrupt;
-use crate::failure::Failure;
+use crate::error::CommandError;
 use crate::output::{self, Progress};
 
 const NOTHING_SAVED: &str = "not even the list of collections can be read: copy the directory again from its source; `sqlite3 chroma.sqlite3 .recover` may find rows";
@@ -19,7 +19,7 @@ const NOTHING_SAVED: &str = "not even the list of collections can be read: copy 
 const SHOWN: usize = 10;
 
 /// Saves what can be read of `dir` into the new directory `new`.
-pub(super) fn save(dir: &Path, new: &Path, json: bool) -> Result<ExitCode, Failure> {
+pub(super) fn save(dir: &Path, new: &Path, json: bool) -> Result<ExitCode, CommandError> {
     let folder = OutputFolder::of(new, [dir])?;
     let list = listed_as(new);
     if list.symlink_metadata().is_ok() {
@@ -30,7 +30,7 @@ pub(super) fn save(dir: &Path, new: &Path, json: bool) -> Result<ExitCode, Failu
     let interrupted = interrupt.remove(scratch.path())?;
     let work = scratch.path().join("saved");
     let progress = Progress::new(2, json);
-    let made = || -> Result<_, Failure> {
+    let made = || -> Result<_, CommandError> {
         progress.step("reading what can be read");
         let ids = RandomIds;
         let salvaged = chroma_store::salvage(dir, &work, || NewIds {
@@ -39,7 +39,7 @@ pub(super) fn save(dir: &Path, new: &Path, json: bool) -> Result<ExitCode, Failu
             metadata_segment: ids.uuid(),
         });
         let salvaged = salvaged.map_err(|error| match error.kind() {
-            Kind::BadInput => Failure::from(error).with_help(NOTHING_SAVED),
+            Kind::BadInput => CommandError::from(error).with_help(NOTHING_SAVED),
             _ => error.into(),
         })?;
         progress.step("verifying the result");
@@ -52,7 +52,7 @@ pub(super) fn save(dir: &Path, new: &Path, json: bool) -> Result<ExitCode, Failu
     if !lost.is_empty() {
         write_list(&list, &lost)?;
     }
-    fs_err::rename(&work, new).map_err(Failure::io)?;
+    fs_err::rename(&work, new).map_err(CommandError::io)?;
     drop(progress);
     let kept = (!lost.is_empty()).then_some(list);
     if json {
@@ -100,7 +100,7 @@ fn listed_as(new: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-fn write_list(path: &Path, lost: &[Lost]) -> Result<(), Failure> {
+fn write_list(path: &Path, lost: &[Lost]) -> Result<(), CommandError> {
     let write = || -> std::io::Result<()> {
         let mut file = std::io::BufWriter::new(fs_err::File::create_new(path)?);
         for one in lost {
@@ -111,5 +111,5 @@ fn write_list(path: &Path, lost: &[Lost]) -> Result<(), Failure> {
             .map_err(std::io::IntoInnerError::into_error)?
             .sync_all()
     };
-    write().map_err(Failure::io)
+    write().map_err(CommandError::io)
 }

@@ -7,7 +7,7 @@ use chroma_store::{CloseOptions, OpenOptions, Store, VerifyLevel};
 use clap::Args;
 
 use crate::cli::interrupt::Interrupt;
-use crate::failure::Failure;
+use crate::error::CommandError;
 use crate::output::{self, Progress};
 
 #[derive(Debug, Args)]
@@ -21,7 +21,7 @@ pub(crate) struct Vacuum {
 }
 
 impl Vacuum {
-    pub(super) fn execute(self) -> Result<ExitCode, Failure> {
+    pub(super) fn execute(self) -> Result<ExitCode, CommandError> {
         let progress = Progress::new(4, self.json);
         chroma_store::refuse_open_elsewhere(&self.dir)?;
         chroma_store::keep_temporary_files_in(&self.dir);

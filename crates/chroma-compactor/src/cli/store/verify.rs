@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use chroma_store::{Problem, Severity, VerifyLevel};
 use clap::Args;
 
-use crate::failure::Failure;
+use crate::error::CommandError;
 use crate::output::{self, Progress};
 
 #[derive(Debug, Args)]
@@ -22,7 +22,7 @@ pub(crate) struct Verify {
 }
 
 impl Verify {
-    pub(super) fn execute(self) -> Result<ExitCode, Failure> {
+    pub(super) fn execute(self) -> Result<ExitCode, CommandError> {
         let level = if self.full {
             VerifyLevel::Full
         } else {
@@ -64,7 +64,7 @@ impl Verify {
     }
 }
 
-pub(super) fn print_problems(problems: &[Problem]) -> Result<(), Failure> {
+pub(super) fn print_problems(problems: &[Problem]) -> Result<(), CommandError> {
     for problem in problems {
         let severity = match problem.severity {
             Severity::Warning => "warning",

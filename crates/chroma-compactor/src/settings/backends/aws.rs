@@ -6,7 +6,7 @@ use compactor_aws::{AwsBackend, AwsOptions};
 use compactor_core::ports::{Clock, Ids};
 
 use super::Opened;
-use crate::failure::Failure;
+use crate::error::CommandError;
 use crate::settings::RawSettings;
 
 impl RawSettings {
@@ -14,7 +14,7 @@ impl RawSettings {
         &self,
         clock: Arc<dyn Clock>,
         ids: Arc<dyn Ids>,
-    ) -> Result<Opened, Failure> {
+    ) -> Result<Opened, CommandError> {
         let options = AwsOptions {
             region: self.aws.region.clone(),
             endpoint: self.aws.endpoint.clone(),
@@ -32,7 +32,7 @@ impl RawSettings {
         let (stores, queue) = connected?;
         Ok(Opened {
             objects: stores.objects,
-            queue: queue.map_err(Failure::from),
+            queue: queue.map_err(CommandError::from),
             leases: stores.leases,
             runs: stores.runs,
             clock,
