@@ -187,5 +187,5 @@ async fn locks_of_python_writers_are_listed() {
         ("owner", "python"),
     ];
     deployment.cloud.put_item(&lock).await;
-    assert_eq!(held(), "words: python without an end");
+    assert_eq!(held(), "words: python without an expiry");
 }

@@ -231,7 +231,7 @@ fn runs_that_wait_for_someone_are_told() {
     assert_eq!(found[0]["verdict"], "warning", "{found:?}");
     let text = found[0]["found"].as_str().unwrap();
     assert!(
-        text.starts_with("words: 1, ") && text.contains("CC-POINTER"),
+        text.starts_with("words: 1 after a failed attempt: ") && text.contains("CC-POINTER"),
         "{text}"
     );
     place.say("run --drain --data data").succeeds();

@@ -212,7 +212,7 @@ fn lists_and_names_come_from_the_environment_as_they_are_written() {
 
 #[cfg(unix)]
 #[test]
-fn a_value_that_is_no_text_is_refused() {
+fn a_value_that_is_not_utf_8_is_refused() {
     use std::os::unix::ffi::OsStrExt as _;
 
     let place = Place::new();
@@ -220,5 +220,5 @@ fn a_value_that_is_no_text_is_refused() {
     let mut command = place.command(["config", "check"]);
     command.env(name, std::ffi::OsStr::from_bytes(b"a\xff"));
     let said = Said::by(&mut command).fails(CONFIGURATION, "CC-CONFIG");
-    said.naming(&[name, "no text"]);
+    said.naming(&[name, "not UTF-8"]);
 }

@@ -17,7 +17,7 @@ fn a_sound_directory_needs_nothing() {
     let before = database(&dir);
     for line in ["store repair dir", "store repair dir --yes"] {
         let said = place.say(line).succeeds();
-        assert!(said.stdout.contains("nothing to mend"), "{said}");
+        assert!(said.stdout.contains("nothing to repair"), "{said}");
     }
     let told = place.say("store repair dir --yes --json").json();
     assert_eq!(
@@ -35,7 +35,7 @@ fn it_says_what_it_would_do_and_does_it_on_request() {
     tamper(&dir, OTHER_TEXT);
     let before = database(&dir);
     let said = place.say("store repair dir").exits(FAILURE);
-    for part in ["ERROR I9", "to do: rebuild the full text", "--yes"] {
+    for part in ["ERROR I9", "to do: rebuild the full-text index", "--yes"] {
         assert!(said.stdout.contains(part), "{part}: {said}");
     }
     assert_eq!(database(&dir), before);
@@ -89,7 +89,7 @@ fn what_cannot_be_mended_is_left_alone() {
     let before = database(&dir);
     let said = place.say("store repair dir --yes").exits(FAILURE);
     assert!(
-        said.stdout.contains("not all of this can be mended"),
+        said.stdout.contains("not all of this can be repaired"),
         "{said}"
     );
     assert_eq!(database(&dir), before);

@@ -296,9 +296,9 @@ fn a_data_directory_that_is_not_there_is_told() {
     let again = place.say("doctor --data typo --json").json();
     assert_eq!(again[0]["check"], "working space", "{again:#}");
     let said = place.say("submit --data other words=dir").succeeds();
-    assert!(said.stdout.contains("other: made"), "{said}");
+    assert!(said.stdout.contains("other: new data directory"), "{said}");
     let said = place.say("submit --data other words=dir").succeeds();
-    assert!(!said.stdout.contains("made"), "{said}");
+    assert!(!said.stdout.contains("new data directory"), "{said}");
 }
 
 #[cfg(unix)]

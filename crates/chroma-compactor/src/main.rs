@@ -1,7 +1,7 @@
 //! `chroma-compactor`: merges Chroma deltas into published snapshots.
 //!
-//! This crate parses the command line and the configuration, and renders results and errors. What
-//! it does is in the libraries.
+//! This crate parses the command line and the configuration, and renders results and errors. The
+//! libraries do the work.
 
 mod cli;
 mod error;

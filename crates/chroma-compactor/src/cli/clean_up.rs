@@ -1,4 +1,4 @@
-//! `clean-up`: deletes versions that nobody reads any more, or shows them.
+//! `clean-up`: lists superseded versions that are due to be deleted, or deletes them.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -19,40 +19,41 @@ use crate::error::CommandError;
 use crate::output;
 use crate::settings::SettingsArgs;
 
-/// Shows which superseded versions are due to be deleted; with --yes, deletes them.
 #[derive(Debug, Args)]
 pub(crate) struct Clean {
-    /// Only these collections.
+    /// Only these collections. Default: all that have a pointer or a version.
     collections: Vec<CollectionName>,
-    /// Versions to keep, the published one among them [default: retention.versions].
+    /// Keep at least COUNT versions of each collection, the published one included [default:
+    /// retention.versions].
     #[arg(long, value_name = "COUNT")]
     keep: Option<usize>,
-    /// Keep versions that were superseded less long ago than this [default: retention.age].
+    /// Keep versions that were superseded less than this ago, such as 30m, 12h or 7d [default:
+    /// retention.age].
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     older_than: Option<Duration>,
-    /// Delete also what the configuration may not say: what readers are reading, or what a slow writer
-    /// is about to publish on.
+    /// Allow values below the minimum for the configuration. This may delete a version that a reader is
+    /// downloading, or that a slow writer builds its next version on.
     #[arg(long)]
     force: bool,
-    /// Only show what would be deleted; the default.
+    /// List what would be deleted, and delete nothing. This is the default.
     #[arg(long, conflicts_with = "yes")]
     dry_run: bool,
-    /// Delete.
+    /// Delete the versions, rather than list them.
     #[arg(long)]
     yes: bool,
     #[command(flatten)]
     settings: SettingsArgs,
-    /// Print JSON.
+    /// Print the result, or the error, as JSON.
     #[arg(long)]
     pub(super) json: bool,
 }
 
-/// What was done for a collection, and what was left alone.
+/// What was or would be deleted of a collection, and the newer versions that were kept.
 #[derive(Debug, Serialize)]
 struct Cleaned {
     #[serde(flatten)]
     done: Swept,
-    /// Newer than what the pointer names: they may be named yet.
+    /// Versions newer than the published one: their writers may still publish them.
     newer: Vec<UnpublishedVersion>,
 }
 
@@ -68,7 +69,7 @@ impl Clean {
         if !self.force {
             raw.check_retention(policy).map_err(|error| {
                 error.with_help(
-                    "keep more, or pass --force when there are neither readers nor writers",
+                    "keep more, or pass --force while no reader and no writer is at work",
                 )
             })?;
         }
@@ -87,7 +88,7 @@ impl Clean {
             }
             Ok((done, failed))
         })?;
-        // What was deleted is told, whatever is wrong with others.
+        // The user has to learn what was deleted, even if other collections failed.
         if !done.is_empty() || failed.is_empty() {
             self.report(&done)?;
         }
@@ -107,7 +108,7 @@ impl Clean {
         collection: &CollectionName,
         policy: RetentionPolicy,
     ) -> Result<Cleaned, CommandError> {
-        // First: an error after the deletion would hide what was deleted.
+        // Before the deletion: an error after it would hide what was deleted.
         let repository = SnapshotRepository::new(Arc::clone(&ports.objects));
         let newer = repository.unpublished(collection).await?;
         let sweep = Sweep {
@@ -122,7 +123,7 @@ impl Clean {
         let swept = repository.sweep(collection, sweep, &mut origins).await?;
         let Some(done) = swept.or_else(|| untouched(collection, &newer)) else {
             let message = format!("nothing is published for {collection}");
-            let help = "`chroma-compactor clean-up` without names shows every collection";
+            let help = "`chroma-compactor clean-up` without names lists every collection";
             return Err(CommandError::usage(message).with_help(help));
         };
         Ok(Cleaned { done, newer })
@@ -143,10 +144,7 @@ impl Clean {
             ))?;
             if one.uploads > 0 {
                 let word = if self.yes { "ended" } else { "would end" };
-                output::line(&format!(
-                    "  {word} {} uploads that were never finished",
-                    one.uploads
-                ))?;
+                output::line(&format!("  {word} {} unfinished uploads", one.uploads))?;
             }
             for version in &one.versions {
                 output::line(&format!("  {version}"))?;
@@ -166,7 +164,7 @@ impl Clean {
     }
 }
 
-/// What is done where nothing was ever published, but something was uploaded.
+/// The result for a collection that has versions, but none that was published: nothing is deleted.
 fn untouched(collection: &CollectionName, newer: &[UnpublishedVersion]) -> Option<Swept> {
     (!newer.is_empty()).then(|| Swept {
         collection: collection.clone(),
@@ -177,7 +175,7 @@ fn untouched(collection: &CollectionName, newer: &[UnpublishedVersion]) -> Optio
     })
 }
 
-/// Collections that have a pointer, or versions.
+/// The collections that have a pointer or a version.
 async fn with_versions(ports: &Ports) -> Result<Vec<CollectionName>, CommandError> {
     let objects = &ports.objects;
     let mut collections = Vec::new();

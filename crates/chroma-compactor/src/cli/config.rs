@@ -1,4 +1,4 @@
-//! `config check` and `config show`.
+//! `config check` and `config show`: whether the settings can be used, and where each comes from.
 
 use std::process::ExitCode;
 
@@ -12,9 +12,13 @@ use crate::settings::{SettingsArgs, leaves};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConfigCommand {
-    /// Say whether the settings can be used, and what is wrong with them.
+    /// Check the settings, and report everything that is wrong with them.
+    ///
+    /// Opens neither the data directory nor AWS; `doctor` does. Exits with 78 if the settings cannot be used.
     Check(Check),
-    /// Print every setting, its value, and where the value comes from.
+    /// Print every setting with its value, and where the value comes from.
+    ///
+    /// Passwords in addresses are masked.
     Show(Show),
 }
 
@@ -22,7 +26,7 @@ pub(crate) enum ConfigCommand {
 pub(crate) struct Check {
     #[command(flatten)]
     settings: SettingsArgs,
-    /// Print JSON.
+    /// Print the result, or the error, as JSON.
     #[arg(long)]
     json: bool,
 }
@@ -31,7 +35,7 @@ pub(crate) struct Check {
 pub(crate) struct Show {
     #[command(flatten)]
     settings: SettingsArgs,
-    /// Print JSON.
+    /// Print the result, or the error, as JSON.
     #[arg(long)]
     json: bool,
 }
@@ -61,7 +65,7 @@ impl Check {
             for warning in warnings {
                 output::warning(&warning);
             }
-            output::line("the settings are sound")?;
+            output::line("the settings are valid")?;
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -100,7 +104,7 @@ impl Show {
     }
 }
 
-/// No setting is a secret, but an address may have one in front of its host.
+/// Masks the passwords of addresses (`https://user:password@host`). No other setting holds a secret.
 fn shown(value: Value) -> Value {
     match value {
         Value::String(text) => without_passwords(&text).into_owned().into(),

@@ -1,5 +1,5 @@
-//! Counters, and how many tasks there are, as lines of CloudWatch's embedded metric format, on
-//! standard error among the logs: what collects the logs of a container finds them there.
+//! Metrics in CloudWatch's embedded metric format (EMF), written to standard error among the log lines,
+//! where the log collector of a container finds them.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use crate::error::CommandError;
 use crate::output::{self, Log};
 use crate::settings::RawSettings;
 
-/// How much the daemon has under way: it goes up and down, and must not grow.
+/// The number of live tasks of the runtime. It goes up and down; steady growth means a leak.
 const TASKS: &str = "CompactionTasks";
 
-/// Where the counters are.
+/// Collects the metrics of the process, and writes them.
 #[derive(Clone, Copy)]
 pub(super) struct Emf {
     collector: &'static Collector,
@@ -22,7 +22,10 @@ pub(super) struct Emf {
 }
 
 impl Emf {
-    /// Begins to count, if that is wanted.
+    /// Begins to collect metrics; `None` if `metrics.emf` is off.
+    ///
+    /// # Errors
+    /// The process collects metrics already, or the namespace cannot be used.
     pub(super) fn install(settings: &RawSettings) -> Result<Option<Self>, CommandError> {
         let settings = &settings.metrics;
         if !settings.emf {
@@ -38,20 +41,20 @@ impl Emf {
         }))
     }
 
-    /// Writes what was counted, again and again.
+    /// Writes the metrics every `metrics.every`, and never returns.
     pub(super) async fn keep_writing(self, ports: Ports) {
         loop {
             ports.clock.sleep(self.every).await;
             let tasks = Handle::current().metrics().num_alive_tasks();
             metrics::gauge!(TASKS).set(u32::try_from(tasks).unwrap_or(u32::MAX));
-            // What was counted waits for the log's reader: a line that is dropped is lost.
+            // Counts can wait for a slow reader of the log. A dropped line would lose them.
             if !Log::get().is_some_and(Log::is_behind) {
                 self.write();
             }
         }
     }
 
-    /// Writes what was counted since the last time, in one piece so that no log line gets between.
+    /// Writes the metrics since the last call, in one piece so that no log line gets between.
     pub(super) fn write(self) {
         let mut lines = Vec::new();
         match self.collector.flush(&mut lines) {

@@ -1,4 +1,4 @@
-//! Ctrl-C during offline work: what was begun is removed, nothing half-made is left behind.
+//! Ctrl-C and SIGTERM during offline work: they remove the unfinished result, and end the process.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,30 +11,33 @@ use super::signals::{EXIT_INTERRUPTED, StopSignals};
 use crate::error::CommandError;
 use crate::output;
 
-/// A folder that is being written may take some turns to remove.
+/// How often removal is tried: a thread that still writes into a folder can make it fail.
 const REMOVALS: u32 = 1000;
 
-/// Ctrl-C or SIGTERM that came since this was made, or will.
+/// Listens for Ctrl-C and SIGTERM. It keeps a signal that arrives before the caller says what to do then.
 pub(super) struct Interrupt {
     runtime: Runtime,
     signals: StopSignals,
 }
 
-/// Whether the end of the process is near.
+/// Tells the command whether a signal came, and the interrupt thread whether it comes too late.
 #[derive(Clone, Default)]
 pub(super) struct Interrupted(Arc<State>);
 
 #[derive(Default)]
 struct State {
     came: AtomicBool,
-    /// The last step is under way: what is made is kept, and a signal comes too late.
+    /// The last step is under way: the result is kept, and a signal comes too late.
     finishing: AtomicBool,
-    /// The interrupt thread holds it from the signal on.
+    /// The interrupt thread holds it from the signal until the process ends.
     turn: Mutex<()>,
 }
 
 impl Interrupt {
-    /// Begins to listen: from now on no signal ends the process by itself.
+    /// Begins to listen: from now on neither signal ends the process by itself.
+    ///
+    /// # Errors
+    /// The runtime cannot start, or the operating system refuses a handler.
     pub(super) fn listen() -> Result<Self, CommandError> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -47,15 +50,21 @@ impl Interrupt {
         Ok(Self { runtime, signals })
     }
 
-    /// Removes `scratch` and ends the process once a signal comes.
+    /// On a signal, removes `scratch` and ends the process.
+    ///
+    /// # Errors
+    /// The thread that waits for the signal cannot start.
     pub(super) fn remove(self, scratch: &Path) -> Result<Interrupted, CommandError> {
         self.remove_all(vec![scratch.to_path_buf()])
     }
 
-    /// Removes files and folders and ends the process once a signal comes.
+    /// On a signal, removes these files and folders and ends the process.
+    ///
+    /// # Errors
+    /// The thread that waits for the signal cannot start.
     pub(super) fn remove_all(self, paths: Vec<PathBuf>) -> Result<Interrupted, CommandError> {
         self.end_after(move || {
-            // Meanwhile the work goes on, and may put something new there.
+            // The work goes on meanwhile, and may write more.
             for _ in 0..REMOVALS {
                 for path in &paths {
                     let _ = match path.is_dir() {
@@ -72,7 +81,10 @@ impl Interrupt {
         .map(|(interrupted, _)| interrupted)
     }
 
-    /// Says `words` and ends the process once a signal comes.
+    /// On a signal, writes `words` to standard error and ends the process.
+    ///
+    /// # Errors
+    /// The thread that waits for the signal cannot start.
     pub(super) fn say(self, words: String) -> Result<Interrupted, CommandError> {
         let ended = self.end_after(move || output::error_line(&words));
         ended.map(|(interrupted, _)| interrupted)
@@ -102,8 +114,8 @@ impl Interrupt {
 }
 
 impl Interrupted {
-    /// Goes on to the last step, which no signal ends any more; not while what is there is being
-    /// removed.
+    /// Begins the last step, which no signal ends any more. If the interrupt thread is removing the result
+    /// already, this never returns.
     pub(super) fn finish(&self) {
         let _turn = self.turn();
         self.0.finishing.store(true, Ordering::SeqCst);
@@ -113,8 +125,8 @@ impl Interrupted {
         self.0.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Passes an outcome on, unless the process is about to end: what failed then, failed because of
-    /// that.
+    /// Returns `outcome`, unless it is an error and a signal is ending the process: then the work failed only
+    /// because its files were removed, and this never returns.
     pub(super) fn unless<T>(&self, outcome: Result<T, CommandError>) -> Result<T, CommandError> {
         if outcome.is_err() && self.0.came.load(Ordering::SeqCst) {
             loop {
@@ -141,7 +153,7 @@ mod tests {
             .unwrap();
         interrupted.finish();
         kill_process(getpid(), Signal::INT).unwrap();
-        // It would have ended the process.
+        // A signal that comes in time would have ended the process here.
         thread.join().unwrap();
         assert!(!said.load(Ordering::SeqCst));
         assert!(

@@ -4,7 +4,10 @@ use crate::error::CommandError;
 use crate::output::{self, Log};
 use crate::settings::{LogFormat, RawSettings};
 
-/// Logs go to standard error; standard output is for results.
+/// Starts the log on standard error; standard output is for results. `RUST_LOG` overrides `log.filter`.
+///
+/// # Errors
+/// The filter cannot be parsed.
 pub(super) fn start_logging(settings: &RawSettings) -> Result<(), CommandError> {
     let filter = match std::env::var("RUST_LOG") {
         Ok(filter) if !filter.is_empty() => filter,
@@ -16,7 +19,7 @@ pub(super) fn start_logging(settings: &RawSettings) -> Result<(), CommandError> 
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(output::stderr_has_colors())
-        // Where the log cannot be written there is nobody to tell, and telling would panic.
+        // It would report an error of writing to standard error on standard error, and panic.
         .log_internal_errors(false)
         .with_writer(Log::start(settings.log.buffer).clone());
     match settings.log.format {

@@ -1,4 +1,5 @@
-//! The command line.
+//! The command line: one module for each command. A command parses its arguments, calls a library and
+//! renders the result; it does no work of its own.
 
 mod clean_up;
 mod config;
@@ -21,14 +22,18 @@ use clap::{Parser, Subcommand};
 
 use crate::error::CommandError;
 
-/// Two builds of a version differ in what they can do.
+/// Says which build it is: without the feature `aws` the same version can do less.
 const VERSION: &str = if cfg!(feature = "aws") {
     env!("CARGO_PKG_VERSION")
 } else {
     concat!(env!("CARGO_PKG_VERSION"), " (without the adapters for AWS)")
 };
 
-/// Merges Chroma deltas into published snapshots.
+/// Merge Chroma deltas into published snapshots.
+///
+/// Producers write deltas, which are small Chroma directories, and submit them as runs. The daemon takes runs
+/// from a queue, merges their deltas into a copy of each collection's published snapshot, verifies the copy,
+/// and publishes it as a new version.
 #[derive(Debug, Parser)]
 #[command(name = "chroma-compactor", version = VERSION, arg_required_else_help = true)]
 pub(crate) struct Cli {
@@ -38,31 +43,51 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Make sample deltas, merge them, and show the snapshot: a first look, no cloud needed.
+    /// Try everything once on this machine, with sample data and without a cloud account.
+    ///
+    /// Makes sample deltas, submits and merges them, and downloads the published snapshots as a reader would.
+    /// Writes nothing outside of --dir.
     Quickstart(quickstart::Quickstart),
-    /// Run the daemon: take runs from the queue and publish snapshots.
+    /// Run the daemon: take runs from the queue, merge their deltas, and publish new versions.
+    ///
+    /// Leaves deltas and published versions as they are: it uploads a new version and then moves the
+    /// collection's pointer to it. It deletes superseded versions as the [retention] settings say. SIGTERM or
+    /// Ctrl-C lets it finish or give back what it holds; a second Ctrl-C makes it end sooner.
     Run(run::Run),
-    /// Package deltas, upload them, and enqueue the run.
+    /// Pack deltas, upload them, and put a run for them on the queue.
+    ///
+    /// Verifies every delta before it uploads the first. Only reads the directories; close every client that
+    /// has one of them open.
     Submit(submit::Submit),
-    /// Show what became of runs.
+    /// List runs and their states, or announce a run again.
+    ///
+    /// Without a subcommand it only reads the run records.
     Runs(runs::Runs),
-    /// Show which superseded versions are due to be deleted, or delete them.
+    /// List the superseded versions that are due to be deleted; with --yes, delete them.
+    ///
+    /// Never deletes the published version of a collection, or a version newer than that.
     CleanUp(clean_up::Clean),
-    /// See to published versions.
+    /// Put back a collection's pointer, or accept the version of another writer.
     #[command(subcommand)]
     Snapshots(snapshots::SnapshotsCommand),
-    /// Check that everything a daemon needs works, and say how to mend it.
+    /// Check that everything a daemon needs works, and say how to fix what does not.
+    ///
+    /// Writes, locks and deletes under names that no daemon uses, and leaves runs, messages and snapshots
+    /// unchanged. It leaves one thing behind: the fence counter of a collection called `doctor`. It makes the
+    /// data directory of the local backend if there is none. Exits with 1 if a daemon could not work.
     Doctor(doctor::Doctor),
-    /// Check the settings, or show them.
+    /// Check the settings, or print them and where each comes from.
     #[command(subcommand)]
     Config(config::ConfigCommand),
-    /// Work on Chroma directories on this machine.
+    /// Inspect, merge and repair Chroma directories on this machine.
+    ///
+    /// These commands need no daemon, no queue and no configuration.
     #[command(subcommand)]
     Store(store::StoreCommand),
 }
 
 impl Cli {
-    /// Whether results, and so errors as well, are wanted as JSON.
+    /// Whether the user asked for JSON. Errors are then written as JSON, too.
     pub(crate) fn wants_json(&self) -> bool {
         match &self.command {
             Command::Quickstart(command) => command.json,
@@ -77,6 +102,10 @@ impl Cli {
         }
     }
 
+    /// Runs the command, and returns the exit status of a command that could do its work.
+    ///
+    /// # Errors
+    /// The command could not do its work; the error has its own exit status.
     pub(crate) fn run(self) -> Result<ExitCode, CommandError> {
         match self.command {
             Command::Quickstart(command) => command.execute(),

@@ -1,4 +1,4 @@
-//! `run`: the daemon.
+//! `run`: runs the daemon until a signal stops it, or until the queue is empty.
 
 use std::process::ExitCode;
 
@@ -19,10 +19,10 @@ use crate::settings::{LogFormat, SettingsArgs};
 pub(crate) struct Run {
     #[command(flatten)]
     settings: SettingsArgs,
-    /// Stop when the queue is empty.
+    /// Stop when the queue is empty, instead of waiting for more runs.
     #[arg(long)]
     drain: bool,
-    /// Print the summary as JSON.
+    /// Print the final summary, or the error, as JSON.
     #[arg(long)]
     pub(super) json: bool,
 }
@@ -30,7 +30,7 @@ pub(crate) struct Run {
 impl Run {
     pub(super) fn execute(self) -> Result<ExitCode, CommandError> {
         let raw = self.settings.load()?;
-        // What waits nowhere cannot be drained: another directory was meant.
+        // An empty new directory has nothing to drain: the user meant another one.
         if self.drain && raw.is_unused() {
             raw.require_data_directory()?;
         }
@@ -46,7 +46,7 @@ impl Run {
             cancel_on_signal(stop.clone(), settling.clone())?;
             let emf = Emf::install(&raw)?;
             let ports = raw.open().await?;
-            // Before anything goes on beside this: SQLite is told where its temporary files go.
+            // SQLite has to know the folder for its temporary files before other threads use it.
             let scratch = raw.claim_scratch()?;
             if let Some(emf) = emf {
                 tokio::spawn(emf.keep_writing(ports.clone()));

@@ -4,7 +4,11 @@ use std::time::Duration;
 
 use crate::error::CommandError;
 
-/// Runs `work` on a new runtime, and does not wait for blocking work that was abandoned.
+/// Runs `work` on a new runtime. Blocking calls that `work` has abandoned may not hold up the end of the
+/// process: they get 100 milliseconds.
+///
+/// # Errors
+/// Those of `work`; the runtime cannot start its threads.
 pub(super) fn block_on<T>(
     work: impl Future<Output = Result<T, CommandError>>,
 ) -> Result<T, CommandError> {

@@ -1,4 +1,4 @@
-//! SIGTERM and Ctrl-C: what they do to a command that is at work.
+//! What SIGTERM and Ctrl-C (SIGINT) do to a running command.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -7,17 +7,20 @@ use tokio_util::task::TaskTracker;
 use crate::error::CommandError;
 use crate::output::Log;
 
-/// 128 + SIGINT, as shells report it.
+/// The exit status of an interrupted command: 128 + SIGINT, as shells report it.
 pub(super) const EXIT_INTERRUPTED: i32 = 130;
 
-/// The signals that ask for an end. None is lost from the moment on that this is made.
+/// The signals that ask a process to end. It keeps every signal that arrives after it was made.
 pub(super) struct StopSignals {
     terminate: Signal,
     interrupt: Signal,
 }
 
 impl StopSignals {
-    /// Begins to listen; to be called within a runtime.
+    /// Begins to listen. It needs a Tokio runtime.
+    ///
+    /// # Errors
+    /// The operating system refuses a handler.
     pub(super) fn listen() -> Result<Self, CommandError> {
         Ok(Self {
             terminate: signal(SignalKind::terminate()).map_err(CommandError::io)?,
@@ -25,7 +28,7 @@ impl StopSignals {
         })
     }
 
-    /// Waits for the next one.
+    /// Waits for the next signal.
     pub(super) async fn next(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
@@ -34,9 +37,12 @@ impl StopSignals {
     }
 }
 
-/// The first signal stops in order. SIGTERM is sent twice by programs that mean it once (`timeout`), and
-/// stopping in order ends in time. A person who presses Ctrl-C after that means at once: but not before
-/// what `settling` tracks is over.
+/// Cancels `stop` on the first signal, so that the daemon shuts down in order. A Ctrl-C after that ends the
+/// process as soon as the tasks that `settling` tracks have ended. A second SIGTERM changes nothing: some
+/// programs (`timeout`) send it twice, and an orderly shutdown has a time limit.
+///
+/// # Errors
+/// The operating system refuses a handler.
 pub(super) fn cancel_on_signal(
     stop: CancellationToken,
     settling: TaskTracker,
@@ -44,7 +50,7 @@ pub(super) fn cancel_on_signal(
     let mut signals = StopSignals::listen()?;
     tokio::spawn(async move {
         signals.next().await;
-        // First: whoever closed the log must still be able to stop us.
+        // Before the log line, which may have to wait for the reader of the log.
         stop.cancel();
         tracing::info!("stopping; Ctrl-C to stop at once");
         signals.interrupt.recv().await;

@@ -1,4 +1,4 @@
-//! `snapshots`: what operators do about published versions.
+//! `snapshots`: decisions about published versions that only an operator can make.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -16,35 +16,41 @@ use crate::settings::SettingsArgs;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum SnapshotsCommand {
-    /// Put back the pointer of a collection that is gone, or that cannot be understood.
+    /// Point a collection at one of its versions, if its pointer is missing or cannot be read.
+    ///
+    /// Changes the pointer alone; every version stays. Readers see the named version from then on.
     Point(Point),
-    /// Go on from a version of another writer from which most of our records are gone.
+    /// Build on another writer's version, although most records of the version before it are missing there.
+    ///
+    /// The daemon does not build on such a version by itself. This records that the published one is meant;
+    /// the version itself stays as it is.
     Accept(Accept),
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Point {
-    /// The collection.
+    /// The collection's name.
     collection: CollectionName,
-    /// The version that its pointer is to name; it has to be complete.
+    /// The version that the pointer is to name. All its files must be there.
     version: Version,
-    /// The complete version that it names now, if it is to be given up.
+    /// Replace a pointer that names the complete version CURRENT. Without this option a pointer that can be
+    /// used is kept.
     #[arg(long, value_name = "CURRENT")]
     instead_of: Option<Version>,
     #[command(flatten)]
     settings: SettingsArgs,
-    /// Print JSON.
+    /// Print the result, or the error, as JSON.
     #[arg(long)]
     json: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Accept {
-    /// The collection.
+    /// The collection's name.
     collection: CollectionName,
     #[command(flatten)]
     settings: SettingsArgs,
-    /// Print JSON.
+    /// Print the result, or the error, as JSON.
     #[arg(long)]
     json: bool,
 }
@@ -85,7 +91,7 @@ impl Point {
         output::line(&format!("the pointer of {collection} names {version}"))?;
         if let Some(newest) = newer.last() {
             output::line(&format!(
-                "newer versions are there, up to {newest}: readers no longer see what only those contain"
+                "there are newer versions, up to {newest}: readers do not see what only those contain"
             ))?;
         }
         Ok(ExitCode::SUCCESS)
@@ -108,7 +114,7 @@ impl Accept {
     }
 }
 
-/// Opens what the settings name, and does something there.
+/// Opens the backend that the settings name, and runs `work` on it.
 fn with_ports<T>(
     settings: &SettingsArgs,
     work: impl AsyncFnOnce(Ports) -> compactor_snapshots::Result<T>,

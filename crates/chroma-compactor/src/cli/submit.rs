@@ -1,4 +1,4 @@
-//! `submit words=DIR lines=DIR`: package, verify, upload, announce.
+//! `submit words=DIR lines=DIR`: verifies, packs and uploads deltas, and announces them as one run.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -18,19 +18,20 @@ use crate::settings::SettingsArgs;
 
 #[derive(Debug, Args)]
 pub(crate) struct Submit {
-    /// Deltas, as COLLECTION=DIR; together they are one run.
+    /// The deltas of the run: for each collection the Chroma directory with its delta, such as
+    /// words=./delta.
     #[arg(
         required = true,
         value_name = "COLLECTION=DIR",
         value_parser = OsStringValueParser::new().try_map(NamedDelta::parse),
     )]
     deltas: Vec<NamedDelta>,
-    /// The run's id. Default: a fresh one.
+    /// The run's id. Default: a new one.
     #[arg(long, value_name = "ID")]
     run_id: Option<RunId>,
     #[command(flatten)]
     settings: SettingsArgs,
-    /// Print JSON.
+    /// Print the result, or the error, as JSON.
     #[arg(long)]
     pub(super) json: bool,
 }
@@ -42,7 +43,7 @@ struct NamedDelta {
 }
 
 impl NamedDelta {
-    /// A directory's name need be no text.
+    /// The directory's path need not be UTF-8.
     fn parse(argument: OsString) -> Result<Self, String> {
         let (collection, dir) = argument
             .split_once("=")
@@ -81,7 +82,7 @@ impl Submit {
             admission: settings.admission,
             embedding_functions: settings.embedding_functions,
         };
-        // Before a data directory is made for them.
+        // Before a data directory is made for collections that are refused anyway.
         for collection in submission.deltas.keys() {
             submission.admission.of_collection(collection)?;
         }
@@ -91,7 +92,8 @@ impl Submit {
                 true => {
                     let path = raw.storage.path.display();
                     let help = error.help().unwrap_or_default();
-                    let help = format!("{help}; {path} was made, there was no data directory here");
+                    let help =
+                        format!("{help}; {path} is a new data directory, there was none here");
                     error.with_help(help)
                 }
                 false => error,
@@ -99,7 +101,7 @@ impl Submit {
         drop(progress);
         for (collection, functions) in &submitted.left_out {
             output::warning(&format!(
-                "the first snapshot of {collection} will not name the embedding function {}: readers have to pass it to get_collection, or an operator lets it in with collections.embedding_functions",
+                "the first snapshot of {collection} will not name the embedding function {}: either readers pass it to get_collection, or an operator allows it with collections.embedding_functions",
                 functions.join(", ")
             ));
         }
@@ -112,7 +114,7 @@ impl Submit {
             }
             if is_new {
                 let path = raw.storage.path.display();
-                output::line(&format!("{path}: made, there was no data directory here"))?;
+                output::line(&format!("{path}: new data directory, there was none here"))?;
             }
         }
         Ok(ExitCode::SUCCESS)

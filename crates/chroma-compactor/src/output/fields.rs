@@ -1,5 +1,5 @@
-//! Formats the fields of log events as text. It escapes them, so that text of a sender or a producer
-//! cannot begin a line of the log.
+//! Formats the fields of log events as text. It escapes them, so that text from a message or a delta cannot
+//! forge a line of the log.
 
 use std::fmt::Debug;
 
@@ -9,10 +9,10 @@ use tracing_subscriber::field::MakeExt as _;
 use tracing_subscriber::fmt::FormatFields;
 use tracing_subscriber::fmt::format::{Writer, debug_fn};
 
-/// The field that is the event's own text.
+/// tracing's name of the field with the event's text.
 const MESSAGE: &str = "message";
 
-/// Fields as `name=value`, separated by blanks.
+/// Formats fields as `name=value`, separated by spaces.
 pub(crate) fn fields() -> impl for<'writer> FormatFields<'writer> + Send + Sync + 'static {
     debug_fn(write).delimited(" ")
 }

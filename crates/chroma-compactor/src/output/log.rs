@@ -1,5 +1,5 @@
-//! The log goes to standard error by a thread of its own: who reads it slowly, or not at all, holds
-//! up nobody. Lines wait for their reader up to a bound; what is above it is dropped and counted.
+//! A thread of its own writes the log to standard error, so that a slow reader of the log cannot hold up the
+//! work. Up to a bound, lines wait for the reader; further ones are dropped and counted.
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,16 +12,16 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use super::says_json_lines;
 
-/// Counts lines that were dropped.
+/// The metric that counts dropped lines.
 const DROPPED: &str = "CompactionLogLinesDropped";
 /// How long the end of the process waits for the log's reader.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// The log of this process. The guard would wait in its own way when it is dropped, and write to
-/// standard output where nobody reads: a static is never dropped.
+/// The log of this process. A dropped guard waits as long as it likes and complains on standard output; a
+/// static is never dropped.
 static LOG: OnceLock<(Log, WorkerGuard)> = OnceLock::new();
 
-/// Takes lines without waiting for their reader.
+/// The log: it takes lines without waiting for their reader.
 #[derive(Clone)]
 pub(crate) struct Log {
     lines: NonBlocking,
@@ -31,20 +31,20 @@ pub(crate) struct Log {
 
 #[derive(Default)]
 struct Counts {
-    /// Lines that were to be written, those that were dropped too.
+    /// Lines handed to the log, the dropped ones included.
     queued: AtomicUsize,
     written: Mutex<usize>,
     more_written: Condvar,
-    /// Dropped lines that the log has told of.
+    /// Dropped lines that the log has reported.
     told: AtomicUsize,
     dropped: OnceLock<ErrorCounter>,
 }
 
-/// Where the thread writes.
+/// What the log's thread writes to.
 struct StandardError(Arc<Counts>);
 
 impl Log {
-    /// Begins to write; at most `bound` lines wait.
+    /// Starts the log. At most `bound` lines wait for the reader. A second call returns the same log.
     pub(crate) fn start(bound: usize) -> &'static Self {
         let (log, _) = LOG.get_or_init(|| {
             let counts = Arc::<Counts>::default();
@@ -63,18 +63,18 @@ impl Log {
         log
     }
 
-    /// If it was started.
+    /// The log, if [`Log::start`] was called.
     pub(crate) fn get() -> Option<&'static Self> {
         LOG.get().map(|(log, _)| log)
     }
 
-    /// Whether so much waits for the reader that what can wait should.
+    /// Whether the queue of waiting lines is more than half full: then whatever can wait should.
     pub(crate) fn is_behind(&self) -> bool {
         let written = *lock(&self.counts.written);
         self.counts.accepted().saturating_sub(written) > self.bound / 2
     }
 
-    /// Waits until what was said is written, but not for ever: nobody may read it.
+    /// Waits until every line is written, for three seconds at most: the reader may have stopped.
     pub(crate) fn end(&self) {
         if self.counts.wait() {
             self.counts.tell();
@@ -88,13 +88,13 @@ impl Counts {
         self.dropped.get().map_or(0, ErrorCounter::dropped_lines)
     }
 
-    /// Lines that were written or will be.
+    /// Lines that are written or will be.
     fn accepted(&self) -> usize {
         let queued = self.queued.load(Ordering::SeqCst);
         queued.saturating_sub(self.dropped())
     }
 
-    /// Whether the reader has got what was accepted before.
+    /// Waits until the lines accepted so far are written. Returns whether they are.
     fn wait(&self) -> bool {
         let accepted = self.accepted();
         let waited =
@@ -103,7 +103,7 @@ impl Counts {
         waited.is_ok_and(|(_, waited)| !waited.timed_out())
     }
 
-    /// Says how many lines are missing, if that was not said before.
+    /// Reports the lines that were dropped since the last report.
     fn tell(&self) {
         let total = self.dropped();
         let told = self.told.fetch_max(total, Ordering::SeqCst);
@@ -113,7 +113,7 @@ impl Counts {
             tracing::warn!(
                 dropped,
                 total,
-                "lines of the log were dropped: nobody had read it for a while"
+                "lines of the log were dropped: its reader was too slow"
             );
         }
     }
@@ -134,8 +134,8 @@ impl Write for Log {
     }
 }
 
-/// A line of JSON without passwords in addresses. What JSON leaves as it is and a terminal obeys is
-/// escaped as in any of its texts.
+/// Masks the passwords of addresses in a line of JSON, and escapes control characters that JSON allows and a
+/// terminal obeys.
 fn harmless_json(line: &[u8]) -> String {
     let text = String::from_utf8_lossy(line);
     let text = without_passwords(&text);
@@ -162,7 +162,7 @@ impl Write for StandardError {
         self.write_all(line).map(|()| line.len())
     }
 
-    /// One line. One that cannot be written is gone, as it was without the thread.
+    /// Writes one line. A line that cannot be written is lost.
     fn write_all(&mut self, line: &[u8]) -> io::Result<()> {
         let written = io::stderr().write_all(line);
         *lock(&self.0.written) += 1;
@@ -170,7 +170,7 @@ impl Write for StandardError {
         written
     }
 
-    /// Nothing waits any more: the log is read.
+    /// The thread calls this when no line waits: the reader has caught up.
     fn flush(&mut self) -> io::Result<()> {
         self.0.tell();
         Ok(())
@@ -178,6 +178,6 @@ impl Write for StandardError {
 }
 
 fn lock(count: &Mutex<usize>) -> std::sync::MutexGuard<'_, usize> {
-    // A number at every instant.
+    // A panic cannot leave a number half-changed.
     count.lock().unwrap_or_else(PoisonError::into_inner)
 }

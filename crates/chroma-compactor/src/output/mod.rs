@@ -1,4 +1,5 @@
-//! Everything that is written to the terminal goes through here.
+//! Everything that the program writes to standard output and standard error. Other modules must not print.
+//! Text is escaped here, so that no name can send commands to a terminal.
 
 mod fields;
 mod log;
@@ -25,41 +26,52 @@ pub(crate) use progress::Progress;
 pub(crate) use table::Table;
 pub(crate) use terminal::{stderr_has_colors, stderr_width};
 
-/// How long an ending daemon waits for the reader of its standard output.
+/// How long an ending daemon waits for a slow reader of its standard output.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Whether standard error has lines of JSON only.
+/// Whether everything on standard error is a line of JSON.
 static JSON_LINES: AtomicBool = AtomicBool::new(false);
 
-/// From now on everything on standard error is a line of JSON.
+/// Makes everything on standard error a line of JSON from now on.
 pub(crate) fn say_json_lines() {
     JSON_LINES.store(true, Ordering::Relaxed);
 }
 
+/// Whether everything on standard error is a line of JSON.
 pub(crate) fn says_json_lines() -> bool {
     JSON_LINES.load(Ordering::Relaxed)
 }
 
-/// Writes one line to standard output.
+/// Writes one line to standard output. Escapes the text, line breaks included.
+///
+/// # Errors
+/// Standard output cannot be written. A reader that has gone away (`| head`) is no error.
 pub(crate) fn line(text: &str) -> Result<(), CommandError> {
     write_line(&escaped(text))
 }
 
-/// Writes lines to standard output. Names in the text must not make lines: [`escaped`].
+/// Writes lines to standard output. The caller escapes names in them with [`escaped`], so that a name cannot
+/// forge a line.
+///
+/// # Errors
+/// Standard output cannot be written. A reader that has gone away (`| head`) is no error.
 pub(crate) fn lines(text: &str) -> Result<(), CommandError> {
     write_line(&escaped_lines(text))
 }
 
 fn write_line(text: &str) -> Result<(), CommandError> {
     match writeln!(std::io::stdout(), "{text}") {
-        // The reader went away (`| head`): nothing more to say, nothing wrong.
+        // A reader like `head` has read enough.
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         other => other.map_err(CommandError::io),
     }
 }
 
-/// Writes the last line of a daemon to standard output. Where nobody reads it, the process must end
-/// all the same: that counts as a reader that went away.
+/// Writes the last line of a daemon to standard output. Gives up after three seconds, since a reader that has
+/// stopped must not keep the process from ending.
+///
+/// # Errors
+/// Standard output cannot be written, or no thread can start.
 pub(crate) fn last_line(text: String) -> Result<(), CommandError> {
     let (sender, written) = mpsc::channel();
     let writer = std::thread::Builder::new().spawn(move || sender.send(write_line(&text)));
@@ -67,24 +79,30 @@ pub(crate) fn last_line(text: String) -> Result<(), CommandError> {
     written.recv_timeout(PATIENCE).unwrap_or(Ok(()))
 }
 
-/// A value as JSON for people and programs.
+/// Formats a value as indented JSON.
+///
+/// # Errors
+/// The value cannot be expressed in JSON.
 pub(crate) fn to_json<T: Serialize>(value: &T) -> Result<String, CommandError> {
     serde_json::to_string_pretty(value)
         .map_err(|error| CommandError::io(std::io::Error::other(error)))
 }
 
-/// Writes a value as JSON to standard output.
+/// Writes a value as indented JSON to standard output.
+///
+/// # Errors
+/// The value cannot be expressed in JSON, or standard output cannot be written.
 pub(crate) fn json<T: Serialize>(value: &T) -> Result<(), CommandError> {
     write_line(&to_json(value)?)
 }
 
-/// Writes a line to standard error, after what the log has said; there is nowhere to report a failure
-/// of that. The text may have colours.
+/// Writes a line to standard error, after the lines that the log has taken. The text may have colours. An
+/// error of writing is ignored: there is no other place to report it.
 pub(crate) fn error_line(text: &str) {
     error_bytes(format!("{text}\n").as_bytes());
 }
 
-/// Writes whole lines to standard error, in one piece.
+/// Writes whole lines to standard error, in one piece so that no other line gets between.
 pub(crate) fn error_bytes(lines: &[u8]) {
     let _ = match Log::get() {
         Some(log) => log.clone().write_all(lines),
@@ -92,7 +110,7 @@ pub(crate) fn error_bytes(lines: &[u8]) {
     };
 }
 
-/// Writes what is no event of the log as a line that looks like one.
+/// Writes a line in the format of the JSON log that is no event of the log.
 pub(crate) fn json_line(level: &str, fields: &serde_json::Value) {
     let line = json!({
         "timestamp": SystemClock::new().wall().to_iso(), "level": level, "fields": fields,
@@ -101,7 +119,7 @@ pub(crate) fn json_line(level: &str, fields: &serde_json::Value) {
     error_line(&line.to_string());
 }
 
-/// Warns of something, whether there is a log or not.
+/// Writes a warning to standard error, with or without a log.
 pub(crate) fn warning(text: &str) {
     match says_json_lines() {
         true => json_line("WARN", &json!({"message": text})),
@@ -109,7 +127,7 @@ pub(crate) fn warning(text: &str) {
     }
 }
 
-/// A panic must not wait for the reader of the log either, nor break its form.
+/// Sends panics through the log, so that they keep its format and its order, and do not wait for its reader.
 pub(crate) fn log_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let trace = std::backtrace::Backtrace::capture();
@@ -125,7 +143,7 @@ pub(crate) fn log_panics() {
                 error_line(&format!("{panic}{}", trace.unwrap_or_default()));
             }
         }
-        // It may be the end.
+        // The process may end with this panic.
         if let Some(log) = Log::get() {
             log.end();
         }

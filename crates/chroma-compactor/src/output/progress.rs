@@ -1,4 +1,4 @@
-//! Progress of work that takes longer than a second: shown on a terminal, silent when piped.
+//! Shows the progress of work that takes longer than a second, if standard error is a terminal.
 
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::time::Duration;
@@ -8,18 +8,18 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::escaped;
 use super::terminal::stderr_is_terminal;
 
-/// What is done sooner needs no bar.
+/// How long work may take before a bar appears.
 const QUIET: Duration = Duration::from_secs(1);
 
 /// A progress bar over named steps; it disappears when dropped.
 pub(crate) struct Progress {
     bar: ProgressBar,
-    /// Dropped with the bar: the thread that would show it ends.
+    /// Its end tells the thread that waits to show the bar to end as well.
     _working: Sender<()>,
 }
 
 impl Progress {
-    /// A bar of `steps` steps.
+    /// A bar of `steps` steps. With `quiet` it never appears.
     pub(crate) fn new(steps: u64, quiet: bool) -> Self {
         let bar = ProgressBar::with_draw_target(Some(steps), ProgressDrawTarget::hidden());
         let style = "{spinner} [{bar:24}] {pos}/{len} {msg} ({elapsed})";
@@ -42,7 +42,7 @@ impl Progress {
         }
     }
 
-    /// Says what is being done now; the step before is done.
+    /// Begins the step `what`, and counts the one before as done.
     pub(crate) fn step(&self, what: &str) {
         if !self.bar.message().is_empty() {
             self.bar.inc(1);
@@ -50,12 +50,12 @@ impl Progress {
         self.say(what);
     }
 
-    /// Says what is being done now.
+    /// Shows `what` as the current activity, within the same step.
     pub(crate) fn say(&self, what: &str) {
         self.bar.set_message(escaped(what).into_owned());
     }
 
-    /// Moves to `position` of the steps.
+    /// Sets the number of steps that are done.
     pub(crate) fn at(&self, position: u64) {
         self.bar.set_position(position);
     }

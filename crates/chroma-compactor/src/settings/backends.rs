@@ -1,4 +1,4 @@
-//! The ports that the settings ask for.
+//! Opens the ports of the backend that the settings name.
 
 #[cfg(feature = "aws")]
 mod aws;
@@ -18,16 +18,22 @@ use super::fault::Fault;
 use super::raw::Backend;
 use crate::error::CommandError;
 
-/// The region that local messages name; nobody reads it.
+/// The region in messages of the local backend. No reader uses it.
 pub(crate) const LOCAL_REGION: &str = "local";
 
 impl RawSettings {
-    /// Opens the backends of `storage.backend`.
+    /// Opens the ports of `storage.backend`.
+    ///
+    /// # Errors
+    /// A port cannot be opened: the data directory or a service cannot be used.
     pub(crate) async fn open(&self) -> Result<Ports, CommandError> {
         self.open_each().await?.all()
     }
 
-    /// As [`RawSettings::open`], also where the queue cannot be opened.
+    /// As [`RawSettings::open`], but a queue that cannot be opened is part of the result.
+    ///
+    /// # Errors
+    /// A port other than the queue cannot be opened.
     pub(crate) async fn open_each(&self) -> Result<Opened, CommandError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let ids: Arc<dyn Ids> = Arc::new(RandomIds);
@@ -37,7 +43,7 @@ impl RawSettings {
         }
     }
 
-    /// The region that messages name, for people; empty where only a profile has it.
+    /// The region that messages name for people; empty if only an AWS profile names it.
     pub(crate) fn region(&self) -> String {
         match self.storage.backend {
             Backend::Local => LOCAL_REGION.to_owned(),
@@ -50,12 +56,12 @@ impl RawSettings {
         }
     }
 
-    /// Whether everything is below `storage.path`.
+    /// Whether the local backend is used, which keeps everything below `storage.path`.
     pub(crate) fn is_local(&self) -> bool {
         self.storage.backend == Backend::Local
     }
 
-    /// Whether there is no data directory, so nothing can be in it.
+    /// Whether the local backend is used, and its data directory does not exist yet.
     pub(crate) fn is_unused(&self) -> bool {
         let is_missing = |error: std::io::Error| error.kind() == std::io::ErrorKind::NotFound;
         self.is_local() && fs_err::metadata(&self.storage.path).is_err_and(is_missing)
@@ -77,7 +83,7 @@ impl RawSettings {
         Ok(())
     }
 
-    /// The queue of each collection.
+    /// The queue of each collection that has its own.
     #[cfg(feature = "aws")]
     fn queues(&self) -> Result<BTreeMap<CollectionName, String>, CommandError> {
         let queues = self.aws.queues.iter().map(|(name, url)| {
@@ -106,13 +112,14 @@ impl RawSettings {
         })
     }
 
-    /// The binary has no adapters for AWS.
+    /// Refuses: this build has no adapters for AWS.
     #[cfg(not(feature = "aws"))]
     async fn open_aws(&self, _: Arc<dyn Clock>, _: Arc<dyn Ids>) -> Result<Opened, CommandError> {
         Err(super::fault::into_error(vec![built_without_aws()]))
     }
 }
 
+/// The fault of settings that name AWS, in a build that has no adapters for it.
 pub(super) fn built_without_aws() -> Fault {
     let message = "storage.backend = \"aws\": this program was built without the adapters for AWS";
     let help = "build it in a clone of its repository without `--no-default-features`: \
@@ -120,7 +127,7 @@ pub(super) fn built_without_aws() -> Fault {
     Fault::of(&["storage.backend"], message).with_help(help)
 }
 
-/// Ports of which the queue may be missing.
+/// All ports; the queue may be missing, because `doctor` checks the others all the same.
 pub(crate) struct Opened {
     pub(crate) objects: Arc<dyn ObjectStore>,
     pub(crate) queue: Result<Arc<dyn Queue>, CommandError>,
@@ -144,6 +151,7 @@ impl From<Ports> for Opened {
 }
 
 impl Opened {
+    /// All ports, if the queue could be opened.
     fn all(self) -> Result<Ports, CommandError> {
         Ok(Ports {
             objects: self.objects,

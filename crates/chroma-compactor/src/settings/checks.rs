@@ -1,4 +1,4 @@
-//! What contradicts itself among the settings, or cannot be: all of it.
+//! Finds every setting that is out of range, and settings that contradict each other.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -13,13 +13,14 @@ use tracing_subscriber::EnvFilter;
 use super::RawSettings;
 use super::fault::Fault;
 
-/// Bytes of a record that `limits.value` may let in. SQLite takes a billion at most.
+/// The range of `limits.value`, in bytes. SQLite allows a value of at most a billion.
 const LEAST_VALUE: u64 = 1 << 10;
 const MOST_VALUE: u64 = 900 << 20;
-/// Versions are kept for at least so many leases.
+/// How many terms of a lease a superseded version is kept for, at least.
 const LEASES_OF_RETENTION: u32 = 10;
 
 impl RawSettings {
+    /// All faults of settings that can be read.
     pub(super) fn contradictions(&self) -> Vec<Fault> {
         let mut faults = Vec::new();
         for (key, count, most) in [
@@ -29,7 +30,7 @@ impl RawSettings {
             ("queue.max_receives", self.queue.max_receives as usize, 1000),
             ("limits.transfers", self.limits.transfers, 1024),
             ("retry.attempts", self.retry.attempts as usize, 1000),
-            // Room for all of it is taken at the start.
+            // Memory for all of it is allocated at the start.
             ("log.buffer", self.log.buffer, 10_000_000),
         ] {
             if !(1..=most).contains(&count) {
@@ -47,7 +48,7 @@ impl RawSettings {
             ("limits.snapshot", limits.snapshot.bytes() == 0),
         ] {
             if is_zero {
-                let message = format!("{key} must be more than 0: nothing would be let in");
+                let message = format!("{key} must be more than 0, or nothing could be merged");
                 faults.push(Fault::of(&[key], message));
             }
         }
@@ -57,8 +58,7 @@ impl RawSettings {
             faults.push(Fault::of(&["limits.value"], message));
         }
         if limits.batch.bytes() < limits.delta.bytes() {
-            let message =
-                "limits.batch must be at least limits.delta, or that would never be merged";
+            let message = "limits.batch must be at least limits.delta, or the largest deltas could never be merged";
             faults.push(Fault::of(&["limits.batch", "limits.delta"], message));
         }
         faults.extend(self.admission_faults());
@@ -109,7 +109,7 @@ impl RawSettings {
         faults
     }
 
-    /// What lets nothing in, or more than is meant.
+    /// Faults of the settings that say which collections and deltas are merged.
     fn admission_faults(&self) -> Vec<Fault> {
         let mut faults = Vec::new();
         let key = "collections.allow";
@@ -131,11 +131,12 @@ impl RawSettings {
         }
         let key = "deltas.prefixes";
         if self.deltas.prefixes.is_empty() {
-            let message = format!("{key} must name at least one prefix: no delta would be let in");
+            let message =
+                format!("{key} must name at least one prefix, or no delta could be merged");
             faults.push(Fault::of(&[key], message));
         }
         for prefix in &self.deltas.prefixes {
-            // As a delta below it would be named, of a collection with a possible name.
+            // Tries the prefix with the name of a possible delta below it.
             let named = format!("{prefix}a").replace("{c}", "abc");
             let is_whole = prefix.ends_with('/') && !prefix.starts_with('/');
             let has_braces = named.contains(['{', '}']);
@@ -155,7 +156,7 @@ impl RawSettings {
         faults
     }
 
-    /// Buckets whose names cannot be, and owners that are no accounts.
+    /// Faults of bucket names, and of bucket owners that are not account ids.
     fn bucket_faults(&self) -> Vec<Fault> {
         let aws = &self.aws;
         let mut faults = Vec::new();
@@ -176,7 +177,7 @@ impl RawSettings {
         for (bucket, account) in &aws.bucket_owners {
             if account.len() != 12 || !account.bytes().all(|digit| digit.is_ascii_digit()) {
                 let message =
-                    format!("{key}: `{account}` of {bucket} is no account id of 12 digits");
+                    format!("{key}: `{account}` of {bucket} is no account id, which has 12 digits");
                 faults.push(Fault::of(&[key], message));
             }
             if *bucket != aws.bucket && !aws.delta_buckets.contains(bucket) {
@@ -188,7 +189,8 @@ impl RawSettings {
         faults
     }
 
-    /// Readers must be able to finish downloading a version, and writers to publish on top of it.
+    /// Faults of a retention policy. A reader must be able to finish downloading a version that was just
+    /// superseded, and a writer must be able to publish a version that builds on it.
     pub(super) fn retention_faults(&self, policy: RetentionPolicy) -> Vec<Fault> {
         let mut faults = Vec::new();
         let least = self.lease.term.saturating_mul(LEASES_OF_RETENTION);
@@ -204,7 +206,7 @@ impl RawSettings {
         faults
     }
 
-    /// What AWS needs to be told.
+    /// Faults of the settings in the section `aws`, if AWS is used.
     fn aws_faults(&self) -> Vec<Fault> {
         if self.is_local() {
             return Vec::new();
@@ -255,7 +257,7 @@ impl RawSettings {
         faults
     }
 
-    /// What can be used, and is seldom meant.
+    /// Warnings about settings that can be used, but are rarely meant.
     pub(crate) fn warnings(&self) -> Vec<String> {
         if self.is_local() {
             return Vec::new();
@@ -269,7 +271,7 @@ impl RawSettings {
         remote
             .map(|(key, url)| {
                 let url = without_passwords(url);
-                format!("{key} {url}: everybody on the way can read and change what is sent; use https://")
+                format!("{key} {url}: without TLS, others on the network can read and change what is sent; use https://")
             })
             .collect()
     }
@@ -298,8 +300,8 @@ fn is_address(text: &str) -> bool {
     rest.is_some_and(|rest| !rest.is_empty())
 }
 
-/// Whether an address without TLS leads to another machine. A name without a dot is one of a network of
-/// containers.
+/// Whether an address without TLS leads to another machine. A host name without a dot belongs to a network
+/// of containers.
 fn is_remote_plain_http(url: &str) -> bool {
     let Some(rest) = url.strip_prefix("http://") else {
         return false;

@@ -1,4 +1,4 @@
-//! Settings that are one of a few words.
+//! Reads settings that are one of a few words, with errors that name the words rather than Rust's types.
 
 use std::fmt;
 
@@ -6,7 +6,10 @@ use serde::Deserialize;
 use serde::de::value::StrDeserializer;
 use serde::de::{DeserializeOwned, Deserializer, Error, IntoDeserializer};
 
-/// Reads one of the words of `T`. The error names them all.
+/// Reads one of the words of `T`.
+///
+/// # Errors
+/// The value is another word. The error names the allowed ones.
 pub(super) fn of<'de, T, D>(deserializer: D) -> Result<T, D::Error>
 where
     T: DeserializeOwned,
@@ -18,6 +21,9 @@ where
 }
 
 /// As [`of`], for a setting that may be left out.
+///
+/// # Errors
+/// As [`of`].
 pub(super) fn if_given<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     T: DeserializeOwned,
@@ -26,7 +32,7 @@ where
     of(deserializer).map(Some)
 }
 
-/// Why a word is none of them.
+/// A word that is not allowed, as an error text.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct Refusal(String);

@@ -1,4 +1,4 @@
-//! Reads every key by itself, so that all of those are found that are wrong.
+//! Reads every key by itself, so that one wrong key does not hide the next.
 
 use std::collections::BTreeMap;
 
@@ -8,10 +8,10 @@ use serde::Deserialize;
 use super::fault::Fault;
 use super::{RawSettings, unknown};
 
-/// The settings, those that cannot be read at their defaults.
+/// Reads all keys. A key that cannot be read keeps its default, and has a fault.
 pub(super) fn read(values: Map<String, Value>) -> (RawSettings, Vec<Fault>) {
     let (mut sound, mut faults) = (Map::new(), Vec::new());
-    // What was set below each key that nobody reads.
+    // The keys that were set at or below each unknown key.
     let mut ignored: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (key, one) in single(values) {
         match attempt(one.clone()) {
@@ -21,7 +21,7 @@ pub(super) fn read(values: Map<String, Value>) -> (RawSettings, Vec<Fault>) {
                     ignored.entry(name).or_default().push(key.clone());
                 }
             }
-            // All that has no section is one itself.
+            // A key without a section can only be the name of a section.
             Err(_) if !key.contains('.') => {
                 let message = format!("{key} is a section: write [{key}], and its keys below");
                 faults.push(Fault::of(&[&key], message));
@@ -42,7 +42,7 @@ pub(super) fn read(values: Map<String, Value>) -> (RawSettings, Vec<Fault>) {
     (settings, faults)
 }
 
-/// One table for every key.
+/// Splits the values into one table for each key.
 fn single(values: Map<String, Value>) -> Vec<(String, Map<String, Value>)> {
     let mut found = Vec::new();
     for (section, value) in values {
@@ -60,7 +60,7 @@ fn single(values: Map<String, Value>) -> Vec<(String, Map<String, Value>)> {
     found
 }
 
-/// The keys that nobody reads, or why what is there cannot be read.
+/// Tries to read `values`, and returns the unknown keys among them.
 fn attempt(values: Map<String, Value>) -> Result<Vec<String>, ConfigError> {
     let mut unknown = Vec::new();
     let read: Result<RawSettings, ConfigError> =
@@ -72,7 +72,7 @@ fn table(values: Map<String, Value>) -> Value {
     Value::new(None, ValueKind::Table(values))
 }
 
-/// What is wrong, without the key and the place, which are said otherwise.
+/// The error's text without the key and the place, which the fault adds.
 fn plain(error: ConfigError) -> String {
     match error {
         ConfigError::At { error, .. } => plain(*error),

@@ -1,5 +1,5 @@
-//! Settings from variables of this program: `CHROMA_COMPACTOR_QUEUE__VISIBILITY` is
-//! `queue.visibility`. All values are texts; what reads them makes numbers of them.
+//! Settings from environment variables: `CHROMA_COMPACTOR_QUEUE__VISIBILITY` sets `queue.visibility`. All
+//! values stay text here; deserialization turns them into numbers.
 
 use std::collections::BTreeMap;
 
@@ -10,10 +10,10 @@ use super::fault::Origin;
 use super::layer::Layer;
 
 const PREFIX: &str = "CHROMA_COMPACTOR_";
-/// Its keys are collections, whose names are case-sensitive.
+/// The path of the table whose keys are collections, which have case-sensitive names.
 const QUEUES: [&str; 2] = ["aws", "queues"];
 
-/// What `variables` set.
+/// The settings of `variables`. An empty variable sets nothing.
 pub(super) fn layer(variables: &BTreeMap<String, String>) -> Layer {
     let mut layer = Layer::default();
     for (name, text) in variables {
@@ -26,7 +26,7 @@ pub(super) fn layer(variables: &BTreeMap<String, String>) -> Layer {
     layer
 }
 
-/// What the variable `name` of whatever form sets, which stands for the key `path`.
+/// Adds the value `text` of the variable `name`, which sets the key `path`.
 pub(super) fn add(layer: &mut Layer, path: &[String], text: &str, name: &str) {
     let value = shaped(path, text);
     insert(&mut layer.values, path, value);
@@ -35,8 +35,8 @@ pub(super) fn add(layer: &mut Layer, path: &[String], text: &str, name: &str) {
         .push((path.join("."), Origin::Variable(name.to_owned())));
 }
 
-/// Variables that look like ours but for the section: Kubernetes sets some for each service of a
-/// namespace (`CHROMA_COMPACTOR_PORT`).
+/// Variables with this program's prefix that name no section. Kubernetes sets such variables for a service
+/// called chroma-compactor (`CHROMA_COMPACTOR_PORT`).
 pub(super) fn sectionless(variables: &BTreeMap<String, String>) -> impl Iterator<Item = &String> {
     variables.keys().filter(|name| {
         let rest = after_prefix(name);
@@ -44,7 +44,7 @@ pub(super) fn sectionless(variables: &BTreeMap<String, String>) -> impl Iterator
     })
 }
 
-/// Whether a variable sets a key of ours, whatever its value.
+/// Whether a variable with this name sets a key.
 pub(super) fn is_ours(name: &str) -> bool {
     path(name).is_some()
 }
@@ -58,7 +58,7 @@ fn path(name: &str) -> Option<Vec<String>> {
     let rest = after_prefix(name).filter(|rest| rest.contains("__"))?;
     let mut path: Vec<String> = Vec::new();
     for segment in rest.split("__") {
-        // In capitals only, as variables are, a name says nothing of its case.
+        // Variables are usually in capitals, so a name in capitals alone may be meant in lower case.
         let is_as_written = path == QUEUES && segment != segment.to_uppercase();
         path.push(match is_as_written {
             true => segment.to_owned(),
@@ -80,7 +80,7 @@ fn shaped(path: &[String], text: &str) -> Value {
         (Some(serde_json::Value::Array(_)), _) => {
             let list: Vec<Value> = parts().map(text_of).collect();
             match list.is_empty() {
-                // Not the same as a variable that is not set: it may stand for "all".
+                // An empty list may mean "all", so a value of only commas is refused later.
                 true => text_of(text),
                 false => Value::new(None, ValueKind::Array(list)),
             }

@@ -1,4 +1,4 @@
-//! What is wrong with the settings, each fault with its place, and all of them in one error.
+//! Faults of the settings, each with its place, and the one error that names them all.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,26 +6,26 @@ use std::path::PathBuf;
 
 use crate::error::CommandError;
 
-/// Where a value comes from that is not a default.
+/// Where a value that is not a default comes from.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Origin {
-    /// A line of the configuration file.
+    /// A line of the configuration file set it.
     File {
-        /// The file, as it was named.
+        /// The path of the file, as the user gave it.
         path: PathBuf,
-        /// Counted from 1.
+        /// The number of the line, counted from 1.
         line: usize,
     },
-    /// A variable of the environment.
+    /// The environment variable with this name set it.
     Variable(String),
-    /// A flag of the command.
+    /// This option of the command line set it.
     Flag(&'static str),
-    /// Other settings.
+    /// It follows from other settings, as this text says.
     Because(String),
 }
 
 impl Origin {
-    /// As it stands in front of what is wrong there.
+    /// The place, as it precedes the message of a fault.
     fn place(&self) -> String {
         match self {
             Self::File { path, line } => format!("{}:{line}", path.display()),
@@ -47,21 +47,22 @@ impl fmt::Display for Origin {
     }
 }
 
-/// Keys that are not at their default, and who set them. A table has an entry for each of its keys.
+/// The keys that are not at their default, and what set each. A table has an entry for each of its keys.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Provenance(BTreeMap<String, Origin>);
 
 impl Provenance {
+    /// Records what set `key`. A later call for the same key replaces an earlier one.
     pub(super) fn insert(&mut self, key: impl Into<String>, origin: Origin) {
         self.0.insert(key.into(), origin);
     }
 
-    /// The keys that are set.
+    /// The keys that something set.
     pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
     }
 
-    /// Who set `key`, or the keys below it.
+    /// What set `key`, or the keys below it.
     pub(crate) fn of(&self, key: &str) -> Vec<&Origin> {
         let is_below = |name: &str| {
             let rest = name.strip_prefix(key);
@@ -72,19 +73,19 @@ impl Provenance {
     }
 }
 
-/// One thing that is wrong.
+/// One thing that is wrong with the settings.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Fault {
-    /// Where the value was set; empty for a default.
+    /// Where the values come from; empty for defaults.
     origins: Vec<Origin>,
-    /// The keys that it is about.
+    /// The keys that the fault is about.
     keys: Vec<String>,
     message: String,
     help: Option<String>,
 }
 
 impl Fault {
-    /// `message` says which key is meant.
+    /// A fault of `keys`. The message has to name them itself.
     pub(super) fn of(keys: &[&str], message: impl Into<String>) -> Self {
         Self {
             origins: Vec::new(),
@@ -94,17 +95,19 @@ impl Fault {
         }
     }
 
+    /// Adds what the user can do about it.
     pub(super) fn with_help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }
 
+    /// Adds a place that the keys do not tell.
     pub(super) fn at(mut self, origin: Origin) -> Self {
         self.origins.push(origin);
         self
     }
 
-    /// With the places of its keys.
+    /// Adds the places where its keys were set.
     pub(super) fn placed(mut self, provenance: &Provenance) -> Self {
         let mut places: Vec<Origin> = self
             .keys
@@ -118,7 +121,7 @@ impl Fault {
         self
     }
 
-    /// Whether both are about the same key: then one may be there only because of the other.
+    /// Whether both are about the same key: then one may only be a consequence of the other.
     pub(super) fn concerns(&self, other: &Self) -> bool {
         self.keys.iter().any(|key| other.keys.contains(key))
     }

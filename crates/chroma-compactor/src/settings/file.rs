@@ -1,4 +1,4 @@
-//! The configuration file: its values, and the line of each.
+//! Settings from the configuration file, and the line of each value.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use super::layer::Layer;
 /// Reads the file.
 ///
 /// # Errors
-/// It cannot be read, or is no TOML: then everything that the parser dislikes.
+/// The file cannot be read, or is not TOML. Then there is a fault for each line that cannot be parsed.
 pub(super) fn layer(path: &Path) -> Result<Layer, Vec<Fault>> {
     let text = fs_err::read_to_string(path).map_err(|error| vec![unreadable(path, &error)])?;
     let lines = Lines { path, text: &text };
@@ -32,12 +32,12 @@ pub(super) fn layer(path: &Path) -> Result<Layer, Vec<Fault>> {
 
 fn unreadable(path: &Path, error: &std::io::Error) -> Fault {
     if error.kind() == std::io::ErrorKind::NotFound {
-        let message = format!("{}: there is no such configuration file", path.display());
+        let message = format!("{}: no such configuration file", path.display());
         return Fault::of(&[], message)
             .with_help("name an existing file, or leave --config out to use the defaults");
     }
-    // It names the path.
-    Fault::of(&[], error.to_string()).with_help("name a TOML file that you may read")
+    // The error's text has the path.
+    Fault::of(&[], error.to_string()).with_help("name a TOML file that this account can read")
 }
 
 struct Lines<'a> {
@@ -58,7 +58,7 @@ impl Lines<'_> {
         Fault::of(&[], message).at(self.origin(at))
     }
 
-    /// The first of each line: what comes after it may be there only because of it.
+    /// The first error of each line: a further one may be its consequence.
     fn faults(&self, errors: &[toml::de::Error]) -> Vec<Fault> {
         let mut found: Vec<(Origin, Fault)> = Vec::new();
         for error in errors {
@@ -71,7 +71,7 @@ impl Lines<'_> {
         found.into_iter().map(|(_, fault)| fault).collect()
     }
 
-    /// The line of every value, and of every table that is empty.
+    /// Records the line of every value, and of every empty table.
     fn collect(&self, prefix: &str, table: &DeTable<'_>, layer: &mut Layer) {
         for (key, value) in table {
             let path = match prefix {

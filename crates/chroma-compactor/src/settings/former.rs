@@ -1,12 +1,11 @@
-//! Names that sections of the settings had before. They still work; only the new ones are documented.
+//! Former names of sections. They still work; the documentation has only the current ones.
 
 use super::layer::{Layer, merge};
 
-/// A section's former name, and the one that it has now.
+/// Former names of sections, each with the current one.
 const FORMER: [(&str, &str); 1] = [("fold", "flush")];
 
-/// Gives what one source sets the names that settings have now. Where it sets a key under both names,
-/// the new one counts.
+/// Renames the sections of one source. If it sets a key under both names, the current one counts.
 pub(super) fn renamed(mut layer: Layer) -> Layer {
     for (former, name) in FORMER {
         if let Some(section) = layer.values.remove(former) {

@@ -1,5 +1,5 @@
-//! Settings: file, environment and flags become one typed value, or an error that says which key
-//! is wrong and what was meant.
+//! Settings: turns the file, the environment and flags into one typed value, or into an error that names
+//! every wrong key and its place.
 
 mod backends;
 mod checks;
@@ -37,23 +37,23 @@ pub(crate) use fault::Provenance;
 pub(crate) use raw::{LogFormat, RawSettings};
 pub(crate) use sources::leaves;
 
-/// Flags that every command with settings has.
+/// The options of every command that needs settings.
 #[derive(Debug, Args)]
 pub(crate) struct SettingsArgs {
-    /// The configuration file (TOML). Every key may also come from the environment:
-    /// `CHROMA_COMPACTOR_QUEUE__VISIBILITY=5m` is `queue.visibility`.
+    /// Read settings from this TOML file. A variable such as CHROMA_COMPACTOR_QUEUE__VISIBILITY=5m sets a
+    /// key, here queue.visibility, and overrides the file.
     #[arg(long, value_name = "FILE", env = "CHROMA_COMPACTOR_CONFIG")]
     config: Option<PathBuf>,
-    /// The data directory of the embedded backends; the same as `storage.path`.
+    /// Use this data directory of the local backend; overrides storage.path. With AWS it is working space.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
 }
 
 impl SettingsArgs {
-    /// The settings, checked.
+    /// Reads and checks the settings.
     ///
     /// # Errors
-    /// One that names everything that is wrong, with file and line, or variable.
+    /// A setting cannot be used. The error names every wrong setting, with its file and line or its variable.
     pub(crate) fn load(&self) -> Result<RawSettings, CommandError> {
         let Read {
             settings,
@@ -61,7 +61,7 @@ impl SettingsArgs {
             mut faults,
         } = self.read()?;
         if let Err(found) = settings.check() {
-            // What is wrong with one key alone is said of it already.
+            // A key that could not be read is at its default here, and reported already.
             let own = |fault: &Fault| faults.iter().any(|known| known.concerns(fault));
             let others: Vec<Fault> = found.into_iter().filter(|fault| !own(fault)).collect();
             faults.extend(others.into_iter().map(|fault| fault.placed(&provenance)));
@@ -69,7 +69,7 @@ impl SettingsArgs {
         if !faults.is_empty() {
             return Err(fault::into_error(faults));
         }
-        // What the environment says of proxies and certificates is settings, too.
+        // Variables for proxies and certificates are settings, too.
         #[cfg(feature = "aws")]
         if !settings.is_local() {
             compactor_aws::http_client()?;
@@ -77,8 +77,11 @@ impl SettingsArgs {
         Ok(settings)
     }
 
-    /// The settings as they are, if every single one can be read, and where those come from that are
-    /// not defaults.
+    /// Reads the settings without checking whether they fit together, and tells where each that is not a
+    /// default comes from.
+    ///
+    /// # Errors
+    /// A setting cannot be read.
     pub(crate) fn load_with_sources(&self) -> Result<(RawSettings, Provenance), CommandError> {
         let read = self.read()?;
         match read.faults.is_empty() {
@@ -100,31 +103,34 @@ impl SettingsArgs {
     }
 }
 
-/// The environment, without what is no text.
+/// The environment variables whose name and value are UTF-8.
 fn variables() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 
-/// Variables of ours that are no text.
+/// Faults for variables of this program whose value is not UTF-8.
 fn no_text() -> impl Iterator<Item = Fault> {
     std::env::vars_os()
         .filter(|(_, value)| value.to_str().is_none())
         .filter_map(|(name, _)| name.into_string().ok())
         .filter(|name| environment::is_ours(name))
         .map(|name| {
-            let fault = Fault::of(&[], "its value is no text");
+            let fault = Fault::of(&[], "its value is not UTF-8");
             fault.at(Origin::Variable(name))
         })
 }
 
 impl RawSettings {
-    /// Checks what single values cannot tell.
+    /// Checks whether the settings fit together, and converts them to those of the daemon.
+    ///
+    /// # Errors
+    /// Settings contradict each other, or are out of range. The error names all of them.
     pub(crate) fn validate(&self) -> Result<Settings, CommandError> {
         self.check().map_err(fault::into_error)
     }
 
-    /// As [`RawSettings::validate`]; all faults.
+    /// Does the work of [`RawSettings::validate`], and returns every fault.
     fn check(&self) -> Result<Settings, Vec<Fault>> {
         let mut faults = self.contradictions();
         let (lease, first) = match (self.lease_term(), self.first_snapshot()) {
@@ -193,7 +199,11 @@ impl RawSettings {
         }
     }
 
-    /// The floors of the retention, for a policy from wherever.
+    /// Checks a retention policy, from the command line for instance, against the minimum of the
+    /// configuration.
+    ///
+    /// # Errors
+    /// The policy keeps too few versions, or keeps them too short.
     pub(crate) fn check_retention(&self, policy: RetentionPolicy) -> Result<(), CommandError> {
         let faults = self.retention_faults(policy);
         match faults.is_empty() {
@@ -220,12 +230,12 @@ impl RawSettings {
         })
     }
 
-    /// Checked: no more than SQLite allows.
+    /// `limits.value` in bytes. The checks refuse more than SQLite allows, so it fits.
     fn value_bytes(&self) -> u32 {
         u32::try_from(self.limits.value.bytes()).unwrap_or(u32::MAX)
     }
 
-    /// What is let in. Patterns were checked.
+    /// Which collections and deltas are merged. The checks refuse wrong patterns, so none is left out here.
     fn admission(&self) -> Admission {
         let patterns = self.collections.allow.iter();
         Admission {
@@ -247,15 +257,18 @@ impl RawSettings {
         })
     }
 
-    /// Claims scratch space, for SQLite's temporary files too: `worker.scratch`, or a folder in the
+    /// Claims the scratch folder, also for SQLite's temporary files: `worker.scratch`, or a folder in the
     /// data directory.
+    ///
+    /// # Errors
+    /// The folder cannot be made or locked, or belongs to another account.
     pub(crate) fn claim_scratch(&self) -> Result<Scratch, CommandError> {
         let beside = || self.storage.path.join("scratch");
         let root = self.worker.scratch.clone().unwrap_or_else(beside);
         compactor_local::own_folder(&root)?;
         let scratch = Scratch::claim(&root).map_err(CommandError::io)?;
         if !chroma_store::keep_temporary_files_in(&root) {
-            tracing::warn!(scratch = %root.display(), "its path is not UTF-8: SQLite keeps its temporary files where TMPDIR says, or in /var/tmp or /tmp");
+            tracing::warn!(scratch = %root.display(), "the path of the scratch folder is not UTF-8: SQLite keeps its temporary files in TMPDIR, /var/tmp or /tmp");
         }
         Ok(scratch)
     }

@@ -1,4 +1,5 @@
-//! Settings from the variables of the Python compactor, so that its deployments need no new ones.
+//! Settings from the environment variables of the Python compactor, so that its deployments can switch to
+//! this program without new ones.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +7,7 @@ use super::environment;
 use super::fault::{Fault, Origin};
 use super::layer::Layer;
 
-/// A variable of the Python compactor, the key that it sets, and the unit that it left out.
+/// A variable of the Python compactor, the key that it sets, and the unit that its values lack.
 struct Alias {
     variable: &'static str,
     key: &'static str,
@@ -38,10 +39,11 @@ const fn alias(variable: &'static str, key: &'static str, unit: &'static str) ->
     }
 }
 
-/// Writing to Chroma Cloud as well, which the Python compactor could do.
+/// Made the Python compactor write to Chroma Cloud as well.
 const CLOUD: &str = "CHROMA_CLOUD_ENABLED";
 
-/// What the Python compactor was told and this one cannot do must not go unnoticed.
+/// Refuses to start where the Python compactor would write to Chroma Cloud, which this program cannot do:
+/// otherwise the data there would silently grow old.
 pub(super) fn chroma_cloud(variables: &BTreeMap<String, String>) -> Option<Fault> {
     let value = variables.get(CLOUD).map(|value| value.to_lowercase());
     if !matches!(value.as_deref(), Some("true" | "1" | "yes" | "on")) {
@@ -52,7 +54,7 @@ pub(super) fn chroma_cloud(variables: &BTreeMap<String, String>) -> Option<Fault
     Some(Fault::of(&[], message).with_help(help))
 }
 
-/// What variables of the Python compactor set.
+/// The settings of the Python compactor's variables. Adds a fault for a value that cannot be used.
 pub(super) fn layer(variables: &BTreeMap<String, String>, faults: &mut Vec<Fault>) -> Layer {
     let mut layer = Layer::default();
     for alias in &ALIASES {
@@ -71,12 +73,14 @@ pub(super) fn layer(variables: &BTreeMap<String, String>, faults: &mut Vec<Fault
                 }
             },
             _ if !alias.unit.is_empty() && value.parse::<u32>().is_err() => {
-                let Alias { variable, unit, .. } = alias;
-                let message = format!("{variable} `{value}` is no whole number");
-                let help = format!(
-                    "write it without a unit, as for the Python compactor: {unit} is meant"
-                );
-                let origin = Origin::Variable((*variable).to_owned());
+                let variable = alias.variable;
+                let unit = match alias.unit {
+                    "m" => "minutes",
+                    _ => "seconds",
+                };
+                let message = format!("{variable} `{value}` is not a whole number");
+                let help = format!("write the number of {unit}, without a unit");
+                let origin = Origin::Variable(variable.to_owned());
                 faults.push(Fault::of(&[], message).with_help(&help).at(origin));
                 continue;
             }
@@ -88,7 +92,7 @@ pub(super) fn layer(variables: &BTreeMap<String, String>, faults: &mut Vec<Fault
     layer
 }
 
-/// A log level of Python's as one of ours.
+/// Translates a log level of Python's `logging`.
 fn python_level(level: &str) -> Result<&'static str, Fault> {
     match level.to_lowercase().as_str() {
         "critical" | "fatal" | "error" => Ok("error"),
@@ -97,8 +101,9 @@ fn python_level(level: &str) -> Result<&'static str, Fault> {
         "debug" => Ok("debug"),
         "notset" | "trace" => Ok("trace"),
         _ => {
-            let message = format!("LOG_LEVEL `{level}` is no level");
-            let help = "DEBUG, INFO, WARNING, ERROR or CRITICAL; finer filters go into log.filter";
+            let message = format!("LOG_LEVEL `{level}` is not a log level");
+            let help =
+                "use DEBUG, INFO, WARNING, ERROR or CRITICAL; set log.filter for a finer filter";
             Err(Fault::of(&["log.filter"], message).with_help(help))
         }
     }

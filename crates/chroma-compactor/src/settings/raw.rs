@@ -1,4 +1,5 @@
-//! The configuration as it is written; `config/default.toml` is the same in TOML.
+//! The configuration as a user writes it. `config/default.toml` explains every key; a test compares its
+//! values with the defaults here.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -30,7 +31,7 @@ macro_rules! section {
 }
 
 section! {
-    /// All settings.
+    /// All settings, by section.
     RawSettings {
         storage: Storage = Storage::default(),
         collections: Collections = Collections::default(),
@@ -51,7 +52,7 @@ section! {
 }
 
 section! {
-    /// Where snapshots, deltas, queue and records are.
+    /// Which backend holds snapshots, deltas, the queue and run records.
     Storage {
         #[serde(deserialize_with = "choice::of")]
         backend: Backend = Backend::Local,
@@ -63,7 +64,7 @@ section! {
 }
 
 section! {
-    /// Which collections are merged, and what a first delta may say of one.
+    /// Which collections are merged, and which embedding functions a first delta may name.
     Collections {
         allow: Vec<String> = Vec::new(),
         embedding_functions: Vec<EmbeddingFunction> = Vec::new(),
@@ -71,14 +72,14 @@ section! {
 }
 
 section! {
-    /// Where deltas may be.
+    /// Below which prefixes a delta may be.
     Deltas {
         prefixes: Vec<String> = vec!["{c}/delta/".to_owned()],
     }
 }
 
 section! {
-    /// What a deployment on AWS is called. Credentials come through the SDK's own chain.
+    /// The names of a deployment's resources on AWS. Credentials come from the SDK's own chain.
     Aws {
         #[serde(skip_serializing_if = "Option::is_none")]
         region: Option<String> = None,
@@ -97,7 +98,7 @@ section! {
 }
 
 section! {
-    /// How messages are taken.
+    /// How messages are received and held.
     Queue {
         #[serde(with = "humantime_serde")]
         visibility: Duration = Duration::from_secs(30),
@@ -113,7 +114,7 @@ section! {
 }
 
 section! {
-    /// How much is done at a time.
+    /// How much one daemon does at a time.
     Worker {
         workers: usize = 2,
         batch_runs: usize = 500,
@@ -125,7 +126,7 @@ section! {
 }
 
 section! {
-    /// Waits between attempts.
+    /// How often a call to a service is attempted, and the waits between.
     Retry {
         #[serde(with = "humantime_serde")]
         first: Duration = Duration::from_secs(1),
@@ -136,7 +137,7 @@ section! {
 }
 
 section! {
-    /// The lock of a collection.
+    /// The lease of a collection's lock.
     Lease {
         #[serde(with = "humantime_serde")]
         term: Duration = Duration::from_secs(30),
@@ -158,7 +159,7 @@ section! {
 }
 
 section! {
-    /// How vectors go from the log into the index files.
+    /// When and how vectors move from Chroma's log into the index files.
     Flush {
         #[serde(deserialize_with = "choice::of")]
         when: FlushWhen = FlushWhen::Due,
@@ -170,7 +171,7 @@ section! {
 }
 
 section! {
-    /// How snapshots are made.
+    /// How snapshots are made, verified and laid out.
     Snapshot {
         first: String = "like-delta".to_owned(),
         #[serde(deserialize_with = "choice::of")]
@@ -196,7 +197,7 @@ section! {
 }
 
 section! {
-    /// Upper bounds.
+    /// Upper bounds for input, and for what one cycle takes.
     Limits {
         archive: Size = Size::mib(512),
         delta: Size = Size::mib(4096),
@@ -210,7 +211,7 @@ section! {
 }
 
 section! {
-    /// What is logged.
+    /// What is logged, and in which format.
     Log {
         #[serde(deserialize_with = "choice::of")]
         format: LogFormat = LogFormat::Text,
@@ -220,7 +221,7 @@ section! {
 }
 
 section! {
-    /// What is counted.
+    /// Metrics in CloudWatch's embedded metric format.
     Metrics {
         emf: bool = false,
         namespace: String = "EmbeddingWorkflow".to_owned(),
@@ -229,28 +230,28 @@ section! {
     }
 }
 
-/// A path need be no text: `--data` takes any.
+/// Writes the path as text. It may be no UTF-8, since `--data` takes any path.
 fn shown<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&path.display())
 }
 
-/// Which backends are used.
+/// Which backend is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Backend {
-    /// The embedded ones, below `storage.path`.
+    /// Files and a SQLite database below `storage.path`.
     Local,
-    /// S3, SQS and DynamoDB; `storage.path` is working space.
+    /// S3, SQS and DynamoDB; `storage.path` is only working space.
     Aws,
 }
 
-/// Who of this machine may read the objects of the embedded backend.
+/// Which accounts of this machine may read the objects of the local backend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Access {
     /// The daemon's own account.
     Owner,
-    /// Its group as well.
+    /// The daemon's own account and its group.
     Group,
     /// Every account.
     All,
@@ -270,7 +271,7 @@ impl From<Access> for compactor_local::Access {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum LogFormat {
-    /// For people.
+    /// Text for people.
     Text,
     /// One JSON object per line.
     Json,
@@ -280,9 +281,9 @@ pub(crate) enum LogFormat {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Verify {
-    /// Structure and sizes.
+    /// Checks structure and sizes.
     Quick,
-    /// Every row and byte.
+    /// Reads every row and every byte.
     Full,
 }
 

@@ -1,19 +1,21 @@
-//! Sizes with their unit.
+//! Sizes in bytes that are written with a unit.
 
 use std::str::FromStr;
 
 use bytesize::ByteSize;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// A number of bytes, written like "512 MiB". A bare number is refused.
+/// A number of bytes, written like "512 MiB". A number without a unit is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Size(ByteSize);
 
 impl Size {
+    /// A size of `count` MiB.
     pub(crate) const fn mib(count: u64) -> Self {
         Self(ByteSize::mib(count))
     }
 
+    /// The size in bytes.
     pub(crate) fn bytes(self) -> u64 {
         self.0.as_u64()
     }

@@ -1,5 +1,5 @@
-//! Where settings come from: defaults, the file, the environment of the Python compactor, our own
-//! environment. A later one ranks above those before it.
+//! Reads the settings from all sources, in this order: defaults, the file, variables of the Python compactor,
+//! variables of this program. A later source overrides an earlier one.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,15 +15,15 @@ use crate::output;
 
 const FORMAT_VARIABLE: &str = "CHROMA_COMPACTOR_LOG__FORMAT";
 
-/// What was read.
+/// The settings of all sources.
 pub(super) struct Read {
     pub(super) settings: RawSettings,
     pub(super) provenance: Provenance,
-    /// What could not be read, with its places; it is at its default.
+    /// A fault for each setting that could not be read. Such a setting keeps its default.
     pub(super) faults: Vec<Fault>,
 }
 
-/// It ranks above `log.filter`.
+/// Overrides `log.filter`.
 const RUST_LOG: &str = "RUST_LOG";
 
 fn rust_log(variables: &BTreeMap<String, String>) -> Option<Fault> {
@@ -33,16 +33,16 @@ fn rust_log(variables: &BTreeMap<String, String>) -> Option<Fault> {
     Some(Fault::of(&[], format!("log.filter `{filter}`: {error}")).at(origin))
 }
 
-/// Reads everything. `variables` are the environment.
+/// Reads the settings from `file` and from `variables`, the environment.
 ///
 /// # Errors
-/// The file cannot be read, or is no TOML.
+/// The file cannot be read, or is not TOML.
 pub(super) fn read(
     file: Option<&Path>,
     variables: impl Iterator<Item = (String, String)>,
 ) -> Result<Read, Vec<Fault>> {
     let variables: BTreeMap<String, String> = variables.collect();
-    // What is wrong with the settings is said in this form already.
+    // Errors of the settings themselves have to be JSON already.
     if variables
         .get(FORMAT_VARIABLE)
         .is_some_and(|format| format == "json")
@@ -70,7 +70,7 @@ pub(super) fn read(
     }
     for variable in environment::sectionless(&variables) {
         output::warning(&format!(
-            "{variable} is no setting of this program and is ignored: sections are set off by two underscores"
+            "{variable} names no setting and is ignored: write two underscores between section and key"
         ));
     }
     faults.extend(wrong.into_iter().map(|fault| fault.placed(&provenance)));
@@ -82,8 +82,8 @@ pub(super) fn read(
     })
 }
 
-/// A user who names a bucket, a table or a queue means AWS. Nothing is said of settings that are not
-/// `sound`: the backend may be the one that cannot be read.
+/// Chooses AWS for a user who sets a key of it and no backend. Warns of keys of AWS that a local backend
+/// ignores, but only if the settings are `sound`: otherwise the backend may be the key that cannot be read.
 fn with_backend(
     mut settings: RawSettings,
     mut provenance: Provenance,
@@ -103,14 +103,14 @@ fn with_backend(
         provenance.insert(BACKEND, Origin::Because(because));
     } else if sound && settings.storage.backend == Backend::Local {
         output::warning(&format!(
-            "storage.backend is \"local\", so these are ignored: {}",
+            "storage.backend is \"local\", so these settings are ignored: {}",
             of_aws.join(", ")
         ));
     }
     (settings, provenance)
 }
 
-/// Every key with its value, as `section.key`.
+/// Every key, as `section.key`, with its value.
 pub(crate) fn leaves(settings: &serde_json::Value) -> Vec<(String, serde_json::Value)> {
     let mut found = Vec::new();
     let serde_json::Value::Object(sections) = settings else {

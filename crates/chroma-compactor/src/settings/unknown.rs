@@ -1,14 +1,14 @@
-//! Keys that nobody reads: an error that names the nearest known one.
+//! Faults of unknown keys, with a suggestion.
 
 use serde_json::Value;
 
 use super::RawSettings;
 use super::fault::Fault;
 
-/// Less alike than this is no suggestion.
+/// The least similarity, from 0 to 1, of a key that is suggested.
 const ALIKE: f64 = 0.75;
 
-/// `key` is unknown; `set` are it, or the keys below it that are set.
+/// The fault of the unknown key `key`. `set` are the keys that were set: `key` itself, or keys below it.
 pub(super) fn fault(key: &str, set: &[String]) -> Fault {
     let set: Vec<&str> = set.iter().map(String::as_str).collect();
     let fault = Fault::of(&set, format!("unknown key `{key}`"));
@@ -23,7 +23,7 @@ fn nearest(key: &str) -> Option<String> {
     if let Ok(value) = serde_json::to_value(RawSettings::default()) {
         collect("", &value, &mut known);
     }
-    // Left out where it has no default.
+    // It has no default, so the defaults lack it.
     known.push("worker.scratch".to_owned());
     known
         .into_iter()
@@ -33,7 +33,7 @@ fn nearest(key: &str) -> Option<String> {
         .map(|(_, name)| name)
 }
 
-/// The whole path may be misspelt, or the right key stand in the wrong section.
+/// How similar two keys are. The whole path may be misspelt, or the right key be in the wrong section.
 fn likeness(known: &str, key: &str) -> f64 {
     let last = |path: &str| path.rsplit('.').next().unwrap_or_default().to_owned();
     strsim::jaro_winkler(known, key).max(strsim::jaro_winkler(&last(known), &last(key)) * 0.95)

@@ -1,4 +1,4 @@
-//! The checks, each through the port that a daemon uses.
+//! The checks of services and of this machine, each through the port that a daemon uses.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -18,25 +18,25 @@ use super::{COLLECTION, collections};
 use crate::error::CommandError;
 use crate::settings::{Opened, RawSettings};
 
-/// Less than this is filled by a single cycle.
+/// Bytes of free disk space below which a single cycle may fill the disk.
 const LEAST_SPACE: u64 = 256 << 20;
-/// More than one part of any backend.
+/// Bytes of an object that every backend uploads in more than one part.
 const IN_PARTS: u64 = 9 << 20;
 const TERM: Duration = Duration::from_secs(10);
-/// Records of the newest runs tell of collections that have nothing else.
+/// How many run records are read: they name collections that have no object yet.
 const RECORDS: usize = 1000;
 const NO_CREDENTIALS: &str = "CC-AWS-CREDENTIALS";
 
-/// Everything, in the order in which a daemon would run into it.
+/// Runs all checks, in the order in which a daemon would run into trouble.
 pub(super) async fn all(settings: &RawSettings) -> Vec<Finding> {
-    // The stores first: who may read the data directory is for them to say, if they make it.
+    // The stores first: if they make the data directory, they set its permissions.
     let opened = settings.open_each().await;
     let scratch = settings.claim_scratch();
     let mut findings = vec![disk(scratch.as_ref())];
     let ports = match opened {
         Ok(ports) => ports,
         Err(error) => {
-            // Nothing else can be tried: it would only say the same again.
+            // Every other check would fail for the same reason.
             let check = match error.code() {
                 NO_CREDENTIALS => "credentials",
                 _ => "connection",
@@ -52,7 +52,7 @@ pub(super) async fn all(settings: &RawSettings) -> Vec<Finding> {
         Ok(_) => {
             findings.push(objects(&ports).await);
             if !settings.is_local() {
-                // Without working space the first finding says it.
+                // The first finding reports a lack of working space already.
                 if let Ok(scratch) = &scratch {
                     findings.push(large_objects(&ports, scratch).await);
                 }
@@ -81,7 +81,8 @@ pub(super) async fn all(settings: &RawSettings) -> Vec<Finding> {
 
 fn disk(scratch: Result<&Scratch, &CommandError>) -> Finding {
     const CHECK: &str = "working space";
-    const FIX: &str = "name a folder that can be written to: worker.scratch or storage.path";
+    const FIX: &str =
+        "set worker.scratch or storage.path to a folder that this account can write to";
     let scratch = match scratch {
         Ok(scratch) => scratch,
         Err(error) => {
@@ -100,7 +101,7 @@ fn disk(scratch: Result<&Scratch, &CommandError>) -> Finding {
     }
     match free_space(folder.path()) {
         Ok(free) if free < LEAST_SPACE => {
-            let fix = "make room: a cycle needs about three times the snapshot";
+            let fix = "make room: a cycle needs about three times the size of the snapshot";
             Finding::bad(CHECK, format!("{} are free", ByteSize(free)), fix)
         }
         Ok(free) => Finding::ok(CHECK, format!("{} are free", ByteSize(free))),
@@ -113,7 +114,7 @@ fn free_space(folder: &Path) -> std::io::Result<u64> {
     Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
-/// A pointer's key of no collection, so that a policy for pointers covers it.
+/// The key of a pointer that belongs to no collection. A bucket policy for pointers covers it.
 fn probe(ports: &Opened) -> String {
     format!(
         "{COLLECTION}/{}/snapshot/latest-pointer.txt",
@@ -127,22 +128,22 @@ async fn objects(ports: &Opened) -> Finding {
     let tried = conditional_writes(ports.objects.as_ref(), &key).await;
     let deleted = ports.objects.delete(&key).await;
     match (tried, deleted) {
-        (Ok(None), Ok(())) => Finding::ok(CHECK, "conditional writes are kept"),
+        (Ok(None), Ok(())) => Finding::ok(CHECK, "the store keeps the conditions of writes"),
         (Ok(None), Err(error)) => Finding::warning(
             CHECK,
             error.to_string(),
-            "allow deletes (s3:DeleteObject), or clean-up will not work; remove the probe by hand",
+            "allow deletes (s3:DeleteObject), or no superseded version can be deleted; remove the probe by hand",
         ),
         (Ok(Some(broken)), _) => Finding::bad(
             CHECK,
             broken,
-            "use a store that keeps If-Match and If-None-Match: nothing else keeps runs from being lost",
+            "use a store that supports If-Match and If-None-Match: without them writers overwrite each other, and runs are lost",
         ),
         (Err(error), _) => Finding::failed(CHECK, &error),
     }
 }
 
-/// What the store got wrong, if anything.
+/// Writes with conditions. Returns what the store did wrong, if it did.
 async fn conditional_writes(
     objects: &dyn ObjectStore,
     key: &str,
@@ -153,24 +154,26 @@ async fn conditional_writes(
             .await
     };
     if !matches!(put(Condition::IfAbsent).await?, PutOutcome::Written(_)) {
-        return Ok(Some("an object that was not there could not be written"));
+        return Ok(Some("If-None-Match kept a new object from being written"));
     }
     if put(Condition::IfAbsent).await? != PutOutcome::PreconditionFailed {
         return Ok(Some(
-            "If-None-Match was not kept: an object was overwritten",
+            "the store ignored If-None-Match: an object was overwritten",
         ));
     }
     let other = Condition::IfMatch(ETag("\"0123456789abcdef0123456789abcdef\"".to_owned()));
     if put(other).await? != PutOutcome::PreconditionFailed {
-        return Ok(Some("If-Match was not kept: an object was overwritten"));
+        return Ok(Some(
+            "the store ignored If-Match: an object was overwritten",
+        ));
     }
     match objects.get(key, 1 << 10).await? {
         Some(object) if &object.body[..] == b"probe" => Ok(None),
-        _ => Ok(Some("what was written was not read back")),
+        _ => Ok(Some("an object does not contain what was written")),
     }
 }
 
-/// Whether writers that know no conditions are kept from the pointers.
+/// Checks whether a bucket policy refuses pointer writes without a condition.
 async fn pointer_policy(ports: &Opened) -> Finding {
     const CHECK: &str = "pointer policy";
     let (key, objects) = (probe(ports), ports.objects.as_ref());
@@ -179,7 +182,7 @@ async fn pointer_policy(ports: &Opened) -> Finding {
             .put(&key, "probe".into(), condition, &Attributes::new())
             .await
     };
-    // Where every write is refused, a refusal tells nothing of the policy.
+    // If the store refuses every write, a refusal says nothing about the policy.
     let moved = match put(Condition::IfAbsent).await {
         Ok(PutOutcome::Written(tag)) => put(Condition::IfMatch(tag)).await,
         other => other,
@@ -191,31 +194,31 @@ async fn pointer_policy(ports: &Opened) -> Finding {
     };
     if let Err(refused) = proof {
         let _ = objects.delete(&key).await;
-        let found = format!("not known: a pointer cannot be written with a condition ({refused})");
-        return Finding::warning(CHECK, found, "see to the objects first");
+        let found = format!("unknown: a pointer cannot be written with a condition ({refused})");
+        return Finding::warning(CHECK, found, "fix the objects first");
     }
     let put = put(Condition::Always).await;
     let _ = objects.delete(&key).await;
     match put {
         Err(error) if error.fault == Fault::Denied => {
-            Finding::ok(CHECK, "a pointer can be written with a condition only")
+            Finding::ok(CHECK, "pointers can only be written with a condition")
         }
         Ok(_) => Finding::warning(
             CHECK,
-            "a pointer can be written without a condition: another writer can undo what was published",
-            "deny it with the bucket policy of docs/aws.md",
+            "pointers can be written without a condition: another writer can undo what was published",
+            "refuse such writes with the bucket policy in docs/aws.md",
         ),
         Err(error) => Finding::failed(CHECK, &error),
     }
 }
 
-/// Whether what is uploaded in parts can be written.
+/// Checks that an object can be uploaded in parts.
 async fn large_objects(ports: &Opened, scratch: &Scratch) -> Finding {
     const CHECK: &str = "large objects";
     let key = format!("{COLLECTION}/{}/large", ports.ids.uuid());
     let (_folder, file) = match zeros(scratch) {
         Ok(made) => made,
-        Err(error) => return Finding::bad(CHECK, error.to_string(), "see working space"),
+        Err(error) => return Finding::bad(CHECK, error.to_string(), "fix the working space first"),
     };
     let metadata = Attributes::new();
     let sent = ports
@@ -230,7 +233,7 @@ async fn large_objects(ports: &Opened, scratch: &Scratch) -> Finding {
     }
 }
 
-/// A file to upload, and the folder that it is removed with.
+/// A file to upload, and the folder that removes it when dropped.
 fn zeros(scratch: &Scratch) -> std::io::Result<(TempDir, PathBuf)> {
     let folder = scratch.folder("doctor")?;
     let path = folder.path().join("zeros");
@@ -246,13 +249,13 @@ async fn queue(queue: &dyn Queue) -> Finding {
     match queue.depth().await {
         Ok(depth) if depth.dead > 0 => Finding::warning(
             CHECK,
-            format!("{} messages are in the dead-letter queue", depth.dead),
-            "their attribute dead_letter_reason and `chroma-compactor runs` say why",
+            format!("the dead-letter queue has {} messages", depth.dead),
+            "read why in their attribute dead_letter_reason, or in `chroma-compactor runs`",
         ),
         Ok(depth) => {
             let waiting = depth.visible + depth.delayed + depth.in_flight;
             let receives = queue.max_receives();
-            let found = format!("{waiting} messages; dead after {receives} receives");
+            let found = format!("{waiting} messages; a message is dead after {receives} receives");
             Finding::ok(CHECK, found)
         }
         Err(error) => Finding::failed(CHECK, &error),
@@ -262,11 +265,11 @@ async fn queue(queue: &dyn Queue) -> Finding {
 async fn locks(ports: &Opened) -> Finding {
     const CHECK: &str = "locks";
     match try_locks(ports).await {
-        Ok(true) => Finding::ok(CHECK, "can be taken, renewed and given back"),
+        Ok(true) => Finding::ok(CHECK, "can be acquired, renewed and released"),
         Ok(false) => Finding::warning(
             CHECK,
             "the lock of the collection `doctor` is held",
-            "another doctor is at work; try again in a minute",
+            "another doctor is running; try again in a minute",
         ),
         Err(error) => Finding::failed(CHECK, &error),
     }
@@ -292,7 +295,7 @@ fn doctor() -> PortResult<CollectionName> {
         })
 }
 
-/// With the newest records.
+/// Checks that run records can be read, and returns the newest.
 async fn runs(ports: &Opened) -> (Finding, Vec<RunRecord>) {
     const CHECK: &str = "run records";
     let read = async {

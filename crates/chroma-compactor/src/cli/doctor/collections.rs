@@ -1,4 +1,5 @@
-//! What is published, held and left over, collection by collection: looked at, never changed.
+//! The checks of each collection: its published snapshot, waiting runs, unpublished versions and lock. They
+//! read only.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,10 +14,10 @@ use super::finding::Finding;
 use crate::settings::Opened;
 
 const SNAPSHOTS: &str = "snapshots";
-/// Versions that are named where the published one cannot be used.
+/// How many versions a finding names if the published one cannot be used.
 const NEWEST: usize = 5;
 
-/// Snapshots, versions that were not published, and locks unless they cannot be read.
+/// Runs the checks of all collections; those of locks only if `has_locks`, the lock store works.
 pub(super) async fn all(ports: &Opened, records: &[RunRecord], has_locks: bool) -> Vec<Finding> {
     let names = match names(ports, records).await {
         Ok(names) => names,
@@ -35,7 +36,7 @@ fn repository(ports: &Opened) -> SnapshotRepository {
     SnapshotRepository::new(Arc::clone(&ports.objects))
 }
 
-/// All collections that something is known of.
+/// Every collection that has an object, a queue or a run record.
 async fn names(ports: &Opened, records: &[RunRecord]) -> PortResult<BTreeSet<CollectionName>> {
     let folders = ports.objects.list_all_folders("").await?;
     let mut names: BTreeSet<CollectionName> = folders
@@ -54,7 +55,7 @@ async fn names(ports: &Opened, records: &[RunRecord]) -> PortResult<BTreeSet<Col
     Ok(names)
 }
 
-/// One finding for all that are whole, and one for each that is not.
+/// One finding for all sound snapshots, and one for each damaged snapshot.
 async fn snapshots(
     ports: &Opened,
     records: &[RunRecord],
@@ -71,14 +72,14 @@ async fn snapshots(
     if findings.is_empty() || whole > 0 {
         let found = match whole {
             0 => "nothing is published yet".to_owned(),
-            _ => format!("{whole} published; pointers, manifests and files are there"),
+            _ => format!("{whole} published; their pointers, manifests and files are complete"),
         };
         findings.insert(0, Finding::ok(SNAPSHOTS, found));
     }
     findings
 }
 
-/// What is wrong, and the versions that the pointer could name.
+/// The error, and the versions that the pointer could name instead.
 async fn damaged(ports: &Opened, name: &CollectionName, error: &Error) -> Finding {
     let mut found = format!("{name}: {}", error.with_causes());
     let versions = repository(ports).versions(name).await;
@@ -95,7 +96,7 @@ async fn damaged(ports: &Opened, name: &CollectionName, error: &Error) -> Findin
     Finding::bad(SNAPSHOTS, found, error.help()).coded(error.code())
 }
 
-/// Runs whose last attempt failed and that are tried again: why, of each collection the newest one.
+/// Runs that wait for another attempt after a failed one; for each collection, the newest error.
 fn waiting(records: &[RunRecord]) -> Finding {
     const CHECK: &str = "waiting runs";
     let mut waiting: BTreeMap<&CollectionName, (usize, &str)> = BTreeMap::new();
@@ -106,22 +107,22 @@ fn waiting(records: &[RunRecord]) -> Finding {
         }
     }
     if waiting.is_empty() {
-        return Finding::ok(CHECK, "none whose last attempt failed");
+        return Finding::ok(CHECK, "no run waits after a failed attempt");
     }
     let found: Vec<String> = waiting
         .iter()
-        .map(|(name, (runs, error))| format!("{name}: {runs}, the last attempt failed: {error}"))
+        .map(|(name, (runs, error))| format!("{name}: {runs} after a failed attempt: {error}"))
         .collect();
-    let fix = "see docs/errors.md for the code; they are tried again while a daemon runs";
+    let fix = "look the code up in docs/errors.md; a running daemon tries them again";
     Finding::warning(CHECK, found.join("; "), fix)
 }
 
-/// What clean-up leaves alone until the pointer has passed it.
+/// Versions newer than the published one. Clean-up keeps them until the pointer has passed them.
 async fn newer(ports: &Opened, names: &BTreeSet<CollectionName>) -> Finding {
     const CHECK: &str = "unpublished versions";
     let mut found = Vec::new();
     for name in names {
-        // A pointer that cannot be understood was found already.
+        // Another check reports a pointer that cannot be read.
         let newer = repository(ports).unpublished(name).await;
         for one in newer.unwrap_or_default() {
             let size = ByteSize(one.bytes);
@@ -131,8 +132,8 @@ async fn newer(ports: &Opened, names: &BTreeSet<CollectionName>) -> Finding {
     if found.is_empty() {
         return Finding::ok(CHECK, "none");
     }
-    let note = "nothing: they may be published yet; `clean-up` deletes them once the pointer has \
-                passed them";
+    let note = "nothing: their writers may still publish them; `clean-up` deletes them once a newer \
+                version is published";
     Finding::note(CHECK, found.join("; "), note)
 }
 
@@ -145,7 +146,7 @@ async fn held_locks(ports: &Opened, names: &BTreeSet<CollectionName>) -> Finding
             Ok(Some(holder)) => {
                 let end = match holder.expires {
                     Some(expires) => format!("until {}", expires.to_iso()),
-                    None => "without an end".to_owned(),
+                    None => "without an expiry".to_owned(),
                 };
                 found.push(format!("{name}: {} {end}", holder.owner));
             }

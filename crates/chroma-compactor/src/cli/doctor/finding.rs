@@ -3,28 +3,29 @@
 use compactor_core::ports::{Fault, PortError};
 use serde::Serialize;
 
-/// How a check went.
+/// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Verdict {
+    /// The check passed.
     Ok,
-    /// A daemon can work; something is not as it should be.
+    /// A daemon can work, but an operator should look at it.
     Warning,
     /// A daemon cannot work.
     Bad,
 }
 
-/// One thing that was checked.
+/// The result of one check.
 #[derive(Debug, Serialize)]
 pub(super) struct Finding {
     pub(super) check: &'static str,
     pub(super) verdict: Verdict,
-    /// The code of the error, where one was met: docs/errors.md says more.
+    /// The code of the error that the check met; docs/errors.md explains it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) code: Option<String>,
-    /// What was found.
+    /// What was found, for people.
     pub(super) found: String,
-    /// What to do about it.
+    /// What to do about it, or a note.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) fix: Option<String>,
 }
@@ -40,7 +41,7 @@ impl Finding {
         }
     }
 
-    /// Fine, with what one may want to know of it.
+    /// A passed check with a note for the operator.
     pub(super) fn note(check: &'static str, found: impl Into<String>, note: &str) -> Self {
         Self {
             verdict: Verdict::Ok,
@@ -68,7 +69,7 @@ impl Finding {
         self
     }
 
-    /// A port refused the call that the check made.
+    /// The check's call to a port failed: the verdict is bad, and the fix depends on the fault.
     pub(super) fn failed(check: &'static str, error: &PortError) -> Self {
         Self::bad(check, error.to_string(), advice(error)).coded(error.code())
     }
@@ -80,11 +81,11 @@ fn advice(error: &PortError) -> &'static str {
         Fault::Missing => "check the name, the region and the endpoint; create what is missing",
         Fault::Full => "make room",
         Fault::Transient | Fault::Throttled | Fault::OutcomeUnknown => {
-            "try again; if it stays, check the network and the endpoint"
+            "try again; if the error stays, check the network and the endpoint"
         }
-        Fault::Unsupported => "use a store that has it: docs/aws.md",
+        Fault::Unsupported => "use a store that supports it: docs/aws.md",
         Fault::TooLarge | Fault::Corrupt | Fault::Invalid => {
-            "check that it is what the settings say it is"
+            "check that the settings name the right one"
         }
     }
 }

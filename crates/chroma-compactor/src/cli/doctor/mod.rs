@@ -1,7 +1,7 @@
-//! `doctor`: does everything that a daemon needs work, and if not, what is to be done?
+//! `doctor`: checks that everything a daemon needs works, and says how to fix what does not.
 //!
-//! It uses what it checks as a daemon would, under names that no daemon uses, and leaves nothing
-//! behind but the fence counter of a collection called `doctor`.
+//! It uses each port as a daemon would, under names that no daemon uses. It leaves nothing behind but the
+//! fence counter of a collection called `doctor`.
 
 mod checks;
 mod collections;
@@ -24,7 +24,7 @@ const COLLECTION: &str = "doctor";
 pub(crate) struct Doctor {
     #[command(flatten)]
     settings: SettingsArgs,
-    /// Print JSON.
+    /// Print the result, or the error, as JSON.
     #[arg(long)]
     pub(super) json: bool,
 }
@@ -68,12 +68,12 @@ impl Doctor {
     }
 }
 
-/// What is used makes the directory that it is in.
+/// Opening the local backend has made a data directory; the user may have meant another one.
 fn made(settings: &RawSettings) -> Finding {
     let path = settings.storage.path.display();
     Finding::warning(
         "data directory",
-        format!("{path}: there was none, and one was made"),
-        "if another was meant, remove it, and name the other: --data DIR or storage.path",
+        format!("{path}: there was none, so it is a new one"),
+        "if you meant another one, remove this one and name the other: --data DIR or storage.path",
     )
 }

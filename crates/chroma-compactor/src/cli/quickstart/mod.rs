@@ -1,4 +1,4 @@
-//! `quickstart`: the whole path once, on this machine, with sample data.
+//! `quickstart`: submits, merges and reads sample data on this machine.
 
 mod samples;
 
@@ -25,20 +25,20 @@ use crate::error::CommandError;
 use crate::output::{self, Progress};
 use crate::settings::{LOCAL_REGION, RawSettings};
 
-/// Runs submitted each time.
+/// How many runs one call submits.
 const RUNS: usize = 3;
 
 #[derive(Debug, Args)]
 pub(crate) struct Quickstart {
-    /// Where everything is put; run again, it makes more runs, with other records.
+    /// Write everything into this directory. Another call with the same directory merges more runs into it.
     #[arg(long, value_name = "DIR", default_value = "data/quickstart")]
     dir: PathBuf,
-    /// Print JSON.
+    /// Print the result, or the error, as JSON.
     #[arg(long)]
     pub(super) json: bool,
 }
 
-/// A snapshot as a reader gets it.
+/// A published snapshot that was downloaded as a reader would.
 #[derive(Debug, Serialize)]
 struct Reader {
     collection: CollectionName,
@@ -51,7 +51,7 @@ impl Quickstart {
     pub(super) fn execute(self) -> Result<ExitCode, CommandError> {
         let mut raw = RawSettings::default();
         raw.storage.path = self.dir.join("store");
-        // Warnings only: the table says what happened.
+        // The table reports what happened; only warnings are worth a log line.
         raw.log.filter = "warn".to_owned();
         start_logging(&raw)?;
         let progress = Arc::new(Progress::new(
@@ -103,7 +103,7 @@ impl Quickstart {
             .with_settling(settling)
             .run(Mode::Drain)
             .await?;
-        progress.step("reading the snapshots as a reader would");
+        progress.step("reading the published snapshots");
         let mut readers = Vec::new();
         for collection in samples::COLLECTIONS {
             let collection = parse(collection)?;
@@ -141,7 +141,8 @@ impl Quickstart {
         Ok(submit(ports, submission).await?.run_id.to_string())
     }
 
-    /// Opening a directory with chromadb changes it: a reader works on a copy of its own.
+    /// Downloads the published snapshot into a folder of its own: chromadb changes a directory when it opens
+    /// it.
     async fn read(
         &self,
         ports: &Ports,
@@ -150,8 +151,8 @@ impl Quickstart {
     ) -> Result<Reader, CommandError> {
         let repository = SnapshotRepository::new(Arc::clone(&ports.objects));
         let published = repository.resolve(&collection).await?.ok_or_else(|| {
-            CommandError::usage(format!("nothing was published for `{collection}`"))
-                .with_help("see the runs' errors: chroma-compactor runs --data DIR/store")
+            CommandError::usage(format!("nothing is published for `{collection}`"))
+                .with_help("read the errors of the runs: chroma-compactor runs --data DIR/store")
         })?;
         let dir = self
             .dir

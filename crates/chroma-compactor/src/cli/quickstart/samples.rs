@@ -1,4 +1,4 @@
-//! Sample deltas: a few sentences and their words, with embeddings that need no model.
+//! Sample deltas: a few sentences and their words, with simple embeddings that need no model.
 
 use std::path::Path;
 
@@ -10,13 +10,13 @@ use compactor_core::ports::Ids;
 
 /// The collections that each sample run has a delta for.
 pub(super) const COLLECTIONS: [&str; 2] = ["lines", "words"];
-/// The one that the Python lines query.
+/// The collection that the printed Python code queries.
 pub(super) const QUERIED: &str = "lines";
 
 const DIMENSION: usize = 64;
 const QUERY_ID: &str = "line-0-0";
 
-/// One set of sentences per producer.
+/// The sentences of each sample producer.
 const PRODUCERS: [[&str; 4]; 3] = [
     [
         "fresh bread and butter from the bakery",
@@ -39,6 +39,9 @@ const PRODUCERS: [[&str; 4]; 3] = [
 ];
 
 /// Writes the delta of producer `number` into the new directory `dir`.
+///
+/// # Errors
+/// The directory cannot be made or written.
 pub(super) fn write_delta(
     dir: &Path,
     collection: &str,
@@ -93,7 +96,7 @@ fn record(id: &str, text: &str, producer: usize, line: usize) -> Operation {
     Operation::upsert(id, &embed(text), patch)
 }
 
-/// Counts letter trigrams into buckets: similar spelling gives similar vectors.
+/// Counts the letter trigrams of `text` in buckets, so that similar spelling gives similar vectors.
 fn embed(text: &str) -> Vec<f32> {
     let mut vector = vec![0.0; DIMENSION];
     let padded: Vec<char> = format!("  {text} ").chars().collect();
@@ -106,9 +109,9 @@ fn embed(text: &str) -> Vec<f32> {
     vector
 }
 
-/// Three lines of Python that find the lines most like one of the samples.
+/// Python code that opens the directory and finds the records most similar to one of the samples.
 pub(super) fn python_lines(dir: &Path) -> [String; 3] {
-    // Python reads a JSON string as its own.
+    // A JSON string is a Python string literal, too.
     let path = serde_json::Value::from(dir.to_string_lossy().into_owned());
     [
         "import chromadb".to_owned(),

@@ -1,4 +1,4 @@
-//! `runs reconcile` and `runs retry`: runs are announced once more.
+//! `runs reconcile` and `runs retry`: send a new message for runs that have a record.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -13,38 +13,37 @@ use crate::error::CommandError;
 use crate::output;
 use crate::settings::SettingsArgs;
 
-/// Announces what stayed PENDING or PROCESSING.
 #[derive(Debug, Args)]
 pub(super) struct Reconcile {
     #[command(flatten)]
     settings: SettingsArgs,
-    /// Only runs to which nothing happened for so long: others may just be on their way.
+    /// Only runs whose record has not changed for this long, such as 90s, 10m or 2h. The message of a
+    /// younger one may still be on its way.
     #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = humantime::parse_duration)]
     older_than: Duration,
-    /// Only say what would be announced.
+    /// List what would be announced, and send nothing.
     #[arg(long)]
     dry_run: bool,
-    /// Print JSON.
+    /// Print the result, or the error, as JSON.
     #[arg(long)]
     pub(super) json: bool,
 }
 
-/// Announces one run.
 #[derive(Debug, Args)]
 pub(super) struct Retry {
-    /// The run.
+    /// The run's id, as `runs` lists it.
     run_id: RunId,
-    /// Only this collection's part.
+    /// Announce only this collection of the run. Default: all of them.
     #[arg(long, value_name = "NAME")]
     collection: Option<CollectionName>,
     #[command(flatten)]
     settings: SettingsArgs,
-    /// Print JSON.
+    /// Print the result, or the error, as JSON.
     #[arg(long)]
     pub(super) json: bool,
 }
 
-/// What was announced, or would be.
+/// A run, and its collections that were announced, or would be in a dry run.
 #[derive(Debug, Serialize)]
 struct Announced {
     run_id: RunId,
@@ -59,7 +58,7 @@ impl Reconcile {
         let (announced, failed) = block_on(async {
             let ports = raw.open().await?;
             let now = ports.clock.wall();
-            // What was tried since has a message.
+            // A run that was attempted since then has a message.
             let is_due = |record: &RunRecord| {
                 let last = record.created_at.max(record.updated_at);
                 last.plus(self.older_than) <= now
@@ -87,7 +86,7 @@ impl Reconcile {
             Ok((announced, failed))
         })?;
         let code = report(&announced, self.dry_run, self.json)?;
-        // One that cannot be announced keeps no other from it.
+        // A run that cannot be announced does not keep the others from it.
         match failed.into_iter().next() {
             Some((run, error)) => {
                 Err(CommandError::from(error).about(&format!("run {run} cannot be announced")))
@@ -131,7 +130,7 @@ impl Retry {
     }
 }
 
-/// Whether an attempt is to follow. Who was at work on it may have died.
+/// Whether the run still has to be merged. A run may stay PROCESSING because its daemon died.
 fn is_open(state: RunState) -> bool {
     match state {
         RunState::Pending | RunState::Processing => true,

@@ -1,4 +1,4 @@
-//! `runs`: what became of runs, and announcing them again.
+//! `runs`: lists runs, and announces them again.
 
 mod again;
 
@@ -20,20 +20,26 @@ pub(crate) struct Runs {
     command: Option<RunsCommand>,
     #[command(flatten)]
     settings: SettingsArgs,
-    /// Show at most this many, newest first.
-    #[arg(long, default_value_t = 20, value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
+    /// List at most COUNT runs, the newest first.
+    #[arg(long, value_name = "COUNT", default_value_t = 20, value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     limit: usize,
-    /// Print JSON.
+    /// Print the result, or the error, as JSON.
     #[arg(long)]
     json: bool,
 }
 
 #[derive(Debug, Subcommand)]
 enum RunsCommand {
-    /// Announce runs again that stayed PENDING or PROCESSING: their message was lost, never sent, or
-    /// used up by daemons that died.
+    /// Announce again every run that stayed PENDING or PROCESSING.
+    ///
+    /// The message of such a run was lost, was never sent, or ran out of receives because daemons died. This
+    /// sends a new one; the deltas stay as they are. A run that is still being merged is merged once all the
+    /// same.
     Reconcile(again::Reconcile),
-    /// Announce one run again, whatever became of it.
+    /// Announce one run again, whatever its state.
+    ///
+    /// Sends a new message for the deltas that the run has uploaded. What the published version contains
+    /// already is not merged again.
     Retry(again::Retry),
 }
 
@@ -69,7 +75,7 @@ impl Runs {
     }
 }
 
-/// One line per run and collection.
+/// A table with a line for each run and collection.
 pub(super) fn table(records: &[RunRecord]) -> String {
     let mut table = Table::new([
         "run",

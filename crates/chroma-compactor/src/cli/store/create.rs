@@ -1,4 +1,4 @@
-//! `store create DIR`.
+//! `store create DIR`: makes a Chroma directory with one empty collection.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -15,18 +15,19 @@ use crate::output;
 
 #[derive(Debug, Args)]
 pub(crate) struct Create {
-    /// The new directory.
+    /// The new directory. It must not exist yet.
     dir: PathBuf,
     /// The collection's name.
     #[arg(long, value_name = "NAME")]
     collection: CollectionName,
-    /// The distance space: l2, cosine or ip.
+    /// The collection's distance space: l2, cosine or ip.
     #[arg(long, default_value = "l2")]
     space: Space,
-    /// The schema level: L06, L10, L13 or L15. Older chromadb cannot open newer levels.
+    /// The schema level of the database: L06, L10, L13 or L15. A chromadb older than the level cannot open
+    /// the directory.
     #[arg(long, default_value = "L15")]
     level: SchemaLevel,
-    /// Print JSON.
+    /// Print the result, or the error, as JSON.
     #[arg(long)]
     pub(super) json: bool,
 }

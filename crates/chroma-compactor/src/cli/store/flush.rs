@@ -1,4 +1,4 @@
-//! `store flush DIR` and `store rebuild DIR`: index files made in place.
+//! `store flush DIR` and `store rebuild DIR`: change the index files of a directory in place.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -14,21 +14,20 @@ use crate::cli::interrupt::Interrupt;
 use crate::error::CommandError;
 use crate::output::{self, Progress, Table};
 
-/// What both commands have.
+/// The arguments of both commands.
 #[derive(Debug, Args)]
 pub(super) struct Place {
-    /// The Chroma directory (the one with chroma.sqlite3). It is changed in place; when the command
-    /// is interrupted, run it again.
+    /// The Chroma directory, the one with chroma.sqlite3.
     dir: PathBuf,
     #[command(flatten)]
     selection: Selection,
-    /// Threads; 0 for one per core. With 1 the same directory gives the same files.
-    #[arg(long, default_value_t = 0)]
+    /// Use COUNT threads; 0 means one for each core. With 1, equal directories get equal index files.
+    #[arg(long, value_name = "COUNT", default_value_t = 0)]
     threads: usize,
-    /// Vacuum the database when more than PERCENT of its pages are free.
+    /// Vacuum the database if more than PERCENT of its pages are free. 100 means never.
     #[arg(long, value_name = "PERCENT", default_value_t = 100, value_parser = clap::value_parser!(u8).range(..=100))]
     vacuum_above: u8,
-    /// Print JSON.
+    /// Print the result, or the error, as JSON.
     #[arg(long)]
     pub(super) json: bool,
 }
@@ -43,16 +42,16 @@ pub(crate) struct Flush {
 pub(crate) struct Rebuild {
     #[command(flatten)]
     pub(super) place: Place,
-    /// Who finds the links.
+    /// The implementation that builds the graphs.
     #[arg(long, value_enum, default_value_t = EngineName::Native)]
     engine: EngineName,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum EngineName {
-    /// This program.
+    /// This program's own.
     Native,
-    /// The library hnsw_rs, as a second opinion; slower, on one thread.
+    /// The library hnsw_rs, for comparison; slower, on one thread.
     HnswRs,
 }
 
@@ -77,19 +76,20 @@ impl Rebuild {
     }
 }
 
-/// Tells the user what to do when a rebuild finds no vectors to rebuild from.
+/// Advises the user when a rebuild lacks vectors to rebuild from.
 fn no_vectors(error: StoreError) -> CommandError {
     let of_index = error.is_index_damage();
     let error = CommandError::from(error);
     match of_index {
         true => error.with_help(
-            "neither the index files nor the log have all vectors: copy the directory again from its source, after the client that wrote it has been closed, or save what can still be read: `chroma-compactor store repair DIR --salvage NEW`",
+            "neither the index files nor the log have all vectors: close the client that wrote the directory and copy it again from its source, or save what can still be read: `chroma-compactor store repair DIR --salvage NEW`",
         ),
         false => error,
     }
 }
 
-/// Verifies the directory; index files that were damaged before and not asked for stay as they were.
+/// Verifies the directory, except for the damaged index files of `others`: collections that the user did not
+/// name, and whose index files were damaged before.
 fn verify_but_for(closed: &ClosedStore, others: &[&FullName]) -> Result<(), CommandError> {
     if others.is_empty() {
         closed.verify(VerifyLevel::Full)?;
@@ -115,10 +115,10 @@ impl Place {
             ..OpenOptions::default()
         };
         Interrupt::listen()?.say(format!(
-            "interrupted: what was finished in {} stays, the rest is undone: a SQLite journal or chroma.sqlite3.vacuum may lie there; run the command again, or open it once with chromadb, and the journal is rolled back",
+            "interrupted: {} keeps the collections that were finished. It may have a SQLite journal or a file chroma.sqlite3.vacuum; run the command again, or open the directory once with chromadb, to roll the journal back",
             self.dir.display()
         ))?;
-        // What is wrong beside the index files is found before anything is changed.
+        // Nothing changes in a directory that has damage besides its index files.
         let found = match chroma_store::survey(&self.dir, VerifyLevel::Full) {
             Err(StoreError::HotJournal { .. }) => {
                 drop(Store::open(&self.dir, options)?);
@@ -144,9 +144,9 @@ impl Place {
             .iter()
             .map(|collection| collection.name.clone())
             .collect();
-        // All names before any work: what was flushed stays flushed.
+        // All names are checked before any work, since a finished flush stays.
         let names = self.selection.of(&all, &self.dir)?;
-        // Those that may fail come first: then nothing is changed yet.
+        // Damaged ones may fail, so they come first: then nothing has changed yet.
         let (first, rest): (Vec<_>, Vec<_>) =
             names.into_iter().partition(|name| damaged.contains(name));
         let others: Vec<&FullName> = damaged

@@ -1,4 +1,4 @@
-//! `store info DIR`.
+//! `store info DIR`: prints what a directory holds.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -12,9 +12,9 @@ use crate::output::{self, Progress, Table};
 
 #[derive(Debug, Args)]
 pub(crate) struct Info {
-    /// The Chroma directory (the one with chroma.sqlite3).
+    /// The Chroma directory, the one with chroma.sqlite3.
     dir: PathBuf,
-    /// Print JSON.
+    /// Print the result, or the error, as JSON.
     #[arg(long)]
     pub(super) json: bool,
 }
@@ -38,7 +38,7 @@ impl Info {
             info.database.free_percent()
         ))?;
         output::line("")?;
-        // Most directories have nothing but the default ones.
+        // Most directories use the default tenant and database alone.
         let mut collections = info.collections.iter();
         let has_others = collections.any(|one| !one.name.is_in_default_database());
         let place: &[&str] = if has_others {
@@ -101,7 +101,7 @@ impl Info {
     }
 }
 
-/// As for `store verify`: a directory that is not sound is a failure.
+/// The exit status: 1 for a directory that is not sound, as `store verify` has it.
 fn status(info: &StoreInfo) -> ExitCode {
     let mut problems = info.problems.iter();
     match problems.any(|problem| problem.severity == Severity::Error) {
@@ -110,7 +110,7 @@ fn status(info: &StoreInfo) -> ExitCode {
     }
 }
 
-/// The graph of a collection in a few lines.
+/// The health of a collection's graph, in a few lines.
 fn describe(name: &str, graph: &GraphHealth) -> String {
     let levels: Vec<String> = graph.levels.iter().map(u64::to_string).collect();
     let deleted = 100.0 * graph.deleted as f64 / graph.elements.max(1) as f64;

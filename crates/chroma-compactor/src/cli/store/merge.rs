@@ -1,4 +1,4 @@
-//! `store merge --base DIR --delta DIR... --out DIR`.
+//! `store merge --base DIR --delta DIR... --out DIR`: merges deltas into a copy of a directory.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -19,27 +19,28 @@ use crate::output::{self, Progress, Table};
 
 #[derive(Debug, Args)]
 pub(crate) struct Merge {
-    /// The directory to start from; it is never changed.
+    /// The Chroma directory to start from. It is only read.
     #[arg(long, value_name = "DIR")]
     base: PathBuf,
-    /// A directory to merge in; give it once per delta, the later one wins.
+    /// The deltas to merge into it, in this order: for the same record, the later one wins. They are only
+    /// read.
     #[arg(long, value_name = "DIR", required = true, num_args = 1..)]
     delta: Vec<PathBuf>,
-    /// The new directory. It appears when everything has succeeded and been verified.
+    /// The new directory. It must not exist yet.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     #[command(flatten)]
     selection: Selection,
-    /// What an upsert does to metadata keys that it does not name.
+    /// What an upsert does to metadata keys of the record that it does not name.
     #[arg(long, value_enum, default_value_t = Metadata::Merge)]
     metadata: Metadata,
-    /// When vectors go from the log into the index files.
+    /// When to flush: to move vectors from Chroma's log into the index files.
     #[arg(long, alias = "fold", value_enum, default_value_t = When::Due)]
     flush: When,
-    /// Vacuum the database when more than PERCENT of its pages are free.
+    /// Vacuum the new database if more than PERCENT of its pages are free. 100 means never.
     #[arg(long, value_name = "PERCENT", default_value_t = 100, value_parser = clap::value_parser!(u8).range(..=100))]
     vacuum_above: u8,
-    /// Print JSON.
+    /// Print the result, or the error, as JSON.
     #[arg(long)]
     pub(super) json: bool,
 }
@@ -54,11 +55,11 @@ enum Metadata {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum When {
-    /// When as many wait as the collection's sync threshold says, as chromadb does.
+    /// If at least as many vectors wait as the collection's sync threshold says, as chromadb does.
     Due,
     /// Always.
     Always,
-    /// Never: readers index them at every start.
+    /// Never: every reader indexes the waiting vectors when it opens the directory.
     Never,
 }
 
@@ -197,7 +198,7 @@ impl Merge {
         Ok(plan)
     }
 
-    /// The user knows the base, not the working copy.
+    /// Names the base in an error in place of the working copy, which the user does not know.
     fn name_the_base(&self, error: StoreError) -> StoreError {
         match error {
             StoreError::CollectionMissing {
@@ -244,7 +245,7 @@ impl Merge {
         for outcome in reports.iter().flat_map(|report| &report.outcomes) {
             if let Some(space) = outcome.other_space {
                 output::line(&format!(
-                    "{}: its space is {space}; its vectors are indexed in the base's",
+                    "{}: its space is {space}; its vectors are indexed in the space of the base",
                     outcome.dir.display()
                 ))?;
             }
@@ -252,7 +253,7 @@ impl Merge {
                 && effects.changed_nothing()
             {
                 output::line(&format!(
-                    "{}: changed nothing: all its operations update or delete records that the base does not have",
+                    "{}: changed nothing: all its operations update or delete records that the base lacks",
                     outcome.dir.display()
                 ))?;
             }

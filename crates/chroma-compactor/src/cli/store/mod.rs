@@ -1,4 +1,4 @@
-//! `store`: commands on Chroma directories of this machine, no daemon and no configuration.
+//! `store`: commands on Chroma directories of this machine. They need no daemon and no configuration.
 
 mod create;
 mod flush;
@@ -20,25 +20,46 @@ use crate::error::CommandError;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum StoreCommand {
-    /// Show collections, counts, dimension, space, schema level, where vectors are, and problems; exits
-    /// with 1 when it is not sound.
+    /// Print what a directory holds, how good its graphs are, and what is wrong with it.
+    ///
+    /// Prints collections with their record counts, dimension, space, schema level, and how many vectors are
+    /// in the index files or wait in the log. Changes nothing. Exits with 1 if the directory is not sound.
     Info(info::Info),
-    /// Check a directory against Chroma's format; exits with 1 when it is not sound.
+    /// Check that a directory is sound: that its content has Chroma's format and is consistent.
+    ///
+    /// Changes nothing. Exits with 1 if the directory is not sound.
     Verify(verify::Verify),
     /// Merge deltas into a copy of a base directory.
+    ///
+    /// Leaves the base and the deltas unchanged. The new directory appears only when it is complete and
+    /// verified; a failed or interrupted command leaves nothing behind.
     Merge(merge::Merge),
-    /// Put the vectors that wait in the log into the index files.
+    /// Flush a directory: move the vectors that wait in Chroma's log into the index files.
+    ///
+    /// Changes the directory in place, but no record. After an interruption, run it again. Close every client
+    /// that has the directory open first.
     #[command(alias = "fold")]
     Flush(flush::Flush),
-    /// Build the index files anew from all vectors; mends damaged links.
+    /// Rebuild the index files of a directory from all its vectors.
+    ///
+    /// This repairs damaged links and takes deleted elements out of the graphs. Changes the directory in place,
+    /// but no record. After an interruption, run it again. Close every client that has the directory open first.
     Rebuild(flush::Rebuild),
-    /// Say what is wrong with a directory and what would mend it; with --yes, mend it.
+    /// Say what is wrong with a directory, and how to repair it; with --yes, repair it.
+    ///
+    /// Repairs a copy, verifies it, and puts it in the directory's place. Keeps the original as
+    /// DIR.before-repair. Without --yes nothing changes, and the exit status is 1 if there is something to do.
     Repair(repair::Repair),
-    /// Vacuum the database: give its free pages back to the disk.
+    /// Vacuum the database of a directory: give its free pages back to the disk.
+    ///
+    /// Changes the database file in place, but no record. Close every client that has the directory open
+    /// first.
     Vacuum(vacuum::Vacuum),
-    /// Find the records nearest to a record or a vector.
+    /// Find the records of a collection that are nearest to a record or a vector.
+    ///
+    /// Changes nothing.
     Query(query::Query),
-    /// Make an empty directory with one collection.
+    /// Make a new Chroma directory with one empty collection.
     Create(create::Create),
 }
 

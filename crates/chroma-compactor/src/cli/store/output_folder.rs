@@ -1,5 +1,5 @@
-//! Where a command's new directory is to be, and a hidden folder beside it to make it in, so that the
-//! last step is one rename.
+//! The folder that a command's new directory goes into. The command makes the directory in a hidden folder
+//! there, so that its last step is one rename.
 
 use std::io::{Error, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -9,12 +9,15 @@ use tempfile::TempDir;
 
 use crate::error::CommandError;
 
-/// The folder that a new directory is to be in.
+/// The folder that a new directory goes into.
 #[derive(Debug)]
 pub(super) struct OutputFolder(PathBuf);
 
 impl OutputFolder {
-    /// That of `out`, which is not there yet and is inside none of `inputs`.
+    /// The folder of the new directory `out`.
+    ///
+    /// # Errors
+    /// `out` exists, its folder does not, or `out` is inside one of `inputs`.
     pub(super) fn of<'a>(
         out: &Path,
         inputs: impl IntoIterator<Item = &'a Path>,
@@ -30,10 +33,7 @@ impl OutputFolder {
         let parent = match fs_err::canonicalize(named) {
             Ok(parent) => parent,
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                let message = format!(
-                    "{}: there is no such folder for the output",
-                    named.display()
-                );
+                let message = format!("{}: no such folder for the output", named.display());
                 return Err(CommandError::io(Error::other(message)));
             }
             Err(error) => return Err(CommandError::io(error)),
@@ -53,7 +53,7 @@ impl OutputFolder {
         }
     }
 
-    /// The folder that `dir` is in.
+    /// The folder that the existing or new directory `dir` is in.
     pub(super) fn around(dir: &Path) -> Self {
         let parent = dir.parent().unwrap_or(dir);
         let is_unnamed = parent.as_os_str().is_empty();
@@ -64,13 +64,16 @@ impl OutputFolder {
         &self.0
     }
 
-    /// A hidden folder there, named after the command. It is removed when it is dropped. SQLite's
-    /// temporary files are kept beside it.
+    /// Makes a hidden folder there, named after the command, which is removed when dropped. Tells SQLite to
+    /// keep its temporary files beside it.
+    ///
+    /// # Errors
+    /// The folder cannot be written to.
     pub(super) fn scratch(&self, command: &str) -> Result<TempDir, CommandError> {
         let prefix = format!(".chroma-{command}-");
         let made = tempfile::Builder::new().prefix(&prefix).tempdir_in(&self.0);
         let made = made.map_err(|error| {
-            // Its text has the hidden name, which says nothing to anyone; its cause has not.
+            // The error's own text has the hidden name, which means nothing to the user. Its cause does not.
             let mut reason: &dyn std::error::Error = &error;
             while let Some(cause) = reason.source() {
                 reason = cause;

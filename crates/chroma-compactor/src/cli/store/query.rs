@@ -1,4 +1,4 @@
-//! `store query DIR --collection NAME (--like ID | --vector FILE)`.
+//! `store query DIR --collection NAME (--like ID | --vector FILE)`: finds nearest records.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -10,27 +10,28 @@ use super::selection::Scope;
 use crate::error::CommandError;
 use crate::output::{self, Table};
 
-/// Characters of a document that are shown.
+/// How many characters of a document the table shows.
 const SHOWN: usize = 60;
 
 #[derive(Debug, Args)]
 pub(crate) struct Query {
-    /// The Chroma directory (the one with chroma.sqlite3); it is only read.
+    /// The Chroma directory, the one with chroma.sqlite3.
     dir: PathBuf,
-    /// The collection to search.
+    /// The name of the collection to search.
     #[arg(long, value_name = "NAME")]
     collection: String,
     #[command(flatten)]
     scope: Scope,
     #[command(flatten)]
     what: What,
-    /// How many records to find.
-    #[arg(short, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
+    /// Find at most COUNT records.
+    #[arg(short, value_name = "COUNT", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
     k: u32,
-    /// Candidates kept while searching: more find more. Default: the collection's own.
-    #[arg(long)]
+    /// Keep COUNT candidates while searching (HNSW's ef): more are slower and find nearer records. Default:
+    /// the collection's own value.
+    #[arg(long, value_name = "COUNT")]
     ef: Option<u32>,
-    /// Print JSON.
+    /// Print the result, or the error, as JSON.
     #[arg(long)]
     pub(super) json: bool,
 }
@@ -38,10 +39,10 @@ pub(crate) struct Query {
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 struct What {
-    /// Find neighbours of the record with this id.
+    /// Search with the vector of the record that has this id.
     #[arg(long, value_name = "ID")]
     like: Option<String>,
-    /// Find neighbours of the vector in this file: a JSON list of numbers; - for standard input.
+    /// Search with the vector in this file, a JSON list of numbers; - reads standard input.
     #[arg(long, value_name = "FILE")]
     vector: Option<PathBuf>,
 }

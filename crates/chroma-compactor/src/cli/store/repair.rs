@@ -1,5 +1,5 @@
-//! `store repair DIR`: says what is wrong and what would mend it, and with `--yes` mends it in a copy
-//! that takes the directory's place when it is sound.
+//! `store repair DIR`: says what is wrong with a directory and how to repair it. With `--yes` it repairs a
+//! copy, and swaps the copy in when it is sound.
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt as _;
@@ -23,48 +23,48 @@ use crate::output::{self, Progress};
 
 #[derive(Debug, Args)]
 pub(crate) struct Repair {
-    /// The Chroma directory (the one with chroma.sqlite3).
+    /// The Chroma directory, the one with chroma.sqlite3.
     dir: PathBuf,
-    /// Do it: what was there before is kept as DIR.before-repair. Without, a plan with something to do
-    /// exits with 1.
+    /// Repair the directory, and keep the original as DIR.before-repair.
     #[arg(long)]
     yes: bool,
-    /// Also vacuum the database.
+    /// Vacuum the database as well.
     #[arg(long)]
     vacuum: bool,
-    /// Leave behind the folders and files that no segment names.
+    /// Leave folders and files that no segment names out of the repaired directory. DIR.before-repair has
+    /// them.
     #[arg(long)]
     remove_orphans: bool,
-    /// Rebuild every graph with N links per element (M).
+    /// Rebuild every graph with N links for each element (HNSW's M).
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=32_767))]
     m: Option<u32>,
-    /// Rebuild every graph with a candidate list of N.
+    /// Rebuild every graph with a candidate list of N elements (HNSW's ef_construction).
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     ef_construction: Option<u32>,
     /// Rebuild every graph in this distance space: l2, cosine or ip.
     #[arg(long)]
     space: Option<Space>,
-    /// Change nothing, and save every record that can still be read into this new directory. What
-    /// was lost is listed in NEW.lost.jsonl, and counted; exits with 0 all the same.
+    /// Repair nothing: save every record that can still be read into the new directory NEW, and list what
+    /// was lost in NEW.lost.jsonl. Leaves DIR unchanged. Exits with 0 even if something was lost.
     #[arg(long, value_name = "NEW", conflicts_with_all = ["yes", "vacuum", "remove_orphans", "m", "ef_construction", "space"])]
     salvage: Option<PathBuf>,
-    /// Print JSON.
+    /// Print the result, or the error, as JSON.
     #[arg(long)]
     pub(super) json: bool,
 }
 
-/// Something to do, and to which collection.
+/// A repair, and the collection that it is for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 struct Step {
     remedy: Remedy,
     collection: Option<String>,
 }
 
-/// What came of it.
+/// The outcome of a repair.
 struct Mended {
-    /// Where the original is now.
+    /// The path of the original now.
     before: PathBuf,
-    /// What showed only when other things were mended.
+    /// Repairs that turned out to be needed only after others were done.
     later: BTreeSet<Step>,
 }
 
@@ -105,7 +105,7 @@ impl Repair {
         }
     }
 
-    /// In the order in which one builds upon the other.
+    /// The repairs that the problems ask for. Their order is the one in which they build on each other.
     fn steps(&self, problems: &[Problem]) -> BTreeSet<Step> {
         let steps = problems.iter().filter_map(|problem| {
             Some(Step {
@@ -118,7 +118,7 @@ impl Repair {
             .collect()
     }
 
-    /// Mends a copy and swaps it in.
+    /// Repairs a copy and swaps it in.
     fn mend(
         &self,
         steps: &BTreeSet<Step>,
@@ -130,7 +130,7 @@ impl Repair {
         if before.symlink_metadata().is_ok() {
             return Err(
                 CommandError::from(StoreError::AlreadyExists { path: before }).with_help(
-                    "it is what an earlier repair has kept: remove or rename it, then repair again",
+                    "an earlier repair has kept it: remove or rename it, then repair again",
                 ),
             );
         }
@@ -147,7 +147,7 @@ impl Repair {
         original.still_closed()?;
         chroma_store::refuse_open_elsewhere(&dir)?;
         progress.step("swapping");
-        // The scratch folder holds the original for a moment.
+        // During the swap the scratch folder holds the original for a moment.
         interrupted.finish();
         swap(&dir, &work, &before)?;
         if !self.remove_orphans {
@@ -158,7 +158,7 @@ impl Repair {
         Ok(Mended { before, later })
     }
 
-    /// Makes the mended copy `work`. Returns the steps that showed only on the way.
+    /// Makes the repaired copy `work`. Returns the steps that turned out to be needed on the way.
     fn make(
         &self,
         dir: &Path,
@@ -168,10 +168,10 @@ impl Repair {
     ) -> Result<BTreeSet<Step>, CommandError> {
         progress.step("copying");
         chroma_store::copy_directory(dir, work)?;
-        progress.step("mending");
+        progress.step("repairing");
         let mut taken = steps.clone();
         let mut store = mend_all(work, &taken)?;
-        // What could not be seen before may show now, as all of a collection without a database.
+        // One repair may uncover the next problem: a collection without a database hides all of its own.
         for _ in 0..ROUNDS {
             store.close(&CloseOptions::default())?;
             let problems = chroma_store::survey(work, VerifyLevel::Full)?.problems();
@@ -221,7 +221,7 @@ impl Repair {
         print_problems(problems)?;
         if hopeless {
             for problem in problems.iter().filter(|problem| is_hopeless(problem)) {
-                output::line(&format!("cannot be mended: {problem}"))?;
+                output::line(&format!("cannot be repaired: {problem}"))?;
             }
         }
         for step in steps.iter().filter(|_| !hopeless) {
@@ -243,24 +243,26 @@ impl Repair {
         let dir = self.dir.display();
         output::line(&match before {
             Some(before) => format!(
-                "mended and verified: {dir}; what was there before is {} (a shell that stands in it has to enter {dir} again)",
+                "repaired and verified: {dir}; the original is now {} (a shell whose working directory it was has to enter {dir} again)",
                 before.display()
             ),
             None if hopeless => format!(
-                "{dir}: nothing was changed, because not all of this can be mended: copy the directory again from its source, or save what can still be read with --salvage NEW"
+                "{dir}: nothing was changed, because not all of this can be repaired: copy the directory again from its source, or save what can still be read with --salvage NEW"
             ),
             None if steps.is_empty() && !self.vacuum && self.parameters().is_empty() => {
-                format!("{dir}: nothing to mend")
+                format!("{dir}: nothing to repair")
             }
-            None => format!("{dir}: nothing was changed; add --yes to mend a copy and swap it in"),
+            None => {
+                format!("{dir}: nothing was changed; add --yes to repair a copy and swap it in")
+            }
         })
     }
 }
 
-/// How often a mended copy is looked at for what there is still to mend.
+/// How often a repaired copy is checked for further problems.
 const ROUNDS: usize = 3;
 
-/// Takes the steps in the directory `work`, which is open then.
+/// Takes the steps in the directory `work`, and returns it open.
 fn mend_all(work: &Path, steps: &BTreeSet<Step>) -> Result<Store<Open>, CommandError> {
     let not_mended = |error: StoreError| CommandError::from(error).with_help(NOT_MENDED);
     if steps.iter().any(|step| step.remedy == Remedy::Reindex) {
@@ -279,7 +281,7 @@ fn mend_all(work: &Path, steps: &BTreeSet<Step>) -> Result<Store<Open>, CommandE
     Ok(store)
 }
 
-/// A mount point cannot be exchanged for the mended copy.
+/// Refuses a mount point, which cannot be swapped with the repaired copy.
 fn refuse_mount_point(dir: &Path) -> Result<(), CommandError> {
     let table = fs_err::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let is_mounted = |line: &str| {
@@ -290,11 +292,11 @@ fn refuse_mount_point(dir: &Path) -> Result<(), CommandError> {
         return Ok(());
     }
     let message = format!(
-        "{} is a mount point, which cannot be exchanged",
+        "{} is a mount point, which cannot be replaced",
         dir.display()
     );
     Err(CommandError::usage(message).with_help(
-        "copy what is in it into a folder, repair that, and put it back; or let the mounted folder hold DIR",
+        "copy its content into a folder, repair that, and copy it back; or mount the folder that holds the Chroma directory",
     ))
 }
 
@@ -302,27 +304,31 @@ fn is_hopeless(problem: &Problem) -> bool {
     problem.severity == Severity::Error && problem.remedy.is_none()
 }
 
-const NOT_MENDED: &str = "nothing was changed: the directory lacks what it could be mended from; copy it again from its source, or save the rest with --salvage NEW";
+const NOT_MENDED: &str = "nothing was changed: the directory lacks what a repair needs; copy it again from its source, or save the rest with --salvage NEW";
 
-/// What a remedy does.
+/// What a remedy does, for the plan.
 fn in_words(remedy: Remedy) -> &'static str {
     match remedy {
-        Remedy::Migrations => "write the text of the migrations as Chroma has it",
-        Remedy::Places => "write the tenants and databases that are named but not there",
+        Remedy::Migrations => "write the migrations' text as Chroma has it",
+        Remedy::Places => {
+            "add the tenants and databases that collections name and that are missing"
+        }
         Remedy::Reindex => "rebuild SQLite's indexes from their tables",
-        Remedy::LogRows => "rewrite the metadata of log rows from the records",
-        Remedy::Progress => "set the progress to what the log bears out, and apply what waits",
-        Remedy::Dimension => "set the dimension to that of the vectors",
-        Remedy::FullText => "rebuild the full text from the documents",
-        Remedy::Flush => "make the index files from the log",
-        Remedy::Index => "rebuild the index files, from their vectors or from a log that is whole",
+        Remedy::LogRows => "rewrite the metadata of the log's rows from the records",
+        Remedy::Progress => {
+            "set each segment's progress to what the log proves, and apply the operations after it"
+        }
+        Remedy::Dimension => "set the dimension to the one that the vectors have",
+        Remedy::FullText => "rebuild the full-text index from the documents",
+        Remedy::Flush => "build the index files from the log",
+        Remedy::Index => "rebuild the index files from their vectors, or from a complete log",
         Remedy::JournalMode => "set SQLite's journal mode to DELETE",
-        Remedy::Orphans => "leave behind what no segment names",
+        Remedy::Orphans => "leave out folders and files that no segment names",
     }
 }
 
-/// Gives folders and files of a copy the permissions and owners that those of the original have; new
-/// ones those of the database.
+/// Gives every folder and file of a copy the owner and the permissions of its original. A new folder gets
+/// those of the original directory, a new file those of its database.
 fn give_owners(original: &Path, copy: &Path) -> Result<(), CommandError> {
     let mut folders = vec![(original.to_path_buf(), copy.to_path_buf())];
     while let Some((original_folder, folder)) = folders.pop() {
@@ -351,7 +357,7 @@ fn give_owners(original: &Path, copy: &Path) -> Result<(), CommandError> {
 }
 
 fn give_owner(path: &Path, model: &std::fs::Metadata) -> Result<(), CommandError> {
-    // Only root may give files away; anybody else owns them already.
+    // Only root can change owners. Any other account owns the copy already, so a failure changes nothing.
     let _ = std::os::unix::fs::chown(path, Some(model.uid()), Some(model.gid()));
     fs_err::set_permissions(path, model.permissions()).map_err(CommandError::io)
 }
@@ -362,19 +368,19 @@ fn kept_as(dir: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// Puts `work` in the place of `dir`, which becomes `before`.
+/// Puts `work` in the place of `dir`, and renames `dir` to `before`.
 fn swap(dir: &Path, work: &Path, before: &Path) -> Result<(), CommandError> {
     match renameat_with(CWD, work, CWD, dir, RenameFlags::EXCHANGE) {
         Ok(()) => fs_err::rename(work, before).map_err(|error| {
-            // As it was: the scratch folder is removed with what is in it.
+            // Swap back: the scratch folder is removed with its content.
             let _ = renameat_with(CWD, work, CWD, dir, RenameFlags::EXCHANGE);
             CommandError::io(error)
         }),
-        // Not every file system can exchange two folders.
+        // Not every file system can swap two folders.
         Err(_) => {
             fs_err::rename(dir, before).map_err(CommandError::io)?;
             fs_err::rename(work, dir).map_err(|error| {
-                // As it was; the error that counts is the one that is returned.
+                // Rename back. The error of the second rename is the one to report.
                 let _ = fs_err::rename(before, dir);
                 CommandError::io(error)
             })

@@ -1,4 +1,4 @@
-//! `store repair DIR --salvage NEW`: saves what can still be read.
+//! `store repair DIR --salvage NEW`: saves every record that can still be read.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -13,12 +13,15 @@ use crate::cli::interrupt::Interrupt;
 use crate::error::CommandError;
 use crate::output::{self, Progress};
 
-const NOTHING_SAVED: &str = "not even the list of collections can be read: copy the directory again from its source; `sqlite3 chroma.sqlite3 .recover` may find rows";
+const NOTHING_SAVED: &str = "not even the list of collections can be read: copy the directory again from its source, or look for rows with `sqlite3 chroma.sqlite3 .recover`";
 
-/// Losses that are printed; the file has all of them.
+/// How many losses are printed. The list file has all of them.
 const SHOWN: usize = 10;
 
-/// Saves what can be read of `dir` into the new directory `new`.
+/// Saves what can be read of `dir` into the new directory `new`, and lists the losses beside it.
+///
+/// # Errors
+/// `new` or its list exists, or cannot be written; not even the collections of `dir` can be read.
 pub(super) fn save(dir: &Path, new: &Path, json: bool) -> Result<ExitCode, CommandError> {
     let folder = OutputFolder::of(new, [dir])?;
     let list = listed_as(new);
@@ -31,7 +34,7 @@ pub(super) fn save(dir: &Path, new: &Path, json: bool) -> Result<ExitCode, Comma
     let work = scratch.path().join("saved");
     let progress = Progress::new(2, json);
     let made = || -> Result<_, CommandError> {
-        progress.step("reading what can be read");
+        progress.step("reading");
         let ids = RandomIds;
         let salvaged = chroma_store::salvage(dir, &work, || NewIds {
             collection: ids.uuid(),
@@ -75,7 +78,7 @@ pub(super) fn save(dir: &Path, new: &Path, json: bool) -> Result<ExitCode, Comma
     }
     output::line(&match kept {
         Some(list) => format!(
-            "saved and verified: {}; what was lost or had to be made up is listed in {} ({} lines)",
+            "saved and verified: {}; {} lists what was lost or replaced ({} lines)",
             new.display(),
             list.display(),
             lost.len()

@@ -1,4 +1,4 @@
-//! Which collections of a directory a command is about.
+//! The arguments that select collections of a directory.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -8,26 +8,26 @@ use clap::Args;
 
 #[derive(Debug, Args)]
 pub(super) struct Selection {
-    /// Only this collection (repeatable). Default: all.
+    /// Only the collection with this name; repeat the option for several. Default: all.
     #[arg(long, value_name = "NAME")]
     collection: Vec<String>,
     #[command(flatten)]
     scope: Scope,
 }
 
-/// Where a collection of that name is.
+/// The tenant and the database to look in: collections of different databases can have the same name.
 #[derive(Debug, Args)]
 pub(super) struct Scope {
-    /// Only collections of this database.
+    /// Only collections of the database with this name.
     #[arg(long, value_name = "NAME")]
     database: Option<String>,
-    /// Only collections of this tenant.
+    /// Only collections of the tenant with this name.
     #[arg(long, value_name = "NAME")]
     tenant: Option<String>,
 }
 
 impl Scope {
-    /// The collection `name` there.
+    /// The collection `name` in this scope.
     pub(super) fn which<'a>(&'a self, name: &'a str) -> Which<'a> {
         Which {
             name,
@@ -45,10 +45,10 @@ impl Scope {
 }
 
 impl Selection {
-    /// Those of `all` that are meant; `all` is what the directory `dir` has.
+    /// The selected ones of `all`, the collections of the directory `dir`.
     ///
     /// # Errors
-    /// A name fits none, or more than one.
+    /// A name fits no collection, or more than one; no collection is in the scope.
     pub(super) fn of(
         &self,
         all: &[FullName],

@@ -1,4 +1,4 @@
-//! `store vacuum DIR`.
+//! `store vacuum DIR`: gives the free pages of the database back to the disk.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -12,10 +12,9 @@ use crate::output::{self, Progress};
 
 #[derive(Debug, Args)]
 pub(crate) struct Vacuum {
-    /// The Chroma directory (the one with chroma.sqlite3). The disk needs room for a copy of the
-    /// database.
+    /// The Chroma directory, the one with chroma.sqlite3. Its disk needs room for a copy of the database.
     dir: PathBuf,
-    /// Print JSON.
+    /// Print the result, or the error, as JSON.
     #[arg(long)]
     pub(super) json: bool,
 }
@@ -30,7 +29,7 @@ impl Vacuum {
             roll_back: true,
             ..OpenOptions::default()
         };
-        // What it would make smaller has to be sound.
+        // A damaged database must not be rewritten.
         chroma_store::survey(&self.dir, VerifyLevel::Full)?
             .report
             .into_sound(&self.dir)?;

@@ -1,4 +1,4 @@
-//! `store verify DIR`.
+//! `store verify DIR`: checks whether a directory is sound.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -11,12 +11,12 @@ use crate::output::{self, Progress};
 
 #[derive(Debug, Args)]
 pub(crate) struct Verify {
-    /// The Chroma directory (the one with chroma.sqlite3).
+    /// The Chroma directory, the one with chroma.sqlite3.
     dir: PathBuf,
-    /// Read every row and every byte of the index files.
+    /// Read every row of the database and every byte of the index files, not only structure and sizes.
     #[arg(long)]
     full: bool,
-    /// Print JSON.
+    /// Print the result, or the error, as JSON.
     #[arg(long)]
     pub(super) json: bool,
 }
@@ -45,7 +45,7 @@ impl Verify {
             let verdict = match (sound, self.full) {
                 (true, true) => "sound".to_owned(),
                 (true, false) => {
-                    "sound as far as the quick check goes (--full reads all)".to_owned()
+                    "sound as far as the quick check goes (--full reads everything)".to_owned()
                 }
                 (false, _) => "NOT SOUND: do not publish it".to_owned(),
             };

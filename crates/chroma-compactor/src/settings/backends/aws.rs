@@ -1,4 +1,4 @@
-//! The ports on AWS, as the settings name them.
+//! Opens the ports on AWS: S3, SQS and DynamoDB.
 
 use std::sync::Arc;
 
