@@ -1,4 +1,4 @@
-//! Which crates of the workspace may depend on which.
+//! Checks the dependencies between the crates of the workspace.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -7,8 +7,8 @@ use serde::Deserialize;
 
 use crate::command::TaskError;
 
-/// Each crate, and those that it may depend on; as drawn in ARCHITECTURE.md.
-const MAY_KNOW: [(&str, &[&str]); 8] = [
+/// Each crate, and the crates that it may depend on, as ARCHITECTURE.md draws it.
+const ALLOWED: [(&str, &[&str]); 8] = [
     ("hnsw-graph", &[]),
     ("chroma-store", &["hnsw-graph"]),
     ("compactor-core", &[]),
@@ -32,25 +32,29 @@ const MAY_KNOW: [(&str, &[&str]); 8] = [
     ),
 ];
 
+/// A Cargo.toml. The dependencies that only tests have are not checked.
 #[derive(Deserialize)]
 struct Manifest {
     #[serde(default)]
     dependencies: toml::Table,
 }
 
-/// Dependencies between crates of the workspace that the table does not have, a line each. What only
-/// tests need is not looked at.
+/// A text with a line for each dependency that `ALLOWED` lacks; empty if there is none. Crates from outside of
+/// the workspace do not count.
+///
+/// # Errors
+/// A manifest cannot be read.
 pub(super) fn forbidden(root: &Path) -> Result<String, TaskError> {
     let mut wrong = String::new();
-    for (name, may) in MAY_KNOW {
+    for (name, allowed) in ALLOWED {
         let text = fs_err::read_to_string(root.join("crates").join(name).join("Cargo.toml"))?;
         let manifest: Manifest = toml::from_str(&text).map_err(|source| TaskError::Manifest {
             name,
             source: Box::new(source),
         })?;
-        let own = |other: &&String| MAY_KNOW.iter().any(|(name, _)| name == *other);
+        let own = |other: &&String| ALLOWED.iter().any(|(name, _)| name == *other);
         for other in manifest.dependencies.keys().filter(own) {
-            if !may.contains(&other.as_str()) {
+            if !allowed.contains(&other.as_str()) {
                 let _ = writeln!(wrong, "{name} may not depend on {other}");
             }
         }
@@ -58,7 +62,10 @@ pub(super) fn forbidden(root: &Path) -> Result<String, TaskError> {
     Ok(wrong)
 }
 
-/// The crates and the files that they begin with.
+/// The crates of the workspace, by name, and the root file of each: its `lib.rs` or `main.rs`.
+///
+/// # Errors
+/// The folder of the crates cannot be read.
 pub(super) fn entries(root: &Path) -> Result<Vec<(String, PathBuf)>, TaskError> {
     let mut found = Vec::new();
     for entry in fs_err::read_dir(root.join("crates"))? {

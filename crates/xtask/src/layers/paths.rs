@@ -1,19 +1,22 @@
-//! The paths in a file that lead to other modules of its crate.
+//! Finds the paths in a file that lead to other modules of its crate.
 
 use syn::visit::{self, Visit};
 use syn::{File, ItemMod, ItemUse, UseTree};
 
-/// A module's place in its crate: `["cycle", "batch"]`; the root's is empty.
+/// The path of a module from the root of its crate, such as `["cycle", "batch"]`. That of the root is empty.
 pub(super) type Place = Vec<String>;
 
-/// A path from the root of the crate, and the line where it stands.
+/// A path that a file uses.
 #[derive(Debug)]
 pub(super) struct Use {
+    /// The path from the root of the crate. It may go on to an item of a module.
     pub(super) path: Place,
+    /// The line of the file, counted from 1.
     pub(super) line: usize,
 }
 
-/// All paths of a file, and what its own `use` declarations bring in.
+/// All paths in the file of the module at `place`, and the names that its `use` declarations bring in, each
+/// with the path that it stands for. The name `*` stands for everything in a module.
 pub(super) fn paths_of(file: &File, place: &[String]) -> (Vec<Use>, Vec<(String, Place)>) {
     let mut paths = Paths {
         place,
@@ -31,7 +34,8 @@ struct Paths<'p> {
 }
 
 impl Paths<'_> {
-    /// The path from the root; `None` for one that leads to another crate or to what is in scope.
+    /// The path from the root of the crate. `None` for a path that begins at another crate, or at a name in
+    /// scope.
     fn absolute(&self, segments: &[String]) -> Option<Place> {
         let mut from = match segments.first()?.as_str() {
             "crate" => Place::new(),
@@ -48,6 +52,7 @@ impl Paths<'_> {
         Some(from)
     }
 
+    /// Records a path that begins at this crate, and returns it.
     fn add(&mut self, segments: &[String], line: usize) -> Option<Place> {
         let path = self.absolute(segments)?;
         self.uses.push(Use {
@@ -57,7 +62,7 @@ impl Paths<'_> {
         Some(path)
     }
 
-    /// Every leaf of a `use` declaration.
+    /// Records every name of a `use` declaration.
     fn tree(&mut self, tree: &UseTree, prefix: &[String], line: usize) {
         let joined = |name: String| [prefix, &[name]].concat();
         match tree {
@@ -82,9 +87,11 @@ impl Paths<'_> {
         }
     }
 
+    /// Records one name of a `use` declaration, and the path that it stands for.
     fn leaf(&mut self, segments: &[String], name: String, line: usize) {
         let path = self.add(segments, line);
-        // A bare path begins at a child of this module, or at another crate: then it leads nowhere.
+        // A path without `crate`, `self` or `super` begins at a child of this module, or at another crate. The
+        // tree has no module for the latter.
         let path = path.unwrap_or_else(|| [self.place, segments].concat());
         self.imports.push((name, path));
     }
@@ -107,7 +114,7 @@ impl<'ast> Visit<'ast> for Paths<'_> {
         let segments: Vec<String> = segments.map(|segment| segment.ident.to_string()).collect();
         if let Some(first) = path.segments.first() {
             let _ = self.add(&segments, first.ident.span().start().line);
-            // `module::item` where the module was brought in by `use`.
+            // `module::item`, where a `use` declaration brings in `module`.
             if segments.len() > 1 {
                 let known = self.imports.iter().find(|(name, _)| *name == segments[0]);
                 if let Some((_, target)) = known {
@@ -121,7 +128,7 @@ impl<'ast> Visit<'ast> for Paths<'_> {
     }
 }
 
-/// Whether `#[cfg(test)]` stands before it.
+/// Whether one of the attributes is `#[cfg(test)]`.
 pub(super) fn is_for_tests(attributes: &[syn::Attribute]) -> bool {
     attributes.iter().any(|attribute| {
         let is_cfg = attribute.path().is_ident("cfg");

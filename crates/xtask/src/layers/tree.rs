@@ -1,4 +1,4 @@
-//! The modules of a crate: their files, what they use, and what they re-export.
+//! Reads the modules of a crate from their files, and follows re-exports to the module that defines an item.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -8,22 +8,27 @@ use syn::Item;
 use super::paths::{Place, Use, is_for_tests, paths_of};
 use crate::command::TaskError;
 
-/// One file.
+/// A module that has a file.
 #[derive(Debug, Default)]
 pub(super) struct Module {
+    /// The path of the file.
     pub(super) file: PathBuf,
-    /// Every path that starts at the crate, at a parent or at the module itself, with its line.
+    /// The paths in the file that lead to modules of the crate.
     pub(super) uses: Vec<Use>,
-    /// What `use` declarations bring in, by the name that it has here; `*` for all of a module.
+    /// The names that `use` declarations bring in, and the path of each. `*` stands for everything in a
+    /// module.
     pub(super) imports: Vec<(String, Place)>,
 }
 
-/// All modules of a crate that are in files.
+/// All modules of a crate that have files, by their place.
 #[derive(Debug, Default)]
 pub(super) struct Tree(pub(super) BTreeMap<Place, Module>);
 
 impl Tree {
-    /// Reads a crate from `lib.rs` or `main.rs` on. Modules for tests are left out.
+    /// Reads a crate, starting at `entry`, its `lib.rs` or `main.rs`. Leaves out modules with `#[cfg(test)]`.
+    ///
+    /// # Errors
+    /// A file cannot be read, or is not Rust.
     pub(super) fn read(entry: &Path) -> Result<Self, TaskError> {
         let mut tree = Self::default();
         let folder = entry.parent().unwrap_or(entry).to_path_buf();
@@ -62,35 +67,38 @@ impl Tree {
         Ok(())
     }
 
-    /// The module that defines what `path` names, as far as re-exports lead.
+    /// The module that defines what `path` names. Follows re-exports by name, as far as they lead within the
+    /// crate.
     pub(super) fn definition(&self, path: &[String]) -> Place {
         let mut place = Place::new();
-        let mut rest = path;
-        // A re-export may name another one; a path is as long as its longest chain of them.
+        let mut rest = path.to_vec();
         for _ in 0..MOST_STEPS {
-            let Some((next, after)) = rest.split_first() else {
+            let Some(next) = rest.first() else {
                 return place;
             };
-            let child = [place.clone(), vec![next.clone()]].concat();
+            let child = [&place[..], &rest[..1]].concat();
             if self.0.contains_key(&child) {
-                (place, rest) = (child, after);
+                place = child;
+                rest.remove(0);
                 continue;
             }
-            let imports = self.0.get(&place).map(|module| module.imports.as_slice());
-            let imports = imports.unwrap_or_default();
-            let named = imports.iter().find(|(name, _)| name == next);
-            let Some((_, target)) = named else {
+            let Some(target) = self.import(&place, next) else {
                 return place;
             };
-            return self.definition_from(target, after);
+            // The path that is re-exported begins at the root again.
+            rest = [target, &rest[1..]].concat();
+            place = Place::new();
         }
         place
     }
 
-    fn definition_from(&self, target: &[String], after: &[String]) -> Place {
-        self.definition(&[target, after].concat())
+    /// The path that `name` stands for in the module at `place`, if a `use` declaration there brings it in.
+    fn import(&self, place: &[String], name: &str) -> Option<&[String]> {
+        let imports = &self.0.get(place)?.imports;
+        let (_, target) = imports.iter().find(|(known, _)| known == name)?;
+        Some(target)
     }
 }
 
-/// Longer paths are none that people write.
-const MOST_STEPS: usize = 32;
+/// How many segments and re-exports of a path are followed. The name of another crate can stand for itself.
+const MOST_STEPS: usize = 64;
