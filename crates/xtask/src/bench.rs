@@ -1,22 +1,27 @@
-//! The benchmarks: our work and that of others, one after the other, in the same run.
+//! Starts the benchmarks. Each measures this program and others one after the other, in the same run.
 
 use clap::ValueEnum;
 
 use crate::command::{TaskError, cargo};
 use crate::python;
 
+/// What a benchmark measures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Subject {
-    /// A whole merge, against chromadb's get and upsert.
+    /// A whole merge, compared with chromadb's get and upsert.
     Merge,
-    /// Building and extending a graph, against other indexes.
+    /// Building and extending a graph, compared with other indexes. Needs a C++ compiler.
     Index,
-    /// Whole cycles over an emulator, against a Python compactor.
+    /// Whole cycles over an emulator, compared with a Python compactor.
     Cloud,
-    /// Memory while flushing into a large graph.
+    /// The memory that flushing into a large graph takes.
     Memory,
 }
 
+/// Installs what the benchmark needs, and runs it.
+///
+/// # Errors
+/// An environment cannot be installed, or the benchmark fails.
 pub(crate) fn run(subject: Subject) -> Result<(), TaskError> {
     python::install()?;
     if subject == Subject::Index {

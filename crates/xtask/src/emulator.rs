@@ -1,4 +1,4 @@
-//! A server that runs beside the tests, and ends with them.
+//! An emulator of AWS that runs beside the tests, and ends with them.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -12,30 +12,37 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use crate::command::{TaskError, root};
 use crate::python::environment;
 
-/// Where the tests for AWS look for the services; without it they start MiniStack themselves, as
-/// `tests/aws/emulator.rs` says.
+/// The environment variable that tells the tests for AWS the address of the emulator. Without it they start
+/// MiniStack themselves, as `tests/aws/emulator.rs` says.
 pub(crate) const ENDPOINT: &str = "CHROMA_AWS_ENDPOINT";
 
-/// Ends the emulator when its standard input is closed: when we end, however we do.
+/// A shell script that ends the emulator when its standard input is closed: that happens however this process
+/// ends.
 const KEEPER: &str = r#"exec 3<&0
 "$@" </dev/null 3<&- & child=$!
 { read -r _ <&3; kill "$child"; } &
 wait "$child""#;
 
+/// How long the emulator may take to start.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// How long its end may take.
+/// How long the emulator may take to end.
 const LAST_PATIENCE: Duration = Duration::from_secs(20);
+/// The wait between two looks at the emulator.
 const PAUSE: Duration = Duration::from_millis(100);
+/// How long one answer may take.
 const ANSWER: Duration = Duration::from_secs(5);
 
 /// A running emulator of AWS.
 pub(crate) struct Emulator {
     keeper: Child,
-    /// Its address, with `http://`.
+    /// Its address, such as `http://127.0.0.1:4566`.
     pub(crate) endpoint: String,
 }
 
-/// MiniStack, from its environment.
+/// Starts MiniStack from its environment.
+///
+/// # Errors
+/// It cannot be started, or does not answer in time.
 pub(crate) fn ministack() -> Result<Emulator, TaskError> {
     let folder = environment("ministack");
     let program = [folder.join("bin/ministack")];
@@ -51,8 +58,11 @@ pub(crate) fn ministack() -> Result<Emulator, TaskError> {
 }
 
 impl Emulator {
-    /// Starts a program with the settings that it needs to listen on a free port, and waits until
-    /// it says that it is well.
+    /// Starts an emulator on a free port, and waits until it answers that it is ready. `settings` returns the
+    /// environment variables that make it listen on a port. Its output goes to the file `log`.
+    ///
+    /// # Errors
+    /// It cannot be started, ends, or does not answer in time.
     #[expect(clippy::disallowed_methods, reason = "a process starts in real time")]
     pub(crate) fn start(
         name: &'static str,
@@ -97,7 +107,7 @@ impl Emulator {
     }
 }
 
-/// Both emulators answer at this place.
+/// Whether an emulator answers. Both have this address for it.
 fn is_well(address: &str) -> bool {
     let ask = || -> std::io::Result<String> {
         let mut stream = TcpStream::connect(address)?;
@@ -116,14 +126,14 @@ impl Drop for Emulator {
     #[expect(clippy::disallowed_methods, reason = "a process ends in real time")]
     fn drop(&mut self) {
         let group = Pid::from_child(&self.keeper);
-        // Asked first, so that it ends its own children. LocalStack can wait for ever for the rest
-        // of a request whose sender is gone.
+        // Asked to end, it ends its own children first. LocalStack may wait for ever for the rest of a
+        // request whose sender has gone.
         drop(self.keeper.stdin.take());
         let asked = Instant::now();
         while matches!(self.keeper.try_wait(), Ok(None)) && asked.elapsed() < LAST_PATIENCE {
             std::thread::sleep(PAUSE);
         }
-        // The rest of the group, if any is left.
+        // Processes of the group that are still running.
         let _ = kill_process_group(group, Signal::KILL);
         let _ = self.keeper.wait();
     }

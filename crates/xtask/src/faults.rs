@@ -1,8 +1,12 @@
-//! Every answer of a service that has a place in the table of dispositions, given to whole daemons.
+//! Gives whole daemons every answer of a service that the table of dispositions has.
 
 use crate::command::{TaskError, cargo};
 use crate::python;
 
+/// Runs the tests that `test` leaves out because they take long.
+///
+/// # Errors
+/// An environment cannot be installed, or a test fails.
 pub(crate) fn run() -> Result<(), TaskError> {
     python::install()?;
     cargo(&[

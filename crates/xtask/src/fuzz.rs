@@ -1,4 +1,4 @@
-//! Fuzzing, with the corpus in the target folder.
+//! Runs the fuzz targets. Their corpus is kept in the target folder.
 
 use crate::command::{TaskError, root, run_with};
 
@@ -12,7 +12,10 @@ const TARGETS: [&str; 7] = [
     "pointers",
 ];
 
-/// So long each; all targets if none is named.
+/// Fuzzes one target, or all, for `minutes` each.
+///
+/// # Errors
+/// cargo-fuzz is missing, or a target fails.
 pub(crate) fn run(target: Option<&str>, minutes: u64) -> Result<(), TaskError> {
     match target {
         Some(target) => run_one(target, minutes),

@@ -1,6 +1,5 @@
-//! Taking guards away, one at a time, in a copy of the tree: of the tests that are named for each,
-//! and which pass with it, one at least must fail. A guard whose absence no test notices is none.
-//! `docs/reliability.md` has the table.
+//! Removes guards, one at a time, from a copy of the tree. The tests named for a guard must pass with it, and
+//! at least one of them must fail without it. `docs/reliability.md` has the table.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -14,7 +13,10 @@ mod tests;
 
 use list::{GUARDS, Guard};
 
-/// Tries all guards, or those of one invariant (`I3`).
+/// Tries all guards, or those of one invariant such as `I3`.
+///
+/// # Errors
+/// No test notices that a guard is missing, or a guard cannot be tried. The error names all of them.
 pub(crate) fn run(invariant: Option<&str>) -> Result<(), TaskError> {
     let tree = root().join("target/guards");
     copy_tree(&tree)?;
@@ -31,7 +33,7 @@ pub(crate) fn run(invariant: Option<&str>) -> Result<(), TaskError> {
                     unnoticed.push(what.to_owned());
                 }
             }
-            // The others can be tried all the same.
+            // An error of one guard does not keep the others from being tried.
             Err(error) => {
                 eprintln!("{invariant} {what}: {error}");
                 unnoticed.push(error.to_string());
@@ -44,11 +46,11 @@ pub(crate) fn run(invariant: Option<&str>) -> Result<(), TaskError> {
     }
 }
 
-/// Test targets, and words in the names of tests.
+/// Test targets, and words of which a test's name must contain one.
 type Selection = (&'static [&'static str], &'static [&'static str]);
 
-/// `sound` are selections of tests that pass while nothing is taken away: what fails anyway notices
-/// nothing.
+/// Tries one guard. `sound` are the selections of tests that are known to pass with all guards in place: a
+/// test that fails anyway proves nothing.
 fn try_one(
     guard: &Guard,
     tree: &Path,
@@ -64,7 +66,7 @@ fn try_one(
     try_without(guard, tree)
 }
 
-/// What git knows of, as it is now.
+/// Copies the files that git tracks, with their uncommitted changes.
 fn copy_tree(to: &Path) -> Result<(), TaskError> {
     let mut git = Command::new("git");
     git.args(["ls-files", "-z"]).current_dir(root());
@@ -78,7 +80,7 @@ fn copy_tree(to: &Path) -> Result<(), TaskError> {
         if let Some(folder) = to.parent() {
             fs_err::create_dir_all(folder)?;
         }
-        // What did not change keeps its time, and is not built again.
+        // An unchanged file keeps its time, so that cargo does not build it again.
         let body = fs_err::read(from)?;
         if fs_err::read(&to).ok().as_ref() != Some(&body) {
             fs_err::write(to, body)?;
@@ -87,6 +89,7 @@ fn copy_tree(to: &Path) -> Result<(), TaskError> {
     Ok(())
 }
 
+/// Runs the guard's tests on code without it, and puts it back.
 fn try_without(guard: &Guard, tree: &Path) -> Result<Cases, TaskError> {
     let path = tree.join(guard.file);
     let sound = fs_err::read_to_string(&path)?;
@@ -110,7 +113,7 @@ struct Cases {
 }
 
 impl Cases {
-    /// Adds up lines such as `test result: FAILED. 8 passed; 1 failed; 0 ignored`.
+    /// Adds up lines of cargo test such as `test result: FAILED. 8 passed; 1 failed; 0 ignored`.
     fn of(said: &str) -> Self {
         let mut cases = Self::default();
         for line in said
@@ -134,7 +137,7 @@ impl Cases {
     }
 }
 
-/// Code that cannot be built proves nothing, nor do tests that are not there.
+/// Runs the guard's tests. It is an error if they cannot be built or if none runs: that proves nothing.
 fn test(guard: &Guard, tree: &Path) -> Result<Cases, TaskError> {
     let mut build = cargo(guard, tree);
     build.arg("--no-run");
@@ -164,7 +167,7 @@ fn cargo(guard: &Guard, tree: &Path) -> Command {
     command
         .args(["test", "--workspace", "--all-features", "--locked"])
         .args(guard.targets)
-        // Of its own: what is built without a guard must not be taken for the tree's.
+        // A target directory of its own: code without a guard must not be mistaken for the tree's.
         .env("CARGO_TARGET_DIR", tree.join("target"))
         .current_dir(tree);
     command

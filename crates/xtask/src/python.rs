@@ -1,5 +1,5 @@
-//! Virtual environments with pinned chromadb versions, one each: real chromadb is the tests'
-//! oracle.
+//! Installs virtual environments from lock files: one for each chromadb version that the tests compare with,
+//! and one for each tool.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,42 +8,52 @@ use sha2::{Digest, Sha256};
 
 use crate::command::{TaskError, root, run, run_with};
 
-/// The versions under test; each has a lock file in `tests/requirements`.
+/// The chromadb versions under test. Each has a lock file in `tests/requirements`.
 const VERSIONS: [&str; 6] = ["0.4.24", "0.5.23", "0.6.3", "1.0.21", "1.3.3", "1.5.9"];
-/// The emulator of S3, SQS and DynamoDB that needs nothing but Python.
+/// An emulator of S3, SQS and DynamoDB that needs only Python.
 const EMULATOR: &str = "ministack";
-/// Gives processes clocks that tests set.
+/// libfaketime, which gives processes clocks that tests set.
 const CLOCKS: &str = "faketime";
-/// Installs the others.
+/// uv, which installs the other environments.
 const INSTALLER: &str = "uv";
+/// The file in an environment that says it is complete: it has the SHA-256 of the lock file.
 const STAMP: &str = "installed-from";
 
-/// Other indexes that the benchmark compares with; the second is compiled for this machine.
+/// Other indexes that the benchmark compares with. The second one is compiled for this machine.
 const PEERS: [&str; 2] = ["index-peers", "index-peers-native"];
 
-/// Where an environment is; tests look for it there as well.
+/// The folder of an environment. Tests look there, too.
 pub(crate) fn environment(name: &str) -> PathBuf {
     root().join(".venvs").join(name)
 }
 
-/// Makes the environments that tests need: the chromadb versions, the emulator, and the clocks.
+/// Installs the environments that tests need: the chromadb versions, the emulator, and libfaketime.
+///
+/// # Errors
+/// Python 3.11 is missing, or a package cannot be installed.
 pub(crate) fn install() -> Result<(), TaskError> {
     let versions = VERSIONS.map(|version| format!("chromadb-{version}"));
     let others = [EMULATOR, CLOCKS].map(str::to_owned);
     install_all(versions.into_iter().chain(others))
 }
 
-/// Makes the environments of the other indexes; the native one needs a C++ compiler.
+/// Installs the environments of the other indexes. The native one needs a C++ compiler.
+///
+/// # Errors
+/// Python 3.11 is missing, or a package cannot be installed.
 pub(crate) fn install_peers() -> Result<(), TaskError> {
     install_all(PEERS.map(str::to_owned))
 }
 
-/// Makes one environment.
+/// Installs one environment.
+///
+/// # Errors
+/// Python 3.11 is missing, or a package cannot be installed.
 pub(crate) fn install_one(name: &str) -> Result<(), TaskError> {
     install_all([name.to_owned()])
 }
 
-/// Makes what is missing or was made from another lock file.
+/// Installs each environment that is missing, or that has another lock file.
 fn install_all(names: impl IntoIterator<Item = String>) -> Result<(), TaskError> {
     let mut python = None;
     for name in names {
@@ -73,7 +83,10 @@ fn is_installed(name: &str) -> Result<bool, TaskError> {
     Ok(stamp.is_ok_and(|stamp| stamp == digest))
 }
 
-/// Makes an environment with this interpreter, if it is missing or of another lock file.
+/// Installs an environment for this interpreter, if it is missing or has another lock file.
+///
+/// # Errors
+/// A package cannot be installed.
 pub(crate) fn install_with(python: &Path, name: &str) -> Result<(), TaskError> {
     if is_installed(name)? {
         return Ok(());
@@ -82,7 +95,7 @@ pub(crate) fn install_with(python: &Path, name: &str) -> Result<(), TaskError> {
     stamp(name)
 }
 
-/// Says that the environment is complete, and which lock file it was made from.
+/// Marks the environment as complete.
 fn stamp(name: &str) -> Result<(), TaskError> {
     let digest = digest(&lock_file(name))?;
     Ok(fs_err::write(environment(name).join(STAMP), digest)?)
@@ -104,8 +117,8 @@ fn make(python: &Path, folder: &Path, lock: &Path) -> Result<(), TaskError> {
         ],
         &cache,
     )?;
-    // What is compiled here is compiled with pinned tools, and for this machine: a wheel in a cache
-    // outside the tree may come from another one. Tests write no bytecode, so it is made now.
+    // Packages are compiled with pinned tools for this machine: a cache outside the tree may have a wheel for
+    // another one. Tests write no bytecode, so it is made here.
     run_with(
         &uv,
         [
@@ -125,8 +138,7 @@ fn make(python: &Path, folder: &Path, lock: &Path) -> Result<(), TaskError> {
     )
 }
 
-/// What installs all others: it keeps what several environments share once, on as many cores as
-/// there are.
+/// Installs uv, which uses all cores and stores packages that several environments share once.
 fn install_uv() -> Result<PathBuf, TaskError> {
     let (folder, lock) = (environment(INSTALLER), lock_file(INSTALLER));
     let program = folder.join("bin/uv");
@@ -160,8 +172,8 @@ fn install_uv() -> Result<PathBuf, TaskError> {
     Ok(program)
 }
 
-/// The lock files are for Python 3.11. The whole path of one, for a name alone could be another
-/// interpreter to uv.
+/// The full path of a Python 3.11, which the lock files are for. uv could take a name alone for another
+/// interpreter.
 fn find_python() -> Result<PathBuf, TaskError> {
     let check =
         "import sys; print(sys.executable) if sys.version_info[:2] == (3, 11) else sys.exit(1)";

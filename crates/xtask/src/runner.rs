@@ -1,22 +1,23 @@
-//! What runs the tests: cargo-nextest where it is installed, because it runs those of several
-//! binaries side by side and ends what hangs; cargo's own otherwise.
+//! Runs the tests: with cargo-nextest if it is installed, because it runs several test binaries side by side
+//! and ends tests that hang; otherwise with `cargo test`.
 
 use std::process::{Command, Stdio};
 
 use crate::command::{TaskError, cargo, cargo_with};
 use crate::phases::{NOT_RUN, not_run_file};
 
-/// What cargo is to build.
+/// Which features cargo builds with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Build {
-    /// Everything: one build serves nearly every call.
+    /// All features: one build serves nearly every call.
     Whole,
-    /// The binary without the adapters for AWS, as README's first command builds it; every other
-    /// crate as in the whole build, so that none is built twice.
+    /// The binary without the adapters for AWS, as README's first command builds it. Every other crate has
+    /// the features of the whole build, so that none is built twice.
     WithoutAws,
 }
 
 impl Build {
+    /// The arguments of cargo for this build.
     pub(crate) fn arguments(self) -> &'static [&'static str] {
         match self {
             Self::Whole => &["--locked", "--workspace", "--all-features"],
@@ -39,6 +40,7 @@ pub(crate) enum Runner {
 }
 
 impl Runner {
+    /// Finds out whether cargo-nextest is installed.
     pub(crate) fn find() -> Self {
         let found = Command::new("cargo-nextest")
             .args(["nextest", "--version"])
@@ -62,14 +64,20 @@ impl Runner {
         [self.verb(), build.arguments(), targets].concat()
     }
 
-    /// Builds the tests of these targets.
+    /// Builds the tests of `targets`.
+    ///
+    /// # Errors
+    /// They cannot be built.
     pub(crate) fn build(self, build: Build, targets: &[&str]) -> Result<(), TaskError> {
         let mut arguments = self.arguments(build, targets);
         arguments.push("--no-run");
         cargo(&arguments)
     }
 
-    /// Runs the tests of these targets: those whose names contain one of `names`, or all.
+    /// Runs the tests of `targets` whose names contain one of `names`; all of them if `names` is empty.
+    ///
+    /// # Errors
+    /// A test fails, or they cannot be built.
     pub(crate) fn test(
         self,
         build: Build,

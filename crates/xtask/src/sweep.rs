@@ -1,12 +1,16 @@
-//! Merges of all sizes: what a setting made for the benchmark's size breaks at others.
+//! Merges deltas of all sizes: a setting that is tuned for the benchmark's size may break another.
 
 use crate::command::{TaskError, cargo, root, run_with};
 use crate::python;
 
-/// The version that makes the deltas and judges.
+/// The version of chromadb that makes the deltas and checks the results.
 const VERSION: &str = "chromadb-1.5.9";
 const SEED: &str = "97000";
 
+/// Merges deltas of all sizes, and prints a table.
+///
+/// # Errors
+/// The environment cannot be installed, the binary cannot be built, or a result is wrong.
 pub(crate) fn run() -> Result<(), TaskError> {
     python::install_one(VERSION)?;
     cargo(&[

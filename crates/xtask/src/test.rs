@@ -1,4 +1,4 @@
-//! Everything that must pass before a change lands.
+//! Runs all checks that a change must pass.
 
 use std::thread;
 
@@ -10,9 +10,13 @@ use crate::runner::{Build, Runner};
 use crate::{deny, deploy, python};
 
 const TARGETS: [&str; 3] = ["--lib", "--bins", "--tests"];
-/// What differs without the adapters for AWS.
+/// The target that differs without the adapters for AWS.
 const WITHOUT_AWS: [&str; 2] = ["--bin", "chroma-compactor"];
 
+/// Runs all checks, and prints how long each took and what was not run.
+///
+/// # Errors
+/// A check fails. Later ones are not run then.
 pub(crate) fn run() -> Result<(), TaskError> {
     tell_not_run(|| {
         let mut phases = Phases::new();
@@ -28,7 +32,7 @@ fn run_all(phases: &mut Phases) -> Result<(), TaskError> {
     phases.time("linters of deployments", deploy::lint)?;
     phases.time("dependencies", || deny::check(false))?;
     let localstack = thread::scope(|scope| {
-        // Mostly downloads: the compiler has the cores meanwhile.
+        // Installing mostly downloads, so the compiler can use the cores meanwhile.
         let environments = scope.spawn(install);
         let compiled = phases
             .time("clippy", lint)
@@ -52,13 +56,13 @@ fn run_all(phases: &mut Phases) -> Result<(), TaskError> {
     })
 }
 
-/// Everything that tests need besides what cargo builds.
+/// Installs everything that tests need besides what cargo builds.
 fn install() -> Result<Option<LocalStack>, TaskError> {
     python::install()?;
     localstack::install()
 }
 
-/// Benchmarks are built with the other targets here, and run by `cargo xtask bench`.
+/// Runs clippy on all targets, benchmarks included.
 fn lint() -> Result<(), TaskError> {
     for build in [Build::Whole, Build::WithoutAws] {
         let deny = ["--", "-D", "warnings"];
@@ -73,7 +77,7 @@ fn build(runner: Runner) -> Result<(), TaskError> {
     runner.build(Build::Whole, &TARGETS)
 }
 
-/// One emulator serves all tests.
+/// Runs all tests, with one emulator for all of them.
 fn test(runner: Runner) -> Result<(), TaskError> {
     runner.test(Build::WithoutAws, &WITHOUT_AWS, &["settings::"], &[])?;
     let emulator = emulator::ministack()?;

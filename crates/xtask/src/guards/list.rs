@@ -1,23 +1,24 @@
-//! The guards: where they are, what is left without them, and which tests must notice.
+//! The list of guards: the code of each, what replaces it, and the tests that must notice.
 
-/// One guard.
+/// Code that keeps an invariant of ARCHITECTURE.md.
 pub(super) struct Guard {
-    /// The invariant that it keeps.
+    /// The name of the invariant, such as `I3`.
     pub(super) invariant: &'static str,
-    /// What it does.
+    /// What the guard does, for the report.
     pub(super) what: &'static str,
-    /// Where it is.
+    /// The file with the guard, from the top of the tree.
     pub(super) file: &'static str,
-    /// Its code, which is there once.
+    /// The guard's code. The file has it exactly once.
     pub(super) code: &'static str,
-    /// What is put in its place.
+    /// The code that replaces it.
     pub(super) without: &'static str,
-    /// The test targets that must notice.
+    /// The arguments of cargo that select the test targets.
     pub(super) targets: &'static [&'static str],
-    /// Only tests whose names contain one of these; all if there is none.
+    /// Only tests whose names contain one of these words; all tests if it is empty.
     pub(super) only: &'static [&'static str],
 }
 
+/// All guards that are tried.
 pub(super) const GUARDS: &[Guard] = &[
     Guard {
         invariant: "I1",

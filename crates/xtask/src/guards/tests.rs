@@ -1,5 +1,4 @@
-//! The list of guards keeps up with the code: a rename must not leave a guard that can no longer
-//! be taken away, or tests that no longer run.
+//! The list of guards keeps up with the code: each guard's code still exists, and so do its tests.
 
 use std::path::{Path, PathBuf};
 
@@ -15,7 +14,7 @@ fn each_guard_occurs_exactly_once_in_its_file() {
     }
 }
 
-/// Tests are named after their modules and functions.
+/// A test's full name has the names of its modules and of its function.
 #[test]
 fn each_selection_still_names_tests() {
     for guard in GUARDS {
@@ -30,7 +29,7 @@ fn each_selection_still_names_tests() {
     }
 }
 
-/// The names of tests of a target: `--lib`, or what `--test` names, at the top or of a crate.
+/// Collects the names of the tests of a target: of `--lib`, or of a test binary at the top or in a crate.
 fn collect_target(target: &str, names: &mut Vec<String>) {
     let crates = fs_err::read_dir(root().join("crates")).unwrap();
     let crates: Vec<PathBuf> = crates.map(|entry| entry.unwrap().path()).collect();
@@ -49,7 +48,7 @@ fn collect_target(target: &str, names: &mut Vec<String>) {
     }
 }
 
-/// The names of folders and files that have tests, and of the functions in those.
+/// Collects the names of folders and files that have tests, and of the functions in them.
 fn collect_names(path: &Path, names: &mut Vec<String>) {
     let stem = path.file_stem().unwrap().to_string_lossy().into_owned();
     if path.is_dir() {
