@@ -59,7 +59,7 @@ enum Command {
     /// Verifies every delta before it uploads the first. Only reads the directories; close every client that
     /// has one of them open.
     Submit(submit::Submit),
-    /// List runs and their states, or announce a run again.
+    /// List runs and their states, or announce runs again: send new messages for them.
     ///
     /// Without a subcommand it only reads the run records.
     Runs(runs::Runs),

@@ -52,7 +52,7 @@ pub(super) fn cancel_on_signal(
         signals.next().await;
         // Before the log line, which may have to wait for the reader of the log.
         stop.cancel();
-        tracing::info!("stopping; Ctrl-C to stop at once");
+        tracing::info!("stopping; press Ctrl-C again to stop sooner");
         signals.interrupt.recv().await;
         settling.close();
         settling.wait().await;

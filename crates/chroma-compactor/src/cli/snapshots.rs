@@ -20,7 +20,7 @@ pub(crate) enum SnapshotsCommand {
     ///
     /// Changes the pointer alone; every version stays. Readers see the named version from then on.
     Point(Point),
-    /// Build on another writer's version, although most records of the version before it are missing there.
+    /// Accept another writer's version that lacks most records of the version before it.
     ///
     /// The daemon does not build on such a version by itself. This records that the published one is meant;
     /// the version itself stays as it is.

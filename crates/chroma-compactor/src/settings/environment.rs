@@ -45,7 +45,7 @@ pub(super) fn sectionless(variables: &BTreeMap<String, String>) -> impl Iterator
 }
 
 /// Whether a variable with this name sets a key.
-pub(super) fn is_ours(name: &str) -> bool {
+pub(super) fn sets_a_key(name: &str) -> bool {
     path(name).is_some()
 }
 

@@ -114,7 +114,7 @@ fn no_text() -> impl Iterator<Item = Fault> {
     std::env::vars_os()
         .filter(|(_, value)| value.to_str().is_none())
         .filter_map(|(name, _)| name.into_string().ok())
-        .filter(|name| environment::is_ours(name))
+        .filter(|name| environment::sets_a_key(name))
         .map(|name| {
             let fault = Fault::of(&[], "its value is not UTF-8");
             fault.at(Origin::Variable(name))

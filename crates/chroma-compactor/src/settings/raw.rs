@@ -253,7 +253,7 @@ pub(crate) enum Access {
     Owner,
     /// The daemon's own account and its group.
     Group,
-    /// Every account.
+    /// Every account of this machine.
     All,
 }
 

@@ -102,7 +102,10 @@ fn variables_of_the_python_compactor_are_understood() {
     assert_eq!(settings.aws.bucket, "vectors");
     assert_eq!(settings.aws.queues["lines"], "https://sqs/lines");
     assert_eq!(settings.aws.queues["words"], "https://sqs/words");
-    assert_eq!(settings.aws.table, "ours", "our own variables rank above");
+    assert_eq!(
+        settings.aws.table, "ours",
+        "the variables of this program override the others"
+    );
     assert_eq!(settings.lease.renew_every, Duration::from_secs(30));
     assert_eq!(settings.lease.term, Duration::from_secs(180));
     assert_eq!(settings.worker.batch_runs, 250);

@@ -110,10 +110,10 @@ impl Quickstart {
             readers.push(self.read(&ports, collection, &limits).await?);
         }
         let records = ports.runs.list(RUNS).await?;
-        let ours = records
+        let submitted = records
             .into_iter()
             .filter(|record| keys.contains(&record.key.run_id.to_string()));
-        Ok((ours.collect(), readers))
+        Ok((submitted.collect(), readers))
     }
 
     async fn submit_sample(

@@ -49,7 +49,7 @@ pub(crate) struct Merge {
 enum Metadata {
     /// Keep them, as chromadb does.
     Merge,
-    /// Drop them.
+    /// Remove them from the record.
     Replace,
 }
 
@@ -57,7 +57,7 @@ enum Metadata {
 enum When {
     /// If at least as many vectors wait as the collection's sync threshold says, as chromadb does.
     Due,
-    /// Always.
+    /// Whenever a vector waits.
     Always,
     /// Never: every reader indexes the waiting vectors when it opens the directory.
     Never,

@@ -61,7 +61,7 @@ struct Step {
 }
 
 /// The outcome of a repair.
-struct Mended {
+struct Repaired {
     /// The path of the original now.
     before: PathBuf,
     /// Repairs that turned out to be needed only after others were done.
@@ -83,14 +83,14 @@ impl Repair {
         let steps = self.steps(&problems);
         let hopeless = problems.iter().any(is_hopeless);
         let to_do = !steps.is_empty() || self.vacuum || !self.parameters().is_empty();
-        let mended = if self.yes && to_do && !hopeless {
-            Some(self.mend(&steps, &survey, &progress)?)
+        let repaired = if self.yes && to_do && !hopeless {
+            Some(self.repair(&steps, &survey, &progress)?)
         } else {
             None
         };
         drop(progress);
-        self.print(&problems, &steps, mended.as_ref(), hopeless)?;
-        Ok(if mended.is_some() || (!to_do && !hopeless) {
+        self.print(&problems, &steps, repaired.as_ref(), hopeless)?;
+        Ok(if repaired.is_some() || (!to_do && !hopeless) {
             ExitCode::SUCCESS
         } else {
             ExitCode::FAILURE
@@ -119,12 +119,12 @@ impl Repair {
     }
 
     /// Repairs a copy and swaps it in.
-    fn mend(
+    fn repair(
         &self,
         steps: &BTreeSet<Step>,
         survey: &Survey,
         progress: &Progress,
-    ) -> Result<Mended, CommandError> {
+    ) -> Result<Repaired, CommandError> {
         let dir = fs_err::canonicalize(&self.dir).map_err(CommandError::io)?;
         let before = kept_as(&dir);
         if before.symlink_metadata().is_ok() {
@@ -140,7 +140,7 @@ impl Repair {
         let interrupt = Interrupt::listen()?;
         let scratch = OutputFolder::around(&dir).scratch("repair")?;
         let interrupted = interrupt.remove(scratch.path())?;
-        let work = scratch.path().join("mended");
+        let work = scratch.path().join("repaired");
         let made = self.make(&dir, &work, steps, progress);
         let later = interrupted.unless(made.map_err(|error| error.naming(&work, &dir)))?;
         give_owners(&dir, &work)?;
@@ -155,7 +155,7 @@ impl Repair {
                 fs_err::rename(before.join(name), dir.join(name)).map_err(CommandError::io)?;
             }
         }
-        Ok(Mended { before, later })
+        Ok(Repaired { before, later })
     }
 
     /// Makes the repaired copy `work`. Returns the steps that turned out to be needed on the way.
@@ -170,13 +170,13 @@ impl Repair {
         chroma_store::copy_directory(dir, work)?;
         progress.step("repairing");
         let mut taken = steps.clone();
-        let mut store = mend_all(work, &taken)?;
+        let mut store = take_steps(work, &taken)?;
         // One repair may uncover the next problem: a collection without a database hides all of its own.
         for _ in 0..ROUNDS {
             store.close(&CloseOptions::default())?;
             let problems = chroma_store::survey(work, VerifyLevel::Full)?.problems();
             let more: BTreeSet<Step> = self.steps(&problems).difference(&taken).cloned().collect();
-            store = mend_all(work, &more)?;
+            store = take_steps(work, &more)?;
             if more.is_empty() {
                 break;
             }
@@ -196,7 +196,7 @@ impl Repair {
         progress.step("verifying the result");
         closed
             .verify(VerifyLevel::Full)
-            .map_err(|error| CommandError::from(error).with_help(NOT_MENDED))?;
+            .map_err(|error| CommandError::from(error).with_help(NOT_REPAIRED))?;
         Ok(taken.difference(steps).cloned().collect())
     }
 
@@ -204,11 +204,11 @@ impl Repair {
         &self,
         problems: &[Problem],
         steps: &BTreeSet<Step>,
-        mended: Option<&Mended>,
+        repaired: Option<&Repaired>,
         hopeless: bool,
     ) -> Result<(), CommandError> {
-        let before = mended.map(|mended| mended.before.as_path());
-        let later = mended.map(|mended| &mended.later);
+        let before = repaired.map(|repaired| repaired.before.as_path());
+        let later = repaired.map(|repaired| &repaired.later);
         if self.json {
             return output::json(&serde_json::json!({
                 "dir": self.dir, "problems": problems, "steps": steps, "vacuum": self.vacuum,
@@ -263,10 +263,10 @@ impl Repair {
 const ROUNDS: usize = 3;
 
 /// Takes the steps in the directory `work`, and returns it open.
-fn mend_all(work: &Path, steps: &BTreeSet<Step>) -> Result<Store<Open>, CommandError> {
-    let not_mended = |error: StoreError| CommandError::from(error).with_help(NOT_MENDED);
+fn take_steps(work: &Path, steps: &BTreeSet<Step>) -> Result<Store<Open>, CommandError> {
+    let not_repaired = |error: StoreError| CommandError::from(error).with_help(NOT_REPAIRED);
     if steps.iter().any(|step| step.remedy == Remedy::Reindex) {
-        chroma_store::replace_sqlite_indexes(work).map_err(not_mended)?;
+        chroma_store::replace_sqlite_indexes(work).map_err(not_repaired)?;
     }
     let mut store = Store::open(work, OpenOptions::scratch())?;
     for step in steps {
@@ -276,7 +276,7 @@ fn mend_all(work: &Path, steps: &BTreeSet<Step>) -> Result<Store<Open>, CommandE
         let collection = collection.map(|one| one.name.clone());
         store
             .mend(step.remedy, collection.as_ref())
-            .map_err(not_mended)?;
+            .map_err(not_repaired)?;
     }
     Ok(store)
 }
@@ -304,7 +304,7 @@ fn is_hopeless(problem: &Problem) -> bool {
     problem.severity == Severity::Error && problem.remedy.is_none()
 }
 
-const NOT_MENDED: &str = "nothing was changed: the directory lacks what a repair needs; copy it again from its source, or save the rest with --salvage NEW";
+const NOT_REPAIRED: &str = "nothing was changed: the directory lacks what a repair needs; copy it again from its source, or save the rest with --salvage NEW";
 
 /// What a remedy does, for the plan.
 fn in_words(remedy: Remedy) -> &'static str {
