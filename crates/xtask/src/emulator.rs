@@ -126,7 +126,7 @@ impl Drop for Emulator {
     #[expect(clippy::disallowed_methods, reason = "a process ends in real time")]
     fn drop(&mut self) {
         let group = Pid::from_child(&self.keeper);
-        // Asked to end, it ends its own children first. LocalStack may wait for ever for the rest of a
+        // Asked to end, it ends its own children first. LocalStack may never stop waiting for the rest of a
         // request whose sender has gone.
         drop(self.keeper.stdin.take());
         let asked = Instant::now();

@@ -93,7 +93,7 @@ impl LocalStack {
 /// Which of the tests for AWS to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Extent {
-    /// Every test.
+    /// Every test for AWS.
     Whole,
     /// Only tests whose outcome depends on the emulator. The others are about the daemon, and run against
     /// MiniStack.

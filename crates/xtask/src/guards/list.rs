@@ -18,7 +18,6 @@ pub(super) struct Guard {
     pub(super) only: &'static [&'static str],
 }
 
-/// All guards that are tried.
 pub(super) const GUARDS: &[Guard] = &[
     Guard {
         invariant: "I1",
