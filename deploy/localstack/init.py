@@ -1,6 +1,6 @@
 """Make the bucket, the queues and the table that a daemon needs, on an emulator of AWS.
 
-What is there already is left alone. Needs botocore only: every emulator's image has it.
+Existing resources are left alone. The script needs only botocore, which every emulator's image has.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
-PATIENCE = 60.0  # seconds in which the endpoint has to answer
+PATIENCE = 60.0  # seconds until the endpoint must answer
 DAY = 24 * 60 * 60
 MISSING = {
     "404",
@@ -65,7 +65,7 @@ def client(options: argparse.Namespace, service: str) -> Any:
         config=Config(
             connect_timeout=5,
             retries={"total_max_attempts": 1},
-            s3={"addressing_style": "path"},  # emulators have no names for buckets
+            s3={"addressing_style": "path"},  # emulators have no host names for buckets
         ),
     )
 
@@ -76,7 +76,7 @@ def wait_for_answer(s3: Any) -> None:
         try:
             s3.list_buckets()
             return
-        except BotoCoreError:  # no answer; one that refuses is a ClientError
+        except BotoCoreError:  # no answer; a refusal is a ClientError
             if time.monotonic() >= end:
                 raise
             time.sleep(1)
@@ -85,7 +85,7 @@ def wait_for_answer(s3: Any) -> None:
 def make_bucket(s3: Any, name: str, region: str) -> None:
     there = look_up(s3.head_bucket, Bucket=name)
     if not there:
-        # S3 refuses its first region as a constraint, and demands every other one.
+        # S3 refuses us-east-1 as a constraint, and requires one for every other region.
         elsewhere = {"CreateBucketConfiguration": {"LocationConstraint": region}}
         s3.create_bucket(Bucket=name, **({} if region == "us-east-1" else elsewhere))
     report(f"bucket {name}", there)
@@ -140,7 +140,7 @@ def keys(partition: str, sort: str) -> list[dict[str, str]]:
 
 
 def look_up(call: Callable[..., dict[str, Any]], **arguments: str) -> dict[str, Any] | None:
-    """The answer, or nothing if there is no such resource."""
+    """Return the answer, or None if the resource does not exist."""
     try:
         return call(**arguments)
     except ClientError as error:
