@@ -8,7 +8,7 @@ use serde::Deserialize;
 use crate::command::TaskError;
 
 /// Each crate, and the crates that it may depend on, as ARCHITECTURE.md draws it.
-const ALLOWED: [(&str, &[&str]); 8] = [
+pub(super) const ALLOWED: [(&str, &[&str]); 8] = [
     ("hnsw-graph", &[]),
     ("chroma-store", &["hnsw-graph"]),
     ("compactor-core", &[]),

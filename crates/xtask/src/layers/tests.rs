@@ -1,31 +1,20 @@
 //! Small workspaces in temporary folders, and what the checks find in them.
 
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::path::Path;
 
+use tempfile::TempDir;
+
+use super::crates::ALLOWED;
 use super::violations;
 
-/// The workspace's crates and their manifests, without any dependency.
-const CRATES: [&str; 7] = [
-    "hnsw-graph",
-    "chroma-store",
-    "compactor-core",
-    "compactor-daemon",
-    "compactor-local",
-    "compactor-aws",
-    "chroma-compactor",
-];
-
 /// A workspace in a temporary folder, which is removed when it is dropped.
-struct Workspace(PathBuf);
+struct Workspace(TempDir);
 
 impl Workspace {
+    /// One with the crates of the table, none of which depends on another.
     fn new() -> Self {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let name = format!("xtask-layers-{}-{number}", std::process::id());
-        let workspace = Self(std::env::temp_dir().join(name));
-        for name in CRATES {
+        let workspace = Self(tempfile::tempdir().unwrap());
+        for (name, _) in ALLOWED {
             workspace.write(&format!("{name}/Cargo.toml"), "[dependencies]\n");
         }
         workspace
@@ -42,19 +31,13 @@ impl Workspace {
 
     /// Writes a file below the folder of the crates.
     fn write(&self, path: &str, text: &str) {
-        let path = self.0.join("crates").join(path);
+        let path = self.0.path().join("crates").join(path);
         fs_err::create_dir_all(path.parent().unwrap_or(Path::new("/"))).unwrap();
         fs_err::write(path, text).unwrap();
     }
 
     fn violations(&self) -> String {
-        violations(&self.0).unwrap()
-    }
-}
-
-impl Drop for Workspace {
-    fn drop(&mut self) {
-        let _ = fs_err::remove_dir_all(&self.0);
+        violations(self.0.path()).unwrap()
     }
 }
 
