@@ -3,6 +3,8 @@
 
 mod lock_contention;
 mod state;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
