@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::ports::Monotonic;
+use crate::time::Monotonic;
 
 /// A lock in which nothing changed for so long is taken from its holder, whose clock may have been
 /// ahead when it told the end. Almost twice the longest lease of any writer, which is 16 minutes.

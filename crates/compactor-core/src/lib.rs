@@ -14,8 +14,8 @@ mod delta_digest;
 mod names;
 mod run;
 mod run_id;
+mod time;
 mod version;
-mod wall_time;
 mod work;
 
 pub mod disposition;
@@ -42,6 +42,6 @@ pub use manifest::{FileEntry, Manifest};
 pub use names::NameError;
 pub use run::{RunPart, RunRecord, RunState};
 pub use run_id::{Fence, RunId, RunKey};
+pub use time::TimeError;
 pub use version::{Version, VersionError};
-pub use wall_time::TimeError;
 pub use work::{Source, Work, WorkId};

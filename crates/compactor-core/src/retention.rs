@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use crate::Version;
-use crate::ports::WallTime;
+use crate::time::WallTime;
 
 /// What is kept although it is superseded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

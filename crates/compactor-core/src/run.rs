@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ports::{Completion, Failure, WallTime};
+use crate::time::WallTime;
 use crate::{CollectionName, Fence, RunKey, Version};
 
 /// What became of one collection's part of a run.
@@ -54,6 +54,32 @@ impl std::fmt::Display for RunState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.pad(self.as_str())
     }
+}
+
+/// What a completed run reports, measured on the published snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Completion {
+    /// Records of the delta that are in the snapshot because of this run.
+    pub merged_vectors: u64,
+    /// Operations of the delta without effect: updates and deletes of ids that do not exist.
+    pub ignored_operations: u64,
+    /// The version whose lineage contains the run.
+    pub version: Version,
+    /// The fence it was published under.
+    pub fence: Fence,
+    /// When.
+    pub at: WallTime,
+}
+
+/// An attempt that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// Code and text.
+    pub error: String,
+    /// When.
+    pub at: WallTime,
+    /// No attempt follows. Whoever waits for a run takes FAILED for the end.
+    pub for_good: bool,
 }
 
 /// One collection's part of a run.

@@ -8,7 +8,7 @@ use md5::{Digest, Md5};
 use serde::Serialize;
 
 use crate::keys::SNAPSHOT_HASH_NAME;
-use crate::ports::WallTime;
+use crate::time::WallTime;
 
 /// One file of the snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use uuid::Uuid;
 
-use crate::ports::WallTime;
+use crate::time::WallTime;
 
 // Keeps the successor of every readable id representable.
 const LAST_YEAR: i16 = 9000;

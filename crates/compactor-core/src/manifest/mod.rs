@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 pub use error::ManifestError;
 
-use crate::ports::WallTime;
+use crate::time::WallTime;
 use crate::{CollectionName, DeltaDigest, Fence, RunId, Version};
 
 /// The format this build writes, and the greatest it reads.

@@ -7,82 +7,9 @@ use crate::ports::Attributes;
 use crate::{CollectionName, RunId, RunKey, run_id};
 
 use super::{
-    COLLECTION, ENTITY_TYPE, EVENT_NAME, InsertedRun, MessageError, OWN_PREFIX, PREFIX_SUFFIX,
-    Refused, envelope, record,
+    COLLECTION, CompactionMessage, Decoded, ENTITY_TYPE, EVENT_NAME, MessageError, OWN_PREFIX,
+    PREFIX_SUFFIX, Refused, envelope, receipt_id, stream_record,
 };
-
-/// One collection's part of an announced run.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CompactionMessage {
-    /// Which run.
-    pub key: RunKey,
-    /// Which collection's part.
-    pub collection: CollectionName,
-    /// Its delta, as announced.
-    pub delta_prefix: String,
-    /// Its delta, as a place.
-    pub location: DeltaLocation,
-    /// The attributes as they came.
-    pub attributes: Attributes,
-}
-
-/// What a message is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Decoded {
-    /// A run to be merged.
-    Run(CompactionMessage),
-    /// A run that was inserted into the table: announce each of its collections.
-    Inserted(InsertedRun),
-    /// Well formed, and one that other consumers act on, which we do not.
-    Unhandled {
-        /// Its entity type.
-        entity_type: String,
-        /// Its event.
-        event_name: String,
-    },
-    /// Well formed, and no consumer needs it: another entity, or a change of a run. Acknowledge it.
-    Ignored {
-        /// Its entity type.
-        entity_type: String,
-        /// Its event.
-        event_name: String,
-    },
-}
-
-/// What the Python compactor acts on, by its entity type.
-const HANDLED_ELSEWHERE: [(&str, &[&str]); 6] = [
-    ("RECEIPT_PLACE", &["MODIFY", "REMOVE"]),
-    ("RECEIPT_WORD_LABEL", &["MODIFY", "REMOVE"]),
-    ("RECEIPT_SECTION", &["INSERT", "MODIFY", "REMOVE"]),
-    ("RECEIPT", &["REMOVE"]),
-    ("RECEIPT_LINE", &["REMOVE"]),
-    ("RECEIPT_WORD", &["REMOVE"]),
-];
-
-/// Characters of the types and events that are told of; all that are known have fewer.
-const LONGEST_TYPE: usize = 64;
-
-impl Decoded {
-    /// A message that is not about a new run.
-    pub(super) fn other(entity_type: &str, event_name: &str) -> Self {
-        let mut known = HANDLED_ELSEWHERE.iter();
-        let is_handled =
-            known.any(|(entity, events)| *entity == entity_type && events.contains(&event_name));
-        // The sender of a message chooses them.
-        let [entity_type, event_name] =
-            [entity_type, event_name].map(|text| text.chars().take(LONGEST_TYPE).collect());
-        match is_handled {
-            true => Self::Unhandled {
-                entity_type,
-                event_name,
-            },
-            false => Self::Ignored {
-                entity_type,
-                event_name,
-            },
-        }
-    }
-}
 
 /// Reads a message, without what services put around it.
 ///
@@ -96,7 +23,7 @@ pub fn decode(body: &str, attributes: &Attributes) -> Result<Decoded, Refused> {
     if envelope::is_test_event(&envelope) {
         return Ok(Decoded::other("s3:TestEvent", ""));
     }
-    if let Some(record) = record::read(&envelope) {
+    if let Some(record) = stream_record::read(&envelope) {
         return Ok(record?);
     }
     let entity_type =
@@ -134,13 +61,6 @@ pub fn decode(body: &str, attributes: &Attributes) -> Result<Decoded, Refused> {
     }
 }
 
-/// What a receipt's id must be: a number that every store of records and every JSON reader has.
-pub(super) const RECEIPT_ID: &str = "a whole number from 1 to 2^53";
-
-pub(super) fn is_receipt_id(id: u64) -> bool {
-    (1..=1 << 53).contains(&id)
-}
-
 fn run_key(entity: &Map<String, Value>) -> Result<RunKey, MessageError> {
     let run_id: RunId = text(entity, "run_id", "entity_data.run_id")?
         .ok_or(MessageError::Missing {
@@ -155,14 +75,13 @@ fn run_key(entity: &Map<String, Value>) -> Result<RunKey, MessageError> {
     match entity.get("receipt_id") {
         None | Some(Value::Null) => {}
         Some(value) => {
-            key.receipt_id =
-                value
-                    .as_u64()
-                    .filter(|id| is_receipt_id(*id))
-                    .ok_or(MessageError::Field {
-                        field: "entity_data.receipt_id",
-                        expected: RECEIPT_ID,
-                    })?;
+            key.receipt_id = value
+                .as_u64()
+                .filter(|id| receipt_id::is_allowed(*id))
+                .ok_or(MessageError::Field {
+                    field: "entity_data.receipt_id",
+                    expected: receipt_id::RULE,
+                })?;
         }
     }
     Ok(key)

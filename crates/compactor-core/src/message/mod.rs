@@ -4,15 +4,17 @@
 //! every consumer. Reading and writing only; nothing here decides what a message is worth.
 
 mod decode;
+mod decoded;
 mod encode;
 mod envelope;
 mod error;
-mod record;
+mod receipt_id;
+mod stream_record;
 
-pub use decode::{CompactionMessage, Decoded, decode};
+pub use decode::decode;
+pub use decoded::{CompactionMessage, Decoded, InsertedRun};
 pub use encode::{Announcement, encode};
 pub use error::{MessageError, Refused};
-pub use record::InsertedRun;
 
 /// The `entity_type` of the messages we act on.
 pub const ENTITY_TYPE: &str = "COMPACTION_RUN";

@@ -11,7 +11,7 @@ mod object_store;
 mod queue;
 mod run_store;
 
-pub use clock::{Clock, Monotonic, WallTime};
+pub use clock::Clock;
 pub use error::{Fault, PortError, PortResult};
 pub use ids::Ids;
 pub use lease_store::{Acquired, LeaseStore, LockHolder};
@@ -20,4 +20,7 @@ pub use object_store::{
     Uploaded,
 };
 pub use queue::{Delivery, Depth, Held, Queue, Receipt};
-pub use run_store::{Completion, Created, Failure, RunStore};
+pub use run_store::{Created, RunStore};
+
+pub use crate::run::{Completion, Failure};
+pub use crate::time::{Monotonic, WallTime};

@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 
-use super::{PortResult, WallTime};
-use crate::{CollectionName, Fence, RunKey, RunRecord, Version};
+use super::{Completion, Failure, PortResult, WallTime};
+use crate::{CollectionName, RunKey, RunRecord, Version};
 
 /// Whether a record was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,32 +12,6 @@ pub enum Created {
     New,
     /// There was one with this key; it was left as it is.
     Existed,
-}
-
-/// What a completed run reports, measured on the published snapshot.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Completion {
-    /// Records of the delta that are in the snapshot because of this run.
-    pub merged_vectors: u64,
-    /// Operations of the delta without effect: updates and deletes of ids that do not exist.
-    pub ignored_operations: u64,
-    /// The version whose lineage contains the run.
-    pub version: Version,
-    /// The fence it was published under.
-    pub fence: Fence,
-    /// When.
-    pub at: WallTime,
-}
-
-/// An attempt that failed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failure {
-    /// Code and text.
-    pub error: String,
-    /// When.
-    pub at: WallTime,
-    /// No attempt follows. Whoever waits for a run takes FAILED for the end.
-    pub for_good: bool,
 }
 
 /// Run records. Each call touches only the named collection's fields.

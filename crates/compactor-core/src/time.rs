@@ -1,7 +1,9 @@
-//! Wall-clock time as text: Python's `isoformat()` of an aware UTC time, always with microseconds.
+//! Points in time, and the one text form in which the wall clock is stored.
 //!
-//! Existing writers compare these texts as strings, so the form may never vary: `Z` or a missing
-//! fraction would sort wrongly.
+//! The text is Python's `isoformat()` of an aware UTC time, always with microseconds. Existing
+//! writers compare these texts as strings, so the form must never vary: `Z` or a missing fraction
+//! would sort wrongly. Nothing here reads a clock: that is what [`Clock`](crate::ports::Clock) is
+//! for.
 
 use std::time::Duration;
 
@@ -11,9 +13,18 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use thiserror::Error;
 
-use crate::ports::WallTime;
+/// Wall-clock time in microseconds since the Unix epoch, UTC.
+///
+/// For names and records only. Lease arithmetic uses [`Monotonic`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WallTime(pub i64);
 
-/// The first time of which the form can tell, in microseconds.
+/// Time since an arbitrary fixed origin; never goes back. For leases, deadlines and durations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Monotonic(pub Duration);
+
+/// The earliest time that the text form can express, in microseconds since 1970: the beginning of
+/// the year 0.
 const YEAR_ZERO: i64 = -62_167_219_200_000_000;
 
 /// A text that is not a time.

@@ -3,23 +3,11 @@
 
 use serde_json::{Map, Value};
 
-use crate::{CollectionName, RunId, RunKey, run_id};
+use crate::{RunId, RunKey, run_id};
 
-use super::decode::{RECEIPT_ID, is_receipt_id};
-use super::{Decoded, ENTITY_TYPE, EVENT_NAME, MessageError, PREFIX_SUFFIX};
-
-/// A run that was inserted into the table; each of its collections is to be announced.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InsertedRun {
-    /// Which run.
-    pub key: RunKey,
-    /// The delta prefix of each collection.
-    pub deltas: Vec<(CollectionName, String)>,
-    /// The region of the table.
-    pub region: String,
-    /// The id of the change.
-    pub change_id: String,
-}
+use super::{
+    Decoded, ENTITY_TYPE, EVENT_NAME, InsertedRun, MessageError, PREFIX_SUFFIX, receipt_id,
+};
 
 /// Characters of a region and of the id of a change: those of AWS have fewer.
 const LONGEST_OF_AWS: usize = 64;
@@ -60,11 +48,11 @@ fn inserted(
     if let Some(image_id) = text(image, "image_id") {
         key.image_id = run_id::image_id(image_id).map_err(MessageError::ImageId)?;
     }
-    if let Some(receipt_id) = value(image, "receipt_id", "N") {
-        let receipt_id = receipt_id.parse().ok().filter(|id| is_receipt_id(*id));
-        key.receipt_id = receipt_id.ok_or(MessageError::Field {
+    if let Some(digits) = value(image, "receipt_id", "N") {
+        let allowed = digits.parse().ok().filter(|id| receipt_id::is_allowed(*id));
+        key.receipt_id = allowed.ok_or(MessageError::Field {
             field: "dynamodb.NewImage.receipt_id",
-            expected: RECEIPT_ID,
+            expected: receipt_id::RULE,
         })?;
     }
     let mut deltas = Vec::new();
