@@ -14,7 +14,7 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
-use crate::backend::OpenError;
+use crate::open_error::OpenError;
 
 /// The mode of folders that are for their owner alone.
 pub(crate) const PRIVATE_FOLDER: u32 = 0o700;

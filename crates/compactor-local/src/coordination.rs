@@ -14,10 +14,10 @@ use compactor_core::ports::{Fault, PortError, PortResult};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::access::{narrow_unopened, open_private};
-use crate::backend::OpenError;
 use crate::blocking::blocking;
 use crate::fault::sqlite_error;
-use crate::objects::{LOCK_WAIT, lock_file};
+use crate::lock_file::{LOCK_WAIT, lock_file};
+use crate::open_error::OpenError;
 
 const SCHEMA: i64 = 3;
 const BUSY: Duration = Duration::from_secs(10);

@@ -8,7 +8,7 @@ use compactor_core::ports::{Fault, PortError, PortResult, WallTime};
 
 use super::{locks, tag};
 use crate::access::{self, Access, PRIVATE_FOLDER, keep_folder, own_root};
-use crate::backend::OpenError;
+use crate::open_error::OpenError;
 
 const SWEEP_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 

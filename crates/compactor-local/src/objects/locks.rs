@@ -1,61 +1,17 @@
 //! Taking turns between writers of one key, across threads and processes.
 
-use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
-use std::time::Duration;
 
-use compactor_core::ports::Clock as _;
-
-use crate::SystemClock;
-use crate::access::{is_ours, open_private};
-
-/// How long anybody waits for a lock file that another process holds. Work under a lock takes
-/// milliseconds.
-pub const LOCK_WAIT: Duration = Duration::from_secs(10);
+use crate::access::is_ours;
+use crate::lock_file::{LOCK_WAIT, Turn, lock_file, open};
 
 const STRIPES: u64 = 64;
-const FIRST_PAUSE: Duration = Duration::from_millis(1);
-const LONGEST_PAUSE: Duration = Duration::from_millis(50);
-
-/// Holds a lock until it is dropped, or the process dies.
-#[must_use]
-pub(crate) struct Turn(#[expect(dead_code, reason = "closing it is what frees the lock")] File);
 
 /// Waits for the turn to write `key`, as long as [`lock_file`] does. Blocks.
 pub(super) fn turn(locks: &Path, key: &str) -> io::Result<Turn> {
     lock_file(&locks.join(format!("{:02}", stripe(key))), LOCK_WAIT)
-}
-
-/// Waits for the lock of one file, made if missing, at most as long as `patience`. Blocks.
-///
-/// # Errors
-/// Of the kind `TimedOut`, naming the file, if another process holds it all the time.
-pub(crate) fn lock_file(path: &Path, patience: Duration) -> io::Result<Turn> {
-    // Each turn opens the file anew: locks belong to open files, so threads exclude each other too.
-    let file = open(path)?;
-    let clock = SystemClock::new();
-    let mut pause = FIRST_PAUSE;
-    loop {
-        match file.try_lock() {
-            Ok(()) => return Ok(Turn(file)),
-            Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(TryLockError::Error(error)) => return Err(error),
-            // `lock` would wait for ever, and no signal ends that.
-            Err(TryLockError::WouldBlock) if clock.monotonic().0 >= patience => {
-                let text = format!(
-                    "another process holds the lock file {}, and did not free it in {patience:?}",
-                    path.display()
-                );
-                return Err(io::Error::new(io::ErrorKind::TimedOut, text));
-            }
-            Err(TryLockError::WouldBlock) => {
-                sleep(pause);
-                pause = LONGEST_PAUSE.min(pause * 2);
-            }
-        }
-    }
 }
 
 /// Takes from others what lock files of earlier builds let them do: an account that can read one can lock it.
@@ -72,18 +28,6 @@ pub(super) fn narrow(locks: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn open(path: &Path) -> io::Result<File> {
-    open_private(path, OpenOptions::new().append(true))
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a lock file is waited for on a blocking thread, where the Clock port cannot wait"
-)]
-fn sleep(pause: Duration) {
-    std::thread::sleep(pause);
-}
-
 // FNV-1a: must be the same in every build, or two builds would not exclude each other.
 fn stripe(key: &str) -> u64 {
     let hash = key.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
@@ -94,10 +38,9 @@ fn stripe(key: &str) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use compactor_core::ports::Fault;
+    use std::fs::File;
 
     use super::*;
-    use crate::fault::of_io;
 
     #[test]
     fn stripes_never_change() {
@@ -115,27 +58,5 @@ mod tests {
         assert!(other.try_lock().is_err());
         drop(first);
         assert!(other.try_lock().is_ok());
-    }
-    #[test]
-    fn a_lock_that_another_holds_is_waited_for_but_not_for_ever() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("open");
-        let other = File::create(&path).unwrap();
-        other.lock().unwrap();
-        let Err(error) = lock_file(&path, Duration::from_millis(100)) else {
-            panic!("two have the lock");
-        };
-        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
-        assert!(
-            error.to_string().contains(path.to_str().unwrap()),
-            "{error}"
-        );
-        assert_eq!(of_io(&error), Fault::Transient);
-        std::thread::scope(|scope| {
-            let waiting = scope.spawn(|| lock_file(&path, LOCK_WAIT).map(drop));
-            sleep(Duration::from_millis(20));
-            other.unlock().unwrap();
-            waiting.join().unwrap().unwrap();
-        });
     }
 }

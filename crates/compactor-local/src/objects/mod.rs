@@ -29,11 +29,9 @@ use compactor_core::ports::{
 };
 
 use crate::access::Access;
-use crate::backend::OpenError;
 use crate::blocking::blocking;
+use crate::open_error::OpenError;
 use layout::Layout;
-pub use locks::LOCK_WAIT;
-pub(crate) use locks::lock_file;
 use write::{Source, Writer};
 
 /// An object store in a directory. Several may be open on one directory, in any processes.

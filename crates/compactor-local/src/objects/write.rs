@@ -17,6 +17,7 @@ use super::sidecar::Sidecars;
 use super::{entry, folders, locks, sidecar, tag};
 use crate::access::{self, PRIVATE_FOLDER};
 use crate::fault::io_error;
+use crate::lock_file::Turn;
 
 // Others prune empty folders; each time costs them a deletion, so this is never reached.
 const FOLDER_ATTEMPTS: usize = 100;
@@ -126,7 +127,7 @@ impl Writer {
         Ok(())
     }
 
-    fn turn(&self) -> PortResult<locks::Turn> {
+    fn turn(&self) -> PortResult<Turn> {
         locks::turn(&self.layout.locks, &self.key).map_err(|error| self.error(error))
     }
 
