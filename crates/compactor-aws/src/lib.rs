@@ -5,6 +5,7 @@
 //! an answer means for a cycle; that is `compactor-core`'s.
 
 mod backend;
+mod connect_error;
 mod fault;
 mod http;
 mod items;
@@ -14,7 +15,8 @@ mod queue;
 mod queues;
 mod runs;
 
-pub use backend::{AwsBackend, AwsOptions, AwsStores, ConnectError};
+pub use backend::{AwsBackend, AwsOptions, AwsStores};
+pub use connect_error::ConnectError;
 pub use http::http_client;
 pub use leases::DynamoLeaseStore;
 pub use objects::S3ObjectStore;
