@@ -1,7 +1,7 @@
 //! The HTTP client of all services. It heeds the proxies and certificate authorities that the
 //! environment names, as the AWS CLI does.
 
-mod authorities;
+mod ca_bundle;
 mod proxies;
 
 use std::collections::HashMap;
@@ -32,7 +32,7 @@ pub fn http_client() -> Result<SharedHttpClient, ConnectError> {
     let variable = |name: &str| std::env::var_os(name);
     let client = Client {
         proxies: Proxies::named(variable)?,
-        tls: authorities::trusted(variable)?,
+        tls: ca_bundle::trusted(variable)?,
         connectors: Mutex::default(),
     };
     Ok(SharedHttpClient::new(client))

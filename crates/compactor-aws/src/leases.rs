@@ -4,7 +4,7 @@
 //! as text as they do it. A collection may have several locks, because its writers never agreed on
 //! one: all of them are held, or none. The fence counter is an item of its own, never deleted.
 
-mod silence;
+mod dead_holder;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,9 +20,11 @@ use compactor_core::ports::{
 use compactor_core::{CollectionName, Fence};
 use uuid::Uuid;
 
-use self::silence::{Holder, Watched};
+use self::dead_holder::{Holder, WatchedLocks};
+use crate::attribute_values::{
+    Item, address, null, number, number_of, text, text_of, time, time_of,
+};
 use crate::fault::{Repeat, port_error, unless_refused};
-use crate::items::{Item, address, null, number, number_of, text, text_of, time, time_of};
 
 const LOCK: &str = "LOCK";
 const LOCK_TYPE: &str = "COMPACTION_LOCK";
@@ -41,7 +43,7 @@ pub struct DynamoLeaseStore {
     /// In the order in which they are taken, so that no two writers wait for each other.
     lock_ids: Vec<String>,
     clock: Arc<dyn Clock>,
-    watched: Arc<Watched>,
+    watched: Arc<WatchedLocks>,
 }
 
 impl std::fmt::Debug for DynamoLeaseStore {
@@ -105,7 +107,7 @@ impl DynamoLeaseStore {
             return Ok(Acquired::Held);
         };
         let holder = Holder::of(&found);
-        if self.is_silent(lock, &holder) {
+        if self.seems_dead(lock, &holder) {
             // As it was when it was last looked at.
             let (same_owner, same_expires) = (
                 match holder.owner.is_empty() {
@@ -217,8 +219,9 @@ impl DynamoLeaseStore {
         })
     }
 
-    fn is_silent(&self, lock: &str, holder: &Holder) -> bool {
-        self.watched.is_silent(lock, holder, self.clock.monotonic())
+    fn seems_dead(&self, lock: &str, holder: &Holder) -> bool {
+        self.watched
+            .seems_dead(lock, holder, self.clock.monotonic())
     }
 
     async fn read(&self, lock: &str) -> PortResult<Option<Item>> {
@@ -243,7 +246,7 @@ impl DynamoLeaseStore {
             // silence is over.
             text_of(item, "expires").is_none_or(|expires| expires >= now.as_str())
         });
-        let living = held.filter(|item| !self.is_silent(lock, &Holder::of(item)));
+        let living = held.filter(|item| !self.seems_dead(lock, &Holder::of(item)));
         Ok(living.map(|item| LockHolder {
             owner: Holder::of(&item).owner,
             expires: time_of(&item, "expires"),
@@ -287,7 +290,7 @@ impl LeaseStore for DynamoLeaseStore {
                 // Their silence counts from now on, not only when their turn has come.
                 for lock in &locks[taken + 1..] {
                     if let Ok(Some(found)) = self.read(lock).await {
-                        self.is_silent(lock, &Holder::of(&found));
+                        self.seems_dead(lock, &Holder::of(&found));
                     }
                 }
             }

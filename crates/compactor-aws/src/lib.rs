@@ -4,15 +4,15 @@
 //! know. Credentials come through the SDK's own chain and nowhere else. Nothing here decides what
 //! an answer means for a cycle; that is `compactor-core`'s.
 
+mod attribute_values;
 mod backend;
 mod connect_error;
 mod fault;
 mod http;
-mod items;
 mod leases;
 mod objects;
 mod queue;
-mod queues;
+mod queue_per_collection;
 mod runs;
 
 pub use backend::{AwsBackend, AwsOptions, AwsStores};
@@ -21,5 +21,5 @@ pub use http::http_client;
 pub use leases::DynamoLeaseStore;
 pub use objects::S3ObjectStore;
 pub use queue::SqsQueue;
-pub use queues::SqsQueues;
+pub use queue_per_collection::SqsQueues;
 pub use runs::DynamoRunStore;

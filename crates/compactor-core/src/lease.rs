@@ -12,7 +12,7 @@ use crate::time::Monotonic;
 
 /// A lock in which nothing changed for so long is taken from its holder, whose clock may have been
 /// ahead when it told the end. Almost twice the longest lease of any writer, which is 16 minutes.
-pub const SILENCE: Duration = Duration::from_secs(30 * 60);
+pub const DEAD_HOLDER_AFTER: Duration = Duration::from_secs(30 * 60);
 
 /// Who renews as often as this is heard in time when one renewal is lost.
 const RAREST_RENEWAL: Duration = Duration::from_secs(10 * 60);
@@ -46,9 +46,9 @@ pub enum LeaseError {
     /// A living holder must not look dead.
     #[error(
         "lease renew_every ({renew_every:?}) must be at most {RAREST_RENEWAL:?}: in DynamoDB a lock \
-         that does not change for {SILENCE:?} is taken from its holder"
+         that does not change for {DEAD_HOLDER_AFTER:?} is taken from its holder"
     )]
-    Silent {
+    SeemsDead {
         /// As set.
         renew_every: Duration,
     },
@@ -75,7 +75,7 @@ impl LeaseError {
         match self {
             Self::Zero { .. } => "CC-LEASE-ZERO",
             Self::RenewTooRare { .. } => "CC-LEASE-RENEW",
-            Self::Silent { .. } => "CC-LEASE-SILENT",
+            Self::SeemsDead { .. } => "CC-LEASE-SILENT",
             Self::NoTimeToSwap { .. } => "CC-LEASE-SWAP",
         }
     }
@@ -107,7 +107,7 @@ impl LeaseTerm {
             return Err(LeaseError::RenewTooRare { renew_every, term });
         }
         if renew_every > RAREST_RENEWAL {
-            return Err(LeaseError::Silent { renew_every });
+            return Err(LeaseError::SeemsDead { renew_every });
         }
         let needed = renew_every
             .saturating_add(skew_margin)

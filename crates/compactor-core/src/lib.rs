@@ -11,7 +11,8 @@
 
 mod collection;
 mod delta_digest;
-mod names;
+mod fence;
+mod name_error;
 mod run;
 mod run_id;
 mod time;
@@ -38,10 +39,11 @@ pub mod fakes;
 
 pub use collection::CollectionName;
 pub use delta_digest::DeltaDigest;
+pub use fence::Fence;
 pub use manifest::{FileEntry, Manifest};
-pub use names::NameError;
+pub use name_error::NameError;
 pub use run::{RunPart, RunRecord, RunState};
-pub use run_id::{Fence, RunId, RunKey};
+pub use run_id::{RunId, RunKey};
 pub use time::TimeError;
 pub use version::{Version, VersionError};
 pub use work::{Source, Work, WorkId};

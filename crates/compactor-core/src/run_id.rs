@@ -1,4 +1,4 @@
-//! What identifies a run, and the fence it is published under.
+//! What identifies a run.
 
 use std::fmt;
 use std::str::FromStr;
@@ -121,17 +121,6 @@ impl fmt::Display for RunKey {
             "{} (image {}, receipt {})",
             self.run_id, self.image_id, self.receipt_id
         )
-    }
-}
-
-/// A value of a collection's fence counter. A later holder of the lease has a greater one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Fence(pub u64);
-
-impl fmt::Display for Fence {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
     }
 }
 

@@ -176,12 +176,12 @@ fn prepare(connection: &mut Connection) -> rusqlite::Result<i64> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let since_1 = include_str!("since_schema_1.sql");
-    let since_2 = include_str!("since_schema_2.sql");
+    let one_to_two = include_str!("schema_1_to_2.sql");
+    let two_to_three = include_str!("schema_2_to_3.sql");
     let missing: &[&str] = match schema(&transaction)? {
         0 => &[include_str!("schema.sql")],
-        1 => &[since_1, since_2],
-        2 => &[since_2],
+        1 => &[one_to_two, two_to_three],
+        2 => &[two_to_three],
         _ => &[],
     };
     for part in missing {

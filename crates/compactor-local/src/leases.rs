@@ -1,7 +1,7 @@
 //! Locks and fences in SQLite.
 //!
 //! Expiry is by the wall clock, as with every writer of the same locks; a lock is free once its
-//! `expires` is past, or if that was said by a clock that was [set back](crate::set_back) since.
+//! `expires` is past, or if that was said by a clock that was [set back](crate::clock_skew) since.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,8 +12,8 @@ use compactor_core::{CollectionName, Fence};
 use rusqlite::{OptionalExtension, params};
 use uuid::Uuid;
 
+use crate::clock_skew::skewed_after;
 use crate::coordination::Database;
-use crate::set_back::told_ahead;
 
 /// The locks of a local backend.
 #[derive(Clone)]
@@ -48,7 +48,7 @@ impl LeaseStore for SqliteLeaseStore {
         let (name, owner, expires) = (collection.clone(), owner.to_string(), now.plus(term));
         self.database
             .write("acquire lock", collection.as_str(), move |transaction| {
-                let ahead = told_ahead(now);
+                let ahead = skewed_after(now);
                 let values = params![name.as_str(), owner, expires.0, now.0, ahead.0];
                 if transaction.prepare_cached(take)?.execute(values)? == 1 {
                     return Ok(Acquired::Held);
@@ -91,7 +91,7 @@ impl LeaseStore for SqliteLeaseStore {
             .read("read lock", collection.as_str(), move |transaction| {
                 transaction
                     .prepare_cached(sql)?
-                    .query_row(params![name.as_str(), now.0, told_ahead(now).0], |row| {
+                    .query_row(params![name.as_str(), now.0, skewed_after(now).0], |row| {
                         Ok(LockHolder {
                             owner: row.get(0)?,
                             expires: Some(WallTime(row.get(1)?)),

@@ -25,6 +25,7 @@
 mod access;
 mod backend;
 mod blocking;
+mod clock_skew;
 mod coordination;
 mod fault;
 mod leases;
@@ -32,9 +33,9 @@ mod lock_file;
 mod objects;
 mod open_error;
 mod queue;
+mod random_ids;
 mod runs;
-mod set_back;
-mod system;
+mod system_clock;
 
 pub use access::{Access, own_folder};
 pub use backend::{LocalBackend, LocalOptions};
@@ -43,5 +44,6 @@ pub use lock_file::LOCK_WAIT;
 pub use objects::DirectoryObjectStore;
 pub use open_error::OpenError;
 pub use queue::{DeadLetter, SqliteQueue};
+pub use random_ids::RandomIds;
 pub use runs::SqliteRunStore;
-pub use system::{RandomIds, SystemClock};
+pub use system_clock::SystemClock;

@@ -2,7 +2,7 @@
 //!
 //! A message is one row. Receiving moves its `visible_at` into the future and gives it a new
 //! receipt; whoever has the row's receipt holds the message. The oldest by `visible_at` comes
-//! first. `hidden_at` is when `visible_at` was said: see [`set_back`](crate::set_back).
+//! first. `hidden_at` is when `visible_at` was said: see [`clock_skew`](crate::clock_skew).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,8 +15,8 @@ use compactor_core::ports::{
 use rusqlite::types::Value;
 use rusqlite::{OptionalExtension, Row, Transaction, params, params_from_iter};
 
+use crate::clock_skew::skewed_after;
 use crate::coordination::{Database, integer, misread};
-use crate::set_back::told_ahead;
 
 /// Whether a row of `messages` is visible, by `?1` and `?2` as [`moments`] gives them.
 macro_rules! is_visible {
@@ -266,7 +266,7 @@ impl Queue for SqliteQueue {
 
 /// What [`is_visible`] is asked with.
 fn moments(now: WallTime) -> [i64; 2] {
-    [now.0, told_ahead(now).0]
+    [now.0, skewed_after(now).0]
 }
 
 /// Makes dead letters of the messages that were received often enough and whose time is over. One

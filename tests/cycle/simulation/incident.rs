@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use compactor_core::CollectionName;
-use compactor_core::lease::SILENCE;
+use compactor_core::lease::DEAD_HOLDER_AFTER;
 use compactor_core::ports::{Fault, ObjectStore};
 use compactor_core::{Version, keys};
 use compactor_daemon::Ports;
@@ -72,7 +72,7 @@ impl Incident {
                 services.until(*at).await;
                 for collection in COLLECTIONS.map(name) {
                     let dead = Uuid::from_u128(7);
-                    services.leases.seize(&collection, dead, SILENCE);
+                    services.leases.seize(&collection, dead, DEAD_HOLDER_AFTER);
                 }
                 services.note("a dead writer holds the locks");
             }

@@ -12,10 +12,10 @@ use futures_util::{StreamExt, TryStreamExt};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::abandoned::Begun;
-use super::{
-    PARTS, S3ObjectStore, SEND, etag, header, info, is_absent, refusal, size_of, with_time,
-};
+use super::multipart::Begun;
+use super::requests::{SEND, header, with_time};
+use super::responses::{etag, info, is_absent, refusal, size_of};
+use super::{PARTS, S3ObjectStore};
 use crate::fault::{Repeat, port_error};
 
 /// What is not escaped in a URL's path.

@@ -7,7 +7,10 @@ use compactor_core::ports::{Fault, ObjectInfo, ObjectStore, PortError, PortResul
 use futures_util::StreamExt;
 use futures_util::stream;
 
-use super::{PART_BYTES, PARTS, S3ObjectStore, header, is_absent, size_of, too_large};
+use super::local_file::{blocking, disk};
+use super::requests::header;
+use super::responses::{is_absent, size_of, too_large};
+use super::{PART_BYTES, PARTS, S3ObjectStore};
 use crate::fault::{Repeat, port_error, status};
 
 const DOWNLOAD: &str = "download object";
@@ -81,7 +84,7 @@ impl S3ObjectStore {
             }
             Ok(Some(answer))
         };
-        let read = self.pace.read(DOWNLOAD, &info.key, ask).await?;
+        let read = self.stall_guard.read(DOWNLOAD, &info.key, ask).await?;
         let (_, body) = read.ok_or_else(|| changed(&info.key))?;
         if body.len() as u64 != expected {
             let reason = format!("{} bytes came of {range:?}", body.len());
@@ -99,18 +102,4 @@ fn changed(key: &str) -> PortError {
 
 fn transient(key: &str, reason: String) -> PortError {
     PortError::new(DOWNLOAD, key, Fault::Transient, reason)
-}
-
-pub(super) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
-) -> std::io::Result<T> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done,
-        Err(error) => Err(std::io::Error::other(error)),
-    }
-}
-
-/// An error of a file of this machine.
-pub(super) fn disk(path: &Path, error: std::io::Error) -> PortError {
-    PortError::of_file("transfer file", path, error)
 }

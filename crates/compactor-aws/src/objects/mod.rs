@@ -1,12 +1,15 @@
 //! Objects in one S3 bucket.
 
-mod abandoned;
 mod buckets;
 mod copy;
 mod download;
-mod pace;
-mod parts;
-mod unfinished;
+mod local_file;
+mod multipart;
+mod multipart_listing;
+mod part_reader;
+mod requests;
+mod responses;
+mod stall_guard;
 mod upload;
 
 use std::ops::Range;
@@ -16,22 +19,23 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_s3::Client;
-use aws_sdk_s3::config::http::HttpResponse;
-use aws_sdk_s3::config::timeout::TimeoutConfig;
-use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
-use aws_sdk_s3::primitives::{ByteStream, DateTime};
-use aws_sdk_s3::types::{ChecksumAlgorithm, Object as Listed};
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::ChecksumAlgorithm;
 use bytes::Bytes;
 use compactor_core::ports::{
     Attributes, Clock, Condition, ETag, Fault, Object, ObjectInfo, ObjectStore, Page, PortError,
-    PortResult, PutOutcome, Unfinished, Uploaded, WallTime,
+    PortResult, PutOutcome, Unfinished, Uploaded,
 };
 use tokio::sync::Semaphore;
 
-use abandoned::{Abandoned, UploadId};
 pub(crate) use buckets::Buckets;
-use pace::Pace;
+use multipart::{Abandoned, UploadId};
+use requests::{SEND, address, content_type, header, once, repeat, with_time};
+use responses::{
+    etag, info, is_absent, listed, refusal, size_of, too_large, wall_time, without_conditions,
+};
+use stall_guard::StallGuard;
 
 use crate::fault::{Repeat, code, port_error, status};
 
@@ -47,7 +51,7 @@ pub struct S3ObjectStore {
     bucket: String,
     buckets: Arc<Buckets>,
     parts: Arc<Semaphore>,
-    pace: Pace,
+    stall_guard: StallGuard,
     abandoned: Abandoned,
 }
 
@@ -63,7 +67,7 @@ impl S3ObjectStore {
             client: buckets.client(&bucket),
             bucket,
             buckets: Arc::new(buckets),
-            pace: Pace::new(clock, stall),
+            stall_guard: StallGuard::new(clock, stall),
             parts: Arc::new(Semaphore::new(PARTS)),
             abandoned: Abandoned::default(),
         }
@@ -73,10 +77,6 @@ impl S3ObjectStore {
     fn at(&self, key: &str) -> String {
         address(&self.bucket, key)
     }
-}
-
-fn address(bucket: &str, key: &str) -> String {
-    format!("s3://{bucket}/{key}")
 }
 
 #[async_trait]
@@ -95,7 +95,7 @@ impl ObjectStore for S3ObjectStore {
                 _ => Ok(Some(answer)),
             }
         };
-        let Some((answer, body)) = self.pace.read(GET, key, ask).await? else {
+        let Some((answer, body)) = self.stall_guard.read(GET, key, ask).await? else {
             return Ok(None);
         };
         let size = size_of(answer.content_length());
@@ -134,7 +134,7 @@ impl ObjectStore for S3ObjectStore {
                 Err(error) => Err(port_error(GET, &self.at(key), Repeat::Harmless, error)),
             }
         };
-        let read = self.pace.read(GET, key, ask).await?;
+        let read = self.stall_guard.read(GET, key, ask).await?;
         Ok(read.map(|(_, body)| body))
     }
 
@@ -231,7 +231,7 @@ impl ObjectStore for S3ObjectStore {
     }
 
     async fn unfinished(&self, prefix: &str) -> PortResult<Vec<Unfinished>> {
-        unfinished::list(&self.client, &self.bucket, prefix).await
+        multipart_listing::list(&self.client, &self.bucket, prefix).await
     }
 
     async fn abort(&self, upload: &Unfinished) -> PortResult<()> {
@@ -302,124 +302,5 @@ impl ObjectStore for S3ObjectStore {
             bucket: name.to_owned(),
             ..self.clone()
         }))
-    }
-}
-
-/// Time for a part that is sent: it takes no longer on any line that is worth using.
-const SEND: Duration = Duration::from_secs(60);
-
-/// For calls that take longer than the answer to a question: each attempt has so much time.
-fn with_time(attempt: Duration) -> aws_sdk_s3::config::Builder {
-    let timeouts = TimeoutConfig::builder().operation_attempt_timeout(attempt);
-    aws_sdk_s3::config::Builder::new().timeout_config(timeouts.build())
-}
-
-/// One attempt: whether a lost answer stands for success only the caller can find out.
-fn once() -> aws_sdk_s3::config::Builder {
-    with_time(SEND).retry_config(aws_sdk_s3::config::retry::RetryConfig::disabled())
-}
-
-fn repeat(condition: &Condition) -> Repeat {
-    match condition {
-        Condition::Always => Repeat::Harmless,
-        Condition::IfAbsent | Condition::IfMatch(_) => Repeat::Unknown,
-    }
-}
-
-/// What a refused write means.
-fn refusal<E>(
-    operation: &'static str,
-    target: &str,
-    repeat: Repeat,
-    error: SdkError<E, HttpResponse>,
-) -> PortResult<PutOutcome>
-where
-    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
-{
-    match (status(&error), code(&error)) {
-        // The code too: a copy or a completion may have said that all is well before.
-        (Some(412), _) | (_, Some("PreconditionFailed")) => Ok(PutOutcome::PreconditionFailed),
-        (Some(409), _) | (_, Some("ConditionalRequestConflict")) if repeat == Repeat::Unknown => {
-            Ok(PutOutcome::Conflict)
-        }
-        (Some(404), Some("NoSuchKey")) => Ok(PutOutcome::Absent),
-        _ => Err(port_error(operation, target, repeat, error)),
-    }
-}
-
-/// The key does not exist; a missing bucket is something else, except for a head, whose answer has
-/// no body to tell.
-fn is_absent<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> bool {
-    status(error) == Some(404) && code(error) != Some("NoSuchBucket")
-}
-
-fn too_large(operation: &'static str, key: &str, size: u64, limit: u64) -> PortError {
-    let reason = format!("it has {size} bytes, at most {limit} are allowed");
-    PortError::new(operation, key, Fault::TooLarge, reason)
-}
-
-/// Names the feature that a store lacks.
-fn without_conditions(mut error: PortError) -> PortError {
-    if error.fault == Fault::Unsupported {
-        let told = error.reason;
-        error.reason =
-            format!("the store has no conditional writes (If-Match, If-None-Match): {told}");
-    }
-    error
-}
-
-fn cut_short(
-    operation: &'static str,
-    key: &str,
-    error: impl std::error::Error + Send + Sync + 'static,
-) -> PortError {
-    let reason = "the answer broke off";
-    PortError::new(operation, key, Fault::Transient, reason).with_source(error)
-}
-
-fn info(key: &str, size: u64, tag: Option<&str>) -> ObjectInfo {
-    ObjectInfo {
-        key: key.to_owned(),
-        size,
-        etag: etag(tag),
-    }
-}
-
-fn listed(object: &Listed) -> Option<ObjectInfo> {
-    let size = size_of(object.size());
-    Some(info(object.key()?, size, object.e_tag()))
-}
-
-fn wall_time(time: &DateTime) -> Option<WallTime> {
-    let microseconds = time.as_nanos() / 1000;
-    Some(WallTime(i64::try_from(microseconds).ok()?))
-}
-
-fn etag(tag: Option<&str>) -> ETag {
-    ETag(tag.unwrap_or_default().to_owned())
-}
-
-fn size_of(length: Option<i64>) -> u64 {
-    length
-        .and_then(|size| u64::try_from(size).ok())
-        .unwrap_or(0)
-}
-
-/// `bytes=first-last`, of a range that is not empty.
-fn header(range: &Range<u64>) -> String {
-    match range.end {
-        // More than any object has.
-        end if end > i64::MAX as u64 => format!("bytes={}-", range.start),
-        end => format!("bytes={}-{}", range.start, end - 1),
-    }
-}
-
-/// As the existing writers name them.
-fn content_type(key: &str) -> &'static str {
-    match key.rsplit(['/', '.']).next() {
-        Some("txt" | "snapshot_hash") => "text/plain",
-        Some("json") => "application/json",
-        Some("gz") => "application/gzip",
-        _ => "application/octet-stream",
     }
 }

@@ -11,12 +11,12 @@ use futures_util::stream;
 use futures_util::{StreamExt, TryStreamExt};
 use tokio::sync::Mutex;
 
-use super::abandoned::{Begun, UploadId};
-use super::download::disk;
-use super::parts::PartedFile;
-use super::{
-    PART_BYTES, PARTS, S3ObjectStore, SEND, content_type, etag, refusal, repeat, with_time,
-};
+use super::local_file::disk;
+use super::multipart::{Begun, UploadId};
+use super::part_reader::PartReader;
+use super::requests::{SEND, content_type, repeat, with_time};
+use super::responses::{etag, refusal};
+use super::{PART_BYTES, PARTS, S3ObjectStore};
 use crate::fault::{Repeat, port_error};
 
 const UPLOAD: &str = "upload file";
@@ -37,7 +37,7 @@ impl S3ObjectStore {
         let size = size.map_err(|error| disk(from, error))?.len();
         if size <= PART_BYTES {
             let _permit = self.parts.acquire().await;
-            let mut file = PartedFile::open(from, size, size).await?;
+            let mut file = PartReader::open(from, size, size).await?;
             let body = file.next().await?.body;
             return Ok(Uploaded {
                 outcome: self.put(key, body, condition, metadata).await?,
@@ -46,7 +46,7 @@ impl S3ObjectStore {
         }
         let begun = self.begin(key, metadata).await?;
         let part_bytes = PART_BYTES.max(size.div_ceil(MOST_PARTS));
-        let file = Mutex::new(PartedFile::open(from, size, part_bytes).await?);
+        let file = Mutex::new(PartReader::open(from, size, part_bytes).await?);
         let parts: Vec<_> = (0..size.div_ceil(part_bytes))
             .map(|_| self.upload_next(&begun, &file))
             .collect();
@@ -81,7 +81,7 @@ impl S3ObjectStore {
     async fn upload_next(
         &self,
         begun: &Begun,
-        file: &Mutex<PartedFile>,
+        file: &Mutex<PartReader>,
     ) -> PortResult<CompletedPart> {
         // From before the part is in memory until it is sent.
         let _slot = self.parts.acquire().await;

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use rustix::fs::OFlags;
 
-use super::entry::refuse_odd;
+use super::safe_open::refuse_odd;
 use crate::access::{hand_over, make_folder, set_mode_of_folder};
 
 /// Makes `folder` and its parents below `top`, each of which survives a power cut. Those that are

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use compactor_core::ports::{ObjectInfo, Page, PortResult};
 
-use super::entry::{self, is_absence};
 use super::layout::{Layout, is_segment};
+use super::safe_open::{self, is_absence};
 use super::tag;
 use crate::fault::io_error;
 
@@ -67,7 +67,7 @@ fn base<'a>(layout: &Layout, prefix: &'a str) -> Option<(std::path::PathBuf, &'a
         None => Some((layout.objects.clone(), prefix)),
         Some((folder, rest)) if !prefix.contains('\0') && folder.split('/').all(is_segment) => {
             // A link on the way would lead elsewhere.
-            let found = entry::look(&layout.objects, folder);
+            let found = safe_open::look(&layout.objects, folder);
             let is_odd = found.is_err_and(|error| error.kind() == io::ErrorKind::InvalidData);
             (!is_odd).then(|| (layout.objects.join(folder), rest))
         }

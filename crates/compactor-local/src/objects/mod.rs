@@ -7,12 +7,12 @@
 //! process or another, take turns through a lock file; readers never wait. What is not a plain file
 //! is no object, and is never opened.
 
-mod entry;
 mod folders;
 mod layout;
 mod list;
 mod locks;
 mod read;
+mod safe_open;
 mod sidecar;
 mod tag;
 mod write;

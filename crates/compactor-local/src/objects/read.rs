@@ -10,8 +10,8 @@ use compactor_core::ports::{
     Attributes, ETag, Fault, Object, ObjectInfo, PortError, PortResult, WallTime,
 };
 
-use super::entry;
 use super::layout::Layout;
+use super::safe_open;
 use super::sidecar::Sidecars;
 use super::tag;
 use crate::fault::io_error;
@@ -26,7 +26,7 @@ pub(super) struct Body {
 impl Body {
     fn open(layout: &Layout, operation: &'static str, key: &str) -> PortResult<Option<Self>> {
         layout.check_key(operation, key)?;
-        match entry::open(&layout.objects, key) {
+        match safe_open::open(&layout.objects, key) {
             Ok(Some((file, metadata))) => {
                 let etag = tag::of(&metadata);
                 let info = ObjectInfo {

@@ -14,7 +14,7 @@ use tempfile::NamedTempFile;
 
 use super::layout::Layout;
 use super::sidecar::Sidecars;
-use super::{entry, folders, locks, sidecar, tag};
+use super::{folders, locks, safe_open, sidecar, tag};
 use crate::access::{self, PRIVATE_FOLDER};
 use crate::fault::io_error;
 use crate::lock_file::Turn;
@@ -132,7 +132,7 @@ impl Writer {
     }
 
     fn current(&self) -> PortResult<Option<Metadata>> {
-        let found = entry::look(&self.layout.objects, &self.key);
+        let found = safe_open::look(&self.layout.objects, &self.key);
         let found = found.map_err(|error| self.error(error))?;
         Ok(found.filter(Metadata::is_file))
     }
@@ -175,7 +175,7 @@ impl Writer {
         }
         let late = match replaced {
             Some(body) if !found.has(body) => {
-                let of_copy = entry::open(&self.layout.objects, &self.key)
+                let of_copy = safe_open::open(&self.layout.objects, &self.key)
                     .and_then(|open| match open {
                         Some((mut body, _)) => found.read_by_content(&mut body),
                         None => Ok(None),

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use compactor_core::ports::{Fault, PortError, PortResult};
 use sha2::{Digest, Sha256};
 
-use super::download::{blocking, disk};
+use super::local_file::{blocking, disk};
 
 /// One part, in memory.
 pub(super) struct Part {
@@ -24,7 +24,7 @@ pub(super) struct Part {
 }
 
 /// A file that is read once, from its beginning.
-pub(super) struct PartedFile {
+pub(super) struct PartReader {
     path: PathBuf,
     file: Arc<File>,
     size: u64,
@@ -34,7 +34,7 @@ pub(super) struct PartedFile {
     whole: Sha256,
 }
 
-impl PartedFile {
+impl PartReader {
     pub(super) async fn open(path: &Path, size: u64, part_bytes: u64) -> PortResult<Self> {
         let owned = path.to_path_buf();
         let file = blocking(move || File::open(owned)).await;

@@ -9,9 +9,9 @@ use std::time::Duration;
 use compactor_core::ports::WallTime;
 
 /// Clocks are set back by less every day, by those who keep them right.
-const SMALL: Duration = Duration::from_secs(60);
+const TOLERANCE: Duration = Duration::from_secs(60);
 
 /// From when on a time was told by a clock that was set back since.
-pub(crate) fn told_ahead(now: WallTime) -> WallTime {
-    now.plus(SMALL)
+pub(crate) fn skewed_after(now: WallTime) -> WallTime {
+    now.plus(TOLERANCE)
 }

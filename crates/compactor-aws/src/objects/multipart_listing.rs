@@ -4,7 +4,8 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::types::MultipartUpload;
 use compactor_core::ports::{PortResult, Unfinished};
 
-use super::{address, wall_time};
+use super::requests::address;
+use super::responses::wall_time;
 use crate::fault::{Repeat, port_error};
 
 /// All of them below `prefix`.

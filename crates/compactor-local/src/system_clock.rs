@@ -1,10 +1,9 @@
-//! The real clock and real randomness. The only place of the local adapters that reads either.
+//! The real clock. No other module of the local adapters reads one.
 
 use std::time::{Duration, Instant, SystemTime};
 
 use async_trait::async_trait;
-use compactor_core::ports::{Clock, Ids, Monotonic, WallTime};
-use uuid::Uuid;
+use compactor_core::ports::{Clock, Monotonic, WallTime};
 
 /// The clocks of this machine.
 #[derive(Debug, Clone, Copy)]
@@ -58,25 +57,6 @@ impl Clock for SystemClock {
     }
 }
 
-/// Random identifiers.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct RandomIds;
-
-impl Ids for RandomIds {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this is the adapter of the Ids port"
-    )]
-    fn uuid(&self) -> Uuid {
-        Uuid::new_v4()
-    }
-
-    fn fraction(&self) -> f64 {
-        // The first 32 bits of a version 4 UUID are all random.
-        f64::from(self.uuid().as_fields().0) / (f64::from(u32::MAX) + 1.0)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,11 +68,5 @@ mod tests {
         clock.sleep(Duration::from_millis(5)).await;
         assert!(clock.monotonic().0 >= monotonic.0 + Duration::from_millis(5));
         assert!(clock.wall() > wall && wall > WallTime(1_700_000_000_000_000));
-    }
-
-    #[test]
-    fn ids_differ_and_fractions_are_fractions() {
-        assert_ne!(RandomIds.uuid(), RandomIds.uuid());
-        assert!((0..1000).all(|_| (0.0..1.0).contains(&RandomIds.fraction())));
     }
 }

@@ -13,7 +13,8 @@ use bytes::{Bytes, BytesMut};
 use compactor_core::ports::{Clock, Fault, PortError, PortResult};
 use futures_util::future::{Either, select};
 
-use super::{PART_BYTES, cut_short, size_of};
+use super::PART_BYTES;
+use super::responses::{cut_short, size_of};
 
 /// What comes in each window at least, unless all has come.
 const LEAST: usize = 256 << 10;
@@ -22,7 +23,7 @@ const CONNECTIONS: u32 = 2;
 
 /// How long a connection may bring less than 256 KiB.
 #[derive(Clone)]
-pub(super) struct Pace {
+pub(super) struct StallGuard {
     clock: Arc<dyn Clock>,
     window: Duration,
 }
@@ -34,7 +35,7 @@ enum Broken {
     Slow(usize),
 }
 
-impl Pace {
+impl StallGuard {
     pub(super) fn new(clock: Arc<dyn Clock>, window: Duration) -> Self {
         Self { clock, window }
     }
@@ -96,9 +97,9 @@ impl Pace {
     }
 }
 
-impl fmt::Debug for Pace {
+impl fmt::Debug for StallGuard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut shown = f.debug_struct("Pace");
+        let mut shown = f.debug_struct("StallGuard");
         shown.field("window", &self.window).finish_non_exhaustive()
     }
 }

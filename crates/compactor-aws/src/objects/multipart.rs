@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use aws_sdk_s3::Client;
 use compactor_core::ports::{Fault, PortResult};
 
-use super::address;
+use super::requests::address;
 use crate::fault::{Repeat, port_error};
 
 /// Names a multipart upload.

@@ -7,10 +7,10 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use compactor_core::lease::SILENCE;
+use compactor_core::lease::DEAD_HOLDER_AFTER;
 use compactor_core::ports::Monotonic;
 
-use crate::items::{Item, text_of};
+use crate::attribute_values::{Item, text_of};
 
 /// What a lock said of its holder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,14 +31,16 @@ impl Holder {
 
 /// The locks that were found held, and since when they say the same.
 #[derive(Debug, Default)]
-pub(super) struct Watched(Mutex<BTreeMap<String, (Holder, Monotonic)>>);
+pub(super) struct WatchedLocks(Mutex<BTreeMap<String, (Holder, Monotonic)>>);
 
-impl Watched {
+impl WatchedLocks {
     /// Notes what a lock says now. Whether it has said so for too long.
-    pub(super) fn is_silent(&self, lock: &str, holder: &Holder, now: Monotonic) -> bool {
+    pub(super) fn seems_dead(&self, lock: &str, holder: &Holder, now: Monotonic) -> bool {
         let mut watched = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match watched.get(lock) {
-            Some((seen, since)) if seen == holder => now.0.saturating_sub(since.0) >= SILENCE,
+            Some((seen, since)) if seen == holder => {
+                now.0.saturating_sub(since.0) >= DEAD_HOLDER_AFTER
+            }
             _ => {
                 watched.insert(lock.to_owned(), (holder.clone(), now));
                 false
@@ -67,18 +69,18 @@ mod tests {
     }
 
     #[test]
-    fn only_who_says_nothing_new_for_long_is_silent() {
-        let watched = Watched::default();
+    fn holder_seems_dead_once_its_lock_stays_the_same_for_half_an_hour() {
+        let watched = WatchedLocks::default();
         let minutes = |count: u64| Monotonic(Duration::from_secs(60 * count));
-        assert!(!watched.is_silent("lock", &holder("a"), minutes(0)));
-        assert!(!watched.is_silent("lock", &holder("a"), minutes(29)));
+        assert!(!watched.seems_dead("lock", &holder("a"), minutes(0)));
+        assert!(!watched.seems_dead("lock", &holder("a"), minutes(29)));
         assert!(
-            !watched.is_silent("lock", &holder("b"), minutes(30)),
+            !watched.seems_dead("lock", &holder("b"), minutes(30)),
             "it was renewed"
         );
-        assert!(!watched.is_silent("other", &holder("b"), minutes(60)));
-        assert!(watched.is_silent("lock", &holder("b"), minutes(60)));
+        assert!(!watched.seems_dead("other", &holder("b"), minutes(60)));
+        assert!(watched.seems_dead("lock", &holder("b"), minutes(60)));
         watched.forget("lock");
-        assert!(!watched.is_silent("lock", &holder("b"), minutes(61)));
+        assert!(!watched.seems_dead("lock", &holder("b"), minutes(61)));
     }
 }
