@@ -106,6 +106,42 @@ fn a_newer_writers_additions_are_ignored_and_a_newer_format_is_refused() {
     }
 }
 
+/// The manifest has the fields that docs/protocol.md reserves, and unplanned ones at every level.
+#[test]
+fn reader_of_format_1_ignores_fields_that_a_later_daemon_adds() {
+    let mut known = manifest();
+    known.archive = Some(ArchiveEntry {
+        size: 9,
+        sha256: "0a".repeat(32),
+    });
+    let mut json: serde_json::Value = serde_json::from_str(&known.to_json()).unwrap();
+    json["page_deltas"] = serde_json::json!({
+        "chroma.sqlite3": {"page": 4096, "ranges": [[0, 1], [7, 2]]}
+    });
+    json["order"] = serde_json::json!({
+        "horizon": "2026-10-22T00:02:12.517191+00:00",
+        "applied": 3, "stale": 1, "parked": 0
+    });
+    json["rolled_back"] = serde_json::json!(["r0"]);
+    json["verified"] = serde_json::json!({"incremental": "20251115_171818"});
+    let sha256 = "0b".repeat(32);
+    json["files"][0]["parts"] = serde_json::json!([{"size": 1, "sha256": sha256}]);
+    for object in ["parent", "archive", "rows"] {
+        json[object]["unplanned"] = 1.into();
+    }
+    for entry in ["files", "runs"] {
+        json[entry][0]["unplanned"] = serde_json::json!({"nested": [null]});
+    }
+
+    let read = Manifest::parse(json.to_string().as_bytes()).unwrap();
+    read.validate(&known.collection, &known.version).unwrap();
+    assert_eq!(read, known);
+
+    json["verified"] = "full".into();
+    let read = Manifest::parse(json.to_string().as_bytes()).unwrap();
+    assert_eq!(read, known);
+}
+
 #[test]
 fn a_good_manifest_is_valid_and_each_fault_has_its_code() {
     assert_eq!(code_of(|_| {}), "valid");
