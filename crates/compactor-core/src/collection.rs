@@ -16,7 +16,7 @@ use crate::NameError;
 pub struct CollectionName(String);
 
 impl CollectionName {
-    /// The name as text.
+    /// The name as Chroma has it.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn chromas_rule_is_kept() {
+    fn name_is_accepted_only_by_chromas_rule() {
         let longest = "a".repeat(512);
         for good in [
             "lines",
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn the_error_names_the_name_and_the_rule() {
+    fn error_shows_the_name_and_the_broken_rule() {
         let error = "a..b".parse::<CollectionName>().unwrap_err();
         assert_eq!(
             error.to_string(),
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn json_is_checked_too() {
+    fn name_in_json_is_checked() {
         assert!(serde_json::from_str::<CollectionName>(r#""lines""#).is_ok());
         assert!(serde_json::from_str::<CollectionName>(r#""../lines""#).is_err());
     }

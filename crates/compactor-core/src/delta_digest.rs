@@ -1,4 +1,4 @@
-//! What tells the delta of a run from another one under the same run id.
+//! The digest that tells two deltas with the same run id apart.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -6,16 +6,18 @@ use sha2::{Digest, Sha256};
 use crate::RunKey;
 use crate::keys::DeltaLocation;
 
-/// A digest of a run's key and of the place of its delta: half a SHA-256 in lower-case hex.
+/// A digest of a run's key and of the place of its delta, not of the content: the first half of a
+/// SHA-256, 32 lower-case hex digits. docs/protocol.md defines its input.
 ///
-/// The lineage knows runs by their ids, which the sender of a message chooses. With the digest a run that
-/// was announced with another delta is not taken for the one that is in the snapshot.
+/// The lineage knows runs by their ids, which the sender of a message chooses. The digest shows that a run
+/// was announced with another delta than the one in the snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct DeltaDigest(String);
 
 impl DeltaDigest {
-    /// Of the delta at `location`, whose bucket is not given if it is the configured one.
+    /// The digest of the run `key` with its delta at `location`. The bucket of `location` must be `None`
+    /// if it is the configured one.
     pub fn of(key: &RunKey, location: &DeltaLocation) -> Self {
         let mut digest = Sha256::new();
         for part in [
@@ -38,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn key_and_place_make_the_digest() {
+    fn digest_changes_with_the_key_and_the_place() {
         let key = |run: &str| RunKey::plain(run.parse().unwrap());
         let place = |text: &str| DeltaLocation::parse(text).unwrap();
         let one = DeltaDigest::of(&key("a"), &place("lines/delta/a"));

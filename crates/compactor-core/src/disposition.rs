@@ -1,45 +1,46 @@
-//! What becomes of a run, a collection or the daemon when a port reports a fault: one table, by which
-//! the daemon decides, and which `docs/reliability.md` prints.
+//! The disposition of an error: what becomes of a run, a collection or the daemon when a port reports a
+//! fault.
 //!
-//! A run is FAILED or dead only for what is its own fault.
+//! The daemon decides by this one table, and `docs/reliability.md` prints it. Only a fault of its delta
+//! fails a run.
 
 use crate::ports::Fault;
 
-/// What a port call was about.
+/// The resource that a port call used when it met a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Resource {
-    /// The object that names the published version.
+    /// The pointer, which names the published version.
     Pointer,
-    /// The files of the published version.
+    /// The files of the published version, which the next one is built on.
     Base,
-    /// The manifest of a version.
+    /// The manifest of the published version or of one of its ancestors.
     Manifest,
-    /// The objects of a new version.
+    /// The objects of a new version, on their way to the store.
     Upload,
-    /// A delta in the daemon's own bucket, of which another one can be read.
+    /// A delta in the daemon's own bucket, while another delta of that bucket can be read.
     Delta,
-    /// All deltas of a cycle in the daemon's own bucket.
+    /// All deltas of a cycle in the daemon's own bucket: none can be read.
     Deltas,
-    /// A delta in another bucket.
+    /// A delta in a bucket that its producer chose.
     ForeignDelta,
-    /// The queue.
+    /// The queue of messages.
     Queue,
-    /// The dead-letter queue.
+    /// The queue of messages that were given up.
     DeadLetterQueue,
-    /// The table of locks and run records, looked at before the first message is received.
+    /// The table of locks and run records, which the daemon checks before it receives a message.
     Table,
-    /// A collection's lock.
+    /// The lock of a collection.
     Lock,
-    /// A run's record.
+    /// The record of a run.
     RunRecord,
-    /// The working space of this machine.
+    /// The folder on this machine for working copies.
     Scratch,
-    /// The consumer of the daemon's log.
+    /// The reader of the daemon's log output.
     Log,
 }
 
 impl Resource {
-    /// All of them.
+    /// Every resource, in the order in which docs/reliability.md lists them.
     pub const ALL: [Self; 14] = [
         Self::Pointer,
         Self::Base,
@@ -57,7 +58,7 @@ impl Resource {
         Self::Log,
     ];
 
-    /// What messages call it.
+    /// The name in error messages and documents.
     pub fn name(self) -> &'static str {
         match self {
             Self::Pointer => "pointer",
@@ -78,29 +79,29 @@ impl Resource {
     }
 }
 
-/// What is done about a fault.
+/// What the daemon does about a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Disposition {
-    /// The daemon gives its messages back and ends: nothing that it does will succeed.
+    /// The daemon gives its messages back and ends, because nothing that it does would succeed.
     Stop,
-    /// The messages of the collection are kept, and it is tried again now and then; other collections
-    /// go on.
+    /// The daemon keeps the messages of the collection and tries the collection again now and then. Other
+    /// collections go on.
     Pause,
-    /// The messages go back while half of their receives are left, since another worker may succeed;
-    /// then they are kept.
+    /// The daemon gives the messages back while half of their receives are left, since another worker may
+    /// succeed. After that it keeps them.
     Keep,
-    /// The message goes back until its receives are used up; then its run is FAILED, and it goes to
-    /// the dead-letter queue.
+    /// The daemon gives the message back until its receives are used up. Then the run is FAILED and the
+    /// message goes to the dead-letter queue.
     FailRun,
     /// The run is FAILED, and its message goes to the dead-letter queue at once.
     DeadLetter,
-    /// It is logged and counted, and the daemon goes on. A message that it is about comes again by
+    /// The daemon logs and counts the fault and goes on. A message that it concerns is delivered again by
     /// itself.
     Leave,
 }
 
 impl Disposition {
-    /// What messages and documents call it.
+    /// The name in log lines and documents.
     pub fn name(self) -> &'static str {
         match self {
             Self::Stop => "stop",
@@ -113,10 +114,10 @@ impl Disposition {
     }
 }
 
-/// What is done, and why.
+/// The disposition of a fault, and the reason as docs/reliability.md prints it.
 pub fn of_fault(resource: Resource, fault: Fault) -> (Disposition, &'static str) {
     match resource {
-        // It is tried before the first receive: a restart uses up none.
+        // The daemon tries this before it receives a message, so a restart uses up no receive.
         Resource::Pointer if fault == Fault::Unsupported => (Disposition::Stop, NO_FEATURE),
         Resource::Pointer
         | Resource::Base
@@ -145,10 +146,11 @@ pub fn of_fault(resource: Resource, fault: Fault) -> (Disposition, &'static str)
     }
 }
 
-/// What the daemon does about a fault before it receives its first message, when ending costs no
-/// receive. It ends for what would stop it or pause every collection, and leaves the rest to the cycles.
+/// The disposition of a fault that the daemon meets before it receives its first message, when ending
+/// costs no receive. It stops for a fault that would stop it or pause every collection, and leaves all
+/// others to the cycles.
 pub fn at_start(resource: Resource, fault: Fault) -> Disposition {
-    // The last three are of one collection: the others can be served.
+    // The last three concern one collection; the daemon can serve the others.
     let may_pass = matches!(
         fault,
         Fault::Transient
@@ -176,7 +178,7 @@ const NO_FEATURE: &str = "nothing succeeds with a service that lacks what is nee
 const OTHER_TABLE: &str = "it is another table than the settings say";
 const NO_SPACE: &str = "space may come back, or another worker may have some";
 
-/// What every run of a collection needs.
+/// For a resource that every run of a collection needs.
 fn of_own(fault: Fault) -> (Disposition, &'static str) {
     match fault {
         Fault::Transient | Fault::Throttled | Fault::OutcomeUnknown => {
@@ -204,7 +206,7 @@ fn of_own(fault: Fault) -> (Disposition, &'static str) {
     }
 }
 
-/// Where no delta can be read, it may be for a right of the daemon's.
+/// If no delta can be read, the daemon may lack a right.
 fn of_all_deltas(fault: Fault) -> (Disposition, &'static str) {
     match fault {
         Fault::Denied | Fault::Invalid | Fault::Unsupported => of_own(fault),
@@ -260,7 +262,8 @@ fn of_foreign_delta(fault: Fault) -> (Disposition, &'static str) {
     }
 }
 
-/// What the daemon itself needs; `other` says what the resource is where it is not the right one.
+/// For a resource that the daemon itself needs. `other` is the reason if the resource is not the right
+/// one.
 fn of_daemon(fault: Fault, other: &'static str) -> (Disposition, &'static str) {
     match fault {
         Fault::Transient
@@ -275,7 +278,7 @@ fn of_daemon(fault: Fault, other: &'static str) -> (Disposition, &'static str) {
     }
 }
 
-/// The manifest says what became of the run, if it was published.
+/// A failure to write a record changes no run: the manifest already says which runs are published.
 fn of_run_record(fault: Fault) -> (Disposition, &'static str) {
     match fault {
         Fault::Transient | Fault::Throttled | Fault::OutcomeUnknown | Fault::Full => {
@@ -298,7 +301,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_deltas_fail_runs() {
+    fn run_fails_only_for_its_delta() {
         for resource in Resource::ALL {
             for fault in Fault::ALL {
                 let (disposition, reason) = of_fault(resource, fault);
@@ -314,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_pass_ends_no_daemon_at_its_start() {
+    fn fault_that_may_pass_does_not_stop_the_daemon_at_its_start() {
         let probed = [
             Resource::Table,
             Resource::Lock,

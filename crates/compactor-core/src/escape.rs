@@ -1,20 +1,24 @@
 //! Text from outside (ids, documents, names of files and keys) on its way to a terminal, a log or a
-//! record: what would begin a line, move the cursor, change colours or turn the direction of writing is
-//! shown as an escape.
+//! record.
+//!
+//! Characters that would begin a line, move the cursor, change colours or turn the direction of writing
+//! become escapes, so that no sender can forge a line or command a terminal.
 
 use std::borrow::Cow;
 
-/// The text as part of a line.
+/// The text as part of one line: control characters, line breaks included, become escapes such as
+/// `\u{1b}`.
 pub fn escaped(text: &str) -> Cow<'_, str> {
     replaced(text, is_obeyed)
 }
 
-/// The text as lines.
+/// The text as one or more lines: as [`escaped`], but line feeds stay.
 pub fn escaped_lines(text: &str) -> Cow<'_, str> {
     replaced(text, |letter| letter != '\n' && is_obeyed(letter))
 }
 
-/// The text without what stands in front of the host of an address, `http://user:password@host`.
+/// The text with `***` in place of the credentials in each address of the form
+/// `http://user:password@host`.
 pub fn without_passwords(text: &str) -> Cow<'_, str> {
     let mut rest = text;
     let mut plain = String::new();
@@ -37,7 +41,8 @@ pub fn without_passwords(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Whether a terminal obeys the letter instead of showing it. All of them have 16 bits.
+/// Whether a terminal obeys the character instead of showing it: control characters and those that turn
+/// the direction of writing. Each of them fits in 16 bits.
 pub fn is_obeyed(letter: char) -> bool {
     letter.is_control()
         || matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
@@ -62,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_terminal_would_obey_is_escaped() {
+    fn characters_that_a_terminal_obeys_are_escaped() {
         let text = "a\u{1b}[31mb\u{7}\r\n\u{9b}c\u{202e}d\u{7f}";
         let plain = r"a\u{1b}[31mb\u{7}\r\n\u{9b}c\u{202e}d\u{7f}";
         assert_eq!(escaped(text), plain);
@@ -70,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn passwords_in_addresses_are_left_out() {
+    fn credentials_in_addresses_are_masked() {
         for (text, plain) in [
             ("http://u:p@host/x", "http://***@host/x"),
             (
@@ -86,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_stays() {
+    fn harmless_text_is_borrowed_unchanged() {
         let text = "Grüße, 世界 🦀 שלום \\ \"a\"";
         assert!(matches!(escaped(text), Cow::Borrowed(same) if same == text));
     }

@@ -1,4 +1,4 @@
-//! Where everything is in the object store. No other code builds or takes apart a key.
+//! The keys of all objects in the object store. No other code builds or parses a key.
 //!
 //! ```text
 //! {c}/snapshot/latest-pointer.txt                 body: exactly the version
@@ -12,99 +12,100 @@ use thiserror::Error;
 
 use crate::{CollectionName, RunId, Version};
 
-/// The name of the manifest below a version's prefix.
+/// The manifest's key below a version's prefix.
 pub const MANIFEST_NAME: &str = "manifest.json";
-/// The name of the hash object below a version's prefix.
+/// The key of the hash object for older readers, below a version's prefix.
 pub const SNAPSHOT_HASH_NAME: &str = ".snapshot_hash";
-/// The name of a snapshot that is one archive, below a version's prefix.
+/// The key of the only archive of a version in the `archive` layout, below the version's prefix.
 pub const SNAPSHOT_ARCHIVE_NAME: &str = "snapshot.tar.gz";
-/// The name of a delta that is one archive, below the delta's prefix.
+/// The key of a packed delta's archive, below the delta's prefix.
 pub const DELTA_ARCHIVE_NAME: &str = "delta.tar.gz";
 
-/// The pointer of a collection.
+/// The key of the collection's pointer, whose body is exactly the published version.
 pub fn pointer(collection: &CollectionName) -> String {
     format!("{collection}/snapshot/latest-pointer.txt")
 }
 
-/// The prefix of all versions of a collection; ends in `/`.
+/// The prefix of all versions of the collection; ends in `/`.
 pub fn timestamped_prefix(collection: &CollectionName) -> String {
     format!("{collection}/snapshot/timestamped/")
 }
 
-/// The prefix of one version; ends in `/`.
+/// The prefix of all objects of one version; ends in `/`.
 pub fn version_prefix(collection: &CollectionName, version: &Version) -> String {
     format!("{collection}/snapshot/timestamped/{version}/")
 }
 
-/// The manifest of a version.
+/// The key of a version's manifest, which its writer puts last.
 pub fn manifest(collection: &CollectionName, version: &Version) -> String {
     file(collection, version, MANIFEST_NAME)
 }
 
-/// The hash object of a version.
+/// The key of a version's hash object for older readers.
 pub fn snapshot_hash(collection: &CollectionName, version: &Version) -> String {
     file(collection, version, SNAPSHOT_HASH_NAME)
 }
 
-/// The archive of a version in the `archive` layout.
+/// The key of a version's archive in the `archive` layout.
 pub fn snapshot_archive(collection: &CollectionName, version: &Version) -> String {
     file(collection, version, SNAPSHOT_ARCHIVE_NAME)
 }
 
-/// One file of a version in the `files` layout. `path` is relative to the Chroma directory.
+/// The key of one file of a version in the `files` layout. `path` is relative to the Chroma directory,
+/// with `/`.
 pub fn file(collection: &CollectionName, version: &Version, path: &str) -> String {
     format!("{collection}/snapshot/timestamped/{version}/{path}")
 }
 
-/// The prefix where a run's delta is by convention; ends in `/`.
+/// The prefix under which producers put a run's delta by convention; ends in `/`.
 pub fn delta_prefix(collection: &CollectionName, run: &RunId) -> String {
     format!("{collection}/delta/{run}/")
 }
 
-/// The archive of a delta below `prefix` (which ends in `/`).
+/// The key of the archive of a packed delta below `prefix`, which ends in `/`.
 pub fn delta_archive(prefix: &str) -> String {
     format!("{prefix}{DELTA_ARCHIVE_NAME}")
 }
 
-/// Where a delta is.
+/// The place of a delta: a prefix, in the configured bucket or in another.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct DeltaLocation {
-    /// The bucket, when the announcement names one other than the configured one.
+    /// The bucket that the announcement names with `s3://`; `None` if it names none.
     pub bucket: Option<String>,
-    /// The prefix: no leading `/`, always one trailing `/`. Without that `/` the prefix
-    /// `lines/delta/abc` would take in the files of `lines/delta/abcd` too.
+    /// The prefix, without a leading and with exactly one trailing `/`. Without that one, the prefix
+    /// `lines/delta/abc` would match the files of `lines/delta/abcd` too.
     pub prefix: String,
 }
 
-/// A delta prefix that cannot be used.
+/// A delta prefix that breaks a rule of [`DeltaLocation::parse`].
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("delta prefix {text:?} cannot be used: {reason}")]
 pub struct DeltaPrefixError {
-    /// The text as it came, shortened.
+    /// The refused text, cut to 256 characters.
     pub text: String,
-    /// Why not.
+    /// The broken rule, as a clause about the prefix.
     pub reason: &'static str,
 }
 
 impl DeltaPrefixError {
-    /// The stable code of this error.
+    /// The stable code of this error, listed in docs/errors.md.
     pub fn code(&self) -> &'static str {
         "CC-DELTA-PREFIX"
     }
 }
 
-/// Bytes of a key of S3's.
+/// The longest key that S3 takes, in bytes.
 const LONGEST_KEY: usize = 1024;
-/// Bytes of one segment of a key: file systems have no longer names.
+/// The longest segment of a key, in bytes: file systems take no longer names.
 pub const LONGEST_PART: usize = 255;
 
-/// Bytes of an address: bucket, key, and a few slashes more than there must be.
+/// The longest address, in bytes: bucket, key, and a few superfluous slashes.
 const LONGEST_TEXT: usize = LONGEST_KEY + 100;
 
-/// Why text cannot be the name of a bucket, if it cannot: neither an ARN nor an alias of something that
-/// stands in for a bucket, and no directory bucket, which has no conditional writes of the usual kind.
+/// Why `name` cannot be a bucket of deltas; `None` if it can. Only general purpose buckets are accepted:
+/// no ARNs, no aliases of access points, and no directory buckets, whose conditional writes differ.
 ///
-/// By the rules of general purpose buckets:
+/// The rules for names are those of
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html>
 pub fn bucket_fault(name: &str) -> Option<&'static str> {
     let is_allowed =
@@ -133,6 +134,11 @@ pub fn bucket_fault(name: &str) -> Option<&'static str> {
 
 impl DeltaLocation {
     /// Reads `s3://bucket/prefix` or a bare prefix, with or without slashes around it.
+    ///
+    /// # Errors
+    /// The bucket cannot be one ([`bucket_fault`]). Or the prefix is empty or longer than a key, has control
+    /// characters, or has a segment that is empty, `.`, `..` or longer than [`LONGEST_PART`]. Or it names a
+    /// whole collection, or a published snapshot, instead of one delta.
     pub fn parse(text: &str) -> Result<Self, DeltaPrefixError> {
         let refuse = |reason| {
             let text = text.chars().take(256).collect();
@@ -172,11 +178,11 @@ impl DeltaLocation {
         if segments.iter().any(|segment| segment.len() > LONGEST_PART) {
             return refuse("it has a segment of more than 255 bytes");
         }
-        // Such a prefix would take in every delta of the collection, or its snapshots.
+        // Such a prefix would match every delta of the collection, or its snapshots.
         if let [_] | [_, "delta" | "snapshot"] = segments.as_slice() {
             return refuse("it names a whole collection, not one delta");
         }
-        // What was published once may have what was deleted since.
+        // A published snapshot may have records that were deleted since.
         if let [_, "snapshot", ..] = segments.as_slice() {
             return refuse("it names a published snapshot");
         }
@@ -192,7 +198,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_are_those_of_the_existing_layout() {
+    fn keys_are_those_of_the_python_writers() {
         let c: CollectionName = "lines".parse().unwrap();
         let v: Version = "20261121_000212_517191_74bfc63c".parse().unwrap();
         let run: RunId = "3f0c".parse().unwrap();
@@ -212,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn every_form_of_a_delta_prefix_gets_one_trailing_slash() {
+    fn delta_prefix_of_every_form_gets_one_trailing_slash() {
         for text in [
             "lines/delta/abc",
             "lines/delta/abc/",
@@ -231,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_general_purpose_bucket_is_refused() {
+    fn bucket_that_is_not_general_purpose_is_refused() {
         for bucket in [
             "arn:aws:s3:::words",
             "arn:aws:s3:eu-central-1:1:accesspoint",
@@ -255,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn prefixes_that_reach_too_far_are_refused() {
+    fn delta_prefix_that_reaches_too_far_is_refused() {
         for bad in [
             "",
             "/",

@@ -1,8 +1,8 @@
-//! Lease arithmetic: how long a lock is surely still ours.
+//! Lease arithmetic: for how long a worker can be sure that it holds the lock.
 //!
-//! All on the monotonic clock and always from *before* the call that took the lock, so a slow
-//! answer shortens the lease instead of stretching it. The lease saves work; it is the conditional
-//! swap that keeps the pointer safe.
+//! All of it uses the monotonic clock and counts from *before* the call that took the lock, so a slow
+//! answer shortens the lease instead of stretching it. The lease saves work; the conditional swap keeps
+//! the pointer safe.
 
 use std::time::Duration;
 
@@ -10,14 +10,15 @@ use thiserror::Error;
 
 use crate::time::Monotonic;
 
-/// A lock in which nothing changed for so long is taken from its holder, whose clock may have been
-/// ahead when it told the end. Almost twice the longest lease of any writer, which is 16 minutes.
+/// The holder of a lock that has not changed for this long is dead, whatever expiry the lock states: a
+/// clock that was ahead may have written that. Almost twice the longest lease of any writer, which is 16
+/// minutes.
 pub const DEAD_HOLDER_AFTER: Duration = Duration::from_secs(30 * 60);
 
-/// Who renews as often as this is heard in time when one renewal is lost.
+/// A holder that renews this often, and loses one renewal, still does not seem dead.
 const RAREST_RENEWAL: Duration = Duration::from_secs(10 * 60);
 
-/// How leases are taken, checked so that a healthy holder never runs out of time.
+/// The durations of a lease, checked so that a healthy holder never runs out of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LeaseTerm {
     term: Duration,
@@ -26,45 +27,45 @@ pub struct LeaseTerm {
     swap_budget: Duration,
 }
 
-/// Lease settings that contradict each other.
+/// Lease durations that contradict each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum LeaseError {
-    /// A duration that must not be zero is.
+    /// A duration is zero that must not be.
     #[error("lease {name} must be longer than zero")]
     Zero {
-        /// Which one.
+        /// The name of the setting, without `lease.` in front.
         name: &'static str,
     },
-    /// One lost renewal must not lose the lease.
+    /// Renewals are so rare that one lost renewal would lose the lease.
     #[error("lease renew_every ({renew_every:?}) must be shorter than half the term ({term:?})")]
     RenewTooRare {
-        /// As set.
+        /// `lease.renew_every` as configured.
         renew_every: Duration,
-        /// As set.
+        /// `lease.term` as configured.
         term: Duration,
     },
-    /// A living holder must not look dead.
+    /// Renewals are so rare that a living holder would seem dead to other workers.
     #[error(
         "lease renew_every ({renew_every:?}) must be at most {RAREST_RENEWAL:?}: in DynamoDB a lock \
          that does not change for {DEAD_HOLDER_AFTER:?} is taken from its holder"
     )]
     SeemsDead {
-        /// As set.
+        /// `lease.renew_every` as configured.
         renew_every: Duration,
     },
-    /// Just before a renewal there must be time for a swap.
+    /// Just before a renewal there would not be enough time left for a swap.
     #[error(
         "lease renew_every ({renew_every:?}) + skew_margin ({skew_margin:?}) + swap_budget \
          ({swap_budget:?}) must be shorter than the term ({term:?})"
     )]
     NoTimeToSwap {
-        /// As set.
+        /// `lease.renew_every` as configured.
         renew_every: Duration,
-        /// As set.
+        /// `lease.skew_margin` as configured.
         skew_margin: Duration,
-        /// As set.
+        /// `lease.swap_budget` as configured.
         swap_budget: Duration,
-        /// As set.
+        /// `lease.term` as configured.
         term: Duration,
     },
 }
@@ -82,12 +83,18 @@ impl LeaseError {
 }
 
 impl LeaseTerm {
-    /// Checks and keeps the settings.
+    /// Checks the durations of a lease.
     ///
-    /// * `term`: for how long the lock is asked for.
-    /// * `renew_every`: how often a holder renews it.
-    /// * `skew_margin`: taken off our own view of the end, for clocks of others that run fast.
-    /// * `swap_budget`: what must remain before a swap may begin.
+    /// * `term`: how long a lock lasts from each acquire or renewal.
+    /// * `renew_every`: how long a holder waits between renewals.
+    /// * `skew_margin`: how much earlier a holder takes its lease for expired, in case the clocks of
+    ///   other machines run ahead.
+    /// * `swap_budget`: how much of the lease must be left for a swap to begin.
+    ///
+    /// # Errors
+    /// A duration other than `skew_margin` is zero, `renew_every` is not shorter than half the `term` or
+    /// longer than ten minutes, or `renew_every`, `skew_margin` and `swap_budget` together are not
+    /// shorter than the `term`.
     pub fn new(
         term: Duration,
         renew_every: Duration,
@@ -128,28 +135,28 @@ impl LeaseTerm {
         })
     }
 
-    /// For how long the lock is asked for.
+    /// How long a lock lasts from each acquire or renewal.
     pub fn term(&self) -> Duration {
         self.term
     }
 
-    /// How often a holder renews it.
+    /// How long a holder waits between renewals.
     pub fn renew_every(&self) -> Duration {
         self.renew_every
     }
 
-    /// What is taken off our own view of the end.
+    /// How much earlier than its lock a holder takes its lease for expired.
     pub fn skew_margin(&self) -> Duration {
         self.skew_margin
     }
 
-    /// What must remain before a swap may begin.
+    /// How much of the lease must be left for a swap to begin.
     pub fn swap_budget(&self) -> Duration {
         self.swap_budget
     }
 }
 
-/// A lease we were given, by our own clock.
+/// A lease that this worker holds, measured by its own monotonic clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HeldLease {
     until: Monotonic,
@@ -158,7 +165,7 @@ pub struct HeldLease {
 }
 
 impl HeldLease {
-    /// A lease granted or renewed by a call that began at `before_call`.
+    /// The lease after a successful acquire or renewal that began at `before_call`.
     pub fn granted(before_call: Monotonic, term: &LeaseTerm) -> Self {
         let after = |duration| Monotonic(before_call.0.saturating_add(duration));
         Self {
@@ -168,17 +175,17 @@ impl HeldLease {
         }
     }
 
-    /// Until when it is surely ours.
+    /// The time until which no other worker can hold the lock.
     pub fn until(&self) -> Monotonic {
         self.until
     }
 
-    /// For how long it is surely still ours; zero if it may be another's.
+    /// How long no other worker can hold the lock from now on; zero if one may hold it already.
     pub fn remaining(&self, now: Monotonic) -> Duration {
         self.until.0.saturating_sub(now.0)
     }
 
-    /// Whether there is time to begin a swap.
+    /// Whether enough of the lease is left to begin a swap.
     pub fn may_swap(&self, now: Monotonic) -> bool {
         self.remaining(now) >= self.swap_budget
     }
@@ -209,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_that_contradict_each_other_are_refused() {
+    fn durations_that_contradict_each_other_are_refused() {
         let code = |term, renew, skew, budget| {
             let term = LeaseTerm::new(secs(term), secs(renew), secs(skew), secs(budget));
             term.map_or_else(|error| error.code(), |_| "valid")
@@ -227,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn the_lease_counts_from_before_the_call() {
+    fn lease_counts_from_before_the_call() {
         let term = LeaseTerm::new(secs(180), secs(30), secs(5), secs(20)).unwrap();
         let lease = HeldLease::granted(at(100), &term);
         assert_eq!(lease.until(), at(275));
@@ -240,7 +247,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn until_a_renewal_is_due_there_is_time_to_swap(
+        fn lease_has_time_for_a_swap_until_its_renewal_is_due(
             term in 1u64..10_000,
             renew in 0u64..10_000,
             skew in 0u64..10_000,

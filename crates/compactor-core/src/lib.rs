@@ -1,13 +1,12 @@
 //! The compaction domain and the publish protocol, as plain functions and values.
 //!
-//! What belongs here: names and identifiers, the layout of keys, the manifest, the messages, the
-//! run records, lease arithmetic, the decision after a pointer swap, and the [`ports`] through
-//! which all of it meets the outside world.
+//! The crate has names and identifiers, the layout of keys, the manifest, the messages, the run
+//! records, lease arithmetic, the decision after a pointer swap, and the [`ports`] through which all
+//! of it meets the outside world.
 //!
-//! What must not: a clock, randomness, a network or a file system. Everything time-dependent
-//! takes the time as an argument, so that every rule here can be tested by table. The one
-//! exception is the feature `fakes`: doubles of the ports, and the contract suites
-//! that doubles and real adapters both pass.
+//! It must not read a clock, draw random numbers, or touch a network or a file system. What depends on
+//! time takes the time as an argument, so that a table can test every rule. The one exception is the
+//! feature `fakes`: doubles of the ports, and the contract suites that doubles and real adapters pass.
 
 mod collection;
 mod delta_digest;

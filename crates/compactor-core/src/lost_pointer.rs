@@ -1,23 +1,23 @@
-//! A collection that has no pointer: whether it is new or its pointer was taken away, and which version
-//! the pointer has to name again.
+//! A collection without a pointer: whether it is new or has lost its pointer, and which version a new
+//! pointer must name.
 
 use crate::{Manifest, RunId, Version};
 
-/// A version that has all that a version has. It may never have been published: of two that were made
-/// from the same base, one lost the race for the pointer.
+/// A version of which all objects exist. It may never have been published: of two versions that were
+/// made from one base, one lost the race for the pointer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Complete {
-    /// Which.
+    /// The id of the version.
     pub version: Version,
-    /// It was made from another one, or by a writer that says nothing of it.
+    /// It has a parent, or a writer without manifests made it.
     follows_another: bool,
-    /// How many of the runs that are recorded as completed it contains.
+    /// How many of the runs whose records say COMPLETED its lineage contains.
     contains: usize,
 }
 
 impl Complete {
-    /// A version with its manifest, if it has one; `completed` are the runs of the collection that
-    /// records call COMPLETED.
+    /// Describes a version by its manifest, if it has one. `completed` are the collection's runs whose
+    /// records say COMPLETED.
     pub fn new(version: Version, manifest: Option<&Manifest>, completed: &[RunId]) -> Self {
         let contains = |run: &&RunId| manifest.is_some_and(|manifest| manifest.contains_run(run));
         Self {
@@ -28,14 +28,16 @@ impl Complete {
     }
 }
 
-/// Whether something was published, so that a missing pointer is a lost one. A lone version that
-/// follows no other is what a crash before the first swap leaves.
+/// Whether a version was published, so that the collection has lost its pointer. `found` are its
+/// complete versions. Versions without a parent do not prove it: a crash before the first swap leaves
+/// one.
 pub fn is_lost(found: &[Complete], completed: &[RunId]) -> bool {
     !completed.is_empty() || found.iter().any(|one| one.follows_another)
 }
 
-/// The version that the pointer has to name again: what is completed must be in it, and the published
-/// one has all of that. Of several the newest.
+/// Chooses the version that a new pointer must name: the one that contains the most completed runs,
+/// since the published version contains all of them, and of several the newest. `None` if nothing was
+/// found.
 pub fn to_put_back(found: &[Complete]) -> Option<&Version> {
     let best = found
         .iter()

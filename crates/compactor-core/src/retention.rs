@@ -1,49 +1,48 @@
 //! Which versions of a collection may be deleted.
 //!
-//! Only what is older than the version that the pointer names, and that no reader can be using any
-//! more: the pointer moved past it longer ago than any reader takes. When the pointer moved is told
-//! by the store's dates, not by ids: an upload may have taken long, have waited, or never have been
-//! published at all. What is newer than the pointer is left alone, whoever made it: it may be about
-//! to be named, and once it cannot be any more, the pointer is past it.
+//! A version may go if it is older than the one that the pointer names, and if the pointer moved past it
+//! longer ago than any reader takes. The store's dates say when the pointer moved, not the ids: an
+//! upload may take long, wait, or never be published at all. A version newer than the pointer stays: a
+//! writer may be about to publish it, and once no writer can, the pointer is past it.
 
 use std::time::Duration;
 
 use crate::Version;
 use crate::time::WallTime;
 
-/// What is kept although it is superseded.
+/// Which superseded versions are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetentionPolicy {
-    /// How many published versions, the one that the pointer names among them; at least that one
-    /// is.
+    /// How many published versions are kept, counting the one that the pointer names. 0 counts as 1.
     pub versions: usize,
     /// For how long a version is kept after the pointer moved past it.
     pub age: Duration,
 }
 
 impl RetentionPolicy {
-    /// Whether what happened at that time is as long ago as readers may take.
+    /// Whether `time` is at least [`age`](Self::age) before `now`.
     pub fn is_past(&self, time: WallTime, now: WallTime) -> bool {
         time.plus(self.age) <= now
     }
 }
 
-/// A version that the pointer names, or did once.
+/// A version that the pointer names, or named once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Publication {
-    /// Which one.
+    /// The id of the version.
     pub version: Version,
-    /// When the pointer had named it, at the latest; none if nobody knows. For the version that it
-    /// names, when the pointer was written. For another, when a version was complete that was made
-    /// from it: who makes one has read the pointer first.
+    /// A time by which the pointer had named it, by the store's clock; `None` if that is not known. For
+    /// the version that the pointer names now, that is when the pointer was written. For an older one,
+    /// it is when the manifest of a version made from it was written, because the writer of that one read
+    /// the pointer first.
     pub by: Option<WallTime>,
 }
 
-/// The versions to delete, oldest first. `versions` are all that have objects. `published` are
-/// publications, newest first, beginning with the one that the pointer names, without gaps.
+/// Chooses the versions to delete, oldest first. `versions` are all versions that have objects.
+/// `published` are the publications, newest first and without gaps, beginning with the version that the
+/// pointer names. `now` is the time of this machine.
 ///
-/// What is older than a version that was named at some time was not named any more at that time, for
-/// versions only grow.
+/// The pointer only grows. So at the time when it named one version, it had moved past every older one.
 pub fn superseded(
     versions: &[Version],
     published: &[Publication],
@@ -99,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_go_beyond_count_and_age() {
+    fn versions_go_only_beyond_both_count_and_age() {
         let versions: Vec<Version> = (0..6).map(|n| version(n * 10)).collect();
         let all = published(&[(50, 59), (40, 49), (30, 39), (20, 29), (10, 19), (0, 9)]);
         let doomed =
@@ -125,8 +124,8 @@ mod tests {
     }
 
     #[test]
-    fn what_was_never_published_does_not_age_what_was() {
-        // Three uploads that nobody published lie between the last two versions.
+    fn unpublished_uploads_do_not_age_a_published_version() {
+        // Three unpublished uploads lie between the last two published versions.
         let versions = [0, 10, 20, 30, 99].map(version);
         let doomed = |by, now| superseded(&versions, &published(&[(99, by)]), kept(1, 50), at(now));
         assert_eq!(doomed(100, 149), []);
@@ -136,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn who_does_not_know_when_deletes_nothing() {
+    fn nothing_goes_while_no_publication_has_a_date() {
         let mut all = published(&[(20, 20), (10, 10)]);
         for publication in &mut all {
             publication.by = None;
@@ -149,7 +148,7 @@ mod tests {
         /// Ids grow and are published in their order; some versions never are; ids say little about
         /// when.
         #[test]
-        fn nothing_that_a_reader_could_be_using_goes(
+        fn version_that_a_reader_could_be_using_stays(
             steps in proptest::collection::vec((1_i64..50, 0_i64..90, any::<bool>()), 1..20),
             gaps in any::<u32>(),
             count in 0_usize..6,

@@ -2,19 +2,19 @@
 
 use std::time::Duration;
 
-/// Waits that double from `first` up to `max`.
+/// Exponential backoff with jitter: waits that double from `first` up to `max`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Backoff {
-    /// The longest first wait.
+    /// The longest wait after the first failure.
     pub first: Duration,
     /// The longest wait of all.
     pub max: Duration,
 }
 
 impl Backoff {
-    /// The wait after failed attempt number `attempt` (0 is the first): between half of and the
-    /// whole of `first · 2^attempt`, at most `max`. `fraction` in `0.0..1.0` chooses where, so
-    /// that many workers that failed together do not come back together.
+    /// The wait after failed attempt number `attempt` (0 is the first): from half of `first · 2^attempt`
+    /// to the whole, at most `max`. `fraction` in `0.0..1.0` chooses where in between, so that workers
+    /// that failed together do not retry together.
     pub fn delay(&self, attempt: u32, fraction: f64) -> Duration {
         let factor = 1_u32.checked_shl(attempt).unwrap_or(u32::MAX);
         let whole = self.first.saturating_mul(factor).min(self.max);
@@ -49,7 +49,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_wait_is_never_longer_than_max_nor_shorter_than_half(
+        fn wait_is_at_most_max_and_at_least_half_of_first(
             attempt in any::<u32>(),
             fraction in prop_oneof![0.0..1.0, any::<f64>()],
         ) {
@@ -58,7 +58,7 @@ mod tests {
         }
 
         #[test]
-        fn extreme_limits_do_not_panic(attempt in any::<u32>(), fraction in 0.0..1.0) {
+        fn extreme_limits_do_not_make_it_panic(attempt in any::<u32>(), fraction in 0.0..1.0) {
             let backoff = Backoff { first: Duration::MAX, max: Duration::from_secs(1 << 40) };
             prop_assert!(backoff.delay(attempt, fraction) <= backoff.max);
         }

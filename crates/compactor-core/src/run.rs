@@ -1,8 +1,8 @@
 //! The record of a run and how it may change.
 //!
-//! Every store of run records applies these transitions and no others. COMPLETED is final: it
-//! promises that the delta is in the published lineage, and others delete their originals on it.
-//! It is taken back only when a writer that does not keep the protocol overwrote that version.
+//! Every store of run records applies these transitions and no others. COMPLETED is final: it promises
+//! that the delta is in the published lineage, and producers then delete their originals. Only a lost
+//! update takes it back: a writer that does not keep the protocol overwrote that version.
 
 use std::collections::BTreeMap;
 
@@ -11,23 +11,23 @@ use serde::{Deserialize, Serialize};
 use crate::time::WallTime;
 use crate::{CollectionName, Fence, RunKey, Version};
 
-/// What became of one collection's part of a run.
+/// The state of one collection's part of a run. Stored in capitals, as the Python writers do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum RunState {
-    /// Announced.
+    /// The run is announced. If the part has an error, the last attempt failed and another follows.
     #[default]
     Pending,
-    /// A worker is on it.
+    /// A worker began an attempt. It may have been killed since.
     Processing,
-    /// In the published lineage. Final.
+    /// The run is in the published lineage. Final.
     Completed,
-    /// The last attempt failed; another may come.
+    /// The run is given up. A new announcement starts it again.
     Failed,
 }
 
 impl RunState {
-    /// The state as it is stored.
+    /// The stored form: the name in capitals.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "PENDING",
@@ -37,7 +37,7 @@ impl RunState {
         }
     }
 
-    /// Reads the stored form.
+    /// Reads the stored form. `None` for any other text.
     pub fn parse(text: &str) -> Option<Self> {
         [
             Self::Pending,
@@ -56,7 +56,7 @@ impl std::fmt::Display for RunState {
     }
 }
 
-/// What a completed run reports, measured on the published snapshot.
+/// What a completed attempt reports, measured on the published snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Completion {
     /// Records of the delta that are in the snapshot because of this run.
@@ -65,49 +65,49 @@ pub struct Completion {
     pub ignored_operations: u64,
     /// The version whose lineage contains the run.
     pub version: Version,
-    /// The fence it was published under.
+    /// The fence under which that version was published.
     pub fence: Fence,
-    /// When.
+    /// When the worker completed the run.
     pub at: WallTime,
 }
 
-/// An attempt that failed.
+/// What a failed attempt reports.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// Code and text.
+    /// The code of the error, a colon, and its text.
     pub error: String,
-    /// When.
+    /// When the attempt failed.
     pub at: WallTime,
-    /// No attempt follows. Whoever waits for a run takes FAILED for the end.
+    /// Whether no attempt follows. A client that waits for a run takes FAILED for its end.
     pub for_good: bool,
 }
 
 /// One collection's part of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct RunPart {
-    /// Where its delta is, as announced; empty if the record was made without one.
+    /// The prefix of its delta, as announced; empty if the record was made without one.
     pub prefix: String,
-    /// What became of it.
+    /// How far this part is.
     pub state: RunState,
-    /// When the last attempt began.
+    /// When the last attempt began. `None` before the first.
     pub started_at: Option<WallTime>,
-    /// When the last attempt ended.
+    /// When the part became COMPLETED or FAILED. `None` until then.
     pub finished_at: Option<WallTime>,
-    /// Code and text of the last failure; kept through the next attempt, cleared by success.
+    /// Code and text of the last failure. It stays through the next attempt; success clears it.
     pub error: Option<String>,
     /// Records of the delta that are in the snapshot because of this run.
     pub merged_vectors: u64,
     /// Operations of the delta without effect: updates and deletes of ids that do not exist.
     #[serde(default)]
     pub ignored_operations: u64,
-    /// The version whose lineage contains the run.
+    /// The version whose lineage contains the run. `None` unless COMPLETED.
     pub version: Option<Version>,
-    /// The fence it was published under.
+    /// The fence under which that version was published. `None` unless COMPLETED.
     pub fence: Option<Fence>,
 }
 
 impl RunPart {
-    /// A part that is announced and no more.
+    /// A part that is announced and that no worker has begun.
     pub fn pending(prefix: impl Into<String>) -> Self {
         Self {
             prefix: prefix.into(),
@@ -115,7 +115,7 @@ impl RunPart {
         }
     }
 
-    /// A worker begins. Nothing changes if the part is COMPLETED.
+    /// A worker begins an attempt: PROCESSING. Nothing changes if the part is COMPLETED.
     pub fn start(&mut self, prefix: &str, at: WallTime) {
         if self.state == RunState::Completed {
             return;
@@ -126,8 +126,8 @@ impl RunPart {
         self.finished_at = None;
     }
 
-    /// The run is in the published lineage. A second completion changes nothing: what was first
-    /// reported stays.
+    /// The run is in the published lineage: COMPLETED. Nothing changes if the part is COMPLETED already:
+    /// the first report stays.
     pub fn complete(&mut self, completion: &Completion) {
         if self.state == RunState::Completed {
             return;
@@ -141,7 +141,8 @@ impl RunPart {
         self.fence = Some(completion.fence);
     }
 
-    /// An attempt failed. Nothing changes if the part is COMPLETED.
+    /// An attempt failed: FAILED if for good, else PENDING, with the error. Nothing changes if the part
+    /// is COMPLETED.
     pub fn fail(&mut self, failure: &Failure) {
         if self.state == RunState::Completed {
             return;
@@ -155,8 +156,8 @@ impl RunPart {
         }
     }
 
-    /// The version that the completion names was overwritten: FAILED, with the reason. `false`,
-    /// and nothing changes, if the part is not COMPLETED in exactly that version.
+    /// Another writer overwrote the version in which the run was completed: FAILED, with the reason.
+    /// Returns `false`, and changes nothing, if the part is not COMPLETED in exactly that version.
     pub fn retract(&mut self, version: &Version, reason: &str, at: WallTime) -> bool {
         if self.state != RunState::Completed || self.version.as_ref() != Some(version) {
             return false;
@@ -172,21 +173,22 @@ impl RunPart {
     }
 }
 
-/// The record of a run.
+/// The record of a run, with one part per collection.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunRecord {
-    /// Which run.
+    /// The key under which the record is stored.
     pub key: RunKey,
-    /// When the record was made.
+    /// When the record was made. Listings sort by it.
     pub created_at: WallTime,
-    /// When it last changed.
+    /// When the record last changed.
     pub updated_at: WallTime,
-    /// One part per collection.
+    /// The part of each collection that the run has a delta for.
     pub parts: BTreeMap<CollectionName, RunPart>,
 }
 
 impl RunRecord {
-    /// A new record, every part PENDING. `deltas` are collections with their delta prefixes.
+    /// A new record of which every part is PENDING. `deltas` are the collections with the prefixes of
+    /// their deltas.
     pub fn new(
         key: RunKey,
         deltas: impl IntoIterator<Item = (CollectionName, String)>,
@@ -204,22 +206,23 @@ impl RunRecord {
         }
     }
 
-    /// See [`RunPart::start`]. A part that is missing is made; so for all transitions.
+    /// Starts the collection's part, as [`RunPart::start`] does. A missing part is made.
     pub fn start(&mut self, collection: &CollectionName, prefix: &str, at: WallTime) {
         self.change(collection, at, |part| part.start(prefix, at));
     }
 
-    /// See [`RunPart::complete`].
+    /// Completes the collection's part, as [`RunPart::complete`] does. A missing part is made.
     pub fn complete(&mut self, collection: &CollectionName, completion: &Completion) {
         self.change(collection, completion.at, |part| part.complete(completion));
     }
 
-    /// See [`RunPart::fail`].
+    /// Fails the collection's part, as [`RunPart::fail`] does. A missing part is made.
     pub fn fail(&mut self, collection: &CollectionName, failure: &Failure) {
         self.change(collection, failure.at, |part| part.fail(failure));
     }
 
-    /// See [`RunPart::retract`]. A part that is missing is not made.
+    /// Takes the completion of the collection's part back, as [`RunPart::retract`] does. A missing part
+    /// is not made.
     pub fn retract(
         &mut self,
         collection: &CollectionName,
@@ -284,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_goes_through_its_states() {
+    fn run_goes_through_its_states() {
         let (mut record, lines) = record();
         record.start(&lines, "lines/delta/r1/", WallTime(2));
         assert_eq!(record.parts[&lines].state, RunState::Processing);
@@ -310,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn completed_is_final() {
+    fn completed_part_never_changes() {
         let (mut record, lines) = record();
         record.complete(&lines, &completion(5));
         let completed = record.clone();
@@ -328,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_overwritten_version_is_taken_back() {
+    fn completion_is_retracted_only_for_the_overwritten_version() {
         let (mut record, lines) = record();
         let other: Version = "20261121_000212_517191_00000000".parse().unwrap();
         let version = completion(5).version;

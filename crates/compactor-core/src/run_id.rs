@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::NameError;
 
-/// The id of a run: 1 to 128 characters of `[A-Za-z0-9._-]`, not only dots. Often a UUID, not
-/// always. Safe as one segment of a key.
+/// The id of a run: 1 to 128 characters of `[A-Za-z0-9._-]`, not only dots. Its producer chooses it,
+/// often as a UUID. It is safe as one segment of a key.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct RunId(String);
 
 impl RunId {
-    /// The id as text.
+    /// The id as its producer wrote it.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -66,11 +66,11 @@ impl fmt::Display for RunId {
     }
 }
 
-/// Reads the id of an image: 1 to 256 characters without control characters. It is part of a key of
-/// the table.
+/// Reads the id of an image: 1 to 256 characters, none of them a control character. It is part of a
+/// key of the table.
 ///
 /// # Errors
-/// It breaks the rule.
+/// The id breaks that rule.
 pub(crate) fn image_id(text: &str) -> Result<String, NameError> {
     let rule = if text.is_empty() || text.chars().count() > LONGEST_IMAGE_ID {
         "have 1 to 256 characters"
@@ -84,15 +84,15 @@ pub(crate) fn image_id(text: &str) -> Result<String, NameError> {
 
 const LONGEST_IMAGE_ID: usize = 256;
 
-/// The key of a run's record. Writers that know no images use the run id as image id and receipt 1,
-/// as [`RunKey::plain`] does.
+/// The key of a run's record, as the Python producers of receipts made it up. Producers that know no
+/// images use the run id as image id and receipt 1, as [`RunKey::plain`] does.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct RunKey {
-    /// The run.
+    /// The id by which the lineage knows the run.
     pub run_id: RunId,
-    /// The image whose records the run carries.
+    /// The image whose records the run carries: 1 to 256 characters, none of them a control character.
     pub image_id: String,
-    /// The receipt within the image.
+    /// The number of the receipt within the image, from 1 to 2^53.
     pub receipt_id: u64,
 }
 
@@ -107,8 +107,8 @@ impl RunKey {
         }
     }
 
-    /// Whether it belongs to no image and no receipt. The record of such a run may have been made
-    /// by nobody; every other one was stored by its producer before the run was announced.
+    /// Whether the run belongs to no image. The producer of such a run may have stored no record; the
+    /// producer of every other run stored one before it announced the run.
     pub fn is_plain(&self) -> bool {
         self.image_id == self.run_id.as_str()
     }
@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn run_ids_are_key_safe() {
+    fn run_id_is_accepted_only_if_it_is_safe_in_a_key() {
         let longest = "x".repeat(128);
         for good in [
             "3f0c9d52-6a5e-4a52-9d6b-000000000000",
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plain_key_stands_for_itself() {
+    fn plain_key_has_the_run_id_as_image_and_receipt_1() {
         let key = RunKey::plain("nightly".parse().unwrap());
         assert_eq!((key.image_id.as_str(), key.receipt_id), ("nightly", 1));
     }

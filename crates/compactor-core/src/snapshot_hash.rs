@@ -1,6 +1,7 @@
-//! The `.snapshot_hash` object that older readers know.
+//! The `.snapshot_hash` object that older readers check.
 //!
-//! Our own checks use the manifest's SHA-256; this is written for others and never trusted.
+//! It is written for them alone: our own checks use the SHA-256 digests of the manifest. Its form is
+//! that of the Python compactor (docs/protocol.md).
 
 use std::fmt::Write;
 
@@ -10,7 +11,7 @@ use serde::Serialize;
 use crate::keys::SNAPSHOT_HASH_NAME;
 use crate::time::WallTime;
 
-/// One file of the snapshot.
+/// One file of a snapshot with its MD5.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HashedFile {
     /// Path relative to the Chroma directory, with `/`.
@@ -21,28 +22,28 @@ pub struct HashedFile {
     pub size: u64,
 }
 
-/// The content of the object, in the order in which it is written.
+/// The content of the object; the fields are written in this order.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SnapshotHash {
     /// MD5 over the lines `"{md5}  {path}\n"` of all files, sorted by path.
     pub directory_hash: String,
     /// Always `md5`.
     pub algorithm: &'static str,
-    /// How many files.
+    /// The number of hashed files.
     pub file_count: u64,
-    /// Their sizes together.
+    /// The sum of their sizes in bytes.
     pub total_size_bytes: u64,
-    /// When it was calculated.
+    /// When the hash was calculated.
     pub calculated_at: WallTime,
-    /// How long that took.
+    /// How long the calculation took, in seconds.
     pub calculation_time_seconds: f64,
     /// Always `1.0`.
     pub version: &'static str,
 }
 
 impl SnapshotHash {
-    /// Calculates the hash of a directory from its files' hashes. Files that the older code leaves
-    /// out (`*.tmp`, `*.log` and the object itself) are left out here too.
+    /// Calculates the hash of a directory from the hashes of its files. It leaves out the files that the
+    /// Python compactor leaves out: `*.tmp`, `*.log` and `.snapshot_hash`.
     pub fn of(
         files: impl IntoIterator<Item = HashedFile>,
         calculated_at: WallTime,
@@ -69,7 +70,7 @@ impl SnapshotHash {
         }
     }
 
-    /// The body of the object.
+    /// The body of the object, as indented JSON.
     #[expect(
         clippy::expect_used,
         reason = "plain fields only; a non-finite number becomes null"
@@ -97,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn the_body_is_the_older_codes() {
+    fn body_is_that_of_the_python_compactor() {
         let at = WallTime::parse_iso("2026-11-21T00:02:12.517191+00:00").unwrap();
         let files = [
             "u/header.bin",
@@ -123,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn the_order_of_the_input_does_not_matter() {
+    fn hash_does_not_depend_on_the_order_of_its_input() {
         let hash = |files: [&str; 2]| {
             SnapshotHash::of(files.map(|path| file(path, "x")), WallTime(0), 0.0).directory_hash
         };

@@ -1,4 +1,4 @@
-//! The decision after the pointer swap: did we commit, did we lose, or do we not know?
+//! The decision after the pointer swap: is it committed, is it lost, or is that not known yet?
 //!
 //! [`decide`] is a plain function of what the conditional put answered and, where that is not
 //! enough, of what a read-back showed. It is the same code in production, in the tables below and
@@ -12,31 +12,33 @@
 //! | absent (404) | read back | committed | retry same | superseded | lost | lost | unknown |
 //! | unknown (no answer) | retry same | committed | retry same | superseded | lost | lost | unknown |
 //!
-//! Why *lost* is safe to conclude even while an unanswered put may still be on its way: that put
-//! carries the old tag, version ids are never used twice, so the pointer never has that tag again.
+//! *Lost* is a safe conclusion even while an unanswered put may still be on its way. That put carries
+//! the old tag, and no version id is used twice, so the pointer never has that tag again.
 
 use crate::ports::{ETag, Fault, PortError, PortResult, PutOutcome};
 use crate::{Manifest, RunId, Version};
 
-/// What the conditional put of the pointer answered.
+/// The answer to the conditional put of the pointer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PutResult {
-    /// Written.
+    /// The store moved the pointer to our version.
     Written,
-    /// The pointer was not what the put expected. It may be our own earlier attempt that moved it.
+    /// The pointer did not have the expected tag. Our own earlier attempt may have moved it.
     PreconditionFailed,
-    /// Another write was under way.
+    /// The store refused the put because another write was under way.
     Conflict,
     /// There is no pointer where one was expected.
     Absent,
-    /// No definite answer: it may or may not have been written, or may yet be.
+    /// No definite answer came: the put was applied, was not, or may yet be.
     Unknown,
 }
 
 impl PutResult {
-    /// Reads the answer of the port. Faults that no repetition can change come back as errors; this
-    /// put wrote nothing. If an earlier, identical put went unanswered, that one still may have:
-    /// read back before giving up.
+    /// Reads the answer of the port.
+    ///
+    /// # Errors
+    /// The answer is a fault that no repetition changes: this put wrote nothing. If an earlier, identical
+    /// put went unanswered, that one may have been applied, so read back before giving up.
     pub fn of(answer: PortResult<PutOutcome>) -> Result<Self, PortError> {
         match answer {
             Ok(PutOutcome::Written(_)) => Ok(Self::Written),
@@ -57,56 +59,56 @@ impl PutResult {
     }
 }
 
-/// The result of trying to read one object.
+/// The result of an attempt to read one object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Seen<T> {
-    /// It is there.
+    /// The object exists, and this is what it says.
     Found(T),
-    /// It is not there.
+    /// The key does not exist.
     Absent,
-    /// It could not be read, or not be understood.
+    /// The object could not be read or not be understood.
     Unreadable,
 }
 
 /// One attempt to move a pointer.
 #[derive(Debug, Clone, Copy)]
 pub struct Attempt<'a> {
-    /// The version we want it to name.
+    /// The version that the pointer shall name.
     pub version: &'a Version,
-    /// The tag it had when we read it; none if there was no pointer.
+    /// The tag of the pointer when the base was read; `None` if there was no pointer.
     pub base: Option<&'a ETag>,
-    /// The runs in our batch; none for a rollback.
+    /// The runs in our batch; empty for a rollback.
     pub runs: &'a [RunId],
 }
 
-/// What reading the pointer, and the manifest of the version it names, showed.
+/// What a read of the pointer, and of the manifest of the version that it names, showed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReadBack {
     /// The pointer names our version.
     Ours,
-    /// The pointer is as we first read it.
+    /// The pointer is as it was when the base was read.
     Unmoved,
-    /// The pointer names another version whose parent is ours or whose lineage contains all our
-    /// runs: ours was published and then followed, or somebody else applied the same runs.
+    /// The pointer names another version, whose parent is ours or whose lineage contains all our runs.
+    /// Ours was published and then followed, or another worker published the same runs.
     Superseded {
-        /// What it names.
+        /// The version that the pointer names.
         current: Version,
     },
     /// The pointer names another version, whose lineage does not contain all our runs.
     Other {
-        /// What it names.
+        /// The version that the pointer names.
         current: Version,
     },
-    /// There was a pointer and now there is none.
+    /// There was a pointer when the base was read, and now there is none.
     Absent,
-    /// The pointer, or the manifest that would tell, could not be read.
+    /// The pointer, or the manifest that would decide, could not be read.
     Unreadable,
 }
 
 impl Attempt<'_> {
-    /// Makes sense of a read-back. `manifest` is that of the version the pointer names; it is looked
-    /// at only when the pointer names a third version. A version without a manifest comes from a
-    /// writer that knows no lineage and cannot be shown to contain our runs.
+    /// Interprets a read-back. `manifest` is that of the version that the pointer names; it matters only
+    /// where the pointer names neither our version nor the base. A version without a manifest comes from
+    /// a writer that knows no lineage, so it does not count as containing our runs.
     pub fn read_back(&self, pointer: Seen<(Version, ETag)>, manifest: &Seen<Manifest>) -> ReadBack {
         let (current, etag) = match pointer {
             Seen::Unreadable => return ReadBack::Unreadable,
@@ -135,38 +137,38 @@ impl Attempt<'_> {
             .parent
             .as_ref()
             .is_some_and(|p| p.version == *self.version);
-        // Without runs (a rollback, say) every lineage would contain all of them.
+        // Every lineage contains all of no runs, and a rollback has none.
         is_parent || !self.runs.is_empty() && other.contains_all(self.runs)
     }
 }
 
-/// What to do now.
+/// What the worker does next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
     /// Our version was published. Record it and acknowledge.
     Committed,
-    /// The runs are in the lineage of `current`, which is not our version. Record them against it
+    /// The runs are in the lineage of `current`, which is not our version. Record them with that version
     /// and acknowledge; leave our upload alone.
     Superseded {
         /// The version that contains our runs.
         current: Version,
     },
     /// Our version was not published and never will be. Start again from `current`, or give the
-    /// message back; leave our upload alone.
+    /// messages back; leave our upload alone.
     Lost {
-        /// What the pointer names; none if it is gone.
+        /// The version that the pointer names; `None` if the pointer is gone.
         current: Option<Version>,
     },
     /// Send the identical put again.
     RetrySame,
-    /// The put alone does not tell: read the pointer, and decide again.
+    /// The answer to the put is not enough: read the pointer, and decide again.
     NeedsReadBack,
-    /// It cannot be known yet. Read back again; if there is no time, leave upload and message alone
-    /// and let the next worker find out.
+    /// The outcome is not known yet. Read back again. If no time is left, leave upload and messages alone:
+    /// the next worker finds out.
     Unknown,
 }
 
-/// Decides, by the table above.
+/// Decides by the table at the top of this module.
 pub fn decide(put: PutResult, read_back: Option<ReadBack>) -> Decision {
     match (put, read_back) {
         (PutResult::Written, _) => Decision::Committed,

@@ -27,23 +27,24 @@ pub struct Monotonic(pub Duration);
 /// the year 0.
 const YEAR_ZERO: i64 = -62_167_219_200_000_000;
 
-/// A text that is not a time.
+/// A text that is no ISO 8601 time, or one before the year 0.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{text:?} is not a time such as 2026-11-21T00:11:47.918955+00:00")]
 pub struct TimeError {
-    /// The text as it came.
+    /// The refused text, cut to 64 characters.
     pub text: String,
 }
 
 impl TimeError {
-    /// The stable code of this error.
+    /// The stable code of this error, listed in docs/errors.md.
     pub fn code(&self) -> &'static str {
         "CC-TIME-INVALID"
     }
 }
 
 impl WallTime {
-    /// `2026-11-21T00:11:47.918955+00:00`: always six digits of fraction, always `+00:00`.
+    /// The stored form, as in `2026-11-21T00:11:47.918955+00:00`: always six digits of fraction, always
+    /// `+00:00`. Times outside the years 0 to 9999 become the nearest time inside.
     pub fn to_iso(self) -> String {
         let t = self.civil();
         format!(
@@ -58,8 +59,11 @@ impl WallTime {
         )
     }
 
-    /// Reads ISO 8601 with or without fraction. A text without offset is taken as UTC, as naive
-    /// Python writers mean it.
+    /// Reads ISO 8601, with or without a fraction. A text without an offset counts as UTC, as the Python
+    /// writers of naive times mean it.
+    ///
+    /// # Errors
+    /// The text is no such time, or one before the year 0.
     pub fn parse_iso(text: &str) -> Result<Self, TimeError> {
         let aware = text.parse::<Timestamp>().ok();
         let naive = || text.parse::<DateTime>().ok().and_then(utc);
@@ -72,14 +76,14 @@ impl WallTime {
         }
     }
 
-    /// This time plus `duration`, at most the greatest time there is.
+    /// This time plus `duration`, or the greatest representable time if that is less.
     #[must_use]
     pub fn plus(self, duration: Duration) -> Self {
         let micros = i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
         Self(self.0.saturating_add(micros))
     }
 
-    /// Date and time of day in UTC; times no calendar has become the nearest that one has.
+    /// Date and time of day in UTC. Times outside the calendar become the nearest one inside.
     pub(crate) fn civil(self) -> DateTime {
         let timestamp =
             Timestamp::from_microsecond(self.0.max(YEAR_ZERO)).unwrap_or(Timestamp::MAX);
@@ -115,14 +119,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_form_is_pythons() {
+    fn text_form_is_that_of_python() {
         assert_eq!(WallTime(0).to_iso(), "1970-01-01T00:00:00.000000+00:00");
         let time = WallTime::parse_iso("2026-11-21T00:11:47.918955+00:00").unwrap();
         assert_eq!(time.to_iso(), "2026-11-21T00:11:47.918955+00:00");
     }
 
     #[test]
-    fn other_writers_forms_are_read() {
+    fn forms_of_other_writers_are_read() {
         let expected = WallTime::parse_iso("2026-11-21T00:11:47.000000+00:00").unwrap();
         for text in [
             "2026-11-21T00:11:47+00:00",
@@ -147,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn no_time_makes_it_panic() {
+    fn no_time_makes_the_text_form_panic() {
         assert_eq!(
             WallTime(i64::MIN).to_iso(),
             "0000-01-01T00:00:00.000000+00:00"
@@ -158,13 +162,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn text_and_back(micros in YEAR_ZERO..253_000_000_000_000_000) {
+        fn time_survives_its_text_form(micros in YEAR_ZERO..253_000_000_000_000_000) {
             let time = WallTime(micros);
             prop_assert_eq!(WallTime::parse_iso(&time.to_iso()).unwrap(), time);
         }
 
         #[test]
-        fn texts_sort_as_times(
+        fn text_forms_sort_by_time(
             a in YEAR_ZERO..253_000_000_000_000_000,
             b in YEAR_ZERO..253_000_000_000_000_000,
         ) {

@@ -1,7 +1,7 @@
 //! Ids of snapshots, which sort by age as plain strings.
 //!
-//! Existing writers delete all but the four greatest ids, so an id must never be smaller than its
-//! parent's, whatever a clock says. [`Version::mint`] is the only place where ids are made.
+//! The Python writers delete all but the four greatest ids, so an id must never be smaller than its
+//! parent's, whatever a clock says. Only [`Version::mint`] makes ids.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,33 +13,34 @@ use uuid::Uuid;
 
 use crate::time::WallTime;
 
-// Keeps the successor of every readable id representable.
+// Leaves room for a successor of every readable id.
 const LAST_YEAR: i16 = 9000;
 
-/// The id of one snapshot: `20261121_000212_517191_74bfc63c`, or `20251115_171818` as older writers
-/// made them. Ordered as strings, which is by time.
+/// The id of one snapshot: date, time and microseconds (UTC) and 8 random hex digits, as in
+/// `20261121_000212_517191_74bfc63c`, or the shorter form `20251115_171818` of older writers.
+/// Versions compare as strings, which is by time.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Version(String);
 
-/// A text that is not a version.
+/// A text that has neither form of a version, or names no calendar time from 1970 to 9000.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{text:?} is not a version such as 20261121_000212_517191_74bfc63c")]
 pub struct VersionError {
-    /// The text as it came, shortened.
+    /// The refused text, cut to 64 characters.
     pub text: String,
 }
 
 impl VersionError {
-    /// The stable code of this error.
+    /// The stable code of this error, listed in docs/errors.md.
     pub fn code(&self) -> &'static str {
         "CC-VERSION-INVALID"
     }
 }
 
 impl Version {
-    /// Makes an id that is greater than `parent`, from the clock if the clock allows it, else one
-    /// microsecond after the parent.
+    /// Makes an id that is greater than `parent`: of the time `now`, or of one microsecond after the
+    /// parent's time if the clock is behind that. The first 32 bits of `random` become the last 8 digits.
     pub fn mint(now: WallTime, random: Uuid, parent: Option<&Version>) -> Version {
         let mut time = now.max(WallTime(0)).civil();
         if time.year() > LAST_YEAR {
@@ -63,14 +64,14 @@ impl Version {
         ))
     }
 
-    /// The id as text.
+    /// The id as it stands in keys and in the pointer.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The time in the id. A label, not a measurement: it may be ahead of the clock.
+    /// The time in the id. It is a label, not a measurement: it may be ahead of every clock.
     pub fn time(&self) -> WallTime {
-        // Parsed when it was made, so the default is never seen.
+        // Every value was parsed when it was made, so the default is never used.
         parse(&self.0).unwrap_or(WallTime(0))
     }
 }
@@ -167,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn both_forms_are_read_and_sort_together() {
+    fn both_forms_are_read_and_sort_by_time() {
         let old = version("20251115_171818");
         let new = version("20251115_171818_000000_00000000");
         assert!(old < new);
@@ -179,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_calendar_time_is_refused() {
+    fn text_that_is_no_calendar_time_is_refused() {
         for bad in [
             "",
             "latest-direct",
@@ -206,14 +207,14 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_behind_the_parent_is_bumped() {
+    fn child_of_a_parent_ahead_of_the_clock_is_one_microsecond_later() {
         let parent = version("20991231_235959_999999_ffffffff");
         let child = Version::mint(WallTime(0), Uuid::nil(), Some(&parent));
         assert_eq!(child.as_str(), "21000101_000000_000000_00000000");
     }
 
     #[test]
-    fn a_clock_ahead_is_taken() {
+    fn clock_ahead_of_the_parent_gives_the_time() {
         let now = WallTime::parse_iso("2026-11-21T00:02:12.517191+00:00").unwrap();
         let random = Uuid::parse_str("74bfc63c-0000-4000-8000-000000000000").unwrap();
         let minted = Version::mint(now, random, Some(&version("20251115_171818")));
@@ -222,7 +223,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_child_is_always_greater(
+        fn child_is_greater_than_its_parent(
             now in any::<i64>(),
             parent_time in any::<i64>(),
             (a, b) in any::<(u128, u128)>(),
@@ -234,7 +235,7 @@ mod tests {
         }
 
         #[test]
-        fn a_child_of_an_old_form_is_greater(now in any::<i64>(), second in 0i64..4_000_000_000) {
+        fn child_is_greater_than_a_parent_of_the_older_form(now in any::<i64>(), second in 0i64..4_000_000_000) {
             let parent = Version::mint(WallTime(second * 1_000_000), Uuid::nil(), None);
             let parent = version(&parent.as_str()[..15]);
             let child = Version::mint(WallTime(now), Uuid::nil(), Some(&parent));
@@ -242,7 +243,7 @@ mod tests {
         }
 
         #[test]
-        fn string_order_is_time_order(
+        fn versions_sort_as_strings_by_time(
             a in 0i64..200_000_000_000_000_000,
             b in 0i64..200_000_000_000_000_000,
         ) {
@@ -252,7 +253,7 @@ mod tests {
         }
 
         #[test]
-        fn no_text_makes_it_panic(text in "\\PC{0,40}") {
+        fn no_text_makes_the_parser_panic(text in "\\PC{0,40}") {
             let _ = text.parse::<Version>();
         }
     }

@@ -1,4 +1,4 @@
-//! The checks of a manifest that need nothing but the manifest.
+//! The checks of a manifest that need neither its files nor the store.
 
 use std::collections::HashSet;
 

@@ -1,4 +1,4 @@
-//! What can be wrong with a manifest.
+//! Why a manifest cannot be used.
 
 use thiserror::Error;
 
@@ -9,72 +9,72 @@ use super::{FORMAT_VERSION, LINEAGE_LIMIT};
 /// Why a manifest cannot be used.
 #[derive(Debug, Error)]
 pub enum ManifestError {
-    /// Not JSON, or fields are missing or of the wrong kind.
+    /// The object is not JSON, or fields are missing or of the wrong type.
     #[error("this is not a manifest")]
     NotAManifest(#[source] serde_json::Error),
-    /// Written in a format this build does not know.
+    /// The manifest has a format that this build does not know.
     #[error("the manifest has format {found}, this build reads format {FORMAT_VERSION}")]
     Format {
-        /// The format it says it has.
+        /// The `format_version` of the manifest.
         found: u32,
     },
-    /// It belongs to another collection.
+    /// The manifest belongs to another collection.
     #[error("the manifest is of collection {found}, expected {expected}")]
     Collection {
-        /// What it says.
+        /// The collection in the manifest.
         found: CollectionName,
-        /// Where it was found.
+        /// The collection in its key.
         expected: CollectionName,
     },
-    /// It belongs to another version.
+    /// The manifest belongs to another version.
     #[error("the manifest is of version {found}, expected {expected}")]
     Version {
-        /// What it says.
+        /// The version in the manifest.
         found: Version,
-        /// Where it was found.
+        /// The version in its key.
         expected: Version,
     },
-    /// A version must be greater than its parent.
+    /// The version is not greater than its parent.
     #[error("version {version} is not greater than its parent {parent}")]
     Order {
-        /// The version.
+        /// The version of the manifest.
         version: Version,
-        /// Its parent.
+        /// The version of its parent.
         parent: Version,
     },
-    /// It lists no files.
+    /// The manifest lists no files.
     #[error("the manifest lists no files")]
     NoFiles,
-    /// A path that could lead out of the directory, or is not in its one normal form.
+    /// A path could lead out of the directory, or is not in its one normal form.
     #[error("file path {path:?} is not allowed: {reason}")]
     Path {
-        /// The path.
+        /// The path as listed.
         path: String,
-        /// Why not.
+        /// The broken rule.
         reason: &'static str,
     },
-    /// Files must be sorted by path, each once, and none the folder of another.
+    /// The files are not sorted by path, or a file is listed twice or is the folder of another.
     #[error("file {path:?} is listed twice, out of order or below another file")]
     FileOrder {
-        /// The path.
+        /// The path of the file.
         path: String,
     },
-    /// Not a SHA-256.
+    /// The digest of a file is no SHA-256.
     #[error("file {path:?} has no SHA-256 of 64 lower-case hex digits")]
     Digest {
-        /// The path.
+        /// The path of the file.
         path: String,
     },
-    /// A run of this version is not in its lineage.
+    /// The lineage lacks a run of this version.
     #[error("run {run} was merged into this version but its lineage does not contain it")]
     Lineage {
-        /// The run.
+        /// The missing run.
         run: RunId,
     },
-    /// The lineage repeats itself or is longer than it may be.
+    /// The lineage repeats a run or is too long.
     #[error("the lineage repeats a run or has more than {LINEAGE_LIMIT}: {length}")]
     LineageWindow {
-        /// How many runs it has.
+        /// The number of runs in the lineage.
         length: usize,
     },
 }

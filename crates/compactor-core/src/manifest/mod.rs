@@ -1,8 +1,9 @@
-//! The manifest of a snapshot: the last object written into a version, and the truth about it.
+//! The manifest of a snapshot: the last object that its writer puts into a version.
 //!
-//! It says which runs the snapshot contains, what it was made from and which files it consists of.
-//! Unknown fields are kept out of the way, not refused, so that a newer writer's additions do not
-//! stop an older reader; a change that an older reader must not miss raises [`FORMAT_VERSION`].
+//! It says which runs the snapshot contains, which version it was made from, and which files it
+//! consists of. Unknown fields are ignored, so that an older daemon reads what a newer one wrote; a
+//! change that it must not ignore raises [`FORMAT_VERSION`]. docs/protocol.md has the rules and the
+//! names of planned fields ("Upgrade and rollback of the daemon").
 
 mod check;
 mod error;
@@ -17,124 +18,131 @@ pub use error::ManifestError;
 use crate::time::WallTime;
 use crate::{CollectionName, DeltaDigest, Fence, RunId, Version};
 
-/// The format this build writes, and the greatest it reads.
+/// The only format that this build writes and reads.
 pub const FORMAT_VERSION: u32 = 1;
 
-/// How many run ids of the lineage a manifest remembers. A message redelivered after this many
-/// later runs is merged again, which changes nothing but costs a cycle.
+/// How many run ids of the lineage a manifest keeps. A message that is delivered again after this many
+/// later runs is merged again.
 pub const LINEAGE_LIMIT: usize = 10_000;
 
-/// Everything there is to know about one version.
+/// The description of one version.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// See [`FORMAT_VERSION`].
+    /// The format of the manifest; see [`FORMAT_VERSION`].
     pub format_version: u32,
-    /// Whose snapshot this is.
+    /// The collection whose lineage the version belongs to.
     pub collection: CollectionName,
-    /// Which one.
+    /// The id of the version, which is also in the key.
     pub version: Version,
-    /// What it was made from; none for a collection's first.
+    /// The version that this one was made from; `None` for a collection's first.
     pub parent: Option<Parent>,
-    /// The fence its writer held.
+    /// The fence of the lease under which the version was made.
     pub fence: Fence,
-    /// Marks the attempt that wrote it.
+    /// A random id of the attempt that wrote the version; the pointer has the same in its metadata.
     pub nonce: Uuid,
-    /// When it was written.
+    /// When the version was made, by the writer's clock.
     pub created_at: WallTime,
-    /// By which program, name and version.
+    /// The program that made it, as in `chroma-compactor 0.1.0`.
     pub created_by: String,
-    /// How its files are stored.
+    /// Whether the files are one object each or in one archive.
     pub layout: Layout,
-    /// The runs merged into it.
+    /// The runs that were merged into this version, in the order of the merge.
     pub runs: Vec<AppliedRun>,
-    /// The runs of the whole lineage, newest last, those of `runs` included; at most
+    /// The runs of the whole lineage, those of `runs` included, newest last; at most
     /// [`LINEAGE_LIMIT`].
     pub applied_runs: Vec<RunId>,
-    /// Which delta each of them had, as far as its writer knew.
+    /// The digest of the delta of each of these runs. Runs of versions that were made before this field
+    /// existed have none.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub applied_deltas: BTreeMap<RunId, DeltaDigest>,
-    /// Its files, sorted by path.
+    /// All files of the Chroma directory, sorted by path, in both layouts.
     pub files: Vec<FileEntry>,
-    /// The archive that its files are in, where they are in one.
+    /// The archive of the layout `archive`. `None` in the other layout, and for versions that were made
+    /// before this field existed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub archive: Option<ArchiveEntry>,
-    /// What is in it.
+    /// What the collection in the snapshot contains.
     pub rows: Rows,
 }
 
-/// The version a snapshot was made from.
+/// The version that a snapshot was made from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Parent {
-    /// Its id.
+    /// The id of the parent.
     pub version: Version,
-    /// The tag of the pointer when it named that version.
+    /// The tag of the pointer when it named the parent; the swap is conditional on it.
     pub etag: String,
 }
 
-/// How the files of a version are stored.
+/// The way in which the files of a version are stored as objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Layout {
-    /// One object per file.
+    /// Each file is an object of its own.
     #[default]
     Files,
-    /// All files in one `snapshot.tar.gz`.
+    /// All files are in one object, `snapshot.tar.gz`.
     Archive,
 }
 
-/// One run merged into a version, and what it changed, measured on the result.
+/// A run that was merged into a version, and what it changed, measured on the result.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AppliedRun {
-    /// The run.
+    /// The id of the run.
     pub run_id: RunId,
-    /// Records that were not there before.
+    /// The number of records that did not exist before.
     pub added: u64,
-    /// Records that were replaced or changed.
+    /// The number of records that were replaced or changed.
     pub updated: u64,
-    /// Records that were removed.
+    /// The number of records that were removed.
     pub deleted: u64,
-    /// Records of the delta that are in the snapshot because of this run.
+    /// The number of records of the delta that are in the snapshot because of this run.
     pub merged: u64,
-    /// Operations of the delta without effect: updates and deletes of ids that do not exist.
+    /// The number of operations of the delta without effect: updates and deletes of ids that do not
+    /// exist.
     #[serde(default)]
     pub ignored: u64,
 }
 
-/// One object of a version.
+/// One file of a Chroma directory.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileEntry {
-    /// Path relative to the version's prefix, with `/`.
+    /// The path relative to the directory, with `/`: never absolute, never with `..`.
     pub path: String,
-    /// Size in bytes.
+    /// The size in bytes.
     pub size: u64,
-    /// SHA-256 of the content, 64 lower-case hex digits.
+    /// The SHA-256 of the content, 64 lower-case hex digits.
     pub sha256: String,
 }
 
 /// The archive of a version, as it was uploaded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ArchiveEntry {
-    /// Size in bytes.
+    /// The size in bytes.
     pub size: u64,
-    /// SHA-256 of the content, 64 lower-case hex digits.
+    /// The SHA-256 of the content, 64 lower-case hex digits.
     pub sha256: String,
 }
 
-/// What is in a snapshot.
+/// What the collection in a snapshot contains.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rows {
-    /// How many records.
+    /// The number of records.
     pub records: u64,
-    /// The vectors' dimension; none while the collection is empty.
+    /// The dimension of the vectors; `None` while the collection is empty.
     pub dimension: Option<u32>,
     /// The distance function: `l2`, `cosine` or `ip`.
     pub space: String,
-    /// The schema level of the Chroma directory.
+    /// The level of the schema in `chroma.sqlite3`, as in `L15` for chromadb 1.5.
     pub schema_level: String,
 }
 
 impl Manifest {
-    /// Reads a manifest. Says that a format is too new before it says that fields are missing.
+    /// Reads a manifest. Does not check what it says: [`validate`](Self::validate) does.
+    ///
+    /// # Errors
+    /// [`ManifestError::Format`] if the manifest has another format, whatever its other fields are;
+    /// [`ManifestError::NotAManifest`] if it is not JSON, or fields are missing or of the wrong type.
     pub fn parse(json: &[u8]) -> Result<Self, ManifestError> {
         #[derive(Deserialize)]
         struct Probe {
@@ -149,7 +157,7 @@ impl Manifest {
         serde_json::from_slice(json).map_err(ManifestError::NotAManifest)
     }
 
-    /// The manifest as indented JSON, for machines and for people.
+    /// The stored form: indented JSON.
     #[expect(
         clippy::expect_used,
         reason = "no map with keys that are not strings, no failing impl"
@@ -158,13 +166,13 @@ impl Manifest {
         serde_json::to_string_pretty(self).expect("a manifest is always representable")
     }
 
-    /// Whether the lineage of this version contains the run, as far back as it remembers.
+    /// Whether the lineage of this version contains the run, as far back as the manifest goes.
     pub fn contains_run(&self, run: &RunId) -> bool {
-        // The newest are the likeliest to be asked for.
+        // A redelivered message is most likely of a recent run.
         self.applied_runs.iter().rev().any(|applied| applied == run)
     }
 
-    /// Whether the lineage contains a run with this id that had another delta.
+    /// Whether the lineage contains a run with this id but another delta.
     pub fn contains_other_delta(&self, run: &RunId, delta: &DeltaDigest) -> bool {
         let applied = self.applied_deltas.get(run);
         applied.is_some_and(|applied| applied != delta) && self.contains_run(run)
@@ -175,8 +183,8 @@ impl Manifest {
         runs.into_iter().all(|run| self.contains_run(run))
     }
 
-    /// The `applied_runs` of a child: the parent's, then `runs`, each once at its last place, the
-    /// oldest dropped beyond [`LINEAGE_LIMIT`].
+    /// The `applied_runs` of a child: those of the parent, then `runs`. Each run is listed once, at its
+    /// last place; the oldest are dropped beyond [`LINEAGE_LIMIT`].
     pub fn extend_lineage(parent: Option<&Manifest>, runs: &[AppliedRun]) -> Vec<RunId> {
         let before = parent.map_or(&[][..], |parent| &parent.applied_runs);
         let mut seen = HashSet::new();
@@ -192,7 +200,8 @@ impl Manifest {
         lineage
     }
 
-    /// The `applied_deltas` of a child with the lineage `applied_runs`: the parent's, and `deltas`.
+    /// The `applied_deltas` of a child with the lineage `applied_runs`: those of the parent, and `deltas`,
+    /// without runs that the lineage no longer has.
     pub fn extend_deltas(
         parent: Option<&Manifest>,
         applied_runs: &[RunId],
@@ -205,8 +214,13 @@ impl Manifest {
         known
     }
 
-    /// Checks everything that can be checked without the files, against the key it was read from.
-    /// To be called after reading and before writing.
+    /// Checks everything that can be checked without the files, `collection` and `version` being those of
+    /// the manifest's key. Call it after every read and before every write.
+    ///
+    /// # Errors
+    /// The format, collection or version differs, or the version is not greater than its parent. The
+    /// manifest lists no files, or a file with a bad path or digest, or files out of order. The lineage
+    /// lacks a run of `runs`, repeats a run, or is longer than [`LINEAGE_LIMIT`].
     pub fn validate(
         &self,
         collection: &CollectionName,

@@ -58,7 +58,7 @@ fn code_of(change: impl FnOnce(&mut Manifest)) -> &'static str {
 }
 
 #[test]
-fn the_stored_form_is_fixed() {
+fn stored_form_never_changes() {
     let json: serde_json::Value = serde_json::from_str(&manifest().to_json()).unwrap();
     assert_eq!(
         json,
@@ -91,7 +91,7 @@ fn the_stored_form_is_fixed() {
 }
 
 #[test]
-fn a_newer_writers_additions_are_ignored_and_a_newer_format_is_refused() {
+fn additional_field_is_ignored_and_another_format_refused() {
     let mut json: serde_json::Value = serde_json::from_str(&manifest().to_json()).unwrap();
     json["colour"] = "green".into();
     assert_eq!(
@@ -143,7 +143,7 @@ fn reader_of_format_1_ignores_fields_that_a_later_daemon_adds() {
 }
 
 #[test]
-fn a_good_manifest_is_valid_and_each_fault_has_its_code() {
+fn good_manifest_is_valid_and_each_error_has_its_code() {
     assert_eq!(code_of(|_| {}), "valid");
     assert_eq!(code_of(|m| m.parent = None), "valid");
     assert_eq!(code_of(|m| m.format_version = 2), "CC-MANIFEST-FORMAT");
@@ -193,7 +193,7 @@ fn a_good_manifest_is_valid_and_each_fault_has_its_code() {
 }
 
 #[test]
-fn no_path_leads_out_of_the_directory() {
+fn path_that_leads_out_of_the_directory_is_refused() {
     for path in [
         "",
         "/etc/passwd",
@@ -219,7 +219,7 @@ fn no_path_leads_out_of_the_directory() {
 }
 
 #[test]
-fn the_lineage_keeps_the_newest_runs_each_once() {
+fn lineage_keeps_the_newest_runs_each_once() {
     let first = Manifest::extend_lineage(None, &[run("r1"), run("r2"), run("r1")]);
     assert_eq!(
         first.iter().map(RunId::as_str).collect::<Vec<_>>(),
@@ -241,7 +241,7 @@ fn the_lineage_keeps_the_newest_runs_each_once() {
 }
 
 #[test]
-fn membership_is_of_the_lineage() {
+fn manifest_contains_the_runs_of_its_lineage() {
     let manifest = manifest();
     let [r1, r2, r3] = ["r1", "r2", "r3"].map(|id| id.parse::<RunId>().unwrap());
     assert!(manifest.contains_run(&r1));

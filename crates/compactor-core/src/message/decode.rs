@@ -1,4 +1,4 @@
-//! Reading messages.
+//! Reading messages: which run and collection one announces, and where the delta is.
 
 use serde_json::{Map, Value};
 
@@ -11,12 +11,17 @@ use super::{
     PREFIX_SUFFIX, Refused, envelope, receipt_id, stream_record,
 };
 
-/// Reads a message, without what services put around it.
+/// Reads a message, after it has removed the envelopes of SNS and EventBridge.
 ///
-/// The collection is the one the attribute `collection` names; without it, the one whose
-/// `{collection}_delta_prefix` is the message's `delta_s3_prefix`, if that is exactly one. The
-/// delta is at `{collection}_delta_prefix`; without it at `delta_s3_prefix`, but only if that lies
-/// below the collection's own name: it may be there for another collection.
+/// The attribute `collection` names the collection. Without it, the collection is the one whose
+/// `{collection}_delta_prefix` equals the message's `delta_s3_prefix`, if there is exactly one. The delta
+/// is at `{collection}_delta_prefix`. Without that field, it is at `delta_s3_prefix`, but only if that
+/// begins with the collection's name: else it may be another collection's.
+///
+/// # Errors
+/// The body is not a JSON object or was moved to S3, a field is missing or has a wrong value, or the
+/// collection or its delta cannot be determined. [`Refused::about`] is set once run and collection are
+/// known.
 pub fn decode(body: &str, attributes: &Attributes) -> Result<Decoded, Refused> {
     let (envelope, attributes) = envelope::open(body, attributes)?;
     let attributes = &attributes;
@@ -145,7 +150,7 @@ fn delta_prefix<'a>(
         })
 }
 
-/// A field with text in it; empty text and null count as missing.
+/// A field with text. Empty text and null count as missing.
 fn text<'a>(
     map: &'a Map<String, Value>,
     key: &str,

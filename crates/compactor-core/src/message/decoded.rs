@@ -1,4 +1,4 @@
-//! What a message turns out to be, once it is read.
+//! The kinds of messages that decoding tells apart.
 
 use crate::keys::DeltaLocation;
 use crate::ports::Attributes;
@@ -7,55 +7,55 @@ use crate::{CollectionName, RunKey};
 /// One collection's part of an announced run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CompactionMessage {
-    /// Which run.
+    /// The key of the run's record.
     pub key: RunKey,
-    /// Which collection's part.
+    /// The collection that the delta is for.
     pub collection: CollectionName,
-    /// Its delta, as announced.
+    /// The prefix of the delta, as the sender wrote it.
     pub delta_prefix: String,
-    /// Its delta, as a place.
+    /// The place of the delta, parsed from that prefix.
     pub location: DeltaLocation,
-    /// The attributes as they came.
+    /// The attributes of the message and of the envelopes around it; the innermost win.
     pub attributes: Attributes,
 }
 
-/// What a message is.
+/// A message that can be understood.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decoded {
-    /// A run to be merged.
+    /// A run whose delta is to be merged.
     Run(CompactionMessage),
-    /// A run that was inserted into the table: announce each of its collections.
+    /// A run that was inserted into the table. Send a message for each of its collections.
     Inserted(InsertedRun),
-    /// Well formed, and one that other consumers act on, which we do not.
+    /// A message that the Python compactor acts on and this program does not.
     Unhandled {
-        /// Its entity type.
+        /// The entity type of the message, cut to 64 characters.
         entity_type: String,
-        /// Its event.
+        /// The event of the message, cut to 64 characters.
         event_name: String,
     },
-    /// Well formed, and no consumer needs it: another entity, or a change of a run. Acknowledge it.
+    /// A message that no consumer needs: of another entity, or a change of a run. Acknowledge it.
     Ignored {
-        /// Its entity type.
+        /// The entity type of the message, cut to 64 characters.
         entity_type: String,
-        /// Its event.
+        /// The event of the message, cut to 64 characters.
         event_name: String,
     },
 }
 
-/// A run that was inserted into the table; each of its collections is to be announced.
+/// A run that its producer inserted into the table, as a record of the table's change stream shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InsertedRun {
-    /// Which run.
+    /// The key of the run's record.
     pub key: RunKey,
-    /// The delta prefix of each collection.
+    /// The delta prefix of each collection, as the producer wrote it; never empty.
     pub deltas: Vec<(CollectionName, String)>,
-    /// The region of the table.
+    /// The AWS region of the table, cut to 64 characters; may be empty.
     pub region: String,
-    /// The id of the change.
+    /// The stream's id of the change, cut to 64 characters; may be empty.
     pub change_id: String,
 }
 
-/// What the Python compactor acts on, by its entity type.
+/// The entity types, with their events, that the Python compactor acts on.
 const HANDLED_ELSEWHERE: [(&str, &[&str]); 6] = [
     ("RECEIPT_PLACE", &["MODIFY", "REMOVE"]),
     ("RECEIPT_WORD_LABEL", &["MODIFY", "REMOVE"]),
@@ -65,16 +65,16 @@ const HANDLED_ELSEWHERE: [(&str, &[&str]); 6] = [
     ("RECEIPT_WORD", &["REMOVE"]),
 ];
 
-/// Characters of the types and events that are told of; all that are known have fewer.
+/// Characters of a type or event that are kept; every known one has fewer.
 const LONGEST_TYPE: usize = 64;
 
 impl Decoded {
-    /// A message that is not about a new run.
+    /// The kind of a message that announces no run.
     pub(super) fn other(entity_type: &str, event_name: &str) -> Self {
         let mut known = HANDLED_ELSEWHERE.iter();
         let is_handled =
             known.any(|(entity, events)| *entity == entity_type && events.contains(&event_name));
-        // The sender of a message chooses them.
+        // The sender chooses both, and must not fill the log with them.
         let [entity_type, event_name] =
             [entity_type, event_name].map(|text| text.chars().take(LONGEST_TYPE).collect());
         match is_handled {

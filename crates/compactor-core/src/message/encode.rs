@@ -1,4 +1,4 @@
-//! Writing messages.
+//! Writing messages, byte for byte as the Python stream processor does.
 
 use serde_json::{Map, Value, json};
 
@@ -7,22 +7,25 @@ use crate::{CollectionName, RunKey};
 
 use super::{COLLECTION, ENTITY_TYPE, EVENT_NAME, MessageError, OWN_PREFIX, PREFIX_SUFFIX, SOURCE};
 
-/// A run to be announced.
+/// A run, and what its messages say of it.
 #[derive(Debug, Clone, Copy)]
 pub struct Announcement<'a> {
-    /// Which run.
+    /// The key of the run's record.
     pub key: &'a RunKey,
-    /// The delta prefix of each collection, in the order in which they are to be written.
+    /// The delta prefix of each collection. The body has them in this order.
     pub deltas: &'a [(CollectionName, String)],
-    /// When it is announced.
+    /// The time of the announcement.
     pub at: WallTime,
-    /// The region to name.
+    /// The AWS region, or `local` without AWS.
     pub region: &'a str,
-    /// The id of the change record this comes from; any short text.
+    /// The id of the change that led to the announcement; any short text.
     pub stream_record_id: &'a str,
 }
 
-/// Makes the body and the attributes of the message to `target`, one of the announced collections.
+/// Makes the body and the attributes of the message that announces the run to `target`.
+///
+/// # Errors
+/// [`MessageError::NoPrefix`] if the announcement has no delta for `target`.
 pub fn encode(
     announcement: &Announcement<'_>,
     target: &CollectionName,

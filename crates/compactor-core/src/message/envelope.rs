@@ -1,5 +1,5 @@
-//! What services put around a message on its way to the queue: SNS without raw delivery, and
-//! EventBridge. What S3 itself sends, and what a client put elsewhere, is told apart as well.
+//! The envelopes that SNS (without raw delivery) and EventBridge put around a message, the test event
+//! of S3, and bodies that a client moved to S3.
 
 use serde_json::{Map, Value};
 
@@ -7,20 +7,21 @@ use super::MessageError;
 use crate::ports::Attributes;
 
 /// A rule of EventBridge may send to a topic of SNS, which sends to the queue.
-const MOST: u32 = 2;
+const MOST_ENVELOPES: u32 = 2;
 
-/// The markers of the extended client for large messages, before its pointer: the present one and that
-/// of its first version.
+/// The ends of the markers that the extended client for large messages puts before its pointer, today
+/// and in its first version.
 const OFFLOADED: [&str; 2] = ["PayloadS3Pointer", "MessageS3Pointer"];
 
-/// The message itself, with the attributes of all that was around it; those inside rank above.
+/// Removes the envelopes. Returns the message, with its attributes and those of the envelopes; the
+/// innermost win.
 pub(super) fn open(
     body: &str,
     attributes: &Attributes,
 ) -> Result<(Map<String, Value>, Attributes), MessageError> {
     let mut message = object(body)?;
     let mut attributes = attributes.clone();
-    for _ in 0..MOST {
+    for _ in 0..MOST_ENVELOPES {
         if let Some(inner) = notification(&message) {
             attributes.extend(notified(&message));
             message = object(inner)?;
@@ -33,7 +34,7 @@ pub(super) fn open(
     Ok((message, attributes))
 }
 
-/// Whether S3 tells that it may send to the queue; it does when a notification is configured.
+/// Whether this is the event that S3 sends when someone configures a notification to the queue.
 pub(super) fn is_test_event(message: &Map<String, Value>) -> bool {
     message.get("Event").and_then(Value::as_str) == Some("s3:TestEvent")
 }
@@ -41,7 +42,7 @@ pub(super) fn is_test_event(message: &Map<String, Value>) -> bool {
 fn object(body: &str) -> Result<Map<String, Value>, MessageError> {
     match serde_json::from_str(body) {
         Ok(Value::Array(parts)) if offloaded(&parts) => Err(MessageError::Offloaded),
-        // Says what else it is.
+        // Parsed again, so that the error names the type that was found.
         _ => serde_json::from_str(body).map_err(MessageError::NotJson),
     }
 }
@@ -52,7 +53,7 @@ fn offloaded(parts: &[Value]) -> bool {
     marker.is_some_and(|marker| OFFLOADED.iter().any(|known| marker.ends_with(known)))
 }
 
-/// What SNS delivers.
+/// The message inside an envelope of SNS.
 fn notification(message: &Map<String, Value>) -> Option<&str> {
     let text = |name: &str| message.get(name).and_then(Value::as_str);
     (text("Type") == Some("Notification") && message.contains_key("TopicArn"))
@@ -69,7 +70,7 @@ fn notified(message: &Map<String, Value>) -> Attributes {
     texts.collect()
 }
 
-/// What EventBridge delivers.
+/// The message inside an envelope of EventBridge.
 fn event(message: &mut Map<String, Value>) -> Option<Value> {
     let is_event =
         message.contains_key("detail-type") && message.get("detail").is_some_and(Value::is_object);

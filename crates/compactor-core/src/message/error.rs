@@ -1,4 +1,4 @@
-//! What can be wrong with a message.
+//! Why a message cannot be used.
 
 use thiserror::Error;
 
@@ -11,58 +11,58 @@ pub enum MessageError {
     /// The body is not a JSON object.
     #[error("the body is not a JSON object")]
     NotJson(#[source] serde_json::Error),
-    /// The body is somewhere else.
+    /// The body is in S3, and the message has only a pointer to it.
     #[error("the body was put into S3 by the extended client for large messages")]
     Offloaded,
-    /// A field that must be there is not.
+    /// The body lacks a required field.
     #[error("field {field} is missing")]
     Missing {
-        /// Its path in the body.
+        /// The field's path in the body.
         field: &'static str,
     },
-    /// A field has a value it may not have.
+    /// A field has a value of another type or range.
     #[error("field {field} must be {expected}")]
     Field {
-        /// Its path in the body.
+        /// The field's path in the body.
         field: &'static str,
-        /// What it must be.
+        /// The allowed values, to be read after "must be".
         expected: &'static str,
     },
-    /// The run id is not allowed.
+    /// The run id breaks the rule of [`RunId`](crate::RunId).
     #[error("field entity_data.run_id is not allowed")]
     RunId(#[source] NameError),
-    /// The image id is not allowed.
+    /// The image id is empty, too long or has control characters.
     #[error("field entity_data.image_id is not allowed")]
     ImageId(#[source] NameError),
-    /// The attribute `collection` names no possible collection.
+    /// The name of the collection breaks Chroma's rule.
     #[error("the attribute `collection` is not allowed")]
     Collection(#[source] NameError),
-    /// The attribute `collection` is missing and the body does not tell either.
+    /// The attribute `collection` is missing, and the prefixes in the body fit none or several.
     #[error("the attribute `collection` is missing and the prefixes do not tell which one it is")]
     NoCollection,
-    /// There is no delta for the collection.
+    /// The message has no delta for its collection.
     #[error("there is no delta prefix for collection {collection}")]
     NoPrefix {
-        /// The collection.
+        /// The collection that the message is for.
         collection: CollectionName,
     },
-    /// The delta prefix is not usable.
+    /// The delta prefix breaks a rule.
     #[error("the delta prefix for collection {collection} is not allowed")]
     Prefix {
-        /// The collection.
+        /// The collection that the message is for.
         collection: CollectionName,
-        /// Why not.
+        /// The broken rule.
         #[source]
         source: DeltaPrefixError,
     },
 }
 
-/// A message that cannot be used, and what it is about as far as that could be read.
+/// A message that cannot be used, with the run and collection that it announces if they could be read.
 #[derive(Debug)]
 pub struct Refused {
-    /// What is wrong.
+    /// Why the message cannot be used.
     pub error: MessageError,
-    /// The part of a run that it announces.
+    /// The run and collection that the message announces; `None` if they could not be read.
     pub about: Option<Box<(RunKey, CollectionName)>>,
 }
 

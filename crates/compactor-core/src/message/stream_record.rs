@@ -1,5 +1,5 @@
-//! Records of the table's change stream, as an EventBridge pipe puts them into a queue: one for all
-//! collections of a run.
+//! Records of the table's change stream, as an EventBridge pipe puts them into the queue: one record for
+//! all collections of a run.
 
 use serde_json::{Map, Value};
 
@@ -9,23 +9,23 @@ use super::{
     Decoded, ENTITY_TYPE, EVENT_NAME, InsertedRun, MessageError, PREFIX_SUFFIX, receipt_id,
 };
 
-/// Characters of a region and of the id of a change: those of AWS have fewer.
+/// Characters of a region or of the id of a change that are kept: those of AWS have fewer.
 const LONGEST_OF_AWS: usize = 64;
 
-/// Reads a record; `None` if `body` is something else.
+/// Reads a record; `None` if `body` is none.
 pub(super) fn read(body: &Map<String, Value>) -> Option<Result<Decoded, MessageError>> {
     let change = body.get("dynamodb")?.as_object()?;
     let event_name = body.get("eventName")?.as_str()?;
     let of = |name: &str| change.get(name).and_then(Value::as_object);
     let image = of("NewImage");
-    // What was removed has no new image.
+    // The record of a removal has only the old image.
     let any = image.or_else(|| of("OldImage"));
     let entity_type = any.and_then(|image| text(image, "TYPE"));
     let (Some(image), Some(ENTITY_TYPE), EVENT_NAME) = (image, entity_type, event_name) else {
         let entity_type = entity_type.unwrap_or("stream record");
         return Some(Ok(Decoded::other(entity_type, event_name)));
     };
-    // Every message that announces a collection repeats them.
+    // Every announcement of a collection repeats them, so they must be short.
     let own = |name: &str| {
         let text = body.get(name).and_then(Value::as_str).unwrap_or_default();
         text.chars().take(LONGEST_OF_AWS).collect::<String>()

@@ -44,7 +44,7 @@ fn key() -> RunKey {
 }
 
 #[test]
-fn the_body_is_byte_for_byte_that_of_the_existing_writer() {
+fn body_is_byte_for_byte_that_of_the_python_writer() {
     let deltas = [
         (name("lines"), "lines/delta/3f0c9d52/".to_owned()),
         (name("words"), "words/delta/3f0c9d52/".to_owned()),
@@ -72,7 +72,7 @@ fn the_body_is_byte_for_byte_that_of_the_existing_writer() {
 }
 
 #[test]
-fn an_existing_message_is_read() {
+fn message_of_the_python_writer_is_read() {
     let message = run_of(
         EXISTING,
         &[("collection", "words"), ("source", "dynamodb_stream")],
@@ -85,7 +85,7 @@ fn an_existing_message_is_read() {
 }
 
 #[test]
-fn without_the_attribute_the_prefixes_tell() {
+fn prefixes_tell_the_collection_where_the_attribute_is_missing() {
     assert_eq!(run_of(EXISTING, &[]).collection, name("lines"));
     let ambiguous = r#"{"entity_type":"COMPACTION_RUN","entity_data":{"run_id":"r",
         "lines_delta_prefix":"x/y/z","words_delta_prefix":"x/y/z","delta_s3_prefix":"x/y/z"}}"#;
@@ -96,7 +96,7 @@ fn without_the_attribute_the_prefixes_tell() {
 }
 
 #[test]
-fn the_own_prefix_serves_only_below_the_collections_name() {
+fn own_prefix_counts_only_if_it_begins_with_the_collections_name() {
     let body = |prefix: &str| {
         format!(
             r#"{{"entity_type":"COMPACTION_RUN",
@@ -124,7 +124,7 @@ fn the_own_prefix_serves_only_below_the_collections_name() {
 }
 
 #[test]
-fn other_entities_and_events_are_ignored() {
+fn message_of_another_entity_or_event_is_ignored() {
     for (entity, event) in [
         ("RECEIPT_WORD_LABEL", "INSERT"),
         ("RECEIPT", "MODIFY"),
@@ -143,7 +143,7 @@ fn other_entities_and_events_are_ignored() {
 }
 
 #[test]
-fn each_fault_has_its_code() {
+fn each_error_of_a_message_has_its_code() {
     let lines = [("collection", "lines")];
     let with =
         |entity: &str| format!(r#"{{"entity_type":"COMPACTION_RUN","entity_data":{entity}}}"#);
@@ -195,7 +195,7 @@ fn each_fault_has_its_code() {
 
 proptest! {
     #[test]
-    fn what_is_written_is_read_back(
+    fn encoded_message_is_decoded_to_the_same(
         run in "[A-Za-z0-9][A-Za-z0-9._-]{0,40}",
         image in "\\PC{1,20}",
         receipt in 1u64..=1 << 53,
@@ -220,7 +220,7 @@ proptest! {
     }
 
     #[test]
-    fn no_body_makes_it_panic(body in "\\PC{0,60}") {
+    fn no_body_makes_the_decoder_panic(body in "\\PC{0,60}") {
         let _ = decode(&body, &Attributes::new());
     }
 }
@@ -240,7 +240,7 @@ const INSERTED: &str = r#"{"TYPE":{"S":"COMPACTION_RUN"},"run_id":{"S":"3f0c9d52
     "words_delta_prefix":{"S":"words/delta/3f0c9d52/"}}"#;
 
 #[test]
-fn a_record_of_the_stream_is_a_run_for_all_its_collections() {
+fn stream_record_of_an_insert_announces_every_collection() {
     let decoded = decode(&stream_record("INSERT", INSERTED), &attributes(&[])).unwrap();
     let Decoded::Inserted(mut run) = decoded else {
         panic!("{decoded:?}");
@@ -253,7 +253,7 @@ fn a_record_of_the_stream_is_a_run_for_all_its_collections() {
 }
 
 #[test]
-fn other_records_of_the_stream_are_acknowledged() {
+fn stream_record_of_another_change_is_ignored() {
     let other = INSERTED.replace("COMPACTION_RUN", "RECEIPT");
     for body in [
         stream_record("MODIFY", INSERTED),
@@ -266,13 +266,13 @@ fn other_records_of_the_stream_are_acknowledged() {
 }
 
 #[test]
-fn an_inserted_run_without_deltas_is_refused() {
+fn inserted_run_without_deltas_is_refused() {
     let body = stream_record("INSERT", &INSERTED.replace("_delta_prefix", "_else"));
     assert_eq!(code_of(&body, &[]), "CC-MESSAGE-MISSING");
 }
 
 #[test]
-fn what_the_python_compactor_acts_on_is_told_apart() {
+fn message_that_the_python_compactor_acts_on_is_unhandled() {
     for (entity, event) in [
         ("RECEIPT_PLACE", "MODIFY"),
         ("RECEIPT_WORD_LABEL", "REMOVE"),
@@ -288,7 +288,7 @@ fn what_the_python_compactor_acts_on_is_told_apart() {
 }
 
 #[test]
-fn what_services_put_around_a_message_is_taken_off() {
+fn envelopes_of_services_are_removed() {
     let run = r#"{"entity_type":"COMPACTION_RUN","entity_data":{"run_id":"r",
         "lines_delta_prefix":"lines/delta/r/"}}"#;
     let notified = |message: &str, attributes: serde_json::Value| {

@@ -1,41 +1,43 @@
-//! The one error type of all ports: what was attempted, on what, and what kind of fault it was.
+//! The one error type of all ports: what was attempted, on what, and which kind of fault it met.
 
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use thiserror::Error;
 
-/// Result of a port call.
+/// The result of a port call.
 pub type PortResult<T> = Result<T, PortError>;
 
-/// What kind of fault a port met, coarse enough to decide what to do next.
+/// The kind of fault that a port met, coarse enough to decide what to do next:
+/// [`disposition`](crate::disposition) has that decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Fault {
-    /// It may work if tried again: connection reset, timeout of a read, busy database.
+    /// The same call may succeed later: a connection was reset, a read timed out, a database was busy.
     Transient,
-    /// The other side asked for less.
+    /// The service refused the call because it receives too many.
     Throttled,
-    /// A write was sent and no answer came: it may or may not have been applied.
+    /// A write was sent and no definite answer came: the service may have applied it, or may yet apply
+    /// it.
     OutcomeUnknown,
-    /// Not permitted.
+    /// The caller lacks the right, or its credentials are missing or not accepted.
     Denied,
-    /// The bucket, table, queue or directory itself does not exist.
+    /// The bucket, table, queue or directory itself does not exist. A missing key is no fault.
     Missing,
-    /// No space is left.
+    /// The disk or the quota has no space left.
     Full,
-    /// What was asked for is larger than the caller's limit.
+    /// The object is larger than the limit that the caller gave.
     TooLarge,
-    /// Stored content is not what it must be.
+    /// Stored content does not have the form that it must have.
     Corrupt,
-    /// The request itself is wrong, or the other side takes it for wrong: a bad key, another region's
-    /// bucket, a table with other keys.
+    /// The request is wrong, or the service takes it for wrong: a bad key, another region's bucket, a
+    /// table with other keys.
     Invalid,
-    /// The other side does not have what the call needs, as a conditional write.
+    /// The service lacks a feature that the call needs, such as conditional writes.
     Unsupported,
 }
 
 impl Fault {
-    /// All of them.
+    /// Every fault, in the order in which docs/reliability.md lists them.
     pub const ALL: [Self; 10] = [
         Self::Transient,
         Self::Throttled,
@@ -54,15 +56,16 @@ impl Fault {
 #[derive(Debug, Error)]
 #[error("{operation} {target}: {reason}")]
 pub struct PortError {
-    /// What was attempted, for example `put object`.
+    /// The attempted operation, for example `put object`.
     pub operation: &'static str,
-    /// On what: a key, a receipt, a path.
+    /// The target of the operation: a key, a queue's URL, a receipt, a path.
     pub target: String,
-    /// The kind of fault.
+    /// The kind of fault, by which callers decide what to do.
     pub fault: Fault,
-    /// The cause in words, lower case, no full stop.
+    /// The cause in words: lower case, no full stop, no secrets.
     pub reason: String,
-    /// It is a file of this machine that failed, and the port says nothing of its own.
+    /// Whether a file of this machine failed, so that the error says nothing about the service behind
+    /// the port.
     pub is_of_machine: bool,
     /// The underlying error, if there is one.
     #[source]
@@ -87,8 +90,8 @@ impl PortError {
         }
     }
 
-    /// An error of a file to which a port downloads, or from which it uploads. What the system does
-    /// not like about its name is the caller's; the rest is the machine's.
+    /// An error of a local file to which a port downloads, or from which it uploads. A name that the
+    /// system refuses is the caller's fault; everything else is the machine's.
     pub fn of_file(operation: &'static str, path: &Path, error: io::Error) -> Self {
         let fault = match error.kind() {
             ErrorKind::AlreadyExists
@@ -101,7 +104,7 @@ impl PortError {
             ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
                 Fault::Full
             }
-            // Trouble of the disk and a lack of descriptors have no kind, and may pass.
+            // I/O errors and a lack of descriptors have no kind of their own, and may pass.
             _ => Fault::Transient,
         };
         let target = path.display().to_string();
@@ -111,7 +114,7 @@ impl PortError {
         }
     }
 
-    /// Attaches the underlying error.
+    /// The same error with `source` as the underlying one.
     #[must_use]
     pub fn with_source(mut self, source: impl std::error::Error + Send + Sync + 'static) -> Self {
         self.source = Some(Box::new(source));
@@ -134,8 +137,8 @@ impl PortError {
         }
     }
 
-    /// Whether the same call may succeed soon. What becomes of runs is not said here but in
-    /// [`disposition`](crate::disposition).
+    /// Whether the same call may succeed soon, without a change by an operator.
+    /// [`disposition`](crate::disposition) decides what becomes of runs.
     pub fn may_pass(&self) -> bool {
         match self.fault {
             Fault::Transient | Fault::Throttled | Fault::OutcomeUnknown => true,
@@ -155,7 +158,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_name_of_a_file_is_the_caller_s_and_its_disk_is_the_machine_s() {
+    fn refused_file_name_is_the_callers_fault_and_disk_trouble_the_machines() {
         for (errno, fault, is_of_machine) in [
             (2, Fault::Missing, true),
             (13, Fault::Denied, true),

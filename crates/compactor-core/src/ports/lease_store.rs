@@ -1,4 +1,7 @@
-//! The lock of a collection and its fence counter. For efficiency, never for safety.
+//! The lock of a collection and its fence counter.
+//!
+//! The lock keeps workers from doing the same work twice. It must never be what keeps the pointer
+//! safe: that is the conditional put of the [`ObjectStore`](super::ObjectStore).
 
 use std::time::Duration;
 
@@ -8,28 +11,36 @@ use uuid::Uuid;
 use super::{PortResult, WallTime};
 use crate::{CollectionName, Fence};
 
-/// The answer to an acquire.
+/// The answer to [`LeaseStore::acquire`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Acquired {
-    /// It is ours for the asked term.
+    /// The caller's owner holds the lock for the requested term.
     Held,
-    /// Somebody else holds it.
+    /// Another owner holds the lock: lock contention.
     Busy(LockHolder),
 }
 
-/// Who holds a lock.
+/// The holder of a lock, as the stored lock describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LockHolder {
-    /// As the lock says.
+    /// The owner's id; empty if the lock names no owner. Other writers may use ids that are no UUIDs.
     pub owner: String,
-    /// Until when, by the wall clock of the store's writers; none if the lock does not say.
+    /// When the lock expires, by the clock of the machine that took it. `None` if the lock does not
+    /// say.
     pub expires: Option<WallTime>,
 }
 
-/// One lock item and one fence counter per collection.
+/// Per collection one lock, which expires, and one fence counter, which only grows.
+///
+/// An adapter makes each call atomic against all other callers, in this process and in others.
 #[async_trait]
 pub trait LeaseStore: Send + Sync {
-    /// Takes the lock if it is free or expired. The same `owner` may take it again.
+    /// Takes the lock for `term` from now, if it is free, if it has expired, or if `owner` already holds
+    /// it. Of several callers at one time at most one gets a free lock.
+    ///
+    /// # Errors
+    /// The store cannot be reached or refuses the call. The lock may have been taken all the same; it
+    /// then expires after `term`, or the same owner takes it again.
     async fn acquire(
         &self,
         collection: &CollectionName,
@@ -37,8 +48,12 @@ pub trait LeaseStore: Send + Sync {
         term: Duration,
     ) -> PortResult<Acquired>;
 
-    /// Extends the lock to `term` from now; `false` if `owner` does not hold it (any more). A lock
-    /// that expired but that nobody took since is still its last owner's.
+    /// Extends the lock to `term` from now. Returns `false`, and changes nothing, if `owner` does not
+    /// hold it any more. A lock that expired and that no other owner has taken since still belongs to
+    /// its last owner.
+    ///
+    /// # Errors
+    /// The store cannot be reached or refuses the call. The lock may have been extended all the same.
     async fn renew(
         &self,
         collection: &CollectionName,
@@ -46,13 +61,25 @@ pub trait LeaseStore: Send + Sync {
         term: Duration,
     ) -> PortResult<bool>;
 
-    /// Who holds the lock now, if anybody does. By the time of the answer it may be another.
+    /// The holder of the lock, or `None` if it is free or has expired. The answer may be out of date
+    /// when it arrives, so nothing may be decided by it alone.
+    ///
+    /// # Errors
+    /// The store cannot be reached or refuses the call.
     async fn holder(&self, collection: &CollectionName) -> PortResult<Option<LockHolder>>;
 
-    /// Frees the lock; `false` if `owner` did not hold it. Never frees another owner's.
+    /// Frees the lock. Returns `false`, and changes nothing, if `owner` does not hold it.
+    ///
+    /// # Errors
+    /// The store cannot be reached or refuses the call. The lock may have been freed; if not, it
+    /// expires.
     async fn release(&self, collection: &CollectionName, owner: Uuid) -> PortResult<bool>;
 
-    /// Adds one to the fence counter and gives the new value. It never goes back and survives
-    /// the lock. The first value is 1.
+    /// Adds one to the collection's fence counter and returns the new value; the first is 1. No two
+    /// calls return the same value, and the counter outlives the lock. Values may be left out.
+    ///
+    /// # Errors
+    /// The store cannot be reached or refuses the call ([`Fault`](super::Fault) `Transient`, `Denied` or
+    /// `Missing`), or the stored counter is no number (`Corrupt`). The counter may have grown.
     async fn next_fence(&self, collection: &CollectionName) -> PortResult<Fence>;
 }

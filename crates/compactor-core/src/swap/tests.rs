@@ -48,7 +48,7 @@ const PUTS: [PutResult; 5] = [
 
 /// The whole product, written out; the module's doc table is this one.
 #[test]
-fn the_table_is_complete() {
+fn decisions_are_those_of_the_documented_table() {
     let current = || version(9);
     let columns = || {
         [
@@ -99,7 +99,7 @@ fn the_table_is_complete() {
 }
 
 #[test]
-fn only_written_or_our_name_on_the_pointer_commits_and_only_the_lineage_supersedes() {
+fn decision_acknowledges_only_what_is_shown_to_be_published() {
     for put in PUTS {
         for seen in [
             Some(ReadBack::Unmoved),
@@ -116,7 +116,7 @@ fn only_written_or_our_name_on_the_pointer_commits_and_only_the_lineage_supersed
 }
 
 #[test]
-fn read_backs_are_told_apart() {
+fn read_back_tells_every_state_of_the_pointer_apart() {
     let (ours, base, third) = (version(2), ETag("base".to_owned()), version(3));
     let batch = runs(&["r1", "r2"]);
     let attempt = Attempt {
@@ -177,7 +177,7 @@ fn read_backs_are_told_apart() {
 }
 
 #[test]
-fn an_attempt_without_runs_is_superseded_only_by_its_own_child() {
+fn attempt_without_runs_is_superseded_only_by_its_own_child() {
     let (ours, base, child) = (version(2), ETag("base".to_owned()), version(3));
     let attempt = Attempt {
         version: &ours,
@@ -207,7 +207,7 @@ fn an_attempt_without_runs_is_superseded_only_by_its_own_child() {
 }
 
 #[test]
-fn a_first_publication_expects_no_pointer() {
+fn missing_pointer_is_unmoved_for_a_first_publication() {
     let (ours, batch) = (version(2), runs(&["r1"]));
     let attempt = Attempt {
         version: &ours,
@@ -221,7 +221,7 @@ fn a_first_publication_expects_no_pointer() {
 }
 
 #[test]
-fn definite_refusals_are_errors_and_doubt_is_unknown() {
+fn definite_refusal_is_an_error_and_a_lost_answer_is_unknown() {
     let answer = |fault| Err(PortError::new("put object", "k", fault, "x"));
     for fault in [Fault::Transient, Fault::Throttled, Fault::OutcomeUnknown] {
         assert_eq!(PutResult::of(answer(fault)).unwrap(), PutResult::Unknown);
