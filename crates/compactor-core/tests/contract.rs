@@ -1,4 +1,4 @@
-//! The fakes keep the contracts of the ports they stand in for.
+//! The fakes keep the contracts of the ports that they replace.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use compactor_core::fakes::{
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn the_fake_object_store_keeps_the_contract() {
+async fn fake_object_store_keeps_the_contract() {
     let scratch = tempfile::tempdir().unwrap();
     contract::object_store(
         Arc::new(FakeObjectStore::new(Arc::new(FakeClock::auto()))),
@@ -26,24 +26,24 @@ fn queue(clock: &Arc<FakeClock>) -> Arc<FakeQueue> {
 }
 
 #[tokio::test]
-async fn the_fake_queue_keeps_the_contract() {
+async fn fake_queue_keeps_the_contract() {
     let clock = Arc::new(FakeClock::auto());
     contract::queue(queue(&clock), clock).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn the_fake_queue_keeps_the_strict_contract() {
+async fn fake_queue_keeps_the_strict_contract() {
     let clock = Arc::new(FakeClock::auto());
     contract::strict_queue(queue(&clock), clock).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn the_fake_lease_store_keeps_the_contract() {
+async fn fake_lease_store_keeps_the_contract() {
     let clock = Arc::new(FakeClock::auto());
     contract::lease_store(Arc::new(FakeLeaseStore::new(clock.clone())), clock).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn the_fake_run_store_keeps_the_contract() {
+async fn fake_run_store_keeps_the_contract() {
     contract::run_store(Arc::new(FakeRunStore::new()), Arc::new(FakeClock::auto())).await;
 }

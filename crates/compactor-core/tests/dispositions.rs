@@ -1,4 +1,4 @@
-//! `docs/reliability.md` prints the table by which the daemon decides, as it is.
+//! `docs/reliability.md` prints the table of dispositions by which the daemon decides.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -36,7 +36,7 @@ fn table() -> String {
 }
 
 #[test]
-fn the_documents_print_the_table() {
+fn documented_table_is_the_one_in_the_code() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reliability.md");
     let text = std::fs::read_to_string(path).unwrap();
     let table = table();

@@ -1,4 +1,4 @@
-//! The fakes fail when they are told to, before or after a call takes effect.
+//! The fakes fail where a test injects a fault, before or after the call takes effect.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ async fn put(store: &FakeObjectStore, body: &'static str) -> PortResult<PutOutco
 }
 
 #[tokio::test]
-async fn a_failure_before_has_no_effect() {
+async fn call_with_an_injected_failure_before_it_has_no_effect() {
     let store = FakeObjectStore::new(Arc::new(FakeClock::auto()));
     store
         .faults
@@ -32,7 +32,7 @@ async fn a_failure_before_has_no_effect() {
 }
 
 #[tokio::test]
-async fn a_failure_after_loses_only_the_answer() {
+async fn call_with_an_injected_failure_after_it_takes_effect() {
     let store = FakeObjectStore::new(Arc::new(FakeClock::auto()));
     store
         .faults
@@ -49,7 +49,7 @@ async fn a_failure_after_loses_only_the_answer() {
 }
 
 #[tokio::test]
-async fn rules_see_every_call_and_the_diary_keeps_it() {
+async fn rule_sees_every_call_and_the_fake_records_it() {
     let store = FakeObjectStore::new(Arc::new(FakeClock::auto()));
     let mut left = 2;
     store.faults.when(move |call| {

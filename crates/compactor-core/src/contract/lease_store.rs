@@ -1,4 +1,4 @@
-//! What every lease store must do.
+//! The contract of lease stores: one owner per lock, and fences that only grow.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ const ANNA: Uuid = Uuid::from_u128(0xa);
 const BERT: Uuid = Uuid::from_u128(0xb);
 const CARL: Uuid = Uuid::from_u128(0xc);
 
-/// Checks a lease store in which nothing is locked.
+/// Checks a lease store that has neither locks nor fences. `clock` must be the one that it uses.
 pub async fn lease_store(store: Arc<dyn LeaseStore>, clock: Arc<dyn Clock>) {
     a_lock_has_one_owner(&*store, &*clock).await;
     the_holder_can_be_asked_for(&*store, &*clock).await;
@@ -45,7 +45,7 @@ async fn a_lock_has_one_owner(store: &dyn LeaseStore, clock: &dyn Clock) {
     match store.acquire(&name, BERT, LONG).await.expect("acquire") {
         Acquired::Busy(LockHolder { owner, expires }) => {
             assert_eq!(owner, ANNA.to_string());
-            let expires = expires.expect("the store was told");
+            let expires = expires.expect("the store knows when it expires");
             assert!(expires >= before.plus(LONG) && expires <= clock.wall().plus(LONG));
         }
         Acquired::Held => panic!("two owners of one lock"),
@@ -67,7 +67,7 @@ async fn the_holder_can_be_asked_for(store: &dyn LeaseStore, clock: &dyn Clock) 
     assert!(gets(store, &name, ANNA, TERM).await);
     let holder = store.holder(&name).await.expect("holder").expect("held");
     assert_eq!(holder.owner, ANNA.to_string());
-    let expires = holder.expires.expect("when it ends");
+    let expires = holder.expires.expect("the store knows when it expires");
     assert!(expires >= before.plus(TERM) && expires <= clock.wall().plus(TERM));
     clock.sleep(TERM + TERM / 2).await;
     assert_eq!(store.holder(&name).await.expect("holder"), None, "expired");
@@ -78,7 +78,7 @@ async fn the_holder_can_be_asked_for(store: &dyn LeaseStore, clock: &dyn Clock) 
 
 async fn only_the_owner_frees_it(store: &dyn LeaseStore) {
     let name = collection("lease-free");
-    assert!(!frees(store, &name, ANNA).await, "nobody has it");
+    assert!(!frees(store, &name, ANNA).await, "no owner holds it");
     assert!(gets(store, &name, ANNA, LONG).await);
     assert!(!frees(store, &name, BERT).await);
     assert!(!gets(store, &name, BERT, LONG).await, "it is still held");
@@ -95,7 +95,7 @@ async fn an_expired_lock_is_free(store: &dyn LeaseStore, clock: &dyn Clock) {
     assert!(gets(store, &name, BERT, LONG).await);
     assert!(
         !store.renew(&name, ANNA, LONG).await.expect("renew"),
-        "it is another's now"
+        "another owner holds it now"
     );
     assert!(!frees(store, &name, ANNA).await);
     assert!(
@@ -108,12 +108,12 @@ async fn renewing_makes_it_last(store: &dyn LeaseStore, clock: &dyn Clock) {
     let name = collection("lease-renew");
     assert!(
         !store.renew(&name, ANNA, LONG).await.expect("renew"),
-        "nobody has it"
+        "no owner holds it"
     );
     assert!(gets(store, &name, ANNA, TERM).await);
     assert!(
         !store.renew(&name, BERT, LONG).await.expect("renew"),
-        "it is another's"
+        "another owner holds it"
     );
     assert!(store.renew(&name, ANNA, LONG).await.expect("renew"));
     clock.sleep(TERM + TERM / 2).await;

@@ -1,4 +1,4 @@
-//! What every queue must do.
+//! The contract of queues: no sent message is lost, and a message in flight is hidden.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -9,13 +9,13 @@ use tokio::task::JoinSet;
 use super::eventually;
 use crate::ports::{Attributes, Clock, Delivery, Held, Queue, Receipt};
 
-// Whole seconds, because some backends know no shorter ones.
+// Whole seconds, because SQS takes no fractions.
 const NOW: Duration = Duration::ZERO;
 const SHORT: Duration = Duration::from_secs(2);
 const LONG: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_secs(5);
 
-/// Checks an empty queue whose `max_receives` is at least 2.
+/// Checks an empty queue whose `max_receives` is at least 2. `clock` must be the one that it uses.
 pub async fn queue(queue: Arc<dyn Queue>, clock: Arc<dyn Clock>) {
     let (queue, clock) = (&*queue, &*clock);
     assert!(
@@ -28,14 +28,14 @@ pub async fn queue(queue: Arc<dyn Queue>, clock: Arc<dyn Clock>) {
     extending_keeps_it_hidden(queue, clock).await;
     releasing_gives_it_back(queue, clock).await;
     a_long_poll_sees_what_becomes_visible(queue).await;
-    a_batch_has_at_most_its_size(queue).await;
+    a_receive_returns_at_most_its_maximum(queue).await;
     a_worn_out_message_is_dead(queue, clock).await;
     a_refused_message_is_dead(queue, clock).await;
     depths_count_every_message(queue, clock).await;
 }
 
-/// Checks, on an empty queue, what a queue promises whose deliveries are exclusive and whose
-/// receipts go stale. Real queues that are only at-least-once need not pass.
+/// Checks, on an empty queue, the promises of a queue that delivers a message to one receiver at a time
+/// and can tell a stale receipt. Queues that are only at-least-once, such as SQS, need not pass.
 pub async fn strict_queue(queue: Arc<dyn Queue>, clock: Arc<dyn Clock>) {
     a_stale_receipt_holds_nothing(&*queue, &*clock).await;
     a_released_delivery_is_held_no_more(&*queue).await;
@@ -176,7 +176,7 @@ async fn a_long_poll_sees_what_becomes_visible(queue: &dyn Queue) {
     delete(queue, &again).await;
 }
 
-async fn a_batch_has_at_most_its_size(queue: &dyn Queue) {
+async fn a_receive_returns_at_most_its_maximum(queue: &dyn Queue) {
     let mut sent = HashSet::new();
     for n in 0..12 {
         sent.insert(send(queue, &n.to_string()).await);

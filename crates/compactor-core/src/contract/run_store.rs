@@ -1,4 +1,4 @@
-//! What every run store must do: exactly the transitions of [`RunRecord`], each on its own part.
+//! The contract of run stores: exactly the transitions of [`RunRecord`], each on its own part.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use super::{collection, eventually};
 use crate::ports::{Clock, Completion, Created, Failure, RunStore, WallTime};
 use crate::{Fence, RunKey, RunRecord, RunState};
 
-/// Checks an empty run store.
+/// Checks an empty run store. `clock` is only used to wait for listings that lag behind.
 pub async fn run_store(store: Arc<dyn RunStore>, clock: Arc<dyn Clock>) {
     a_record_comes_back_as_it_went(&*store).await;
     records_change_as_the_domain_says(&*store).await;
@@ -21,12 +21,12 @@ pub async fn run_store(store: Arc<dyn RunStore>, clock: Arc<dyn Clock>) {
     the_newest_come_first(&*store, &*clock).await;
 }
 
-/// 2026-11-21 and `micros` later.
+/// The time `micros` after 2026-11-21T00:00Z.
 fn at(micros: i64) -> WallTime {
     WallTime(1_795_219_200_000_000 + micros)
 }
 
-// UUIDs, because some existing writers insist on them.
+// UUIDs, because the Python writers insist on them.
 fn key(n: u128) -> RunKey {
     RunKey {
         run_id: Uuid::from_u128(n)
@@ -287,7 +287,7 @@ async fn collections_do_not_touch_each_other(store: &Arc<dyn RunStore>) {
 }
 
 async fn the_newest_come_first(store: &dyn RunStore, clock: &dyn Clock) {
-    // Later than all others of the suite, and not made in order.
+    // Later than all other records of the suite, and not created in order.
     for n in [12, 10, 14, 11, 13] {
         let created = at(1_000_000 * i64::try_from(n).expect("small"));
         let lines = (collection("lines"), "lines/delta/x/".to_owned());

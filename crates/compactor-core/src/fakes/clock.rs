@@ -1,4 +1,4 @@
-//! A clock that tests move.
+//! The double of the port `Clock`.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -12,10 +12,10 @@ use crate::ports::{Clock, Monotonic, WallTime};
 /// 2026-11-21T00:00:00Z.
 const START: WallTime = WallTime(1_795_219_200_000_000);
 
-/// A clock that stands still until it is moved.
+/// A clock that stands still until a test moves it. It begins at 2026-11-21T00:00:00Z.
 ///
-/// Sleepers wait for [`advance`](Self::advance); on an [`auto`](Self::auto) clock each sleeper
-/// moves the clock to its own end instead, so that code which only waits never hangs.
+/// Sleepers wait for [`advance`](Self::advance). On an [`auto`](Self::auto) clock each sleeper moves the
+/// clock to the end of its own sleep instead, so code that only waits never hangs.
 #[derive(Debug)]
 pub struct FakeClock {
     auto: bool,
@@ -31,12 +31,12 @@ struct State {
 }
 
 impl FakeClock {
-    /// A clock that only [`advance`](Self::advance) moves.
+    /// A clock that moves only by [`advance`](Self::advance).
     pub fn manual() -> Self {
         Self::new(false)
     }
 
-    /// A clock that every sleep moves.
+    /// A clock that every sleep moves to its end.
     pub fn auto() -> Self {
         Self::new(true)
     }
@@ -54,7 +54,7 @@ impl FakeClock {
         }
     }
 
-    /// Moves both clocks on and wakes the sleepers whose time has come.
+    /// Moves wall and monotonic time on by `duration`, and wakes the sleepers whose time has come.
     pub fn advance(&self, duration: Duration) {
         let mut state = lock(&self.state);
         let end = state.monotonic.saturating_add(duration);
@@ -63,12 +63,12 @@ impl FakeClock {
         self.moved.notify_waiters();
     }
 
-    /// Sets the wall clock alone, forwards or back, as an operator or a time server does.
+    /// Sets the wall time alone, forwards or back, as an operator or a time server does.
     pub fn set_wall(&self, wall: WallTime) {
         lock(&self.state).wall = wall;
     }
 
-    /// How many sleepers wait now; lets a test advance only once everybody sleeps.
+    /// How many sleepers wait now, so that a test can advance once all of them do.
     pub fn sleepers(&self) -> usize {
         lock(&self.state).sleepers
     }
@@ -80,7 +80,7 @@ fn move_to(state: &mut State, monotonic: Duration) {
     state.monotonic += by;
 }
 
-/// Counts a sleeper for as long as its future lives.
+/// Counts a sleeper while its future lives.
 struct Asleep<'a>(&'a FakeClock);
 
 impl<'a> Asleep<'a> {
@@ -109,7 +109,7 @@ impl Clock for FakeClock {
     async fn sleep(&self, duration: Duration) {
         let end = lock(&self.state).monotonic.saturating_add(duration);
         if self.auto {
-            // Others get their turn first, as they would during a real sleep.
+            // Other tasks run first, as they would during a real sleep.
             tokio::task::yield_now().await;
             move_to(&mut lock(&self.state), end);
             self.moved.notify_waiters();
@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_manual_clock_wakes_sleepers_when_their_time_has_come() {
+    async fn manual_clock_wakes_sleepers_when_their_time_has_come() {
         let clock = Arc::new(FakeClock::manual());
         let sleeper = tokio::spawn({
             let clock = clock.clone();
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_auto_clock_moves_to_the_end_of_each_sleep() {
+    async fn auto_clock_moves_to_the_end_of_each_sleep() {
         let clock = FakeClock::auto();
         clock.sleep(Duration::from_secs(3600)).await;
         assert_eq!(clock.monotonic(), Monotonic(Duration::from_secs(3600)));

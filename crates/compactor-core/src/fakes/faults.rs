@@ -1,4 +1,4 @@
-//! Failing on demand.
+//! Fault injection: which calls of a fake fail, and how.
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
@@ -9,28 +9,28 @@ use crate::ports::{Fault, PortError, PortResult};
 /// One call of a fake.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call {
-    /// The method, by its name in the trait.
+    /// The name of the method in the trait.
     pub operation: &'static str,
-    /// The key, receipt or collection it was about.
+    /// The key, receipt, run id or collection of the call; empty for calls without one.
     pub target: String,
 }
 
-/// What happens to a call instead of what would have.
+/// What happens to a call in place of its normal outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Inject {
-    /// It fails and has no effect.
+    /// The call fails and has no effect.
     FailBefore(Fault),
-    /// The same, and it is a file of this machine that fails.
+    /// The call fails and has no effect, and the error is of a file of this machine.
     FailOnDisk(Fault),
-    /// It takes effect, and then the answer is lost: it fails.
+    /// The call takes effect and then fails, as if its answer was lost.
     FailAfter(Fault),
-    /// A conditional put answers 409 and has no effect. Other calls ignore it.
+    /// A conditional put answers 409 and has no effect. Other calls proceed as usual.
     Conflict,
 }
 
 type Rule = Box<dyn FnMut(&Call) -> Option<Inject> + Send>;
 
-/// The faults of one fake, and its diary.
+/// The faults to inject into one fake, and the record of its calls.
 #[derive(Default)]
 pub struct Faults {
     rules: Mutex<Vec<Rule>>,
@@ -39,29 +39,29 @@ pub struct Faults {
 }
 
 impl Faults {
-    /// Asks `rule` at every call from now on; the first rule that answers counts.
+    /// Asks `rule` at every call from now on. The first rule that returns an injection decides.
     pub fn when(&self, rule: impl FnMut(&Call) -> Option<Inject> + Send + 'static) {
         lock(&self.rules).push(Box::new(rule));
     }
 
-    /// Injects once, into the next call of `operation`. Several are used in the order in which they
-    /// were asked for.
+    /// Injects once, into the next call of `operation`. Several injections are used in the order of
+    /// their requests, before any rule.
     pub fn next(&self, operation: &'static str, inject: Inject) {
         lock(&self.once).push_back((operation, inject));
     }
 
-    /// Forgets all rules.
+    /// Removes all rules and pending injections. The record of calls stays.
     pub fn clear(&self) {
         lock(&self.rules).clear();
         lock(&self.once).clear();
     }
 
-    /// Every call so far, oldest first.
+    /// All calls so far, oldest first, those that failed included.
     pub fn calls(&self) -> Vec<Call> {
         lock(&self.calls).clone()
     }
 
-    /// How often `operation` was called.
+    /// How many calls of `operation` there were so far.
     pub fn count(&self, operation: &str) -> usize {
         lock(&self.calls)
             .iter()
@@ -108,7 +108,7 @@ impl Faults {
     }
 }
 
-/// A call that was let through, with what is still to happen to it.
+/// A call that has begun, with the injection that is still to happen.
 pub(super) struct Pending {
     after: Option<(Call, Fault)>,
     pub(super) conflict: bool,

@@ -1,4 +1,4 @@
-//! Identifiers that are the same in every run of a test.
+//! The double of the port `Ids`: the same identifiers in every run of a test.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -6,14 +6,14 @@ use uuid::{Builder, Uuid};
 
 use crate::ports::Ids;
 
-/// Identifiers from a seed (splitmix64).
+/// Identifiers and fractions from a seed, by splitmix64.
 #[derive(Debug)]
 pub struct SeededIds(AtomicU64);
 
 const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 
 impl SeededIds {
-    /// The sequence that belongs to `seed`.
+    /// Starts the sequence of `seed`.
     pub fn new(seed: u64) -> Self {
         Self(AtomicU64::new(seed))
     }
@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_seed_gives_the_same_sequence_and_no_repeats() {
+    fn seed_gives_the_same_sequence_without_repeats() {
         let take = |seed| {
             let ids = SeededIds::new(seed);
             (0..1000).map(|_| ids.uuid()).collect::<Vec<_>>()
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn fractions_are_fractions() {
+    fn fraction_is_at_least_0_and_less_than_1() {
         let ids = SeededIds::new(7);
         assert!(
             (0..1000)

@@ -1,4 +1,4 @@
-//! Locks and fences in memory.
+//! The double of the port `LeaseStore`.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -11,9 +11,9 @@ use super::{Faults, lock};
 use crate::ports::{Acquired, Clock, LeaseStore, LockHolder, PortResult, WallTime};
 use crate::{CollectionName, Fence};
 
-/// Locks and fences in memory, expiring by the wall clock of who asks, as the real ones do.
+/// Locks and fences in memory. Locks expire by the wall clock of the caller, as in the real stores.
 pub struct FakeLeaseStore {
-    /// Failing on demand, and the diary.
+    /// The faults to inject, and the record of all calls.
     pub faults: Arc<Faults>,
     clock: Arc<dyn Clock>,
     table: Arc<Table>,
@@ -26,7 +26,7 @@ struct Table {
 }
 
 impl FakeLeaseStore {
-    /// Nothing is locked.
+    /// A store without locks and fences, whose caller has this clock.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         let (faults, table) = Default::default();
         Self {
@@ -36,7 +36,7 @@ impl FakeLeaseStore {
         }
     }
 
-    /// The same locks, as a machine with this clock sees them.
+    /// A view of the same locks and fences for a machine with another clock.
     pub fn seen_by(&self, clock: Arc<dyn Clock>) -> Self {
         Self {
             faults: Arc::clone(&self.faults),
@@ -45,12 +45,12 @@ impl FakeLeaseStore {
         }
     }
 
-    /// Who holds a lock and until when, expired or not. For assertions; not a call of the port.
+    /// The owner of a lock and its expiry, even if it has expired. For assertions; not a call of the port.
     pub fn lock_of(&self, collection: &CollectionName) -> Option<(Uuid, WallTime)> {
         lock(&self.table.locks).get(collection).copied()
     }
 
-    /// Makes `owner` the holder, past faults and conditions, as a careless writer does.
+    /// Makes `owner` the holder for `term`, without faults or conditions, as a careless writer does.
     pub fn seize(&self, collection: &CollectionName, owner: Uuid, term: Duration) {
         let expires = self.clock.wall().plus(term);
         lock(&self.table.locks).insert(collection.clone(), (owner, expires));

@@ -1,7 +1,7 @@
 //! Deterministic doubles of the ports, in memory.
 //!
-//! They pass the same contract suites as the real adapters, tell what was asked of them, and fail
-//! on demand before or after a call takes effect. Time passes only when a test lets it.
+//! They pass the same contract suites as the real adapters. They record every call, and fail on demand
+//! before or after a call takes effect. Time passes only when a test lets it.
 
 mod clock;
 mod faults;
@@ -21,7 +21,7 @@ pub use run_store::FakeRunStore;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-// A test that panicked elsewhere must not hide its reason behind a poisoned lock.
+// A poisoned lock would hide the panic that is the reason of a test's failure.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! Objects in memory.
+//! The double of the port `ObjectStore`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Bound, Range};
@@ -18,10 +18,10 @@ use crate::ports::{
 
 const PAGE: usize = 1_000;
 
-/// Objects in memory. Tags are MD5s of the content, as on S3: the same content has the same tag, so
-/// code that writes an old content back is found out.
+/// Objects in memory. A tag is the MD5 of the content, as on S3: the same content has the same tag, which
+/// exposes code that writes an old content back.
 pub struct FakeObjectStore {
-    /// Failing on demand, and the diary.
+    /// The faults to inject, and the record of all calls.
     pub faults: Faults,
     clock: Arc<dyn Clock>,
     objects: Mutex<BTreeMap<String, Stored>>,
@@ -68,7 +68,7 @@ impl Stored {
 }
 
 impl FakeObjectStore {
-    /// An empty store, which dates what is written by this clock.
+    /// An empty store that dates its objects by this clock.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
             faults: Faults::default(),
@@ -78,27 +78,27 @@ impl FakeObjectStore {
         }
     }
 
-    /// The store of another bucket, made when it is first asked for. For tests; the port finds those
-    /// only that were made.
+    /// The store of another bucket, made by the first call. The port finds only buckets that a test has
+    /// made so.
     pub fn other(&self, bucket: &str) -> Arc<Self> {
         let mut others = lock(&self.others);
         let new = || Arc::new(Self::new(Arc::clone(&self.clock)));
         Arc::clone(others.entry(bucket.to_owned()).or_insert_with(new))
     }
 
-    /// Every key, in order. For assertions; not a call of the port.
+    /// All keys in byte order. For assertions; not a call of the port.
     pub fn keys(&self) -> Vec<String> {
         lock(&self.objects).keys().cloned().collect()
     }
 
-    /// The content under a key. For assertions; not a call of the port.
+    /// The content of a key, if it exists. For assertions; not a call of the port.
     pub fn body(&self, key: &str) -> Option<Bytes> {
         lock(&self.objects)
             .get(key)
             .map(|stored| stored.body.clone())
     }
 
-    /// Puts an object there, past faults and conditions.
+    /// Writes an object, without faults or conditions.
     pub fn insert(&self, key: &str, body: impl Into<Bytes>) {
         let stored = self.dated(body.into(), Attributes::new());
         lock(&self.objects).insert(key.to_owned(), stored);
@@ -177,7 +177,7 @@ impl ObjectStore for FakeObjectStore {
             return pending.end(None);
         };
         stored.within("download", key, limit)?;
-        // The end comes first: a failed download leaves no file.
+        // Before the file is made: a failed download leaves no file.
         let info = pending.end(Some(stored.info(key)))?;
         let write = || -> std::io::Result<()> {
             let mut file = std::fs::File::create_new(to)?;

@@ -1,4 +1,4 @@
-//! A queue in memory.
+//! The double of the port `Queue`.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,22 +12,22 @@ use crate::ports::{
     Receipt,
 };
 
-/// A message that was given up.
+/// A message in the dead-letter queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadMessage {
-    /// The message.
+    /// The id that the message had in the queue.
     pub message_id: String,
     /// The body as it was sent.
     pub body: String,
     /// The attributes as they were sent.
     pub attributes: Attributes,
-    /// Why it was given up.
+    /// The reason why the message was given up.
     pub reason: String,
 }
 
-/// A queue in memory, with a dead-letter queue that tests can look into.
+/// A queue in memory with a dead-letter queue that tests can read. It passes the strict contract too.
 pub struct FakeQueue {
-    /// Failing on demand, and the diary.
+    /// The faults to inject, and the record of all calls.
     pub faults: Faults,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn Ids>,
@@ -65,7 +65,7 @@ impl Message {
 }
 
 impl FakeQueue {
-    /// An empty queue on a clock.
+    /// An empty queue. Visibility goes by the monotonic time of `clock`.
     pub fn new(clock: Arc<dyn Clock>, ids: Arc<dyn Ids>, max_receives: u32) -> Self {
         let (faults, state, sent) = Default::default();
         Self {
@@ -79,7 +79,7 @@ impl FakeQueue {
         }
     }
 
-    /// The same with a bound on how long a delivery can be held.
+    /// The same queue with this [`longest_hold`](Queue::longest_hold).
     #[must_use]
     pub fn holding_at_most(mut self, longest: Duration) -> Self {
         self.longest_hold = longest;

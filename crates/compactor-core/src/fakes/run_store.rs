@@ -1,4 +1,4 @@
-//! Run records in memory.
+//! The double of the port `RunStore`.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -12,13 +12,13 @@ use crate::{CollectionName, RunKey, RunRecord, Version};
 /// Run records in memory.
 #[derive(Debug, Default)]
 pub struct FakeRunStore {
-    /// Failing on demand, and the diary.
+    /// The faults to inject, and the record of all calls.
     pub faults: Faults,
     records: Mutex<BTreeMap<RunKey, RunRecord>>,
 }
 
 impl FakeRunStore {
-    /// No records.
+    /// An empty store.
     pub fn new() -> Self {
         Self::default()
     }

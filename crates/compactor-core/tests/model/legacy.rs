@@ -1,5 +1,5 @@
-//! A writer that knows neither conditions nor manifests: it reads the pointer, works for a while,
-//! and puts the pointer whatever it is by then. What it merges is its own business.
+//! A writer that knows neither conditions nor manifests: it reads the pointer, works for a while, and
+//! then puts the pointer unconditionally. What it merges does not matter here.
 
 use compactor_core::Version;
 use compactor_core::ports::Condition;
@@ -8,18 +8,18 @@ use super::protocol::Clock;
 use super::snapshots::{Content, Objects, Snapshot, random};
 use super::world::World;
 
-/// How far it is.
+/// The progress of the writer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Legacy {
     /// It will publish once.
     Due,
-    /// It has read the pointer, and this is the version that it makes.
+    /// It has read the pointer, and makes this version.
     Writing(usize),
     /// It does nothing more.
     Done,
 }
 
-/// Takes its next step.
+/// Takes the writer's next step.
 pub(crate) fn take(world: &mut World) {
     world.legacy = match world.legacy {
         Legacy::Due => Legacy::Writing(begin(world)),
@@ -32,7 +32,7 @@ pub(crate) fn take(world: &mut World) {
     };
 }
 
-/// Its base's manifest comes along among the files.
+/// The manifest of the base is among the copied files.
 fn begin(world: &mut World) -> usize {
     let upload = world.versions.len();
     let content = Content {

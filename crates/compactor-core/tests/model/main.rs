@@ -6,11 +6,12 @@
 //!
 //! # What is the real code
 //!
-//! `lost_pointer::is_lost` and `to_put_back` decide what a missing pointer means, `swap::decide`, `Attempt::read_back` and `PutResult::of` decide every swap, `Version::mint`
-//! makes every id, `Manifest::extend_lineage`, `contains_run` and `validate` work on real
-//! manifests, `HeldLease::may_swap` allows a swap, `retention::superseded` names what is deleted,
-//! and run records change by `RunPart::complete` only. Who calls them when is written anew here:
-//! the daemon is not part of this crate.
+//! `lost_pointer::is_lost` and `to_put_back` decide what a missing pointer means. `swap::decide`,
+//! `Attempt::read_back` and `PutResult::of` decide every swap. `Version::mint` makes every id.
+//! `Manifest::extend_lineage`, `contains_run` and `validate` work on real manifests.
+//! `HeldLease::may_swap` allows a swap, `retention::superseded` chooses what is deleted, and run
+//! records change only by `RunPart::complete`. The order of these calls is modelled here: the daemon is
+//! not part of this crate.
 //!
 //! # What is modelled
 //!
@@ -27,36 +28,35 @@
 //! | killed between any two of them | `Step::Crash`, any number of times |
 //! | clean-up | `Clean`: plan, look again, delete files, delete the manifest; killed in between |
 //! | a writer without conditions | `Legacy`: reads, and later puts unconditionally |
-//! | a pointer deleted by a hand, and put back as the daemon tells | `Vanish`; never between a swap and its record |
+//! | an operator deletes the pointer, and restores it as the daemon advises | `Vanish`; never between a swap and its record |
 //!
-//! Steps are joined where only their worker can tell them apart: a crash between them leaves what a
-//! crash before the first or after the last leaves.
+//! Steps are joined where only their worker can tell them apart: a crash between them leaves the same
+//! state as a crash before the first or after the last.
 //!
-//! * Every message may be delivered at any time to anybody, again and again, even after it was
+//! * Every message may be delivered at any time to any worker, again and again, even after it was
 //!   deleted. So visibility needs no steps, and giving a message back changes nothing.
-//! * A lease may expire at any time: the lock can always be taken. What a former holder notices is
-//!   that it cannot renew. Being told "busy" is only a delay and therefore no step.
-//! * Answers may be lost any number of times, whether or not the put was applied. A put that nobody
-//!   waits for any more may be applied at any later time.
-//! * Giving up (on a stop, on a lost lease, at the end of the time for a swap) ends where a crash
-//!   ends, and is a crash here.
+//! * A lease may expire at any time: the lock can always be taken. A former holder notices only that it
+//!   cannot renew. Lock contention is only a delay and therefore no step.
+//! * Answers may be lost any number of times, whether or not the put was applied. A put whose sender
+//!   has stopped waiting may be applied at any later time.
+//! * A worker that gives up (on a shutdown, on a lost lease, at the end of the time for a swap) leaves
+//!   the same state as a crash, and is a crash here.
 //! * Tags are made from the content, as on S3: a pointer written back would have its old tag.
 //! * The second worker's clock stands still in 1970, so its ids are one microsecond after their
 //!   parents and not in the order in which they are made.
 //!
 //! # What is not
 //!
-//! Contents: a version is the list of its runs. A crash between two records of one batch, or
-//! between two of its messages. One run of a batch failing for its delta. Run states but COMPLETED.
-//! A bucket removed by hand. Records, messages and locks that answer with errors: the
-//! worker crashes instead. The two reads of a read-back are one step. That COMPLETED is taken back
-//! when a version was overwritten is decided in the daemon; here is shown only that the overwritten
-//! version is still there to be found.
+//! Contents: a version is the list of its runs. A crash between two records of one batch, or between
+//! two of its messages. A run of a batch that fails for its delta. Run states other than COMPLETED. A
+//! bucket that an operator removes. Errors of records, messages and locks: the worker crashes instead.
+//! The two reads of a read-back are one step. The daemon decides when to take COMPLETED back after a
+//! lost update; the model shows only that the overwritten version can still be found.
 //!
 //! # Bounds
 //!
-//! A lease is one cycle of one worker, so the number of leases bounds everything else: cycles,
-//! crashes that matter, versions. Up to one rebase per cycle.
+//! A lease is one cycle of one worker, so the number of leases bounds everything else: cycles, crashes
+//! that matter, versions. A cycle rebases at most once.
 //!
 //! | test | workers | runs | leases | puts under way | besides | states |
 //! |---|---|---|---|---|---|---|
@@ -69,11 +69,11 @@
 //! | `what_a_legacy_writer_overwrites_can_be_found` | 2 | 2 | 2 | 0 | one legacy write | 337,379 |
 //! | `without_the_lease_only_the_order_of_fences_is_lost` | 2 | 2 | 2 | 1 | no lease | 126,189 |
 //!
-//! No violation within these bounds is no proof beyond them. States are told apart by a hash of 64
-//! bits. Each test expects exactly its number of them: a model that got smaller would prove less
-//! and say nothing.
+//! No violation within these bounds is no proof beyond them. A hash of 64 bits tells states apart. Each
+//! test expects its exact number of states: otherwise a model that became smaller would prove less
+//! without a failure.
 //!
-//! The tests in `mistakes.rs` take one guard away each, and must find the promise that it kept.
+//! Each test in `mistakes.rs` removes one guard, and must find the promise that the guard keeps.
 
 mod legacy;
 mod mistakes;
@@ -95,7 +95,7 @@ use protocol::{Mistake, Protocol};
 /// As many as there are cores to rely on.
 const THREADS: usize = 2;
 
-/// Visits every state, of which there must be so many.
+/// Visits every state and checks every promise. There must be exactly `states` states.
 fn check(protocol: Protocol, states: usize) {
     let checker = protocol.checker().threads(THREADS).spawn_bfs().join();
     checker.assert_properties();
@@ -162,7 +162,7 @@ fn a_pointer_that_vanishes_is_put_back_without_a_loss() {
     check(protocol, 338_034);
 }
 
-/// The lease saves work; it is the conditional put that keeps the promises.
+/// The lease saves work; the conditional put keeps the promises.
 #[test]
 fn without_the_lease_only_the_order_of_fences_is_lost() {
     let protocol = Protocol {

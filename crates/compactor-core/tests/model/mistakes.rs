@@ -1,5 +1,5 @@
-//! Protocols that are known to be wrong, by one guard each: the checker must find what breaks. A
-//! promise that no mistake can break would be no promise.
+//! Protocols that are known to be wrong, each for lack of one guard: the checker must find the broken
+//! promise. A promise that no mistake breaks would prove nothing.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ use super::protocol::{Mistake, Protocol};
 fn finds(mistake: Mistake, broken: &'static str) {
     let protocol = Protocol {
         retention: mistake == Mistake::CollectUnreferenced,
-        vanishes: matches!(mistake, Mistake::BeginAnew | Mistake::PutBackNewest),
+        vanishes: matches!(mistake, Mistake::StartOver | Mistake::PutBackNewest),
         mistake: Some(mistake),
         ..Protocol::bounded(2, 2, 2)
     };
@@ -54,16 +54,16 @@ fn ids_from_the_clock_alone_go_back() {
 
 #[test]
 fn a_new_lineage_for_a_lost_pointer_leaves_completed_runs_behind() {
-    finds(Mistake::BeginAnew, COMPLETED);
+    finds(Mistake::StartOver, COMPLETED);
 }
 
-/// It may have lost the race against the one that was published.
+/// The newest version may have lost the race against the published one.
 #[test]
 fn the_newest_version_in_place_of_the_published_one_loses_completed_runs() {
     finds(Mistake::PutBackNewest, COMPLETED);
 }
 
-/// What nobody refers to yet is about to be named.
+/// A version that is not referenced yet may be about to be published.
 #[test]
 fn collecting_the_unreferenced_deletes_what_is_newer() {
     finds(Mistake::CollectUnreferenced, SUPERSEDED);

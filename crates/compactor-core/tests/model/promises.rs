@@ -1,4 +1,5 @@
-//! What must hold in every state, and what must happen in some, so that holding means something.
+//! Promises that must hold in every state, and events that must happen in some: without them a promise
+//! could hold for lack of a test.
 
 use compactor_core::Manifest;
 use stateright::Property;
@@ -11,7 +12,7 @@ use super::vanish::Vanish;
 use super::worker::{Found, Worker};
 use super::world::World;
 
-/// Invariant I1; that nothing deletes what the pointer names is part of it.
+/// Invariant I1, which includes that nothing deletes the published version.
 pub(crate) const WHOLE: &str = "the pointer names a version that is all there";
 /// Invariant I2.
 pub(crate) const ACKNOWLEDGED: &str = "what is acknowledged is recorded as completed";
@@ -29,7 +30,7 @@ pub(crate) const RECORDED: &str = "a record names a version that contains its ru
 pub(crate) const ONCE: &str = "no run is merged twice into a lineage";
 /// A version's fence is greater than its parent's.
 pub(crate) const FENCES: &str = "fences grow along the lineage";
-/// What is left of I2 beside a writer without conditions.
+/// The part of I2 that holds beside a writer without conditions.
 pub(crate) const FINDABLE: &str = "what was overwritten is still there to be found";
 
 type Promise = Property<Protocol>;
@@ -47,7 +48,7 @@ pub(crate) fn of(protocol: &Protocol) -> Vec<Promise> {
         promises.push(Promise::always(COMPLETED, completed_is_published));
         promises.push(Promise::always(GROWS, pointer_only_grew));
     }
-    // Who puts a pointer back has no lease.
+    // An operator restores the pointer without a lease.
     if !protocol.legacy && !protocol.vanishes {
         promises.push(Promise::always(FENCES, fences_grow));
     }
@@ -78,7 +79,7 @@ fn events(protocol: &Protocol) -> Vec<Promise> {
             is_known_by(world, Evidence::Lineage)
         }),
     ];
-    // Whoever loses with the only run finds it published by the winner.
+    // With one run, the loser of a race finds that the winner published it.
     if protocol.runs > 1 {
         events.push(Promise::sometimes("a cycle starts again", |_, world| {
             is_rebased(world)
@@ -131,7 +132,7 @@ fn lost(world: &World) -> impl Iterator<Item = usize> {
     world.completed().filter(move |run| !is_in(*run))
 }
 
-/// Runs that a rollback took back on purpose are excepted. Without a pointer nothing is published.
+/// Runs that a rollback removed on purpose do not count. Without a pointer no version is published.
 pub(crate) fn completed_is_published(_: &Protocol, world: &World) -> bool {
     let is_gone = world.vanish == Vanish::Gone && world.pointer.is_none();
     is_gone || lost(world).all(|run| world.withdrawn.contains(run))
@@ -191,8 +192,8 @@ fn is_deleted(objects: Objects) -> bool {
     matches!(objects, Objects::Manifest | Objects::None)
 }
 
-/// The version that the record names is complete, contains the run, and the published version was
-/// not made from it: whoever compares the two sees that it was overwritten.
+/// The version that the record names is complete and contains the run, and it is no ancestor of the
+/// published version. A comparison of the two shows the lost update.
 fn overwritten_is_findable(_: &Protocol, world: &World) -> bool {
     lost(world).all(|run| {
         let Some(manifest) = recorded_in(world, run) else {

@@ -18,10 +18,10 @@ use super::world::{Runs, World};
 const START: i64 = 1_795_219_200_000_000;
 const SECOND: i64 = 1_000_000;
 
-/// What a worker's clock says.
+/// How a worker's clock runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Clock {
-    /// One second passes with every version that is made, by whomever.
+    /// One second passes with every version that any writer makes.
     Right,
     /// It stands still, far behind.
     Behind,
@@ -37,10 +37,10 @@ impl Clock {
     }
 }
 
-/// A guard that is left out, to see that it is needed.
+/// A guard that a test removes, to show that it is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mistake {
-    /// The pointer is put whatever it is now.
+    /// The pointer is put unconditionally.
     PutUnconditionally,
     /// An upload is deleted when its put is refused.
     DeleteOnRefusal,
@@ -50,17 +50,17 @@ pub(crate) enum Mistake {
     ForgetLineage,
     /// Ids do not regard their parents.
     MintFromClock,
-    /// Whatever the pointer does not name is deleted.
+    /// Every version that the pointer does not name is deleted.
     CollectUnreferenced,
     /// A swap begins whether or not the lease is still held.
     SwapWithoutLease,
     /// A collection without a pointer is a new one.
-    BeginAnew,
+    StartOver,
     /// The newest complete version takes the place of the published one.
     PutBackNewest,
 }
 
-/// How much is tried.
+/// The bounds of one check.
 #[derive(Debug, Clone)]
 pub(crate) struct Protocol {
     /// One per worker.
@@ -71,7 +71,7 @@ pub(crate) struct Protocol {
     pub(crate) leases: u64,
     /// How often a cycle starts again when another writer was first.
     pub(crate) rebases: u8,
-    /// How many puts may be under way that nobody waits for.
+    /// How many puts may be under way whose sender has stopped waiting.
     pub(crate) delayed: usize,
     /// Whether superseded versions are deleted.
     pub(crate) retention: bool,
@@ -156,12 +156,12 @@ impl Protocol {
     }
 }
 
-/// One step of somebody.
+/// One step of one actor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Action {
     /// Of this worker.
     Worker(usize, Step),
-    /// The put of this version, for which nobody waits, reaches the store.
+    /// The put of this version, whose sender has stopped waiting, reaches the store.
     Land(usize),
     /// Of the clean-up.
     Clean(Clean),

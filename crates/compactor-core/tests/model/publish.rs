@@ -1,4 +1,4 @@
-//! The swap of a worker: the put with everything that can become of it, and the read-back.
+//! The swap of a worker: the put, with all its possible fates, and the read-back.
 
 use compactor_core::ports::{Condition, ETag, Fault, PortError, PutOutcome};
 use compactor_core::swap::{Attempt, Decision, PutResult, Seen, decide};
@@ -9,7 +9,7 @@ use super::snapshots::{Content, Objects};
 use super::worker::{Answer, Cycle, Found, Turn, Worker};
 use super::world::World;
 
-/// What becomes of one put of the pointer.
+/// The fate of one put of the pointer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fate {
     /// The store does what the condition says, and its answer comes.
@@ -18,7 +18,7 @@ pub(crate) enum Fate {
     AnswerLost,
     /// It never reaches the store.
     RequestLost,
-    /// It reaches the store when nobody waits for it any more, or never.
+    /// It reaches the store after its sender has stopped waiting, or never.
     Delayed,
     /// Another write is under way (409).
     Conflict,
@@ -90,7 +90,7 @@ impl Turn<'_> {
         }
     }
 
-    /// Sends the put. What comes back is what the port would answer.
+    /// Sends the put, and returns the answer of the port.
     fn send(&mut self, upload: usize, fate: Fate) -> PutResult {
         let condition = condition(self.protocol, &self.world.versions[upload].content);
         let answer = match fate {
@@ -127,7 +127,7 @@ impl Turn<'_> {
 
     fn go_on(&mut self, cycle: Cycle, upload: usize, answer: PutResult, decision: Decision) {
         match decision {
-            Decision::Committed => unreachable!("it is told by what it was found out"),
+            Decision::Committed => unreachable!("callers handle it, with its evidence"),
             Decision::Superseded { current } => {
                 let current = self.world.place(&current);
                 self.publish(cycle, current, Evidence::Superseded);

@@ -1,4 +1,4 @@
-//! Invariant I4: whatever was left behind, one healthy worker finishes the work, and no human.
+//! Invariant I4: whatever state is left behind, one healthy worker finishes the work, without a human.
 
 use super::promises::completed_is_published;
 use super::protocol::Protocol;
@@ -7,11 +7,11 @@ use super::vanish::{self, Vanish};
 use super::worker::{Pace, Step, Task, Turn, Worker};
 use super::world::World;
 
-/// More steps than a cycle has that nobody disturbs.
+/// More steps than an undisturbed cycle has.
 const LONGEST: usize = 20;
 
-/// Whether a lone worker gets every run published from here. Asked where no worker is at work: a
-/// crash of all of them leads there from everywhere. Puts that are under way never arrive.
+/// Whether a lone worker publishes every run from this state. Checked only where no worker is at work,
+/// since a crash of all workers leads there from every state. Puts that are under way never arrive.
 pub(crate) fn lone_worker_finishes(protocol: &Protocol, world: &World) -> bool {
     if world.workers.iter().any(|worker| *worker != Worker::Idle) {
         return true;
@@ -19,7 +19,7 @@ pub(crate) fn lone_worker_finishes(protocol: &Protocol, world: &World) -> bool {
     let mut world = world.clone();
     world.wire.clear();
     if world.vanish == Vanish::Gone {
-        // But this takes one.
+        // Only this step needs a human.
         vanish::put_back(protocol, &mut world);
     }
     if !world.messages.is_empty() {

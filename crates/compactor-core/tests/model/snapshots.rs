@@ -1,4 +1,4 @@
-//! Versions in the store: real ids and real manifests, and which of their objects are there.
+//! Versions in the store: real ids, real manifests, and which of their objects exist.
 
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, LazyLock};
@@ -37,13 +37,13 @@ pub(crate) fn applied(runs: Runs) -> Vec<AppliedRun> {
     runs.iter().map(one).collect()
 }
 
-/// What makes the id of version number `ordinal` unlike any other.
+/// The random part of the id of version number `ordinal`, which no other version has.
 pub(crate) fn random(ordinal: usize) -> Uuid {
     // An id ends in the first 32 bits.
     Uuid::from_u128((ordinal as u128) << 96)
 }
 
-/// Which objects of a version are there.
+/// Which objects of a version exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Objects {
     /// Its files, and no manifest yet.
@@ -61,7 +61,7 @@ pub(crate) enum Objects {
 pub(crate) struct Snapshot {
     /// What was or will be uploaded.
     pub(crate) content: Arc<Content>,
-    /// What of it is there.
+    /// Which of its objects exist.
     pub(crate) objects: Objects,
 }
 

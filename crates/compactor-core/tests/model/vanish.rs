@@ -1,4 +1,4 @@
-//! The pointer is deleted by a hand, and put back by another.
+//! An operator deletes the pointer, and another one restores it.
 
 use compactor_core::RunId;
 use compactor_core::lost_pointer::{Complete, is_lost, to_put_back};
@@ -8,7 +8,7 @@ use super::snapshots::{Objects, run_id};
 use super::worker::Worker;
 use super::world::World;
 
-/// How far that is.
+/// The progress of the two operators.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Vanish {
     /// It may happen.
@@ -19,8 +19,8 @@ pub(crate) enum Vanish {
     Done,
 }
 
-/// Whether the next step may be taken. An operator takes longer than a worker that only has to record
-/// what it has published.
+/// Whether an operator may take the next step. An operator takes longer than a worker that only has to
+/// record what it has published.
 pub(crate) fn may_go_on(world: &World) -> bool {
     let is_recording = |worker: &Worker| matches!(worker, Worker::Published(..));
     match world.vanish {
@@ -30,7 +30,7 @@ pub(crate) fn may_go_on(world: &World) -> bool {
     }
 }
 
-/// Takes it.
+/// Takes the next step.
 pub(crate) fn take(protocol: &Protocol, world: &mut World) {
     world.vanish = match world.vanish {
         Vanish::Due => {
@@ -45,7 +45,7 @@ pub(crate) fn take(protocol: &Protocol, world: &mut World) {
     };
 }
 
-/// Lets the pointer name what the daemon tells, if there is still none.
+/// Writes the pointer that the daemon advises, if there is still none.
 pub(crate) fn put_back(protocol: &Protocol, world: &mut World) {
     let found = complete(world);
     let version = match protocol.has(Mistake::PutBackNewest) {
@@ -57,7 +57,7 @@ pub(crate) fn put_back(protocol: &Protocol, world: &mut World) {
     }
 }
 
-/// Whether a worker that finds no pointer refuses to begin anew.
+/// Whether a worker that finds no pointer refuses to start a new lineage.
 pub(crate) fn is_refused(world: &World) -> bool {
     is_lost(&complete(world), &completed(world))
 }

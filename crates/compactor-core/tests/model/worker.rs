@@ -1,4 +1,4 @@
-//! The cycle of a worker, but for the swap.
+//! The cycle of a worker, except for the swap.
 
 use std::hash::{Hash, Hasher};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use super::snapshots::{Content, Objects, Snapshot, applied, manifest, random, ru
 use super::vanish;
 use super::world::{Runs, World};
 
-/// What a worker is at, and all that it knows.
+/// The step that a worker is at, and all that it knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Worker {
     /// Nothing.
@@ -27,7 +27,7 @@ pub(crate) enum Worker {
     Uploading(Cycle, usize),
     /// The version is complete and the lease was renewed: it puts the pointer.
     Swapping(Cycle, usize),
-    /// The put was answered so, which does not tell enough.
+    /// The answer to the put does not decide, so it reads the pointer back.
     ReadingBack(Cycle, usize, Answer),
     /// The runs are in the published lineage.
     Published(Cycle, Found),
@@ -73,7 +73,7 @@ pub(crate) struct Cycle {
 /// Runs that were found published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Found {
-    /// Which.
+    /// The runs that were found.
     pub(crate) runs: Runs,
     /// In the lineage of this version.
     pub(crate) version: usize,
@@ -105,7 +105,7 @@ pub(crate) enum Pace {
 /// What a worker does next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// Takes messages and the lock, from whoever has it.
+    /// Takes messages, and takes the lock from its holder.
     Begin(Task),
     /// Takes the next fence.
     TakeFence,
@@ -186,7 +186,7 @@ impl Turn<'_> {
     fn resolve(&mut self, cycle: Cycle) {
         let base = self.world.pointer;
         let Some((at, published)) = base.zip(self.world.published()) else {
-            if vanish::is_refused(self.world) && !self.protocol.has(Mistake::BeginAnew) {
+            if vanish::is_refused(self.world) && !self.protocol.has(Mistake::StartOver) {
                 return self.leave();
             }
             return self.upload(cycle, None);
@@ -210,7 +210,7 @@ impl Turn<'_> {
         self.enter(Worker::Published(Cycle { task, ..cycle }, found));
     }
 
-    /// Those of `runs` that are done already. A version without a manifest tells nothing.
+    /// Those of `runs` that are published already. A version without a manifest shows none.
     fn in_lineage(&self, published: &Snapshot, runs: Runs) -> Runs {
         match &published.content.manifest {
             Some(manifest) if !self.protocol.has(Mistake::ForgetLineage) => Runs::of(
@@ -241,7 +241,7 @@ impl Turn<'_> {
         self.enter(Worker::Uploading(cycle, upload));
     }
 
-    /// The lineage of what is made from `base`; none if there is nothing to go back to.
+    /// The lineage of a version made from `base`; `None` if there is no version to roll back to.
     fn next_lineage(&self, task: Task, base: Option<usize>) -> Option<Vec<RunId>> {
         let content = |at: usize| &*self.world.versions[at].content;
         match task {

@@ -1,4 +1,4 @@
-//! What the steps read and change: the messages, the records, the lock, the versions, the pointer.
+//! The state that steps read and change: messages, records, lock, versions and pointer.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -18,13 +18,13 @@ use super::worker::Worker;
 /// One state.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct World {
-    /// What each worker is at; lost when it crashes.
+    /// The step of each worker; lost when it crashes.
     pub(crate) workers: Vec<Worker>,
-    /// Runs that nobody acknowledged.
+    /// Runs whose messages are not deleted yet.
     pub(crate) messages: Runs,
     /// The record of each run.
     pub(crate) records: Vec<Record>,
-    /// Who took the lock last and did not release it.
+    /// The worker that took the lock last, unless it released it.
     pub(crate) lock: Option<usize>,
     /// The last fence given out.
     pub(crate) fence: Fence,
@@ -32,13 +32,13 @@ pub(crate) struct World {
     pub(crate) versions: Vec<Snapshot>,
     /// Which of them the pointer names.
     pub(crate) pointer: Option<usize>,
-    /// Puts of the pointer that nobody waits for any more, by what they name.
+    /// Puts of the pointer whose sender has stopped waiting, by the version that they name.
     pub(crate) wire: BTreeSet<usize>,
     /// How far the clean-up is.
     pub(crate) sweep: Sweep,
     /// How far the writer without conditions is.
     pub(crate) legacy: Legacy,
-    /// What becomes of the pointer from outside.
+    /// How far the operators are that delete and restore the pointer.
     pub(crate) vanish: Vanish,
     /// How many rollbacks may still begin.
     pub(crate) rollbacks: u8,

@@ -70,7 +70,7 @@ async fn if_match_needs_the_current_tag(store: &dyn ObjectStore) {
 async fn tags_tell_contents_apart(store: &dyn ObjectStore) {
     let key = "conditions/tags";
     let mut tags = Vec::new();
-    // Of one length and in quick succession, so neither size nor a coarse time can tell.
+    // Of one length and in quick succession, so neither size nor a coarse time tells them apart.
     for n in 0..50 {
         tags.push(write(store, key, &format!("{n:04}")).await);
     }

@@ -1,4 +1,4 @@
-//! Listing by prefix, in byte order, in pages.
+//! Listings: by plain prefix, in byte order, in pages.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 use super::write;
 use crate::ports::{ObjectInfo, ObjectStore};
 
-/// More than any backend puts on one page.
+/// More keys than any backend puts on one page.
 const MANY: usize = 1_005;
 
 pub(super) async fn all(store: &Arc<dyn ObjectStore>) {

@@ -1,4 +1,4 @@
-//! What every object store must do.
+//! The contract of object stores: whole reads, and conditional writes of which one wins.
 
 mod conditions;
 mod listing;
@@ -13,7 +13,8 @@ use bytes::Bytes;
 
 use crate::ports::{Attributes, Condition, ETag, ObjectStore, PutOutcome};
 
-/// Checks an empty object store. `scratch` is an existing, empty folder for local files.
+/// Checks an empty object store. `scratch` must be an existing, empty folder; the suite puts local files
+/// into it.
 pub async fn object_store(store: Arc<dyn ObjectStore>, scratch: &Path) {
     reads::all(&*store).await;
     conditions::all(&*store).await;

@@ -1,4 +1,4 @@
-//! Writers that race: of all conditional puts on one state, exactly one takes effect.
+//! Races: of all conditional puts on one state of a key, exactly one takes effect.
 
 use std::sync::Arc;
 

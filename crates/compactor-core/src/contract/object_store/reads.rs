@@ -1,4 +1,4 @@
-//! Reading what is there and what is not.
+//! Reads of keys that exist and of keys that do not.
 
 use bytes::Bytes;
 

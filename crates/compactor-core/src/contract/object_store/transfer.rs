@@ -1,4 +1,4 @@
-//! Files up and down.
+//! Uploads and downloads of local files.
 
 use std::path::Path;
 
