@@ -1,7 +1,7 @@
-//! Who else of this machine may do what with the files of a data directory.
+//! Which other accounts of this machine may read the files of a data directory.
 //!
-//! Modes are set on what was made: the umask can only take away from the mode that a file is made
-//! with, and what it leaves may be too little or too much.
+//! Modes are set after a file is made: the umask changes the mode with which it is made, and may leave
+//! too few rights or too many.
 
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions};
 use std::io;
@@ -21,21 +21,21 @@ pub(crate) const PRIVATE_FOLDER: u32 = 0o700;
 /// The mode of files that are for their owner alone.
 pub(crate) const PRIVATE_FILE: u32 = 0o600;
 
-/// Who besides the owner of a data directory may read the objects in it. No other account may write, and
-/// all that is not an object is for the owner alone.
+/// Which accounts besides the owner of a data directory may read its objects. No other account may write
+/// to it, and everything but the objects is for the owner alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Access {
-    /// No other account.
+    /// No other account: folders have mode 0700, objects 0600.
     #[default]
     Owner,
-    /// The group of the files.
+    /// The group of the files: folders have mode 0750, objects 0640.
     Group,
-    /// Every account of the machine.
+    /// Every account of the machine: folders have mode 0755, objects 0644.
     All,
 }
 
 impl Access {
-    /// The mode of the folders of objects, and of a data directory that the store makes.
+    /// The mode of the folders of objects, and of a data directory that the store itself makes.
     pub(crate) fn of_folders(self) -> u32 {
         match self {
             Self::Owner => 0o700,
@@ -55,7 +55,7 @@ impl Access {
 }
 
 impl Access {
-    /// What a folder of objects has now; the owner's alone where there is none.
+    /// The access of an existing folder of objects; `Owner` if it does not exist.
     pub(crate) fn of_existing(objects: &Path) -> Self {
         match fs::metadata(objects).map_or(0, |found| found.mode()) {
             mode if mode & 0o005 != 0 => Self::All,
@@ -65,7 +65,7 @@ impl Access {
     }
 }
 
-/// Lets those in who may read the objects below a folder, where they could not go before.
+/// Adds to the root the rights that readers of the objects below it need. Takes none away.
 pub(crate) fn open_root(root: &Path, access: Access) -> io::Result<()> {
     let found = fs::metadata(root)?;
     let mode = found.mode() & 0o7777;
@@ -76,8 +76,8 @@ pub(crate) fn open_root(root: &Path, access: Access) -> io::Result<()> {
     }
 }
 
-/// Gives everything below the folder of the objects the mode that it would get if it was written now.
-/// Links are left alone. What another process removes meanwhile needs no mode.
+/// Gives everything below the folder of the objects the mode that a new file or folder would get. Leaves
+/// links alone, and passes over what another process removes meanwhile.
 pub(crate) fn spread(objects: &Path, access: Access) -> io::Result<()> {
     let mut folders = vec![objects.to_path_buf()];
     while let Some(folder) = folders.pop() {
@@ -109,45 +109,44 @@ pub(crate) fn spread(objects: &Path, access: Access) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes a folder for this user alone, with all its parents, or checks that the folder that is there
-/// is one that no other account can write to. A symbolic link at the path itself is followed.
+/// Makes a folder for this user alone, with all its parents. If the folder exists, checks that no other
+/// account can write to it. Follows a symbolic link at the path itself.
 ///
 /// # Errors
-/// [`OpenError::Writable`] if others can write to it, [`OpenError::Directory`] if it is no folder or
-/// cannot be made.
+/// [`OpenError::Writable`] if other accounts can write to the folder, [`OpenError::Directory`] if the path
+/// is no folder or the folder cannot be made.
 pub fn own_folder(path: &Path) -> Result<(), OpenError> {
     own_root(path, PRIVATE_FOLDER)
 }
 
-/// As [`own_folder`], with a mode for the folder and those of its parents that are made.
+/// As [`own_folder`], with `mode` for the folder and the parents that it makes.
 pub(crate) fn own_root(path: &Path, mode: u32) -> Result<(), OpenError> {
     let place = claim_with_parents(path, mode).map_err(|source| unusable(path, source))?;
     match place {
         Place::Made(_) => Ok(()),
-        // It may have been given that mode on purpose, and not for this program alone.
+        // Its owner may have set that mode on purpose, and not for this program alone.
         Place::Found(found) => refuse_writable(path, &found),
     }
 }
 
-/// Makes one of the folders of a data directory, or gives it its mode if it is there with another.
+/// Makes one of the folders of a data directory, or corrects its mode.
 pub(crate) fn keep_folder(root: &Path, path: &Path, mode: u32) -> Result<(), OpenError> {
     let failed = |source| unusable(path, source);
     match claim(path, mode).map_err(failed)? {
         Place::Made(made) => hand_over(&made, root).map_err(failed),
         Place::Found(found) if is_ours(&found) => {
-            // The link at the top of the objects, if it is one, is its owner's: others cannot put one
-            // there.
+            // Only the owner can have put a link here, so it is followed.
             set_mode_of_folder(path, &found, mode, OFlags::empty()).map_err(failed)
         }
         Place::Found(found) => refuse_writable(path, &found),
     }
 }
 
-/// What was at a path.
+/// The folder at a path.
 enum Place {
-    /// Nothing: this new folder is.
+    /// There was none; this one is new, and open.
     Made(File),
-    /// A folder, or a link to one.
+    /// It existed, or a link to it.
     Found(Metadata),
 }
 
@@ -169,7 +168,7 @@ fn claim_with_parents(path: &Path, mode: u32) -> io::Result<Place> {
 fn claim(path: &Path, mode: u32) -> io::Result<Place> {
     match folder_at(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => match make_folder(path, mode) {
-            // Another process was faster.
+            // Another process made it first.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 folder_at(path).map(Place::Found)
             }
@@ -195,9 +194,9 @@ fn unusable(path: &Path, source: io::Error) -> OpenError {
 fn refuse_writable(path: &Path, found: &Metadata) -> Result<(), OpenError> {
     let (mode, user) = (found.mode() & 0o7777, geteuid());
     let detail = if mode & 0o002 != 0 {
-        format!("everybody may (mode {mode:04o})")
+        format!("every account can (mode {mode:04o})")
     } else if mode & 0o020 != 0 {
-        format!("its group may (mode {mode:04o})")
+        format!("its group can (mode {mode:04o})")
     } else if !user.is_root() && found.uid() != 0 && found.uid() != user.as_raw() {
         format!("it belongs to user {}", found.uid())
     } else {
@@ -207,7 +206,7 @@ fn refuse_writable(path: &Path, found: &Metadata) -> Result<(), OpenError> {
     Err(OpenError::Writable { path, detail })
 }
 
-/// Makes one folder with this mode. Gives it open.
+/// Makes one folder with this mode, and opens it.
 pub(crate) fn make_folder(path: &Path, mode: u32) -> io::Result<File> {
     DirBuilder::new().mode(mode).create(path)?;
     let made = open_folder(path, OFlags::NOFOLLOW)?;
@@ -215,7 +214,7 @@ pub(crate) fn make_folder(path: &Path, mode: u32) -> io::Result<File> {
     Ok(made)
 }
 
-/// Gives a folder that was found at `path` this mode, if it has another one and is ours.
+/// Corrects the mode of the folder that was found at `path`, if this process may.
 pub(crate) fn set_mode_of_folder(
     path: &Path,
     found: &Metadata,
@@ -228,8 +227,8 @@ pub(crate) fn set_mode_of_folder(
     set_mode(&open_folder(path, flags)?, mode)
 }
 
-/// Opens or makes a file for the owner alone, and takes from others what they may do with it.
-/// Follows no link and waits for nothing.
+/// Opens or makes a file for the owner alone, and removes the rights of all others. Does not follow links
+/// and does not block.
 pub(crate) fn open_private(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     options
         .create(true)
@@ -247,22 +246,21 @@ pub(crate) fn settle(file: &File, inside: &Path, mode: u32) -> io::Result<()> {
     set_mode(file, mode)
 }
 
-/// What root makes in a folder of another user becomes that user's: else a command that root runs
-/// once would leave files that the daemon of that user cannot read.
+/// Gives what root makes in a folder of another user to that user. Otherwise one command that root runs
+/// would leave files that the daemon of that user cannot read.
 pub(crate) fn hand_over(made: &File, inside: &Path) -> io::Result<()> {
     if !geteuid().is_root() {
         return Ok(());
     }
     let owner = fs::metadata(inside)?;
     if owner.uid() != 0 && made.metadata()?.uid() != owner.uid() {
-        // Root in a container may lack the right to. Then it stays root's.
+        // Root in a container may lack the right; the file then stays root's.
         let _ = fchown(made, Some(owner.uid()), Some(owner.gid()));
     }
     Ok(())
 }
 
-/// Gives an open file or folder this mode, if it is ours. The bit that hands a folder's group on to
-/// what is made in it stays.
+/// Sets the mode of an open file or folder, if this process may. The setgid bit of a folder stays.
 fn set_mode(file: &File, mode: u32) -> io::Result<()> {
     let found = file.metadata()?;
     if found.mode() & 0o777 == mode || !is_ours(&found) {
@@ -276,8 +274,8 @@ fn set_mode(file: &File, mode: u32) -> io::Result<()> {
     file.set_permissions(Permissions::from_mode(mode | kept))
 }
 
-/// Takes from others what they may do with a file that is there, which is not opened: closing a file
-/// frees the locks that SQLite has on it elsewhere in this process.
+/// Removes the rights of all others from a file, if it exists, without opening it: closing the file would
+/// free the locks that SQLite has on it elsewhere in this process.
 pub(crate) fn narrow_unopened(path: &Path) -> io::Result<()> {
     match fs::metadata(path) {
         Ok(found) if found.mode() & 0o077 == 0 || !is_ours(&found) => Ok(()),
@@ -287,7 +285,7 @@ pub(crate) fn narrow_unopened(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Whether this process may change the mode.
+/// Whether this process may change the mode of the file.
 pub(crate) fn is_ours(found: &Metadata) -> bool {
     let user = geteuid();
     user.is_root() || found.uid() == user.as_raw()
@@ -313,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_is_made_is_its_owner_s() {
+    fn new_folder_is_for_its_owner_alone() {
         let place = tempfile::tempdir().unwrap();
         let folder = place.path().join("a/b");
         for _ in 0..2 {
@@ -323,16 +321,16 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_others_can_write_to_is_refused_and_left_alone() {
+    fn folder_that_others_can_write_to_is_refused_and_left_alone() {
         let place = tempfile::tempdir().unwrap();
         let folder = place.path().join("data");
         fs::create_dir(&folder).unwrap();
         for (allowed, said) in [
             (0o755, None),
             (0o750, None),
-            (0o775, Some("its group may (mode 0775)")),
-            (0o757, Some("everybody may (mode 0757)")),
-            (0o1777, Some("everybody may (mode 1777)")),
+            (0o775, Some("its group can (mode 0775)")),
+            (0o757, Some("every account can (mode 0757)")),
+            (0o1777, Some("every account can (mode 1777)")),
         ] {
             fs::set_permissions(&folder, Permissions::from_mode(allowed)).unwrap();
             let error = own_folder(&folder).err();
@@ -347,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_is_followed_and_what_is_no_folder_refused() {
+    fn link_to_a_folder_is_followed_and_a_path_to_no_folder_refused() {
         let place = tempfile::tempdir().unwrap();
         let [file, link, lost] = ["file", "link", "lost"].map(|name| place.path().join(name));
         fs::write(&file, "x").unwrap();
@@ -361,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bit_that_hands_a_group_on_stays() {
+    fn setgid_bit_of_a_folder_stays() {
         let place = tempfile::tempdir().unwrap();
         fs::set_permissions(place.path(), Permissions::from_mode(0o2775)).unwrap();
         let folder = place.path().join("objects");

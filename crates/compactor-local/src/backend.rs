@@ -1,4 +1,4 @@
-//! Opening everything that is below one directory.
+//! The local backend: all ports on one directory.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,13 +10,13 @@ use crate::{
     Access, DirectoryObjectStore, OpenError, SqliteLeaseStore, SqliteQueue, SqliteRunStore,
 };
 
-/// What can be chosen about the local backend.
+/// The settings of a local backend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LocalOptions {
     /// After how many receives a message that is not deleted becomes a dead letter.
     pub max_receives: u32,
-    /// Who besides the owner may read the objects. `None`: those who may now, and no other account in a
-    /// new directory.
+    /// Which other accounts may read the objects. `None` keeps the access of an existing directory, and
+    /// gives none to other accounts in a new one.
     pub access: Option<Access>,
 }
 
@@ -29,22 +29,27 @@ impl Default for LocalOptions {
     }
 }
 
-/// All four ports on one directory.
+/// The four ports that store data, on one directory.
 #[derive(Debug, Clone)]
 pub struct LocalBackend {
-    /// Objects as plain files.
+    /// The objects, as plain files below `objects`.
     pub objects: Arc<DirectoryObjectStore>,
-    /// Messages.
+    /// The one queue of all collections, with its dead letters.
     pub queue: Arc<SqliteQueue>,
-    /// Locks and fences.
+    /// The locks and fences of all collections.
     pub leases: Arc<SqliteLeaseStore>,
-    /// Run records.
+    /// The records of all runs.
     pub runs: Arc<SqliteRunStore>,
 }
 
 impl LocalBackend {
-    /// Opens the backend in `directory`, making what is missing, and takes from other accounts what
-    /// earlier builds let them do. Blocks; any number of processes may do it at once.
+    /// Opens the backend in `directory`, makes what is missing, and removes the rights that earlier builds
+    /// gave to other accounts. Blocks. Any number of processes may open one directory at once.
+    ///
+    /// # Errors
+    /// The directory cannot be made, read or written, or other accounts can write to it. Another process
+    /// holds the lock file of openers for more than [`LOCK_WAIT`](crate::LOCK_WAIT). The file system keeps
+    /// no nanoseconds. The database cannot be opened, or a newer build made it.
     pub fn open(
         directory: &Path,
         clock: Arc<dyn Clock>,

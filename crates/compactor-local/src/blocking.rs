@@ -1,8 +1,11 @@
-//! Blocking work off the async threads.
+//! Blocking work, kept off the async threads.
 
 use compactor_core::ports::{Fault, PortError, PortResult};
 
 /// Runs `work` on a blocking thread. Dropping the future does not stop the work.
+///
+/// # Errors
+/// Those of `work`, or `OutcomeUnknown` if it panicked or the runtime ended.
 pub(crate) async fn blocking<T: Send + 'static>(
     operation: &'static str,
     target: &str,

@@ -1,7 +1,7 @@
 //! The SQLite file that queue, leases and run records share.
 //!
-//! Every change is one IMMEDIATE transaction that is on disk when the call returns. One connection
-//! per process is enough: transactions are a few rows long.
+//! Every change is one IMMEDIATE transaction, which is on disk when the call returns. One connection per
+//! process is enough, because each transaction touches a few rows.
 
 use std::fs::OpenOptions;
 use std::io;
@@ -22,15 +22,15 @@ use crate::open_error::OpenError;
 const SCHEMA: i64 = 3;
 const BUSY: Duration = Duration::from_secs(10);
 
-/// The shared database.
+/// An open `coordination.sqlite3`.
 #[derive(Debug, Clone)]
 pub(crate) struct Database {
     connection: Arc<Mutex<Connection>>,
     file: Arc<OpenFile>,
 }
 
-/// The file that was opened. A connection to one that was removed or replaced goes on without a word,
-/// and no other process sees what it does.
+/// The identity of the file that was opened. A connection to a file that was removed or replaced goes on
+/// without an error, and no other process sees what it writes.
 #[derive(Debug)]
 struct OpenFile {
     path: PathBuf,
@@ -51,14 +51,14 @@ impl OpenFile {
     fn is_in_place(&self) -> bool {
         match std::fs::metadata(&self.path) {
             Ok(found) => found.dev() == self.device && found.ino() == self.inode,
-            // SQLite tells of other trouble.
+            // SQLite reports every other error.
             Err(error) => error.kind() != io::ErrorKind::NotFound,
         }
     }
 }
 
 impl Database {
-    /// Opens `coordination.sqlite3` in a directory that has its `.locks` folder already.
+    /// Opens `coordination.sqlite3` in a directory that already has the folder `.locks`.
     pub(crate) fn open(directory: &Path) -> Result<Self, OpenError> {
         Self::open_within(directory, LOCK_WAIT)
     }
@@ -96,7 +96,7 @@ impl Database {
         })
     }
 
-    /// Runs a transaction that only reads, all of it on one state of the data.
+    /// Runs a transaction that only reads. All its reads see one state of the data.
     pub(crate) async fn read<T: Send + 'static>(
         &self,
         operation: &'static str,
@@ -107,7 +107,8 @@ impl Database {
             .await
     }
 
-    /// Runs a transaction that writes, after all others that write. All or nothing of it happens.
+    /// Runs a transaction that writes, while no other one writes. It takes effect as a whole or not at
+    /// all.
     pub(crate) async fn write<T: Send + 'static>(
         &self,
         operation: &'static str,
@@ -127,7 +128,7 @@ impl Database {
     ) -> PortResult<T> {
         let (connection, owned) = (self.connection.clone(), target.to_owned());
         let transact = move || {
-            // After a panic the transaction was rolled back, so the connection is as good as new.
+            // A panic rolled the transaction back, so the connection can still be used.
             let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
             let transaction = connection.transaction_with_behavior(behavior)?;
             let value = work(&transaction)?;
@@ -151,8 +152,8 @@ impl Database {
     }
 }
 
-/// Makes the database for its owner alone, or takes from others what they may do with it. What SQLite
-/// makes beside it has its mode.
+/// Makes the file of the database for its owner alone, or removes the rights of all others. SQLite gives
+/// the files that it makes beside the database the same mode.
 fn keep_private(path: &Path) -> io::Result<()> {
     match open_private(path, OpenOptions::new().write(true).create_new(true)) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -166,7 +167,8 @@ fn keep_private(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Sets the connection up and makes the schema if there is none. Gives the schema found.
+/// Configures the connection, and makes or migrates the schema. Returns the schema of the database, which
+/// stays as it is if it is newer than [`SCHEMA`].
 fn prepare(connection: &mut Connection) -> rusqlite::Result<i64> {
     connection.busy_timeout(BUSY)?;
     let found = schema(connection)?;
@@ -198,12 +200,12 @@ fn schema(connection: &Connection) -> rusqlite::Result<i64> {
     connection.pragma_query_value(None, "user_version", |row| row.get(0))
 }
 
-/// A number for SQLite, whose integers have a sign.
+/// Converts a number for SQLite, whose integers are signed.
 pub(crate) fn integer(number: u64) -> rusqlite::Result<i64> {
     i64::try_from(number).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
 }
 
-/// Stored text that does not mean what it must.
+/// The error for stored text that cannot be understood.
 pub(crate) fn misread(error: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(error))
 }
@@ -219,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn opening_again_changes_nothing() {
+    fn database_stays_the_same_when_it_is_opened_again() {
         let folder = folder();
         for _ in 0..2 {
             Database::open(folder.path()).unwrap();
@@ -235,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn an_older_schema_is_brought_up_to_date() {
+    fn older_schema_is_migrated() {
         let folder = folder();
         let path = folder.path().join("coordination.sqlite3");
         let connection = Connection::open(&path).unwrap();
@@ -266,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_newer_schema_is_refused_and_left_alone() {
+    fn newer_schema_is_refused_and_left_alone() {
         let folder = folder();
         let path = folder.path().join("coordination.sqlite3");
         let connection = Connection::open(&path).unwrap();
@@ -283,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_that_is_never_freed_is_named() {
+    fn lock_file_that_is_never_freed_is_named() {
         let folder = folder();
         let path = folder.path().join(".locks/open");
         let held = std::fs::File::create(&path).unwrap();
@@ -300,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_database_is_refused() {
+    fn file_that_is_no_database_is_refused() {
         let folder = folder();
         std::fs::write(folder.path().join("coordination.sqlite3"), "x".repeat(4096)).unwrap();
         assert_eq!(
@@ -310,7 +312,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_failed_transaction_leaves_nothing() {
+    async fn failed_transaction_leaves_nothing() {
         let folder = folder();
         let database = Database::open(folder.path()).unwrap();
         let failed: PortResult<()> = database
@@ -330,7 +332,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_that_was_removed_or_replaced_is_missed() {
+    async fn database_that_was_removed_or_replaced_is_missing() {
         let folder = folder();
         let path = folder.path().join("coordination.sqlite3");
         let database = Database::open(folder.path()).unwrap();

@@ -1,4 +1,4 @@
-//! What an error of the file system or of SQLite means to a caller of a port.
+//! Maps errors of the file system and of SQLite to the faults of a port.
 
 use std::io;
 
@@ -16,7 +16,7 @@ pub(crate) fn of_io(error: &io::Error) -> Fault {
             Fault::Invalid
         }
         Kind::InvalidData => Fault::Corrupt,
-        // What is left is I/O trouble or a lack of descriptors, which may pass.
+        // The rest are I/O errors or a lack of descriptors, which may pass.
         _ => Fault::Transient,
     }
 }
@@ -38,7 +38,7 @@ pub(crate) fn of_sqlite(error: &rusqlite::Error) -> Fault {
             _ => Fault::Transient,
         },
         rusqlite::Error::ToSqlConversionFailure(_) => Fault::Invalid,
-        // The rest are rows or columns that are not as this code writes them.
+        // The rest are rows or columns that do not have the form that this code writes.
         _ => Fault::Corrupt,
     }
 }
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_errno_has_its_fault() {
+    fn each_errno_maps_to_its_fault() {
         for (errno, fault) in [
             (2, Fault::Missing),
             (13, Fault::Denied),

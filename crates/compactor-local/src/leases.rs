@@ -1,7 +1,8 @@
 //! Locks and fences in SQLite.
 //!
-//! Expiry is by the wall clock, as with every writer of the same locks; a lock is free once its
-//! `expires` is past, or if that was said by a clock that was [set back](crate::clock_skew) since.
+//! Locks expire by the wall clock, which all writers of one database share. A lock is free once its
+//! `expires` is past, or if `taken_at` shows that a clock wrote it that was
+//! [ahead](crate::clock_skew).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use uuid::Uuid;
 use crate::clock_skew::skewed_after;
 use crate::coordination::Database;
 
-/// The locks of a local backend.
+/// The locks and fences of a local backend.
 #[derive(Clone)]
 pub struct SqliteLeaseStore {
     database: Database,

@@ -1,26 +1,26 @@
 //! The ports on one machine, with no cloud at all.
 //!
-//! Objects are plain files below a directory; queue, leases and run records are one SQLite file
-//! beside them. Any number of processes may use one directory at the same time. What is written is
-//! on disk before a call returns, and a process killed at any instant leaves nothing to repair.
+//! Objects are plain files below a directory; queue, leases and run records share one SQLite file
+//! beside them. Any number of processes may use one directory at the same time. A write is on disk
+//! before its call returns, and a process that is killed at any instant leaves nothing to repair.
 //!
 //! ```text
-//! DIR/objects/<key>                    the objects, as plain files; others may read them by [`Access`]
-//! DIR/.meta/<key>/<their body>.json    their user metadata
-//! DIR/.tmp/                            writes under way
+//! DIR/objects/<key>                    the objects, as plain files; `Access` says who may read them
+//! DIR/.meta/<key>/<its body>.json      the metadata of an object: a sidecar, named after its body
+//! DIR/.tmp/                            bodies of writes under way
 //! DIR/.locks/                          lock files between processes
 //! DIR/coordination.sqlite3             queue, leases, run records
 //! ```
 //!
-//! All but the objects is for the owner of the directory alone, whatever the umask, and a directory
-//! that other accounts can write to is refused. Links, FIFOs, sockets and devices below `objects` are
-//! no objects: they are never opened.
+//! Only the owner of the directory can use anything but the objects, whatever the umask. A directory that
+//! other accounts can write to is refused. Links, FIFOs, sockets and devices below `objects` are no
+//! objects, and are never opened.
 //!
-//! A copy of the directory (`cp -a`, and other ways that lose times) that was made while no process
-//! used it is as good as the original.
+//! A copy of the directory works like the original, if no process used the directory meanwhile. The copy
+//! need not keep file times (`cp -r` works as `cp -a` does).
 //!
-//! For one machine and a local file system with nanosecond times (ext4, xfs, btrfs, apfs, tmpfs);
-//! not for network file systems, whose locks and times are not good enough.
+//! The backend is for one machine and a local file system with nanosecond times (ext4, xfs, btrfs, apfs,
+//! tmpfs). It is not for network file systems, whose locks and times are too weak.
 
 mod access;
 mod backend;

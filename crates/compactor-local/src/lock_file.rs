@@ -10,23 +10,23 @@ use compactor_core::ports::Clock as _;
 use crate::SystemClock;
 use crate::access::open_private;
 
-/// How long anybody waits for a lock file that another process holds. Work under a lock takes
+/// How long a process waits for a lock file that another process holds. Work under a lock takes
 /// milliseconds.
 pub const LOCK_WAIT: Duration = Duration::from_secs(10);
 
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 
-/// Holds a lock until it is dropped, or the process dies.
+/// Holds the lock of a file until it is dropped, or the process dies.
 #[must_use]
 pub(crate) struct Turn(#[expect(dead_code, reason = "closing it is what frees the lock")] File);
 
-/// Waits for the lock of one file, made if missing, at most as long as `patience`. Blocks.
+/// Waits for the lock of one file, which it makes if missing, for at most `patience`. Blocks.
 ///
 /// # Errors
-/// Of the kind `TimedOut`, naming the file, if another process holds it all the time.
+/// An error of the kind `TimedOut` that names the file, if another process holds the lock all that time.
 pub(crate) fn lock_file(path: &Path, patience: Duration) -> io::Result<Turn> {
-    // Each turn opens the file anew: locks belong to open files, so threads exclude each other too.
+    // Each turn opens the file again: a lock belongs to an open file, so threads exclude each other too.
     let file = open(path)?;
     let clock = SystemClock::new();
     let mut pause = FIRST_PAUSE;
@@ -35,7 +35,7 @@ pub(crate) fn lock_file(path: &Path, patience: Duration) -> io::Result<Turn> {
             Ok(()) => return Ok(Turn(file)),
             Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(TryLockError::Error(error)) => return Err(error),
-            // `lock` would wait for ever, and no signal ends that.
+            // `File::lock` would wait for ever, and no signal ends it.
             Err(TryLockError::WouldBlock) if clock.monotonic().0 >= patience => {
                 let text = format!(
                     "another process holds the lock file {}, and did not free it in {patience:?}",
@@ -51,14 +51,15 @@ pub(crate) fn lock_file(path: &Path, patience: Duration) -> io::Result<Turn> {
     }
 }
 
-/// Opens a lock file, made if missing, that no other account can read: one that can read it can lock it.
+/// Opens a lock file, which it makes if missing. No other account can read it: one that could, could lock
+/// it.
 pub(crate) fn open(path: &Path) -> io::Result<File> {
     open_private(path, OpenOptions::new().append(true))
 }
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "a lock file is waited for on a blocking thread, where the Clock port cannot wait"
+    reason = "the wait is on a blocking thread, where the Clock port cannot wait"
 )]
 fn sleep(pause: Duration) {
     std::thread::sleep(pause);
@@ -72,13 +73,13 @@ mod tests {
     use crate::fault::of_io;
 
     #[test]
-    fn a_lock_that_another_holds_is_waited_for_but_not_for_ever() {
+    fn lock_that_another_process_holds_is_awaited_until_a_time_limit() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("open");
         let other = File::create(&path).unwrap();
         other.lock().unwrap();
         let Err(error) = lock_file(&path, Duration::from_millis(100)) else {
-            panic!("two have the lock");
+            panic!("two processes hold the lock");
         };
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         assert!(

@@ -9,54 +9,54 @@ use thiserror::Error;
 /// Why a local backend cannot be opened.
 #[derive(Debug, Error)]
 pub enum OpenError {
-    /// The directory cannot be made, read or written.
+    /// The directory, or a file in it, cannot be made, read or written.
     #[error("the directory {path} cannot be used")]
     Directory {
-        /// The directory.
+        /// The directory of the backend.
         path: PathBuf,
-        /// Why not.
+        /// The error of the system.
         #[source]
         source: io::Error,
     },
-    /// Other accounts could put files of theirs in it, or take ours away.
+    /// Other accounts could put files into the folder, or remove ours.
     #[error("other accounts can write to the folder {path}: {detail}")]
     Writable {
-        /// The folder.
+        /// The folder that others can write to.
         path: PathBuf,
-        /// Who can, and by what.
+        /// Which accounts can write, and by which mode.
         detail: String,
     },
-    /// Another process has the lock that each opener takes, and does not give it back.
+    /// Another process holds the lock that each opener takes, and did not free it in time.
     #[error("another process holds the lock file {path}")]
     Locked {
         /// The lock file.
         path: PathBuf,
     },
-    /// Tags of objects would repeat there.
+    /// The file system keeps no nanoseconds, so tags of objects would repeat.
     #[error("the file system of {path} does not keep nanosecond times; use another one")]
     CoarseTimes {
-        /// The directory.
+        /// The directory of the backend.
         path: PathBuf,
     },
     /// The database cannot be opened.
     #[error("the database {path} cannot be used")]
     Database {
-        /// The database.
+        /// The file of the database.
         path: PathBuf,
-        /// Why not.
+        /// The error of SQLite.
         #[source]
         source: rusqlite::Error,
     },
-    /// The database was made by a newer build.
+    /// A newer build made the database.
     #[error(
         "the database {path} has schema {found}, this build knows schema {known}; use a newer build"
     )]
     NewerSchema {
-        /// The database.
+        /// The file of the database.
         path: PathBuf,
-        /// Its schema.
+        /// The schema of the database.
         found: i64,
-        /// Ours.
+        /// The newest schema that this build knows.
         known: i64,
     },
 }
@@ -74,27 +74,29 @@ impl OpenError {
         }
     }
 
-    /// What to do next, in one sentence.
+    /// What the user can do about it, in one sentence.
     pub fn help(&self) -> &'static str {
         match self {
             Self::Directory { .. } => {
                 "name a folder on a local disk that you may write to: --data DIR or storage.path"
             }
-            // One that is meant for all, or is another's.
+            // The folder is shared on purpose (it has the sticky bit), or belongs to another user.
             Self::Writable { detail, .. } if !detail.contains("(mode 0") => {
                 "name a folder of your own, for instance a new one below it"
             }
             Self::Writable { .. } => {
-                "take the right from others with `chmod -R go-w` and its name, or name a folder of your own, for instance a new one below it"
+                "remove the right with `chmod -R go-w FOLDER`, or name a folder of your own, for instance a new one below it"
             }
-            Self::Locked { .. } => "see who holds it: `fuser FILE` or `lsof FILE`",
+            Self::Locked { .. } => {
+                "find the process that holds it with `fuser FILE` or `lsof FILE`"
+            }
             Self::CoarseTimes { .. } => "name a folder on another disk: --data DIR or storage.path",
             Self::Database { source, .. } => match source.sqlite_error_code() {
                 Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
-                    "it has the queue, the locks and the records of runs: put a copy of it back, or move it away, and submit anew what waited in it; what is published is not in it"
+                    "it has the queue, the locks and the records of runs, but no snapshots: restore a copy of it, or move it away and submit again what waited in it"
                 }
                 _ => {
-                    "it must be on a local disk that is not full, and you must be allowed to write to it"
+                    "it must be on a local disk that is not full, and you need the right to write to it"
                 }
             },
             Self::NewerSchema { .. } => "use a newer build",

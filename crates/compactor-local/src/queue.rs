@@ -1,8 +1,8 @@
 //! The queue in SQLite.
 //!
-//! A message is one row. Receiving moves its `visible_at` into the future and gives it a new
-//! receipt; whoever has the row's receipt holds the message. The oldest by `visible_at` comes
-//! first. `hidden_at` is when `visible_at` was said: see [`clock_skew`](crate::clock_skew).
+//! A message is one row. A receive moves its `visible_at` into the future and gives it a new receipt; a
+//! caller with the row's receipt holds the message. The oldest by `visible_at` comes first. `hidden_at`
+//! is the time at which `visible_at` was written: see [`clock_skew`](crate::clock_skew).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,27 +25,27 @@ macro_rules! is_visible {
     };
 }
 
-/// How often a waiting receive looks again; other processes cannot wake it.
+/// How often a waiting receive looks again, since other processes cannot wake it.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// A message that was given up.
+/// A message in the dead-letter queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadLetter {
-    /// The message.
+    /// The id that the message had in the queue.
     pub message_id: String,
     /// The body as it was sent.
     pub body: String,
     /// The attributes as they were sent.
     pub attributes: Attributes,
-    /// How often it was handed out.
+    /// How often the message was received.
     pub receive_count: u32,
-    /// Why it was given up.
+    /// The reason why the message was given up.
     pub reason: String,
-    /// When.
+    /// When the message became a dead letter.
     pub died_at: WallTime,
 }
 
-/// The queue of a local backend.
+/// The queue of a local backend, one for all collections, with its dead letters.
 #[derive(Clone)]
 pub struct SqliteQueue {
     database: Database,
@@ -70,6 +70,9 @@ impl SqliteQueue {
     }
 
     /// The newest `limit` dead letters, newest first.
+    ///
+    /// # Errors
+    /// The database cannot be read.
     pub async fn dead_letters(&self, limit: usize) -> PortResult<Vec<DeadLetter>> {
         let sql = "SELECT message_id, body, attributes, receive_count, reason, died_at
                    FROM dead_letters ORDER BY id DESC LIMIT ?1";
@@ -171,7 +174,7 @@ impl Queue for SqliteQueue {
         }
         let end = Monotonic(self.clock.monotonic().0.saturating_add(wait));
         loop {
-            // Looking first keeps idle workers from taking turns at writing.
+            // A read first keeps idle workers from queuing for the write lock.
             if self.anything_visible().await? {
                 let deliveries = self.take(max, visibility).await?;
                 if !deliveries.is_empty() {
@@ -264,13 +267,13 @@ impl Queue for SqliteQueue {
     }
 }
 
-/// What [`is_visible`] is asked with.
+/// The values of `?1` and `?2` in [`is_visible`].
 fn moments(now: WallTime) -> [i64; 2] {
     [now.0, skewed_after(now).0]
 }
 
-/// Makes dead letters of the messages that were received often enough and whose time is over. One
-/// that is visible only because a clock was set back may still be in somebody's hands.
+/// Makes dead letters of the messages that have no receive left and whose visibility has ended. A message
+/// that is visible only because a clock was set back may still be in flight, and stays.
 fn bury_worn_out(
     transaction: &Transaction<'_>,
     now: WallTime,
@@ -354,7 +357,7 @@ fn dead_letter(row: &Row<'_>) -> rusqlite::Result<DeadLetter> {
 
 fn attributes(row: &Row<'_>, column: usize) -> rusqlite::Result<Attributes> {
     let json: String = row.get(column)?;
-    // Who wrote something else by hand gets the message back as one that cannot be understood.
+    // A row that was written by hand becomes a message that cannot be understood.
     let found: serde_json::Map<_, _> = serde_json::from_str(&json).unwrap_or_default();
     let texts = found.into_iter();
     let texts = texts.filter_map(|(name, value)| Some((name, value.as_str()?.to_owned())));

@@ -3,7 +3,7 @@
 use compactor_core::ports::Ids;
 use uuid::Uuid;
 
-/// Random identifiers.
+/// Random identifiers and jitter from the system's source of randomness.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RandomIds;
 
@@ -27,7 +27,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_differ_and_fractions_are_fractions() {
+    fn ids_differ_and_fractions_are_below_1() {
         assert_ne!(RandomIds.uuid(), RandomIds.uuid());
         assert!((0..1000).all(|_| (0.0..1.0).contains(&RandomIds.fraction())));
     }

@@ -1,7 +1,7 @@
 //! Run records in SQLite.
 //!
-//! A call reads the record, applies the domain's transition and writes the one part it is about, in
-//! one transaction. The rules themselves are in [`RunRecord`].
+//! A call reads the record, applies the domain's transition and writes the one part that changed, all in
+//! one transaction. [`RunRecord`] has the rules.
 
 use async_trait::async_trait;
 use compactor_core::ports::{Completion, Created, Failure, PortResult, RunStore, WallTime};

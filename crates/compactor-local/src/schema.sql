@@ -5,9 +5,9 @@ CREATE TABLE messages (
     body          TEXT NOT NULL,
     attributes    TEXT NOT NULL, -- a JSON object
     visible_at    INTEGER NOT NULL,
-    hidden_at     INTEGER NOT NULL, -- when visible_at was said
+    hidden_at     INTEGER NOT NULL, -- when visible_at was written
     receive_count INTEGER NOT NULL DEFAULT 0,
-    receipt       TEXT UNIQUE    -- of the delivery that holds it
+    receipt       TEXT UNIQUE    -- of the last delivery, unless it was released
 ) STRICT;
 CREATE INDEX messages_by_visibility ON messages (visible_at, id);
 CREATE INDEX messages_by_hiding ON messages (hidden_at);
@@ -26,10 +26,10 @@ CREATE TABLE locks (
     collection TEXT PRIMARY KEY,
     owner      TEXT NOT NULL,
     expires    INTEGER NOT NULL,
-    taken_at   INTEGER NOT NULL -- when expires was said
+    taken_at   INTEGER NOT NULL -- when expires was written
 ) STRICT;
 
--- Apart from the locks, because it must outlive them.
+-- Not in the table of locks, because fences must outlive them.
 CREATE TABLE fences (
     collection TEXT PRIMARY KEY,
     value      INTEGER NOT NULL

@@ -5,14 +5,14 @@ use std::time::{Duration, Instant, SystemTime};
 use async_trait::async_trait;
 use compactor_core::ports::{Clock, Monotonic, WallTime};
 
-/// The clocks of this machine.
+/// The wall clock and the monotonic clock of this machine.
 #[derive(Debug, Clone, Copy)]
 pub struct SystemClock {
     origin: Instant,
 }
 
 impl SystemClock {
-    /// A clock whose monotonic time begins now.
+    /// A clock whose monotonic time is zero now.
     #[expect(
         clippy::disallowed_methods,
         reason = "this is the adapter of the Clock port"
@@ -37,7 +37,7 @@ impl Clock for SystemClock {
         reason = "this is the adapter of the Clock port"
     )]
     fn wall(&self) -> WallTime {
-        // A clock before 1970 counts as 1970.
+        // A machine whose clock is before 1970 counts as in 1970.
         let since = SystemTime::now()
             .duration_since(SystemTime::UNIX_EPOCH)
             .unwrap_or_default();
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn time_passes() {
+    async fn both_times_pass() {
         let clock = SystemClock::new();
         let (wall, monotonic) = (clock.wall(), clock.monotonic());
         clock.sleep(Duration::from_millis(5)).await;

@@ -41,7 +41,7 @@ fn local() -> Local {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn the_directory_object_store_keeps_the_contract() {
+async fn directory_object_store_keeps_the_contract() {
     let local = local();
     let scratch = tempfile::tempdir().unwrap();
     contract::object_store(local.backend.objects.clone(), scratch.path()).await;
@@ -52,37 +52,37 @@ async fn the_directory_object_store_keeps_the_contract() {
 }
 
 #[tokio::test]
-async fn the_queue_keeps_the_contract() {
+async fn queue_keeps_the_contract() {
     let local = local();
     contract::queue(local.backend.queue.clone(), local.clock).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn the_queue_keeps_the_strict_contract() {
+async fn queue_keeps_the_strict_contract() {
     let local = local();
     contract::strict_queue(local.backend.queue.clone(), local.clock).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn the_lease_store_keeps_the_contract() {
+async fn lease_store_keeps_the_contract() {
     let local = local();
     contract::lease_store(local.backend.leases.clone(), local.clock).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn the_run_store_keeps_the_contract() {
+async fn run_store_keeps_the_contract() {
     let local = local();
     contract::run_store(local.backend.runs.clone(), local.clock).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn leases_expire_on_the_real_clock_too() {
+async fn lease_store_keeps_the_contract_on_the_real_clock() {
     let local = local_on(Arc::new(SystemClock::new()));
     contract::lease_store(local.backend.leases.clone(), local.clock).await;
 }
 
 #[tokio::test]
-async fn dead_letters_tell_why() {
+async fn dead_letter_has_the_reason() {
     let local = local();
     let queue = &local.backend.queue;
     let attributes: Attributes = [("collection".to_owned(), "lines".to_owned())].into();
@@ -124,7 +124,7 @@ async fn dead_letters_tell_why() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_reopened_backend_has_everything() {
+async fn reopened_backend_has_the_messages() {
     let folder = tempfile::tempdir().unwrap();
     let open = || {
         let clock = Arc::new(SystemClock::new());
@@ -139,14 +139,14 @@ async fn a_reopened_backend_has_everything() {
 }
 
 const HOUR: Duration = Duration::from_secs(3600);
-/// A clock that was set back by less than a minute counts as right.
+/// A clock that is set back by less than a minute counts as right.
 const LITTLE: Duration = Duration::from_secs(59);
 const MUCH: [Duration; 2] = [
     Duration::from_secs(61),
     Duration::from_secs(400 * 24 * 3600),
 ];
 
-/// What hid a message.
+/// The call that hid a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Hidden {
     Sent,
@@ -155,8 +155,8 @@ enum Hidden {
     Released,
 }
 
-/// A message that was hidden by a clock that was `ahead`, if it was received as often as it may be;
-/// then the clock is right. How many can be received.
+/// Hides a message with no receive left while the clock is `ahead`, and then sets the clock right. Returns
+/// how many messages can be received.
 async fn receivable(hidden: Hidden, ahead: Duration) -> usize {
     let clock = Arc::new(FakeClock::manual());
     let local = local_on(clock.clone());
@@ -194,13 +194,13 @@ async fn receivable(hidden: Hidden, ahead: Duration) -> usize {
     let visible = queue.depth().await.unwrap().visible;
     let received = queue.receive(10, Duration::ZERO, HOUR).await.unwrap();
     assert_eq!(received.len() as u64, visible, "{hidden:?}");
-    // It may be in somebody's hands.
+    // The message may be in flight.
     assert_eq!(queue.depth().await.unwrap().dead, 0, "{hidden:?}");
     received.len()
 }
 
 #[tokio::test]
-async fn what_a_clock_ahead_hid_can_be_received_when_it_is_set_back() {
+async fn message_hidden_by_a_clock_ahead_is_receivable_once_the_clock_is_set_back() {
     use Hidden::{Extended, Received, Released, Sent};
     for hidden in [Sent, Received, Extended, Released] {
         for ahead in MUCH {
@@ -210,8 +210,8 @@ async fn what_a_clock_ahead_hid_can_be_received_when_it_is_set_back() {
     }
 }
 
-/// A lock that was taken, and then renewed or not, by a clock that was `ahead`; then the clock is
-/// right. Whether somebody else gets it.
+/// Takes a lock while the clock is `ahead`, sets the clock right, and then renews the lock or not. Returns
+/// whether another owner gets it.
 async fn is_free(ahead: Duration, renewed: bool) -> bool {
     let clock = Arc::new(FakeClock::manual());
     let local = local_on(clock.clone());
@@ -231,7 +231,7 @@ async fn is_free(ahead: Duration, renewed: bool) -> bool {
 }
 
 #[tokio::test]
-async fn what_a_clock_ahead_locked_is_free_when_it_is_set_back() {
+async fn lock_taken_by_a_clock_ahead_is_free_once_the_clock_is_set_back() {
     for ahead in MUCH {
         assert!(is_free(ahead, false).await, "{ahead:?}");
         assert!(!is_free(ahead, true).await, "{ahead:?}: its holder lives");

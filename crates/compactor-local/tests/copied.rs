@@ -80,7 +80,7 @@ async fn assert_all_there(backend: &LocalBackend, what: &str) {
 }
 
 #[tokio::test]
-async fn objects_keep_their_metadata_in_a_copy() {
+async fn object_keeps_its_metadata_in_a_copy_of_the_directory() {
     let clock = Arc::new(FakeClock::auto());
     for options in ["-a", "-r"] {
         let place = tempfile::tempdir().unwrap();
@@ -94,7 +94,7 @@ async fn objects_keep_their_metadata_in_a_copy() {
     }
 }
 
-/// Names of sidecars as builds wrote them that went by inodes.
+/// Renames the sidecar as earlier builds named it, by inode, size and time.
 fn make_older(folder: &Path, backend_tag: &str) {
     let sidecars = folder.join(".meta").join(POINTER);
     let mut entries = std::fs::read_dir(&sidecars).unwrap();
@@ -104,7 +104,7 @@ fn make_older(folder: &Path, backend_tag: &str) {
 }
 
 #[tokio::test]
-async fn a_directory_of_an_earlier_build_goes_on_and_so_do_its_copies() {
+async fn directory_of_an_earlier_build_and_its_copy_keep_metadata() {
     let clock = Arc::new(FakeClock::auto());
     let place = tempfile::tempdir().unwrap();
     let [original, copied] = ["d", "e"].map(|name| place.path().join(name));
@@ -119,14 +119,14 @@ async fn a_directory_of_an_earlier_build_goes_on_and_so_do_its_copies() {
 }
 
 #[tokio::test]
-async fn queue_leases_and_records_go_on_in_a_copy() {
+async fn queue_leases_and_fences_continue_in_a_copy() {
     let clock = Arc::new(FakeClock::manual());
     let place = tempfile::tempdir().unwrap();
     let [original, copied] = ["d", "e"].map(|name| place.path().join(name));
     let (words, ids) = ("words".parse().unwrap(), SeededIds::new(2));
     let (owner, other) = (ids.uuid(), ids.uuid());
     let backend = open(&original, &clock);
-    for body in ["in hand", "waiting"] {
+    for body in ["in flight", "waiting"] {
         backend.queue.send(body, &Attributes::new()).await.unwrap();
     }
     let held = backend
@@ -164,7 +164,7 @@ async fn queue_leases_and_records_go_on_in_a_copy() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_copy_keeps_the_contracts() {
+async fn copy_of_a_directory_keeps_the_contracts() {
     let clock = Arc::new(FakeClock::auto());
     let place = tempfile::tempdir().unwrap();
     let [original, copied] = ["d", "e"].map(|name| place.path().join(name));

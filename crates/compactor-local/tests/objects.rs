@@ -1,4 +1,4 @@
-//! What is special about objects that are plain files.
+//! What only a store of plain files has to keep: files at their keys, keys that are folders, leftovers.
 
 #![allow(
     clippy::unwrap_used,
@@ -57,7 +57,7 @@ fn files_below(folder: &Path) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_body_is_a_plain_file_at_its_key() {
+async fn body_is_a_plain_file_at_its_key() {
     let folder = tempfile::tempdir().unwrap();
     let store = store(folder.path());
     put(
@@ -78,7 +78,7 @@ async fn a_body_is_a_plain_file_at_its_key() {
 }
 
 #[tokio::test]
-async fn keys_that_lead_elsewhere_are_refused() {
+async fn key_that_leads_out_of_the_store_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let store = store(&folder.path().join("root"));
     for key in [
@@ -108,7 +108,7 @@ async fn keys_that_lead_elsewhere_are_refused() {
 }
 
 #[tokio::test]
-async fn a_key_cannot_be_part_of_another() {
+async fn key_that_is_a_part_of_another_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let store = store(folder.path());
     put(&store, "a/b", "x").await.unwrap();
@@ -123,7 +123,7 @@ async fn a_key_cannot_be_part_of_another() {
 }
 
 #[tokio::test]
-async fn deleting_leaves_no_folders_and_no_metadata() {
+async fn deletion_leaves_no_folders_and_no_metadata() {
     let folder = tempfile::tempdir().unwrap();
     let store = store(folder.path());
     put(&store, "a/b/c", "1").await.unwrap();
@@ -145,9 +145,9 @@ async fn deleting_leaves_no_folders_and_no_metadata() {
     assert!(store.list("", None).await.unwrap().entries.is_empty());
 }
 
-/// As if killed after the metadata was written and before the body got its place.
+/// The writer is killed after it wrote the metadata and before the body is in place.
 #[tokio::test]
-async fn a_write_killed_half_way_changes_nothing() {
+async fn write_that_is_killed_half_way_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let store = store(folder.path());
     put(&store, "k", "old").await.unwrap();
@@ -173,7 +173,7 @@ async fn a_write_killed_half_way_changes_nothing() {
 }
 
 #[tokio::test]
-async fn only_old_temporary_files_are_swept() {
+async fn temporary_file_is_swept_only_after_a_day() {
     let folder = tempfile::tempdir().unwrap();
     store(folder.path());
     let temporary = folder.path().join(".tmp/.tmpAbCdEf");
@@ -184,13 +184,13 @@ async fn only_old_temporary_files_are_swept() {
         .unwrap();
     let hours = |n: u64| WallTime(0).plus(written + std::time::Duration::from_secs(n * 3600));
     store_at(folder.path(), hours(23));
-    assert!(temporary.exists(), "somebody may still be writing it");
+    assert!(temporary.exists(), "a process may still be writing it");
     store_at(folder.path(), hours(25));
     assert!(!temporary.exists());
 }
 
 #[tokio::test]
-async fn a_tag_does_not_come_back_with_the_content() {
+async fn tag_does_not_repeat_for_the_same_content() {
     let folder = tempfile::tempdir().unwrap();
     let store = store(folder.path());
     let mut tags = std::collections::HashSet::new();
@@ -206,7 +206,7 @@ async fn a_tag_does_not_come_back_with_the_content() {
 }
 
 #[tokio::test]
-async fn a_lost_root_is_missing_and_not_empty() {
+async fn store_without_its_folder_is_missing_and_not_empty() {
     let folder = tempfile::tempdir().unwrap();
     let store = store(folder.path());
     std::fs::remove_dir(folder.path().join("objects")).unwrap();
@@ -226,9 +226,9 @@ async fn a_lost_root_is_missing_and_not_empty() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// The tree of folders lists as the flat store does, for any keys and any cut.
+    /// For any keys, prefix and start.
     #[test]
-    fn listings_are_those_of_a_flat_store(
+    fn listing_equals_that_of_a_flat_store(
         keys in proptest::collection::btree_set("[ab](/[a0.-]{1,2}){0,3}[ab]", 1..12),
         prefix in "[ab]{0,1}(/[a0.-]{0,2}){0,2}",
         after in proptest::option::of("[ab](/[a0.-]{1,2}){0,3}"),

@@ -54,7 +54,7 @@ impl Odd {
         self.store.put(key, body, Condition::Always, &none).await
     }
 
-    /// Every call on a key is refused with these words.
+    /// Checks that every call on a key fails with an error that has these words.
     async fn refused(&self, key: &str, words: &str) {
         let store = &self.store;
         let refused = |call: &str, fault: Option<(Fault, String)>| {
@@ -83,7 +83,7 @@ fn fault<T>(result: PortResult<T>) -> Option<(Fault, String)> {
     result.err().map(|error| (error.fault, error.reason))
 }
 
-/// Runs a test that fails, and does not hang, where a call waits for a FIFO.
+/// Runs a test that fails, instead of hanging, if a call blocks on a FIFO.
 fn in_time(test: impl Future<Output = ()>) {
     let mut builder = tokio::runtime::Builder::new_current_thread();
     let runtime = builder.enable_time().build().unwrap();
@@ -99,7 +99,7 @@ async fn keys(store: &dyn ObjectStore, prefix: &str) -> Vec<String> {
 }
 
 #[test]
-fn what_is_no_file_is_refused_without_being_opened() {
+fn path_that_is_no_plain_file_is_refused_without_being_opened() {
     in_time(async {
         let odd = Odd::new();
         mkfifoat(CWD, odd.path("words/fifo"), Mode::RWXU).unwrap();
@@ -128,7 +128,7 @@ fn what_is_no_file_is_refused_without_being_opened() {
 }
 
 #[test]
-fn listings_leave_out_what_is_no_file() {
+fn listing_leaves_out_what_is_no_plain_file() {
     in_time(async {
         let odd = Odd::new();
         odd.put("words/whole").await.unwrap();
@@ -156,7 +156,7 @@ fn listings_leave_out_what_is_no_file() {
 }
 
 #[tokio::test]
-async fn a_key_that_is_a_folder_is_no_key() {
+async fn key_that_is_a_folder_does_not_exist() {
     let odd = Odd::new();
     odd.put("words/whole").await.unwrap();
     assert_eq!(odd.store.get("words", 9).await.unwrap(), None);
@@ -165,9 +165,9 @@ async fn a_key_that_is_a_folder_is_no_key() {
     assert_eq!(error.fault, Fault::Invalid);
 }
 
-/// The folder of all objects may be elsewhere: only the owner can say where.
+/// Only the owner of the directory can make such a link.
 #[tokio::test]
-async fn the_folder_of_all_objects_may_be_a_link() {
+async fn link_in_place_of_the_folder_of_objects_is_followed() {
     let odd = Odd::new();
     let (root, elsewhere) = (
         odd.place.path().join("root"),

@@ -1,4 +1,4 @@
-//! What other accounts of the machine may do with a data directory. One test: the umask belongs to
+//! The rights of other accounts on a data directory. There is one test only, because the umask belongs to
 //! the whole process.
 
 #![allow(
@@ -36,7 +36,7 @@ fn open(root: &Path, access: impl Into<Option<Access>>) -> LocalBackend {
     try_open(root, access).unwrap()
 }
 
-/// Makes every kind of file that there is.
+/// Makes every kind of file that a data directory has.
 async fn fill(backend: &LocalBackend, round: &str) {
     let metadata: Attributes = [("round".to_owned(), round.to_owned())].into();
     for key in ["words/snapshot/pointer", "plain"] {
@@ -71,7 +71,7 @@ fn all_below(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// The mode of everything, with a running database.
+/// Checks the mode of every file and folder, while the database is open.
 fn check(root: &Path, access: Access, what: &str) {
     let (folders, files) = match access {
         Access::Owner => (0o700, 0o600),
@@ -118,13 +118,13 @@ async fn new_stores(place: &Path) {
             assert_eq!(
                 mode(made),
                 mode(&root),
-                "{what}: others get there or do not"
+                "{what}: the new parent has the same mode"
             );
         }
     }
 }
 
-/// As builds left it that went by the umask.
+/// A store of an earlier build, whose modes came from the umask.
 async fn an_older_store(place: &Path) {
     umask(Mode::from_raw_mode(0o022));
     let root = place.join("older");
@@ -147,7 +147,7 @@ async fn an_older_store(place: &Path) {
         assert_eq!(mode(&path), 0o600, "{path:?}");
     }
     assert_eq!(mode(&pointer), 0o600, "it was chosen so");
-    // Whoever had it open goes on.
+    // A process that has it open goes on.
     fill(&backend, "two").await;
     fill(&again, "three").await;
     assert_eq!(mode(&pointer), 0o600);
@@ -155,9 +155,9 @@ async fn an_older_store(place: &Path) {
     drop((backend, again));
 
     let group = open(&root, Access::Group);
-    assert_eq!(mode(&pointer), 0o640, "what is there, too");
+    assert_eq!(mode(&pointer), 0o640, "existing objects too");
     fill(&group, "four").await;
-    // A command that was told nothing leaves it so.
+    // A command without a chosen access keeps it.
     fill(&open(&root, None), "five").await;
     assert_eq!(mode(&root.join("objects")), 0o750);
     assert_eq!(mode(pointer.parent().unwrap()), 0o750);
@@ -182,7 +182,7 @@ fn a_root_that_others_can_write_to(place: &Path) {
     open(&root.join("below"), Access::Owner);
 }
 
-/// What root does in a store of another user is that user's.
+/// Files that root makes in a store of another user belong to that user.
 async fn a_store_of_another_user(place: &Path) {
     umask(Mode::from_raw_mode(0o022));
     let root = place.join("other");
@@ -198,7 +198,7 @@ async fn a_store_of_another_user(place: &Path) {
     let asked = Command::new(std::env::current_exe().unwrap())
         .args([
             "--exact",
-            "others_may_do_what_was_chosen_and_no_more",
+            "other_accounts_get_exactly_the_chosen_access",
             "--nocapture",
         ])
         .env(FOLDER, &root)
@@ -212,7 +212,7 @@ async fn a_store_of_another_user(place: &Path) {
 }
 
 #[tokio::test]
-async fn others_may_do_what_was_chosen_and_no_more() {
+async fn other_accounts_get_exactly_the_chosen_access() {
     if let Ok(root) = std::env::var(FOLDER) {
         let error = try_open(root.as_ref(), Access::Owner).unwrap_err();
         assert_eq!(error.code(), "CC-LOCAL-WRITABLE", "{error}");

@@ -39,7 +39,7 @@ fn spawn(role: &str, folder: &Path) -> Child {
         .unwrap()
 }
 
-/// Not a test of its own: what the other processes run. Does nothing when run as a test.
+/// Not a test: what the other processes run. Does nothing when it runs as a test.
 #[tokio::test]
 async fn another_process() {
     let (Ok(role), Ok(folder)) = (std::env::var(ROLE), std::env::var(FOLDER)) else {
@@ -120,7 +120,7 @@ fn all_succeed(children: Vec<Child>) {
 }
 
 #[tokio::test]
-async fn no_conditional_write_and_no_fence_is_lost_between_processes() {
+async fn conditional_writes_and_fences_of_several_processes_are_not_lost() {
     let folder = tempfile::tempdir().unwrap();
     let backend = open(folder.path());
     put(&backend, "counter", "0".to_owned(), Condition::IfAbsent).await;
@@ -140,7 +140,7 @@ async fn no_conditional_write_and_no_fence_is_lost_between_processes() {
 }
 
 #[tokio::test]
-async fn no_message_is_handed_to_two_processes() {
+async fn message_is_delivered_to_one_process_only() {
     let folder = tempfile::tempdir().unwrap();
     let backend = open(folder.path());
     for n in 0..EACH {
@@ -161,14 +161,14 @@ async fn no_message_is_handed_to_two_processes() {
 }
 
 #[tokio::test]
-async fn many_processes_may_open_a_new_directory_at_once() {
+async fn new_directory_can_be_opened_by_several_processes_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("new");
     all_succeed((0..PROCESSES * 2).map(|_| spawn("take", &root)).collect());
 }
 
 #[tokio::test]
-async fn a_killed_writer_leaves_a_whole_object_and_no_lock() {
+async fn killed_writer_leaves_a_whole_object_and_no_lock() {
     let folder = tempfile::tempdir().unwrap();
     let (backend, clock) = (open(folder.path()), SystemClock::new());
     let mut seen = HashSet::new();
@@ -185,7 +185,7 @@ async fn a_killed_writer_leaves_a_whole_object_and_no_lock() {
         let body = String::from_utf8(object.body.to_vec()).unwrap();
         assert_eq!(object.metadata["body"], body);
         seen.insert(object.info.etag.clone());
-        // The dead process holds no lock, and its leftovers are in nobody's way.
+        // The dead process holds no lock, and its leftovers do not disturb the next writer.
         let next = put(
             &backend,
             "rewritten",

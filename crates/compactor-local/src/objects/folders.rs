@@ -1,4 +1,4 @@
-//! Folders of keys: made when a key needs them, removed when none does.
+//! Folders of keys: made when a key needs them, removed when no key does.
 
 use std::fs::File;
 use std::io;
@@ -9,11 +9,11 @@ use rustix::fs::OFlags;
 use super::safe_open::refuse_odd;
 use crate::access::{hand_over, make_folder, set_mode_of_folder};
 
-/// Makes `folder` and its parents below `top`, each of which survives a power cut. Those that are
-/// there, `top` too, get the mode that others may have been opened with, or a killed writer not set.
+/// Makes `folder` and its parents below `top`; each survives a power cut. Corrects the mode of those that
+/// exist, `top` included: the access may have changed, or a killed writer may not have set it.
 pub(super) fn make(top: &Path, folder: &Path, mode: u32) -> io::Result<()> {
     if folder == top {
-        // It may be a link that the owner of the store made.
+        // May be a link that the owner of the store made.
         let found = std::fs::metadata(top)?;
         return set_mode_of_folder(top, &found, mode, OFlags::empty());
     }
@@ -25,7 +25,7 @@ pub(super) fn make(top: &Path, folder: &Path, mode: u32) -> io::Result<()> {
         Ok(found) if found.is_dir() => set_mode_of_folder(folder, &found, mode, OFlags::NOFOLLOW),
         Ok(found) => {
             refuse_odd(folder, found.file_type(), "folder")?;
-            // There is an object.
+            // An object takes the folder's place.
             Err(io::ErrorKind::NotADirectory.into())
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => add(parent, folder, mode),
@@ -42,20 +42,20 @@ fn add(parent: &Path, folder: &Path, mode: u32) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             let found = std::fs::symlink_metadata(folder)?;
             refuse_odd(folder, found.file_type(), "folder")?;
-            // Somebody else was faster, or there is an object.
+            // Another process made the folder first, or an object takes its place.
             if found.is_dir() { Ok(()) } else { Err(error) }
         }
         Err(error) => Err(error),
     }
 }
 
-/// Makes changes of a folder survive a power cut.
+/// Makes the changes in a folder survive a power cut.
 pub(super) fn sync(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// Removes `folder` and its parents below `top` as far as they are empty. Only ever removes what is
-/// empty, so it cannot do harm, and leaves an empty folder at worst.
+/// Removes `folder` and its parents below `top` as far as they are empty. An error is harmless: it leaves
+/// an empty folder.
 pub(super) fn prune(folder: &Path, top: &Path) {
     let mut folder = folder;
     while folder != top && folder.starts_with(top) && std::fs::remove_dir(folder).is_ok() {

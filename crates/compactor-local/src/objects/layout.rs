@@ -1,4 +1,4 @@
-//! Where things are below the root, and which keys can be there.
+//! The folders below the root of a store, and the keys that files can have.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -23,7 +23,8 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    /// Without a chosen access that of the folder of objects stays.
+    /// Makes or corrects the folders, and sweeps old temporary files. Without a `chosen` access, an existing
+    /// folder of objects keeps its own.
     pub(super) fn create(
         root: &Path,
         chosen: Option<Access>,
@@ -47,7 +48,7 @@ impl Layout {
         if chosen.is_some() {
             access::open_root(root, access).map_err(unusable)?;
         }
-        // First those that are not for others to see.
+        // First the folders that others must not see.
         for folder in [&layout.locks, &layout.meta, &layout.temporary] {
             keep_folder(root, folder, PRIVATE_FOLDER)?;
         }
@@ -65,7 +66,7 @@ impl Layout {
         Ok(layout)
     }
 
-    /// Removes temporary files so old that nobody can be writing them any more.
+    /// Removes temporary files that are so old that no process can still be writing them.
     fn sweep(&self, now: WallTime) -> io::Result<()> {
         for entry in fs_err::read_dir(&self.temporary)? {
             let entry = entry?;
@@ -75,7 +76,7 @@ impl Layout {
             let age = Duration::from_micros(u64::try_from(now.0).unwrap_or(0))
                 .saturating_sub(tag::modified(&metadata));
             if metadata.is_file() && age > SWEEP_AGE {
-                // Somebody else may be sweeping too.
+                // Another process may sweep at the same time.
                 let _ = fs_err::remove_file(entry.path());
             }
         }
@@ -86,19 +87,19 @@ impl Layout {
         check(operation, key)
     }
 
-    /// The file of a key.
+    /// The path of the body of a key.
     pub(super) fn body(&self, operation: &'static str, key: &str) -> PortResult<PathBuf> {
         check(operation, key)?;
         Ok(self.objects.join(key))
     }
 
-    /// The folder with the sidecars of a key.
+    /// The path of the folder with the sidecars of a key.
     pub(super) fn sidecars(&self, operation: &'static str, key: &str) -> PortResult<PathBuf> {
         check(operation, key)?;
         Ok(self.meta.join(key))
     }
 
-    /// Tells "no such key" from "no such store".
+    /// Fails with `Missing` if the store itself is gone, which a missing key does not show.
     pub(super) fn check_root(&self, operation: &'static str, key: &str) -> PortResult<()> {
         if self.objects.is_dir() {
             return Ok(());
@@ -131,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_keys_that_stay_below_the_root_are_allowed() {
+    fn key_is_allowed_only_if_it_stays_below_the_root() {
         for good in [
             "a",
             "a/b",

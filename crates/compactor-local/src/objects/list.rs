@@ -1,5 +1,5 @@
-//! Listing: keys in byte order by string prefix, although the store is a tree of folders. Links and
-//! special files are left out, so that one of them does not hide everything else.
+//! Listings: keys in byte order by plain prefix, although the store is a tree of folders. Links and
+//! special files are left out, so that one of them does not make a listing fail.
 
 use std::io;
 use std::path::Path;
@@ -47,7 +47,7 @@ pub(super) fn folders(
             if after.is_some_and(|after| name <= after) {
                 continue;
             }
-            // Folders without objects are leftovers, not folders of keys.
+            // A folder without objects is a leftover, not a folder of keys.
             if holds_an_object(&folder.join(name)).map_err(failed)? {
                 found.push(name.to_owned());
             }
@@ -60,13 +60,13 @@ pub(super) fn folders(
     Ok(page(found, Clone::clone))
 }
 
-/// The deepest folder that a prefix names for sure, and what follows; `None` if no key can have
-/// the prefix.
+/// The deepest folder that contains all keys with the prefix, and the rest of the prefix. `None` if no key
+/// can have the prefix.
 fn base<'a>(layout: &Layout, prefix: &'a str) -> Option<(std::path::PathBuf, &'a str)> {
     match prefix.rsplit_once('/') {
         None => Some((layout.objects.clone(), prefix)),
         Some((folder, rest)) if !prefix.contains('\0') && folder.split('/').all(is_segment) => {
-            // A link on the way would lead elsewhere.
+            // A link on the way would lead out of the store.
             let found = safe_open::look(&layout.objects, folder);
             let is_odd = found.is_err_and(|error| error.kind() == io::ErrorKind::InvalidData);
             (!is_odd).then(|| (layout.objects.join(folder), rest))
@@ -82,7 +82,7 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// Visits the folder whose keys all start with `key`, until a page and one more are found.
+    /// Visits the folder whose keys all start with `key`, until one more key than a page is found.
     fn folder(&mut self, path: &Path, key: &str) -> io::Result<()> {
         for entry in entries(path)? {
             if self.found.len() > PAGE {
@@ -103,7 +103,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Whether every key below `folder` (which ends in `/`) was on an earlier page.
+    /// Whether every key below `folder`, which ends in `/`, was on an earlier page.
     fn is_past(&self, folder: &str) -> bool {
         self.after
             .is_some_and(|after| folder < after && !after.starts_with(folder))
@@ -120,7 +120,7 @@ impl Walk<'_> {
                 });
                 Ok(())
             }
-            // No object, or deleted a moment ago.
+            // No object, or one that was just deleted.
             Ok(_) => Ok(()),
             Err(error) if is_absence(&error) => Ok(()),
             Err(error) => Err(error),
@@ -128,8 +128,8 @@ impl Walk<'_> {
     }
 }
 
-/// The names of files and folders in a folder in the order of the keys they make, folders with a `/`
-/// at their end. A folder that is not there has none. Names that are not UTF-8 are no keys.
+/// The names of the files and folders in a folder, in the order of their keys; names of folders end in
+/// `/`. Empty if the folder does not exist. Names that are not UTF-8 are left out: they are no keys.
 fn entries(folder: &Path) -> io::Result<Vec<String>> {
     let listing = match fs_err::read_dir(folder) {
         Ok(listing) => listing,

@@ -1,4 +1,4 @@
-//! Taking turns between writers of one key, across threads and processes.
+//! The locks of writers: those of one key take turns, across threads and processes.
 
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
@@ -9,12 +9,13 @@ use crate::lock_file::{LOCK_WAIT, Turn, lock_file, open};
 
 const STRIPES: u64 = 64;
 
-/// Waits for the turn to write `key`, as long as [`lock_file`] does. Blocks.
+/// Waits for the turn to write `key`, for at most [`LOCK_WAIT`]. Blocks.
 pub(super) fn turn(locks: &Path, key: &str) -> io::Result<Turn> {
     lock_file(&locks.join(format!("{:02}", stripe(key))), LOCK_WAIT)
 }
 
-/// Takes from others what lock files of earlier builds let them do: an account that can read one can lock it.
+/// Removes the rights that earlier builds gave to others on lock files: an account that can read one can
+/// lock it.
 pub(super) fn narrow(locks: &Path) -> io::Result<()> {
     for entry in fs_err::read_dir(locks)? {
         let entry = entry?;
@@ -28,7 +29,7 @@ pub(super) fn narrow(locks: &Path) -> io::Result<()> {
     Ok(())
 }
 
-// FNV-1a: must be the same in every build, or two builds would not exclude each other.
+// FNV-1a. It must be the same in every build, or two builds would not exclude each other.
 fn stripe(key: &str) -> u64 {
     let hash = key.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
@@ -43,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn stripes_never_change() {
+    fn stripe_of_a_key_never_changes() {
         assert_eq!([stripe(""), stripe("a")], [37, 12]);
         let used: std::collections::HashSet<_> =
             (0..1000).map(|n| stripe(&format!("lines/{n}"))).collect();
@@ -51,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn a_turn_ends_when_it_is_dropped() {
+    fn turn_ends_when_it_is_dropped() {
         let folder = tempfile::tempdir().unwrap();
         let first = turn(folder.path(), "k").unwrap();
         let other = File::open(folder.path().join(format!("{:02}", stripe("k")))).unwrap();

@@ -1,11 +1,10 @@
 //! Objects as plain files below a directory.
 //!
-//! A write goes to a temporary file first; renaming it over the object is the commit. Metadata is
-//! kept in a sidecar named after time and content of the body it belongs to (so a copy of the
-//! directory keeps it) and is written before the rename, so whichever body is in place, its metadata
-//! is there too. Writers of one key, in this
-//! process or another, take turns through a lock file; readers never wait. What is not a plain file
-//! is no object, and is never opened.
+//! A write goes to a temporary file first; the rename over the object is the commit. Metadata is in a
+//! sidecar, which is named after time and content of its body, so that a copy of the directory keeps the
+//! two together. The sidecar is written before the rename, so whichever body is in place has its
+//! metadata. Writers of one key, in this process or another, take turns through a lock file; readers
+//! never wait. Only a plain file is an object; nothing else is ever opened.
 
 mod folders;
 mod layout;
@@ -34,7 +33,7 @@ use crate::open_error::OpenError;
 use layout::Layout;
 use write::{Source, Writer};
 
-/// An object store in a directory. Several may be open on one directory, in any processes.
+/// An object store in a directory. Any number may be open on one directory, in any processes.
 #[derive(Clone)]
 pub struct DirectoryObjectStore {
     layout: Arc<Layout>,
@@ -42,8 +41,12 @@ pub struct DirectoryObjectStore {
 }
 
 impl DirectoryObjectStore {
-    /// Opens the store below `root`, making what is missing, and sweeps temporary files that a
-    /// killed process left more than a day ago. Blocks.
+    /// Opens the store below `root`, makes what is missing, and sweeps temporary files that a killed
+    /// process left more than a day ago. `access` is as in [`LocalOptions`](crate::LocalOptions). Blocks.
+    ///
+    /// # Errors
+    /// The directory cannot be made, read or written, or other accounts can write to it. The file system
+    /// keeps no nanoseconds.
     pub fn open(
         root: &Path,
         access: Option<Access>,
@@ -57,7 +60,11 @@ impl DirectoryObjectStore {
         })
     }
 
-    /// Where the object of a key is, for people who want to look at it.
+    /// The file that holds, or would hold, the object of a key. Read it only: a write past the store loses
+    /// the metadata.
+    ///
+    /// # Errors
+    /// `Invalid` if no file can have the key.
     pub fn path_of(&self, key: &str) -> PortResult<PathBuf> {
         self.layout.body("path of object", key)
     }

@@ -1,4 +1,4 @@
-//! Reading bodies. A body is never changed in place, so an open one can be read at leisure.
+//! Reads of bodies. No writer changes a body in place, so an open one stays the same.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -65,12 +65,12 @@ impl Body {
     }
 }
 
-/// The tag a key has now.
+/// The tag that a key has now.
 fn current_tag(layout: &Layout, operation: &'static str, key: &str) -> PortResult<Option<ETag>> {
     Ok(Body::open(layout, operation, key)?.map(|body| body.info.etag))
 }
 
-/// A body and the metadata that was written with it.
+/// An open body and the metadata that was written with it.
 pub(super) fn whole(
     layout: &Layout,
     operation: &'static str,
@@ -87,8 +87,8 @@ pub(super) fn whole(
             return Ok(Some((body, metadata)));
         }
         let of_copy = sidecars.read_by_content(&mut body.file).map_err(failed)?;
-        // None of its own: it has no metadata, or is a copy, or was replaced just now. Only then look
-        // again.
+        // The body has no sidecar of its own: it has no metadata, or is a copy, or was just replaced. Only
+        // in the last case look again.
         if current_tag(layout, operation, key)?.as_ref() == Some(&body.info.etag) {
             return Ok(Some((body, of_copy.unwrap_or_default())));
         }
@@ -149,7 +149,7 @@ pub(super) fn download(
     let mut target = File::create_new(to).map_err(error_at)?;
     if let Err(error) = io::copy(&mut body.file, &mut target) {
         drop(target);
-        // The first error is the one to tell.
+        // The first error is the one to report.
         let _ = std::fs::remove_file(to);
         return Err(error_at(error));
     }

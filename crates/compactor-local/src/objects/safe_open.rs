@@ -1,5 +1,5 @@
-//! The file of a key, looked at and opened without following links, which lead out of the store, and
-//! without waiting, as a FIFO would have it.
+//! Looks at and opens the file of a key, without following links, which lead out of the store, and
+//! without blocking, as a FIFO would.
 
 use std::fs::{File, FileType, Metadata};
 use std::io;
@@ -8,11 +8,12 @@ use std::path::Path;
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
-/// What is at a key. `None` if nothing is, or an object where a folder would have to be.
+/// The file or folder at a key. `None` if there is none, or if an object takes the place of a folder on
+/// the way.
 ///
 /// # Errors
-/// Of the kind `InvalidData` if it, or a folder on the way, is a symbolic link, FIFO, socket or
-/// device; the text says what.
+/// An error of the kind `InvalidData` if it, or a folder on the way, is a symbolic link, FIFO, socket or
+/// device; the text says which.
 pub(super) fn look(objects: &Path, key: &str) -> io::Result<Option<Metadata>> {
     let mut path = objects.to_owned();
     let mut parts = key.split('/').peekable();
@@ -41,13 +42,13 @@ pub(super) fn look(objects: &Path, key: &str) -> io::Result<Option<Metadata>> {
 /// Opens the file of a key. `None` if there is none.
 ///
 /// # Errors
-/// Those of [`look`], of which nothing is opened.
+/// As [`look`]; nothing is opened then.
 pub(super) fn open(objects: &Path, key: &str) -> io::Result<Option<(File, Metadata)>> {
     match look(objects, key)? {
         Some(found) if found.is_file() => {}
         Some(_) | None => return Ok(None),
     }
-    // From here on a link can be there that was put in place since.
+    // Another process may put a link here from now on.
     let opened = open_below(objects, key).and_then(|file| Ok((file.metadata()?, file)));
     match opened {
         Ok((metadata, file)) if metadata.is_file() => Ok(Some((file, metadata))),
@@ -65,7 +66,7 @@ pub(super) fn open(objects: &Path, key: &str) -> io::Result<Option<(File, Metada
     }
 }
 
-/// Opens folder after folder, so that no part of the way can be exchanged for a link.
+/// Opens folder after folder, so that no process can exchange a folder on the way for a link.
 fn open_below(objects: &Path, key: &str) -> io::Result<File> {
     let folder = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let mut inside = openat(CWD, objects, folder, Mode::empty())?;
@@ -77,7 +78,8 @@ fn open_below(objects: &Path, key: &str) -> io::Result<File> {
     Ok(openat(&inside, name, file, Mode::empty())?.into())
 }
 
-/// Whether there is no such key: nothing there, or an object where a folder would have to be.
+/// Whether the error means that the key does not exist: there is no file, or an object takes the place of
+/// a folder on the way.
 pub(super) fn is_absence(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -85,7 +87,7 @@ pub(super) fn is_absence(error: &io::Error) -> bool {
     )
 }
 
-/// Refuses what is neither a file nor a folder.
+/// Refuses everything that is neither a file nor a folder.
 pub(super) fn refuse_odd(path: &Path, found: FileType, wanted: &str) -> io::Result<()> {
     let what = if found.is_file() || found.is_dir() {
         return Ok(());
@@ -108,9 +110,9 @@ mod tests {
 
     use super::*;
 
-    /// As if the link had been put there after `look`.
+    /// The link appears after `look`.
     #[test]
-    fn a_link_that_comes_between_is_not_followed() {
+    fn link_that_appears_after_the_check_is_not_followed() {
         let place = tempfile::tempdir().unwrap();
         let (objects, outside) = (place.path().join("objects"), place.path().join("outside"));
         for folder in [&objects.join("a"), &outside] {

@@ -1,9 +1,9 @@
-//! User metadata beside the bodies, by key. A body without metadata has no sidecar, unless the body
-//! before or after it has one.
+//! Sidecars: files with the metadata of bodies, in a folder per key. A body without metadata has no
+//! sidecar, unless the body before or after it has one.
 //!
-//! A sidecar's name says which body it belongs to: size, modification time and SHA-256. Each body of
-//! a key has a time of its own (`tag`), and a copy of the directory keeps it; where a copy lost it,
-//! the content tells. Names of earlier builds have the inode, size and time.
+//! A sidecar's name identifies its body by size, modification time and SHA-256. No two bodies of a key
+//! have the same time (`tag`), and most copies of the directory keep it; where a copy lost it, the
+//! content identifies the body. Names by earlier builds have inode, size and time.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Seek as _};
@@ -19,12 +19,12 @@ use crate::access::open_private;
 const SUFFIX: &str = ".json";
 const SHA256_LENGTH: usize = 64;
 
-/// What a sidecar's name says.
+/// The body that a sidecar's name identifies.
 #[derive(Debug, PartialEq, Eq)]
 struct Name {
     size: String,
     modified: String,
-    /// Not in names of earlier builds.
+    /// `None` in names by earlier builds.
     sha256: Option<String>,
 }
 
@@ -61,12 +61,12 @@ impl Name {
     }
 }
 
-/// All sidecars of a key, at one moment.
+/// All sidecars of a key, as one listing found them.
 #[derive(Debug)]
 pub(super) struct Sidecars(Vec<(PathBuf, Option<Name>)>);
 
 impl Sidecars {
-    /// Those in the folder of a key.
+    /// Lists the sidecars in the folder of a key.
     pub(super) fn list(folder: &Path) -> io::Result<Self> {
         let entries = match fs_err::read_dir(folder) {
             Ok(entries) => entries,
@@ -93,19 +93,19 @@ impl Sidecars {
         self.0.is_empty()
     }
 
-    /// Whether one was written for just this body.
+    /// Whether one was written for exactly this body.
     pub(super) fn has(&self, body: &Metadata) -> bool {
         self.of(body).is_some()
     }
 
-    /// What was written for just this body. `None` if nothing was, or if it is gone since: then the
-    /// body was replaced.
+    /// The metadata that was written for exactly this body. `None` if there is none, or if it is gone since
+    /// the listing, because the body was replaced.
     pub(super) fn read(&self, body: &Metadata) -> io::Result<Option<Attributes>> {
         self.of(body).map_or(Ok(None), read)
     }
 
-    /// What was written for the content of this body, whose modification time a copy may have lost.
-    /// `None` if it does not tell.
+    /// The metadata that was written for a body with this content, for bodies whose modification time a copy
+    /// has lost. `None` if no sidecar or more than one has the content.
     pub(super) fn read_by_content(&self, body: &mut File) -> io::Result<Option<Attributes>> {
         let has_digest = |name: &Name| name.sha256.is_some();
         let names = || self.0.iter().filter_map(|(_, name)| name.as_ref());
@@ -131,7 +131,7 @@ impl Sidecars {
         found.map(|(path, _)| path.as_path())
     }
 
-    /// Removes all but that of the body in place.
+    /// Removes all sidecars but that of the body in place.
     pub(super) fn remove_stale(&self, current: Option<&Metadata>) -> io::Result<()> {
         let keep = current.and_then(|body| self.of(body));
         let mut paths = self.0.iter().map(|(path, _)| path.as_path());
@@ -152,7 +152,7 @@ fn read(path: &Path) -> io::Result<Option<Attributes>> {
     }
 }
 
-/// Writes the sidecar of a body that is not in place yet. The folder exists.
+/// Writes the sidecar of a body that is not in place yet. The folder must exist.
 pub(super) fn write(
     folder: &Path,
     body: &Metadata,
@@ -163,14 +163,14 @@ pub(super) fn write(
     put(folder, &format!("{size}-{modified}-{sha256}"), metadata)
 }
 
-/// Writes a sidecar for the body in place, which has none of its own, under a name as earlier builds
-/// wrote it.
+/// Writes a sidecar for the body in place, which has none of its own. The name has the form of earlier
+/// builds, because the SHA-256 is not known.
 pub(super) fn write_late(folder: &Path, body: &Metadata, metadata: &Attributes) -> io::Result<()> {
     put(folder, &tag::of(body).0, metadata)
 }
 
 fn put(folder: &Path, name: &str, metadata: &Attributes) -> io::Result<()> {
-    // Never torn: the body may be in place.
+    // Renamed once complete: a reader may look at it already.
     let unfinished = folder.join(format!("{name}.new"));
     let mut file = open_private(&unfinished, OpenOptions::new().write(true).truncate(true))?;
     serde_json::to_writer(&mut file, metadata)?;

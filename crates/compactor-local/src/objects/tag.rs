@@ -1,9 +1,9 @@
 //! The tag of a body: its inode, size and modification time.
 //!
-//! Every write makes a new file, so the inode differs from that of the body it replaces. Inodes are
-//! used again, though, and file systems count time in steps of milliseconds; so each write also
-//! sets a modification time of its own: later than the replaced body's, and with random
-//! nanoseconds, so that a key that was deleted and made again has another tag too.
+//! Every write makes a new file, so the inode differs from that of the replaced body. But file systems
+//! use inodes again, and count time in steps of milliseconds. So each write also sets a modification
+//! time of its own: later than the replaced body's, and with random nanoseconds, so that a key that was
+//! deleted and written again has another tag too.
 
 use std::fs::{File, Metadata};
 use std::io;
@@ -30,8 +30,8 @@ pub(super) fn modified(metadata: &Metadata) -> Duration {
     Duration::new(seconds, nanos)
 }
 
-/// Gives a new body the modification time that makes its tag unique for its key. Gives what has the
-/// tag.
+/// Gives a new body the modification time that makes its tag unique for its key, and returns the metadata
+/// with that time.
 pub(super) fn stamp(
     new: &File,
     replaced: Option<&Metadata>,
@@ -46,7 +46,7 @@ pub(super) fn stamp(
     new.metadata()
 }
 
-/// Whether the file system keeps nanoseconds, without which tags would repeat.
+/// Whether the file system keeps nanoseconds. Without them tags would repeat.
 pub(super) fn times_are_fine(folder: &Path) -> io::Result<bool> {
     let probe = tempfile::tempfile_in(folder)?;
     let odd = Duration::new(1_700_000_000, 123_456_789);
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tag_never_repeats_even_where_inode_and_size_do() {
+    fn tag_never_repeats_even_where_inode_and_size_do() {
         let folder = tempfile::tempdir().unwrap();
         let ids = SeededIds::new(1);
         let file = File::create(folder.path().join("body")).unwrap();
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn this_file_system_will_do() {
+    fn file_system_of_the_tests_keeps_nanoseconds() {
         assert!(times_are_fine(&std::env::temp_dir()).unwrap());
     }
 }

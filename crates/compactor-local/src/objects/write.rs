@@ -1,4 +1,4 @@
-//! Writing and deleting bodies.
+//! Writes and deletions of bodies.
 
 use std::fs::{File, Metadata};
 use std::io;
@@ -19,22 +19,22 @@ use crate::access::{self, PRIVATE_FOLDER};
 use crate::fault::io_error;
 use crate::lock_file::Turn;
 
-// Others prune empty folders; each time costs them a deletion, so this is never reached.
+// Other writers prune empty folders. Each time takes a deletion of theirs, so this is never reached.
 const FOLDER_ATTEMPTS: usize = 100;
 
-/// Where the content of a write comes from.
+/// The source of the content of a write.
 pub(super) enum Source<'a> {
     Bytes(&'a [u8]),
     Reader(&'a mut dyn io::Read),
 }
 
-/// A new body that has no place yet.
+/// A new body, complete but not in place yet.
 struct Filled {
     temporary: NamedTempFile,
     sha256: String,
 }
 
-/// Writes one key.
+/// A writer of one key.
 pub(super) struct Writer {
     operation: &'static str,
     layout: Arc<Layout>,
@@ -72,7 +72,7 @@ impl Writer {
         metadata: &Attributes,
     ) -> PortResult<Uploaded> {
         self.layout.check_root(self.operation, &self.key)?;
-        // A put that is refused already need not copy anything first.
+        // A put that is refused now need not copy its content first.
         if let Some(refused) = refusal(condition, self.current()?.as_ref()) {
             return Ok(refused);
         }
@@ -92,7 +92,7 @@ impl Writer {
             }
             return Err(error);
         }
-        // A stale sidecar does no harm: no body has its time any more.
+        // A stale sidecar is harmless: no body has its time any more.
         let _ = self.remove_stale(Some(&new));
         Ok(Uploaded {
             outcome: PutOutcome::Written(tag::of(&new)),
@@ -151,7 +151,7 @@ impl Writer {
             let mut temporary = NamedTempFile::new_in(folder)?;
             access::settle(temporary.as_file(), folder, mode)?;
             io::copy(&mut content, temporary.as_file_mut())?;
-            // Here and not under the lock, for this is what takes long.
+            // Not under the lock, because this takes long.
             temporary.as_file().sync_data()?;
             Ok(temporary)
         };
@@ -160,8 +160,8 @@ impl Writer {
         Ok(Filled { temporary, sha256 })
     }
 
-    /// Where one of two bodies has metadata, both get a sidecar: else the one without might be taken
-    /// for a copy of the other, if their content is the same.
+    /// If the new or the replaced body has metadata, both get a sidecar. Otherwise the one without could be
+    /// taken for a copy of the other, if their content is the same.
     fn write_sidecars(
         &self,
         replaced: Option<&Metadata>,
@@ -202,11 +202,11 @@ impl Writer {
 
     fn put_in_place(&self, temporary: NamedTempFile) -> PortResult<()> {
         let folder = self.body.parent().unwrap_or(&self.layout.objects);
-        // Renamed by hand: `persist` consumes the file, and the rename may have to be repeated.
+        // Not `persist`, which consumes the file: the rename may have to be repeated.
         let (_, path) = temporary.into_parts();
         let top = (&*self.layout.objects, self.layout.access.of_folders());
         self.in_folder(top, folder, || self.rename(&path))?;
-        // It is gone from where it was; nothing is left to remove.
+        // The rename took the temporary file away; nothing is left to remove.
         let _ = path.keep();
         self.sync_folder(&self.body)
     }
@@ -214,7 +214,7 @@ impl Writer {
     fn rename(&self, from: &Path) -> io::Result<()> {
         match std::fs::rename(from, &self.body) {
             Err(error) if error.kind() == io::ErrorKind::IsADirectory => {
-                // An empty folder may be left of a deletion that was killed.
+                // A deletion that was killed may have left an empty folder.
                 std::fs::remove_dir(&self.body).map_err(|_| error)?;
                 std::fs::rename(from, &self.body)
             }
@@ -222,8 +222,8 @@ impl Writer {
         }
     }
 
-    /// Does `work` in `folder`, which is made first, as often as others remove the folder between
-    /// the two. The folder is below that of `top`, and has the mode that is said there.
+    /// Makes `folder`, which is below `top`, with `mode`, and does `work` in it. Repeats both if another
+    /// process removes the folder in between.
     fn in_folder(
         &self,
         (top, mode): (&Path, u32),
@@ -245,7 +245,8 @@ impl Writer {
         }
     }
 
-    /// After this the change of the folder survives a power cut. Without it, nobody knows.
+    /// Makes a change in the folder of `entry` survive a power cut. If this fails, the change may or may not
+    /// survive.
     fn sync_folder(&self, entry: &Path) -> PortResult<()> {
         let folder = entry.parent().unwrap_or(&self.layout.objects);
         folders::sync(folder).map_err(|error| {
@@ -312,7 +313,7 @@ mod tests {
             .unwrap();
     }
 
-    /// A write that is killed before or after its rename.
+    /// Does what a write does until it is killed, before or after its rename.
     fn killed(writer: &Writer, (content, text): (&str, &str), renamed: bool) {
         let filled = writer.fill(Source::Bytes(content.as_bytes())).unwrap();
         let (file, replaced) = (filled.temporary.as_file(), writer.current().unwrap());
@@ -349,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn no_body_ever_has_the_metadata_of_another() {
+    fn body_never_has_the_metadata_of_another() {
         let bodies = [("x", ""), ("x", "one"), ("x", "two"), ("y", "two")];
         for first in bodies {
             for second in bodies {
