@@ -1,16 +1,17 @@
-//! Values of DynamoDB items, as the existing Python writers store them.
+//! Attribute values of DynamoDB items, in the form of the Python writers: times as text, a missing value
+//! as NULL.
 
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use compactor_core::ports::WallTime;
 
-/// What errors call an item of a table.
+/// The name of an item in errors: its key alone would not show a wrong table.
 pub(crate) fn address(table: &str, key: &str) -> String {
     format!("{key} of table {table}")
 }
 
-/// An item: names and values.
+/// An item: attribute values by name.
 pub(crate) type Item = HashMap<String, AttributeValue>;
 
 pub(crate) fn text(value: impl Into<String>) -> AttributeValue {

@@ -1,4 +1,4 @@
-//! Opening everything that one deployment has on AWS.
+//! The AWS backend: all ports of one deployment.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,66 +16,69 @@ use crate::objects::Buckets;
 use crate::{DynamoLeaseStore, DynamoRunStore, S3ObjectStore, SqsQueue, SqsQueues};
 
 const CONNECT: Duration = Duration::from_secs(5);
-/// An answer begins sooner. What takes longer by its nature has times of its own.
+/// How long one attempt of a call may take. Calls that naturally take longer have limits of their own.
 const ATTEMPT: Duration = Duration::from_secs(20);
-/// An answer of a queue or a table is small.
+/// The same for queues and tables, whose answers are small.
 const SHORT: Duration = Duration::from_secs(5);
 
-/// What a deployment is called.
+/// The names of the resources of a deployment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AwsOptions {
-    /// The region; `None` for what the SDK's own settings say.
+    /// The region; `None` to use the one that the SDK finds in environment or profile.
     pub region: Option<String>,
-    /// Where all services are instead of at AWS: an emulator's address.
+    /// The URL of an emulator that replaces all services; `None` for AWS.
     pub endpoint: Option<String>,
-    /// The bucket of snapshots and deltas.
+    /// The bucket of snapshots and deltas. Must not be empty.
     pub bucket: String,
-    /// Other buckets from which deltas are read.
+    /// Other buckets from which deltas may be read.
     pub delta_buckets: Vec<String>,
-    /// The accounts that buckets must belong to, by bucket.
+    /// The id of the account that a bucket must belong to, by bucket. Requests to a bucket of another
+    /// account are refused; buckets that are not listed are not checked.
     pub bucket_owners: BTreeMap<String, String>,
-    /// The URL of the queue of all collections; empty if each has its own.
+    /// The URL of the queue of all collections; empty if `queues` has one for each.
     pub queue_url: String,
-    /// The URL of each collection's queue; empty if all share one.
+    /// The URL of each collection's own queue; empty if all collections share one.
     pub queues: BTreeMap<CollectionName, String>,
-    /// The table of locks, fences and run records.
+    /// The name of the table of locks, fences and run records. Must not be empty.
     pub table: String,
-    /// The locks of a collection; `{c}` stands for its name.
+    /// The ids of a collection's locks, in the order in which they are taken; `{c}` stands for the
+    /// collection's name.
     pub lock_ids: Vec<String>,
-    /// A download that brings less than 256 KiB in so long gets a new connection.
+    /// A download that receives less than 256 KiB within this time gets a new connection.
     pub stall: Duration,
 }
 
-/// All four ports on AWS.
+/// The four ports that store data, on AWS.
 #[derive(Clone)]
 pub struct AwsBackend {
-    /// Objects in S3.
+    /// The objects, in S3.
     pub objects: Arc<S3ObjectStore>,
-    /// Messages in SQS.
+    /// The queue of all collections, or the queues of each, in SQS.
     pub queue: Arc<dyn Queue>,
-    /// Locks and fences in DynamoDB.
+    /// The locks and fences of all collections, in DynamoDB.
     pub leases: Arc<DynamoLeaseStore>,
-    /// Run records in DynamoDB.
+    /// The records of all runs, in DynamoDB.
     pub runs: Arc<DynamoRunStore>,
 }
 
-/// What is there without the queue.
+/// The ports on AWS without the queue.
 #[derive(Clone)]
 pub struct AwsStores {
-    /// Objects in S3.
+    /// The objects, in S3.
     pub objects: Arc<S3ObjectStore>,
-    /// Locks and fences in DynamoDB.
+    /// The locks and fences of all collections, in DynamoDB.
     pub leases: Arc<DynamoLeaseStore>,
-    /// Run records in DynamoDB.
+    /// The records of all runs, in DynamoDB.
     pub runs: Arc<DynamoRunStore>,
 }
 
 impl AwsBackend {
-    /// Connects to everything that `options` name, with the credentials that the SDK finds.
+    /// Makes clients for everything that `options` name, with the credentials that the SDK finds, and reads
+    /// the redrive policy of each queue.
     ///
     /// # Errors
-    /// An option is missing, a variable of the environment cannot be used, or the queue cannot be
-    /// asked for its dead-letter queue.
+    /// An option is missing, a variable of the environment cannot be used, the services accept no
+    /// credentials, or a queue cannot be read or has no dead-letter queue.
     pub async fn connect(
         options: AwsOptions,
         clock: Arc<dyn Clock>,
@@ -85,11 +88,12 @@ impl AwsBackend {
         Self::with(&config, options, clock, ids).await
     }
 
-    /// Connects to each by itself, to find out which of them is at fault.
+    /// As [`AwsBackend::connect`], but with a separate result for the queue, so that a caller can still
+    /// check the stores if the queue cannot be used.
     ///
     /// # Errors
-    /// An option is missing, there are no credentials, or a variable of the environment cannot be
-    /// used. The queue has its own outcome.
+    /// An option is missing, a variable of the environment cannot be used, or the services accept no
+    /// credentials. All other errors of the queue are in the inner result.
     pub async fn connect_each(
         options: AwsOptions,
         clock: Arc<dyn Clock>,
@@ -98,16 +102,16 @@ impl AwsBackend {
         let config = configuration(&options).await?;
         let stores = stores(&config, &options, Arc::clone(&clock))?;
         match queue(&config, options, clock, ids).await {
-            // They are the same for all.
+            // All services use the same credentials.
             Err(error @ ConnectError::Credentials { .. }) => Err(error),
             queue => Ok((stores, queue)),
         }
     }
 
-    /// As [`AwsBackend::connect`], with clients of the caller's configuration.
+    /// As [`AwsBackend::connect`], but with the caller's SDK configuration.
     ///
     /// # Errors
-    /// As for [`AwsBackend::connect`].
+    /// As [`AwsBackend::connect`].
     pub async fn with(
         config: &SdkConfig,
         options: AwsOptions,
@@ -138,7 +142,7 @@ async fn configuration(options: &AwsOptions) -> Result<SdkConfig, ConnectError> 
     Ok(loader.load().await)
 }
 
-/// Whether the environment names an endpoint for one service alone, as the SDK reads it.
+/// Whether the environment names an endpoint for one service alone, in the SDK's variable.
 fn has_own_endpoint(service: &str) -> bool {
     let named = std::env::var_os(format!("AWS_ENDPOINT_URL_{service}"));
     named.is_some_and(|url| !url.is_empty())
@@ -162,12 +166,12 @@ fn stores(
     }
     let s3 = aws_sdk_s3::config::Builder::from(config)
         .timeout_config(timeouts(ATTEMPT))
-        // Emulators have no names for buckets, whether the settings name them or the environment.
+        // Emulators resolve no host names of buckets, whether settings or environment name the emulator.
         .force_path_style(config.endpoint_url().is_some() || has_own_endpoint("S3"))
         .build();
     let (deltas, owners) = (&options.delta_buckets, &options.bucket_owners);
     let buckets = Buckets::new(s3, deltas.iter().cloned(), owners.clone());
-    // A lease would run out before a slow call of these ends.
+    // A lease would expire before a slow call of these ends.
     let dynamo = aws_sdk_dynamodb::config::Builder::from(config).timeout_config(timeouts(SHORT));
     let dynamo = aws_sdk_dynamodb::Client::from_conf(dynamo.build());
     let (table, lock_ids) = (options.table.clone(), options.lock_ids.clone());

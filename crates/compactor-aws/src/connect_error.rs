@@ -5,30 +5,30 @@ use thiserror::Error;
 
 use crate::fault::is_of_credentials;
 
-/// Why AWS cannot be used.
+/// An error of the configuration or of the first calls to AWS.
 #[derive(Debug, Error)]
 pub enum ConnectError {
-    /// Something has to be named that is not.
+    /// A required option is empty.
     #[error("no {option} is named")]
     Unnamed {
-        /// The option.
+        /// The name of the option: `bucket`, `table`, `queue` or `region`.
         option: &'static str,
     },
     /// The SDK finds no credentials, or the services do not accept those that it finds.
     #[error("there are no credentials that can be used: {reason}")]
     Credentials {
-        /// What the SDK or the service says.
+        /// The message of the SDK or of the service.
         reason: String,
     },
     /// A variable of the environment cannot be used.
     #[error("{variable}: {reason}")]
     Environment {
-        /// The variable.
+        /// The name of the variable.
         variable: &'static str,
-        /// What is wrong with what it says.
+        /// Why its value cannot be used. Never has the value itself where it may hold a password.
         reason: String,
     },
-    /// The queue cannot be used.
+    /// A queue cannot be read, or has no dead-letter queue.
     #[error(transparent)]
     Queue(PortError),
 }
@@ -45,7 +45,7 @@ impl From<PortError> for ConnectError {
 }
 
 impl ConnectError {
-    /// The stable code of this error.
+    /// The stable code of this error, listed in docs/errors.md.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Unnamed { .. } => "CC-AWS-UNNAMED",

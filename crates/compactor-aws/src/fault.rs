@@ -1,4 +1,4 @@
-//! What an error of the SDK means to a caller of a port.
+//! Maps errors of the SDK to the faults of a port.
 
 use std::error::Error;
 
@@ -8,27 +8,27 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use compactor_core::ports::{Fault, PortError, PortResult};
 use thiserror::Error;
 
-/// There are no credentials, or the service does not know them: the same at every other call.
+/// Marks an error for lack of credentials that the services accept: every other call would fail too.
 #[derive(Debug, Error)]
 #[error(transparent)]
 struct NoCredentials(Box<dyn Error + Send + Sync>);
 
-/// Whether a call failed for want of credentials that the services accept.
+/// Whether a call failed for lack of credentials that the services accept.
 pub(crate) fn is_of_credentials(error: &PortError) -> bool {
     let source = error.source.as_deref();
     source.is_some_and(|source| source.is::<NoCredentials>())
 }
 
-/// Whether a call that got no answer may be sent again without harm.
+/// Whether a call that got no answer may be repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Repeat {
-    /// It may.
+    /// Yes: applied twice, it has the same effect.
     Harmless,
-    /// It may have been applied, and applied twice it would do something else.
+    /// No: it may have been applied, and a repetition would have another effect or answer.
     Unknown,
 }
 
-/// The error of a port call, from one of the SDK's.
+/// The error of a port call for an error of the SDK.
 pub(crate) fn port_error<E>(
     operation: &'static str,
     target: &str,
@@ -43,7 +43,7 @@ where
     let failed = PortError::new(operation, target, fault, reason);
     match lacks_credentials(&error) || code(&error).is_some_and(is_of_identity) {
         true => failed.with_source(NoCredentials(Box::new(error))),
-        // The reason has the innermost cause; what is around it repeats that for programmers.
+        // The reason has the innermost cause, which the errors around it only repeat.
         false => failed,
     }
 }
@@ -70,7 +70,7 @@ where
     }
 }
 
-/// Credentials that are slow to come are no lack of them.
+/// Whether the SDK found no credentials. A slow source of credentials does not count.
 fn lacks_credentials(error: &(dyn Error + 'static)) -> bool {
     use CredentialsError::{CredentialsNotLoaded, InvalidConfiguration};
     let mut cause = Some(error);
@@ -83,12 +83,12 @@ fn lacks_credentials(error: &(dyn Error + 'static)) -> bool {
     false
 }
 
-/// Some services put the name of a namespace before the code.
+/// The code without the namespace that some services put in front.
 fn without_namespace(code: &str) -> &str {
     code.rsplit(['#', '.']).next().unwrap_or(code)
 }
 
-/// Whether a service does not know who asks; a right that is missing is something else.
+/// Whether a service does not accept the caller's credentials. A missing right is another code.
 fn is_of_identity(code: &str) -> bool {
     matches!(
         without_namespace(code),
@@ -108,7 +108,7 @@ fn is_of_identity(code: &str) -> bool {
     )
 }
 
-/// By the service's own code where that says more than the status.
+/// The fault for an answer: by the service's code where that says more than the status.
 fn of_answer(status: u16, code: &str, lost: Fault) -> Fault {
     let code = without_namespace(code);
     if is_of_identity(code) {
@@ -127,19 +127,19 @@ fn of_answer(status: u16, code: &str, lost: Fault) -> Fault {
         | "ProvisionedThroughputExceededException"
         | "KmsThrottled"
         | "OverLimit" => {
-            // A store under load may have done what it then refused to say.
+            // A store under load may have applied the write before it failed to answer.
             if lost == Fault::OutcomeUnknown && status >= 500 {
                 lost
             } else {
                 Fault::Throttled
             }
         }
-        // DynamoDB answers 400 to all of them.
+        // By the code, because DynamoDB answers 400 to all of them.
         "AccessDenied" | "AccessDeniedException" | "KmsAccessDenied" => Fault::Denied,
-        // Also within an answer whose status says that all is well.
+        // Also within an answer with status 200.
         "InternalError" | "InternalFailure" | "InternalServerError" | "ServiceUnavailable" => lost,
         "NotImplemented" => Fault::Unsupported,
-        // What arrived was not what was sent.
+        // The service did not receive what was sent.
         "BadDigest"
         | "InvalidDigest"
         | "RequestTimeout"
@@ -155,7 +155,7 @@ fn of_answer(status: u16, code: &str, lost: Fault) -> Fault {
     }
 }
 
-/// The innermost cause, and the service's code and words where it answered.
+/// The service's code and message if it answered, else the innermost cause.
 fn reason<E>(error: &SdkError<E, HttpResponse>) -> String
 where
     E: ProvideErrorMetadata + Error + Send + Sync + 'static,
@@ -176,7 +176,7 @@ where
     }
 }
 
-/// Whether a conditional write was done: `false` if its condition did not hold.
+/// Whether a conditional write took effect: `false` if its condition did not hold.
 pub(crate) fn unless_refused<T, E>(
     answer: Result<T, SdkError<E, HttpResponse>>,
     other: impl FnOnce(SdkError<E, HttpResponse>) -> PortError,
@@ -210,7 +210,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codes_rank_above_statuses() {
+    fn code_ranks_above_status() {
         use Fault::{Denied, Invalid, Missing, OutcomeUnknown, Throttled, Transient, Unsupported};
         for (status, code, lost, fault) in [
             (404, "NoSuchBucket", Transient, Missing),

@@ -1,5 +1,5 @@
-//! The HTTP client of all services. It heeds the proxies and certificate authorities that the
-//! environment names, as the AWS CLI does.
+//! The HTTP client of all services. It uses the proxies and certificate authorities that the environment
+//! names, as the AWS CLI does.
 
 mod ca_bundle;
 mod proxies;
@@ -24,10 +24,12 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use crate::ConnectError;
 use proxies::Proxies;
 
-/// A client with `ring`, which builds everywhere.
+/// Makes a client with the proxies and certificate authorities that the environment names. Its TLS uses
+/// `ring`, which builds on every platform.
 ///
 /// # Errors
-/// A variable names a proxy that is none, or a bundle of certificates that cannot be used.
+/// [`ConnectError::Environment`] if a variable is not UTF-8, or names a malformed proxy or a bundle of
+/// certificates that cannot be read.
 pub fn http_client() -> Result<SharedHttpClient, ConnectError> {
     let variable = |name: &str| std::env::var_os(name);
     let client = Client {
@@ -38,7 +40,7 @@ pub fn http_client() -> Result<SharedHttpClient, ConnectError> {
     Ok(SharedHttpClient::new(client))
 }
 
-/// What a variable says, if it says anything.
+/// The value of a variable; `None` if it is blank.
 fn text(value: OsString, variable: &'static str) -> Result<Option<String>, ConnectError> {
     let value = value
         .into_string()
@@ -52,7 +54,7 @@ fn refused(variable: &'static str, reason: impl Into<String>) -> ConnectError {
     ConnectError::Environment { variable, reason }
 }
 
-/// The timeouts of a connector, which keeps its connections for all calls that have the same.
+/// The connect and read timeouts of a connector. Calls with the same timeouts share its connections.
 type Timeouts = (Option<Duration>, Option<Duration>);
 
 struct Client {
@@ -83,7 +85,7 @@ impl HttpClient for Client {
         components: &RuntimeComponents,
     ) -> SharedHttpConnector {
         let timeouts = (settings.connect_timeout(), settings.read_timeout());
-        // A map of whole entries at every instant.
+        // A panic leaves the map with whole entries only.
         let mut connectors = self.connectors.lock();
         let connectors = connectors.as_mut().unwrap_or_else(PoisonError::get_mut);
         let made = connectors.entry(timeouts).or_insert_with(|| {
@@ -107,7 +109,7 @@ impl fmt::Debug for Client {
     }
 }
 
-/// Each scheme has its own proxy, or none.
+/// A connector per scheme, since each scheme has a proxy of its own or none.
 #[derive(Debug)]
 struct ByScheme {
     http: SharedHttpConnector,

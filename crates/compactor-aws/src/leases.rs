@@ -1,8 +1,8 @@
 //! Locks and fences in DynamoDB.
 //!
-//! A lock is the item that the Python writers use, attribute by attribute, and times are compared
-//! as text as they do it. A collection may have several locks, because its writers never agreed on
-//! one: all of them are held, or none. The fence counter is an item of its own, never deleted.
+//! A lock is the item that the Python writers use, attribute by attribute, and times compare as text, as
+//! in those writers. A collection may have several locks, because its writers never agreed on one: a
+//! worker holds all of them or none. The fence counter is an item of its own, which is never deleted.
 
 mod dead_holder;
 
@@ -30,17 +30,17 @@ const LOCK: &str = "LOCK";
 const LOCK_TYPE: &str = "COMPACTION_LOCK";
 const FENCE: &str = "FENCE";
 const FENCE_COUNT: &str = "fence";
-/// DynamoDB's name for the type of a text.
+/// DynamoDB's name for the type of texts.
 const TEXT: &str = "S";
-/// What stands for the collection in a configured lock id.
+/// The placeholder for the collection's name in a configured lock id.
 const PLACEHOLDER: &str = "{c}";
 
-/// The locks and fences of a table.
+/// The locks and fences in a DynamoDB table.
 #[derive(Clone)]
 pub struct DynamoLeaseStore {
     client: Client,
     table: String,
-    /// In the order in which they are taken, so that no two writers wait for each other.
+    /// In the order in which every writer takes them, so that no two wait for each other.
     lock_ids: Vec<String>,
     clock: Arc<dyn Clock>,
     watched: Arc<WatchedLocks>,
@@ -56,7 +56,7 @@ impl std::fmt::Debug for DynamoLeaseStore {
 }
 
 impl DynamoLeaseStore {
-    /// `lock_ids` name the locks of a collection; `{c}` in them stands for its name.
+    /// `lock_ids` are the ids of a collection's locks; `{c}` in them stands for its name.
     pub(crate) fn new(
         client: Client,
         table: String,
@@ -72,7 +72,7 @@ impl DynamoLeaseStore {
         }
     }
 
-    /// What errors call an item: its key alone does not tell a wrong table.
+    /// The name of an item in errors.
     fn at(&self, key: &str) -> String {
         address(&self.table, key)
     }
@@ -108,7 +108,7 @@ impl DynamoLeaseStore {
         };
         let holder = Holder::of(&found);
         if self.seems_dead(lock, &holder) {
-            // As it was when it was last looked at.
+            // Only if the lock has not changed since the dead holder's item was read.
             let (same_owner, same_expires) = (
                 match holder.owner.is_empty() {
                     true => "attribute_not_exists(#owner)",
@@ -143,7 +143,7 @@ impl DynamoLeaseStore {
         }))
     }
 
-    /// Puts a lock on a condition. What is there instead, if that does not hold.
+    /// Puts a lock if the condition of `put` holds. Otherwise returns the item that is stored instead.
     async fn put_lock(
         &self,
         lock: &str,
@@ -242,8 +242,7 @@ impl DynamoLeaseStore {
         // As text, as all writers compare.
         let now = self.clock.wall().to_iso();
         let held = self.read(lock).await?.filter(|item| {
-            // One that does not say when it ends is held, as an acquire takes it, until its
-            // silence is over.
+            // A lock without an expiry is held, as in `acquire`, until its holder seems dead.
             text_of(item, "expires").is_none_or(|expires| expires >= now.as_str())
         });
         let living = held.filter(|item| !self.seems_dead(lock, &Holder::of(item)));
@@ -254,7 +253,7 @@ impl DynamoLeaseStore {
     }
 }
 
-/// A lock as the Python writers put it.
+/// The item of a lock, as the Python writers put it.
 fn lock_item(lock: &str, collection: &CollectionName, owner: Uuid, expires: WallTime) -> Item {
     let expires = expires.to_iso();
     [
@@ -287,14 +286,14 @@ impl LeaseStore for DynamoLeaseStore {
                 continue;
             }
             if acquired.is_ok() {
-                // Their silence counts from now on, not only when their turn has come.
+                // Watch the locks behind it from now on, not only once their turn comes.
                 for lock in &locks[taken + 1..] {
                     if let Ok(Some(found)) = self.read(lock).await {
                         self.seems_dead(lock, &Holder::of(&found));
                     }
                 }
             }
-            // That one too, if no answer came. Those that cannot be given back now run out.
+            // This one too, if its answer is unknown. Locks that cannot be released now expire.
             let taken = taken + usize::from(acquired.is_err());
             for lock in locks[..taken].iter().rev() {
                 let _ = self.release_one(lock, owner).await;
@@ -354,7 +353,7 @@ impl LeaseStore for DynamoLeaseStore {
             .return_values(ReturnValue::UpdatedNew)
             .send()
             .await
-            // Counted twice leaves a gap, which does no harm.
+            // A fence that is counted twice leaves a harmless gap.
             .map_err(|error| port_error(NEXT, &self.at(&key), Repeat::Harmless, error))?;
         let fence = update
             .attributes()

@@ -1,8 +1,8 @@
 //! The ports on AWS: objects in S3, messages in SQS, locks, fences and run records in DynamoDB.
 //!
-//! Everything that is stored or sent has the form that the existing Python writers and readers
-//! know. Credentials come through the SDK's own chain and nowhere else. Nothing here decides what
-//! an answer means for a cycle; that is `compactor-core`'s.
+//! Everything that is stored or sent has the form that the Python writers and readers know.
+//! Credentials come only through the SDK's own chain. This crate maps the answers of AWS to the faults
+//! of the ports. It must not decide what an answer means for a cycle: `compactor-core` does.
 
 mod attribute_values;
 mod backend;

@@ -1,4 +1,4 @@
-//! Messages in an SQS queue with a dead-letter queue behind it, standard or FIFO.
+//! The port `Queue` on one SQS queue, standard or FIFO, with a dead-letter queue behind it.
 
 mod redrive;
 
@@ -22,22 +22,22 @@ use redrive::{FRESH, RECENT, Redrive};
 
 use crate::fault::{Repeat, code, port_error};
 
-/// SQS takes no longer waits.
+/// The longest wait that SQS takes.
 const LONGEST_WAIT: Duration = Duration::from_secs(20);
-/// No message can be hidden for longer, all extensions together.
+/// The longest time that SQS keeps a message in flight, all extensions together.
 const LONGEST_HOLD: Duration = Duration::from_secs(12 * 60 * 60);
-/// What an answer to a long poll may take beyond its wait.
+/// How long the answer to a long poll may take beyond its wait.
 const ANSWER: Duration = Duration::from_secs(10);
-/// SQS takes no more attributes.
+/// The most attributes that a message can have on SQS.
 const MOST_ATTRIBUTES: usize = 10;
-/// Why a message is in the dead-letter queue.
+/// The attribute of a dead letter that has the reason.
 const REASON: &str = "dead_letter_reason";
-/// Longer reasons are cut: attributes count towards the size of a message.
+/// Characters of a reason that are kept: attributes count towards the size of a message.
 const LONGEST_REASON: usize = 1024;
-/// FIFO messages of a collection stay in order.
+/// The attribute that chooses the group of a FIFO message: messages of one collection stay in order.
 const GROUP_ATTRIBUTE: &str = "collection";
 
-/// A queue and its dead-letter queue.
+/// An SQS queue and its dead-letter queue.
 #[derive(Clone)]
 pub struct SqsQueue {
     client: Client,
@@ -57,11 +57,11 @@ impl std::fmt::Debug for SqsQueue {
 }
 
 impl SqsQueue {
-    /// Looks the queue's redrive policy up: the dead-letter queue and how often a message is
-    /// received before it goes there.
+    /// Opens the queue at `url` and reads its redrive policy: the dead-letter queue, and how often a message
+    /// is received before it goes there.
     ///
     /// # Errors
-    /// The queue cannot be asked, or has no dead-letter queue.
+    /// The queue or its dead-letter queue cannot be read, or the queue has none (`Missing`).
     pub async fn open(
         client: Client,
         url: String,
@@ -107,7 +107,10 @@ impl SqsQueue {
             .message_deduplication_id(self.ids.uuid().to_string())
     }
 
-    /// How many messages wait to be received.
+    /// How many messages a receive could return now (approximate).
+    ///
+    /// # Errors
+    /// The queue cannot be read.
     pub(crate) async fn waiting_now(&self) -> PortResult<u64> {
         Ok(self.counts(&self.url).await?.visible)
     }
@@ -140,7 +143,7 @@ impl SqsQueue {
 impl Queue for SqsQueue {
     async fn send(&self, body: &str, attributes: &Attributes) -> PortResult<String> {
         let sent = self.sending(&self.url, body, attributes).send().await;
-        // Sent twice it is two messages, which everybody here has to bear anyway.
+        // A message that is sent twice is harmless: every receiver must cope with duplicates anyway.
         let sent =
             sent.map_err(|error| port_error("send message", &self.url, Repeat::Harmless, error))?;
         Ok(sent.message_id().unwrap_or_default().to_owned())
@@ -182,7 +185,7 @@ impl Queue for SqsQueue {
 
     async fn extend(&self, receipt: &Receipt, visibility: Duration) -> PortResult<Held> {
         let held = self.change_visibility("extend", receipt, visibility).await;
-        // While messages are held nothing may be received for long.
+        // A worker that holds messages may receive none for long, so read the policy here too.
         self.redrive.look_again(RECENT).await;
         held
     }
@@ -202,7 +205,7 @@ impl Queue for SqsQueue {
         let kept = delivery.attributes.iter().take(MOST_ATTRIBUTES - 1);
         let mut attributes: Attributes = kept.map(|(k, v)| (k.clone(), v.clone())).collect();
         attributes.insert(REASON.to_owned(), reason);
-        // In this order: a crash between the two leaves a duplicate, not a loss.
+        // Sent before it is deleted: a crash in between leaves a duplicate, not a loss.
         let dead_letters = self.redrive.dead_letters();
         let sending = self.sending(&dead_letters, &delivery.body, &attributes);
         let sent = sending.send().await;
@@ -227,13 +230,13 @@ impl Queue for SqsQueue {
     }
 }
 
-/// Whole seconds, no fewer than asked for.
+/// The duration in whole seconds, rounded up.
 fn seconds(duration: Duration) -> i32 {
     let whole = duration.as_secs() + u64::from(duration.subsec_nanos() > 0);
     i32::try_from(whole).unwrap_or(i32::MAX)
 }
 
-/// A string attribute; SQS refuses empty ones.
+/// A text attribute; `None` for empty text, which SQS refuses.
 fn text(value: &str) -> Option<MessageAttributeValue> {
     if value.is_empty() {
         return None;
@@ -260,7 +263,7 @@ fn delivery(message: Message) -> Delivery {
     }
 }
 
-/// Whether a receipt was still good.
+/// Whether the receipt of a call still held its message, by the answer of SQS.
 fn held<E>(
     operation: &'static str,
     url: &str,
@@ -280,7 +283,7 @@ where
     let of_receipt = message.is_some_and(|message| message.contains("ReceiptHandle"));
     match code {
         "MessageNotInflight" | "ReceiptHandleIsInvalid" => Ok(Held::No),
-        // As SQS words it for a receipt that has run out.
+        // The answer of SQS to an expired receipt.
         "InvalidParameterValue" | "InvalidParameterValueException" if of_receipt => Ok(Held::No),
         _ => Err(port_error(operation, url, Repeat::Harmless, error)),
     }
@@ -291,7 +294,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_are_never_cut() {
+    fn duration_is_rounded_up_to_whole_seconds() {
         let of = |millis| seconds(Duration::from_millis(millis));
         assert_eq!([of(0), of(1), of(999), of(1000), of(1001)], [0, 1, 1, 1, 2]);
     }

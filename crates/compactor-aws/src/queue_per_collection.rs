@@ -1,6 +1,6 @@
-//! One queue per collection, as if they were one.
+//! The port `Queue` on one SQS queue per collection.
 //!
-//! They are polled in turns. What is sent goes to the queue of the collection that it names.
+//! The queues are polled in turns. A message goes to the queue of the collection that its attributes name.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -16,16 +16,16 @@ use crate::SqsQueue;
 /// The attribute that names a message's collection.
 const COLLECTION: &str = "collection";
 
-/// The queues of all collections.
+/// The queues of all collections, as one queue.
 #[derive(Debug)]
 pub struct SqsQueues {
     queues: Vec<(CollectionName, SqsQueue)>,
-    /// Whose turn it is.
+    /// Counts polls; modulo the number of queues, the next one to poll.
     turn: AtomicUsize,
 }
 
 impl SqsQueues {
-    /// `queues` must not be empty.
+    /// Joins `queues`, which must not be empty.
     pub(crate) fn new(queues: Vec<(CollectionName, SqsQueue)>) -> Self {
         Self {
             queues,
@@ -33,12 +33,12 @@ impl SqsQueues {
         }
     }
 
-    /// The queue that handed out `receipt`, and its own name for it.
+    /// The queue that delivered `receipt`, and the receipt as that queue knows it.
     fn of(&self, operation: &'static str, receipt: &Receipt) -> PortResult<(&SqsQueue, Receipt)> {
         let (at, own) = receipt.0.split_once(':').unwrap_or_default();
         let queue = at.parse().ok().and_then(|at: usize| self.queues.get(at));
         let (_, queue) = queue.ok_or_else(|| {
-            let reason = "none of the queues handed it out";
+            let reason = "no queue has delivered it";
             PortError::new(operation, &receipt.0, Fault::Invalid, reason)
         })?;
         Ok((queue, Receipt(own.to_owned())))
@@ -100,7 +100,7 @@ impl Queue for SqsQueues {
                 let own = &delivery.receipt.0;
                 delivery.receipt = Receipt(format!("{at}:{own}"));
                 delivery.of_queue = Some(collection.clone());
-                // The queue tells, where the message does not.
+                // The queue names the collection where the message does not.
                 let attribute = delivery.attributes.entry(COLLECTION.to_owned());
                 attribute.or_insert_with(|| collection.to_string());
             }

@@ -1,5 +1,6 @@
-//! Run records in DynamoDB: the items that the Python producers make, with two attributes more per
-//! collection (`{c}_version`, `{c}_fence`). A call writes only the attributes of its collection.
+//! Run records in DynamoDB: the items of the Python producers, with three more attributes per collection
+//! (`{c}_version`, `{c}_fence`, `{c}_ignored_operations`). A call writes only the attributes of its
+//! collection, and the time of the change.
 
 mod item;
 
@@ -13,17 +14,17 @@ use crate::attribute_values::{Item, address, null, number, text, text_of, time};
 use crate::fault::{Repeat, port_error, unless_refused};
 use item::{INDEX, INDEX_KEY, STATE, TYPE, from_item, head, partition, sort, to_item};
 
-/// Of the part that a call changes.
+/// The condition that the part which a call changes is not COMPLETED.
 const NOT_COMPLETED: &str = "attribute_not_exists(#state) OR #state <> :completed";
 
-/// The run records of a table.
+/// The run records in a DynamoDB table.
 #[derive(Debug, Clone)]
 pub struct DynamoRunStore {
     client: Client,
     table: String,
 }
 
-/// An attribute of a collection's part.
+/// An attribute of a part, without the collection's name in front.
 type PartValue = (&'static str, AttributeValue);
 
 impl DynamoRunStore {
@@ -31,8 +32,8 @@ impl DynamoRunStore {
         Self { client, table }
     }
 
-    /// Writes attributes of a part, unless it is COMPLETED. `defaults` are for a part that has
-    /// none; a record that does not exist is made.
+    /// Writes `values` to a part, unless it is COMPLETED, and `defaults` where the part has no value yet. A
+    /// record that does not exist is made if its key is plain.
     async fn change(
         &self,
         operation: &'static str,
@@ -49,7 +50,7 @@ impl DynamoRunStore {
             .key("SK", text(sort(key)))
             .condition_expression(match key.is_plain() {
                 true => NOT_COMPLETED.to_owned(),
-                // As the Python writers have it: what was deleted stays deleted.
+                // As in the Python writers: a deleted record stays deleted.
                 false => format!("attribute_exists(PK) AND ({NOT_COMPLETED})"),
             })
             .expression_attribute_names("#state", format!("{collection}_{STATE}"))
@@ -84,7 +85,7 @@ impl DynamoRunStore {
             .await;
         match changed {
             Ok(_) => Ok(()),
-            // COMPLETED is final, and a deleted record is deleted.
+            // COMPLETED is final, and a deleted record stays deleted.
             Err(error)
                 if error
                     .as_service_error()
@@ -112,7 +113,7 @@ impl RunStore for DynamoRunStore {
             .set_item(Some(to_item(record)))
             .condition_expression("attribute_not_exists(PK)")
             .customize()
-            // A second attempt would find what the first one made.
+            // A retry of the SDK would find the record that the first attempt made.
             .config_override(once())
             .send()
             .await;
@@ -265,13 +266,15 @@ impl RunStore for DynamoRunStore {
                 .send()
                 .await
                 .map_err(|error| port_error("list runs", &self.table, Repeat::Harmless, error))?;
-            // Others may keep things of their own in the index.
+            // Other programs may keep items of their own in the index.
             let is_run = |item: &&Item| text_of(item, "TYPE") == Some(TYPE);
             for item in page.items().iter().filter(is_run) {
                 match from_item("list runs", item) {
                     Ok(record) => records.push(record),
-                    // Somebody's slip must not hide all other runs.
-                    Err(error) => tracing::warn!(code = error.code(), %error, "left out"),
+                    // One damaged record must not hide all other runs.
+                    Err(error) => {
+                        tracing::warn!(code = error.code(), %error, "left a damaged run record out of the list")
+                    }
                 }
             }
             next = page.last_evaluated_key().cloned();

@@ -1,5 +1,4 @@
-//! Which certificate authorities are trusted: those of the system, or those of `AWS_CA_BUNDLE` in
-//! their place.
+//! The trusted certificate authorities: those of the system, or those of `AWS_CA_BUNDLE` in their place.
 
 use std::ffi::OsString;
 
@@ -15,7 +14,7 @@ use crate::ConnectError;
 
 const BUNDLE: &str = "AWS_CA_BUNDLE";
 
-/// Those that `variable` names.
+/// The authorities to trust by the environment that `variable` reads.
 pub(super) fn trusted(
     variable: impl Fn(&str) -> Option<OsString>,
 ) -> Result<TlsContext, ConnectError> {
@@ -36,13 +35,13 @@ fn read(path: &str) -> Result<TrustStore, String> {
     for certificate in CertificateDer::pem_slice_iter(&bundle) {
         let certificate = certificate.map_err(|error| error.to_string())?;
         let text = pem(&certificate);
-        // Bundles have odd ones among the others; the client would panic at them.
+        // Bundles have certificates that cannot be used, and the client would panic at them.
         if usable.add(certificate).is_ok() {
             store.add_pem_certificate(text);
         }
     }
     match usable.is_empty() {
-        true => Err("there is no certificate of an authority in it".to_owned()),
+        true => Err("it has no certificate of an authority".to_owned()),
         false => Ok(store),
     }
 }

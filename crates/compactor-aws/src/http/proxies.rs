@@ -1,4 +1,4 @@
-//! Which proxies the environment names: `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`, in lower case too.
+//! The proxies of the environment: `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`, in lower case too.
 
 use std::ffi::OsString;
 
@@ -8,10 +8,10 @@ use http::Uri;
 use super::{refused, text};
 use crate::ConnectError;
 
-/// Where a machine, task or pod asks for its own credentials: a proxy would answer with those of its
-/// own machine.
+/// The addresses from which a machine, task or pod gets its own credentials. A proxy would answer with the
+/// credentials of its own machine.
 const METADATA: &str = "169.254.0.0/16,fe80::/10,fd00:ec2::/32";
-/// Other places for the same.
+/// Variables with other addresses of that kind.
 const OTHER_METADATA: [&str; 2] = [
     "AWS_CONTAINER_CREDENTIALS_FULL_URI",
     "AWS_EC2_METADATA_SERVICE_ENDPOINT",
@@ -25,11 +25,11 @@ pub(super) struct Proxies {
 }
 
 impl Proxies {
-    /// Those that `variable` names.
+    /// The proxies in the environment that `variable` reads.
     pub(super) fn named(variable: impl Fn(&str) -> Option<OsString>) -> Result<Self, ConnectError> {
         let direct = direct(&variable)?;
         let proxy = |names| {
-            let Some((name, address)) = said(&variable, names)? else {
+            let Some((name, address)) = first_set(&variable, names)? else {
                 return Ok(None);
             };
             let address = checked(&address).map_err(|reason| refused(name, reason))?;
@@ -51,9 +51,9 @@ impl Proxies {
     }
 }
 
-/// What is said by the first of two variables that is there: an empty one hides the other, as it does
-/// for the AWS CLI.
-fn said(
+/// The name and value of the first of two variables that is set. An empty one hides the other, as with the
+/// AWS CLI.
+fn first_set(
     variable: &impl Fn(&str) -> Option<OsString>,
     names: [&'static str; 2],
 ) -> Result<Option<(&'static str, String)>, ConnectError> {
@@ -66,13 +66,13 @@ fn said(
     Ok(text(value, name)?.map(|value| (name, value)))
 }
 
-/// The hosts that no proxy is asked for.
+/// The hosts that are reached without a proxy.
 fn direct(variable: &impl Fn(&str) -> Option<OsString>) -> Result<String, ConnectError> {
     let mut hosts = vec![METADATA.to_owned()];
-    let named = said(variable, ["no_proxy", "NO_PROXY"])?;
+    let named = first_set(variable, ["no_proxy", "NO_PROXY"])?;
     hosts.extend(named.map(|(_, hosts)| hosts));
     let others = OTHER_METADATA.into_iter().filter_map(variable);
-    // What is wrong with them is for those to say who ask there.
+    // The provider of credentials reports a malformed address.
     let others = others.filter_map(|address| address.to_str()?.parse::<Uri>().ok());
     hosts.extend(others.filter_map(|address| {
         let host = address.host()?;
@@ -81,7 +81,8 @@ fn direct(variable: &impl Fn(&str) -> Option<OsString>) -> Result<String, Connec
     Ok(hosts.join(","))
 }
 
-/// The address; its scheme may be left out. Errors do not repeat it: a password may be in it.
+/// Parses the address of a proxy, whose scheme may be left out. Errors do not repeat the address, because
+/// it may have a password.
 fn checked(address: &str) -> Result<Uri, String> {
     let address = match address.contains("://") {
         true => address.to_owned(),
@@ -120,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn each_scheme_has_its_own_proxy() {
+    fn scheme_has_its_own_proxy() {
         let proxies = named(&[]).unwrap();
         assert!(proxies.http.is_none() && proxies.https.is_none());
         let proxies = named(&[("HTTPS_PROXY", "http://outer:3128")]).unwrap();
@@ -132,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn lower_case_ranks_above_and_an_empty_value_is_none() {
+    fn lower_case_variable_ranks_above_and_an_empty_one_hides_the_other() {
         let both = [
             ("https_proxy", "http://low"),
             ("HTTPS_PROXY", "http://high"),
@@ -143,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_else_is_asked_for_the_machine_s_own_credentials() {
+    fn address_of_the_machines_own_credentials_is_reached_without_a_proxy() {
         let hosts = direct(&among(&[
             ("NO_PROXY", "localhost,.internal"),
             (
@@ -158,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_malformed_address_is_refused_and_not_repeated() {
+    fn malformed_address_is_refused_and_not_repeated() {
         for address in [
             "http://secret proxy",
             "secret:port",

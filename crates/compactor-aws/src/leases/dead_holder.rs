@@ -1,8 +1,8 @@
-//! Locks whose holder gives no sign of life.
+//! Dead holders of locks.
 //!
-//! `expires` is told by the holder's clock. If that was ahead when its machine died, the lock would
-//! hold for as long. So who waits for a lock also looks, by its own stopwatch, for how long nothing
-//! in it has changed: holders renew theirs.
+//! The holder's clock determines `expires`. If that clock was ahead when its machine died, the lock would
+//! last for as long. So a worker that waits for a lock also measures, by its own monotonic clock, how
+//! long the lock has not changed: a living holder renews it.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -12,11 +12,11 @@ use compactor_core::ports::Monotonic;
 
 use crate::attribute_values::{Item, text_of};
 
-/// What a lock said of its holder.
+/// The holder of a lock, as the item describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Holder {
     pub(super) owner: String,
-    /// None where the lock has no such text: a writer that crashed half-way, or a hand.
+    /// `None` if the item has no such text, because a writer crashed half-way or an operator edited it.
     pub(super) expires: Option<String>,
 }
 
@@ -29,12 +29,13 @@ impl Holder {
     }
 }
 
-/// The locks that were found held, and since when they say the same.
+/// The locks that were found held, each with the time since which it has not changed.
 #[derive(Debug, Default)]
 pub(super) struct WatchedLocks(Mutex<BTreeMap<String, (Holder, Monotonic)>>);
 
 impl WatchedLocks {
-    /// Notes what a lock says now. Whether it has said so for too long.
+    /// Notes the present holder of a lock. Returns whether the lock has stayed the same for so long that its
+    /// holder is dead.
     pub(super) fn seems_dead(&self, lock: &str, holder: &Holder, now: Monotonic) -> bool {
         let mut watched = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match watched.get(lock) {
@@ -48,7 +49,7 @@ impl WatchedLocks {
         }
     }
 
-    /// The lock is in other hands now, or in ours.
+    /// Stops watching a lock that has a new holder.
     pub(super) fn forget(&self, lock: &str) {
         let mut watched = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         watched.remove(lock);
@@ -63,7 +64,7 @@ mod tests {
 
     fn holder(expires: &str) -> Holder {
         Holder {
-            owner: "somebody".to_owned(),
+            owner: "owner".to_owned(),
             expires: Some(expires.to_owned()),
         }
     }

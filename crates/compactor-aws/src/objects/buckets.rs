@@ -1,5 +1,5 @@
-//! Which buckets may be read, and whose they must be. A message may name any bucket that the role of the
-//! daemon can read.
+//! Which buckets may be read, and which account must own each. Without these checks a message could name
+//! any bucket that the role of the daemon can read.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,11 +8,11 @@ use aws_sdk_s3::config::interceptors::BeforeTransmitInterceptorContextMut;
 use aws_sdk_s3::config::{Config, ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::BoxError;
 
-/// S3 refuses a request with it if the bucket is another account's:
+/// S3 refuses a request with this header if another account owns the bucket:
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-owner-condition.html>
 const EXPECTED_OWNER: &str = "x-amz-expected-bucket-owner";
 
-/// Makes the clients of buckets.
+/// Makes the clients for buckets.
 #[derive(Debug)]
 pub(crate) struct Buckets {
     config: Config,
@@ -21,8 +21,8 @@ pub(crate) struct Buckets {
 }
 
 impl Buckets {
-    /// `deltas` are the buckets that may have deltas besides the own one; `owners` are account ids by
-    /// bucket.
+    /// `deltas` are the buckets, besides the daemon's own, from which deltas may be read; `owners` are
+    /// account ids by bucket.
     pub(crate) fn new(
         config: Config,
         deltas: impl IntoIterator<Item = String>,
@@ -35,12 +35,12 @@ impl Buckets {
         }
     }
 
-    /// The client for another bucket; `None` if deltas are not read from there.
+    /// The client for another bucket; `None` if no deltas may be read from it.
     pub(super) fn delta_client(&self, bucket: &str) -> Option<Client> {
         self.deltas.contains(bucket).then(|| self.client(bucket))
     }
 
-    /// The client for a bucket. Every request says whose the bucket must be, if that is configured.
+    /// The client for a bucket. Each request names the account that must own it, if that is configured.
     pub(super) fn client(&self, bucket: &str) -> Client {
         let mut config = self.config.to_builder();
         if let Some(account) = self.owners.get(bucket) {

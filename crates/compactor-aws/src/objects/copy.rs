@@ -1,4 +1,4 @@
-//! Copies inside the bucket; the bytes do not pass through this machine.
+//! Copies inside the bucket: the bytes do not pass through this machine.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use super::responses::{etag, info, is_absent, refusal, size_of};
 use super::{PARTS, S3ObjectStore};
 use crate::fault::{Repeat, port_error};
 
-/// What is not escaped in a URL's path.
+/// The characters that are not escaped in a URL's path.
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'/')
     .remove(b'-')
@@ -26,15 +26,15 @@ const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'.')
     .remove(b'~');
 const COPY: &str = "copy object";
-/// Above, S3 copies only in parts.
+/// The largest object that S3 copies at once.
 const MOST_AT_ONCE: u64 = 5 << 30;
-/// A part of a copy. S3 makes larger ones slower.
+/// The size of a part of a copy. S3 copies larger parts more slowly.
 const COPY_PART_BYTES: u64 = 512 << 20;
 
-/// What S3 copies in a second, where it is slow.
+/// How many bytes S3 copies in a second where it is slow.
 const SLOW: u64 = 10 << 20;
 
-/// Time for a copy. S3 says nothing until it is done, and one that is stuck says nothing at all.
+/// How long a copy may take. S3 answers only at its end, and a stuck copy never does.
 fn time(bytes: u64) -> Duration {
     SEND + Duration::from_secs(bytes / SLOW)
 }
@@ -55,10 +55,10 @@ impl S3ObjectStore {
             Condition::Always if source.size <= MOST_AT_ONCE => {
                 self.copy_at_once(&source, to).await
             }
-            // Parts of nothing do not exist.
+            // An empty object has no parts.
             condition if source.size == 0 => self.put(to, Bytes::new(), condition, &metadata).await,
-            // A plain copy's conditions on its target are younger than those of an upload, and
-            // not every store of this kind keeps them.
+            // Conditions on the target of a plain copy are newer than those of an upload, and not every
+            // S3-compatible store checks them.
             condition => self.copy_in_parts(&source, &metadata, to, condition).await,
         }
     }
@@ -162,7 +162,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_copy_has_time_as_it_is_large() {
+    fn time_limit_of_a_copy_grows_with_its_size() {
         assert_eq!(time(0), SEND);
         assert_eq!(time(COPY_PART_BYTES).as_secs(), 60 + 51);
         assert_eq!(time(MOST_AT_ONCE).as_secs(), 60 + 512);

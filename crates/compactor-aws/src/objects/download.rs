@@ -1,4 +1,4 @@
-//! Downloads in ranges: several at a time, each straight to its place in the file.
+//! Downloads in ranges: several at a time, each written to its place in the file.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -37,7 +37,7 @@ impl S3ObjectStore {
         while let Some(part) = parts.next().await {
             if let Err(error) = part {
                 drop(parts);
-                // The error that counts is the first one.
+                // The first error is the one to report.
                 let _ = fs_err::remove_file(to);
                 return Err(error);
             }
@@ -46,7 +46,7 @@ impl S3ObjectStore {
         Ok(Some(info))
     }
 
-    /// Downloads one part; the tag makes sure that all parts are of one object.
+    /// Downloads one part. The tag ensures that all parts are of one state of the object.
     async fn download_part(
         &self,
         info: &ObjectInfo,
@@ -59,7 +59,7 @@ impl S3ObjectStore {
         let range = start..info.size.min(start + PART_BYTES);
         let request = self.client.get_object().bucket(&self.bucket);
         let mut request = request.key(&info.key).if_match(&info.etag.0);
-        // Of a whole object the client checks the checksum that S3 keeps of it.
+        // For a whole object, the client verifies the checksum that S3 keeps.
         if range.end - range.start < info.size {
             request = request.range(header(&range));
         }

@@ -13,7 +13,7 @@ pub(super) async fn blocking<T: Send + 'static>(
     }
 }
 
-/// An error of a file of this machine.
+/// The error of a port call for an error of a local file.
 pub(super) fn disk(path: &Path, error: std::io::Error) -> PortError {
     PortError::of_file("transfer file", path, error)
 }

@@ -1,4 +1,4 @@
-//! Objects in one S3 bucket.
+//! The port `ObjectStore` on one S3 bucket.
 
 mod buckets;
 mod copy;
@@ -39,12 +39,12 @@ use stall_guard::StallGuard;
 
 use crate::fault::{Repeat, code, port_error, status};
 
-/// What is transferred at once; S3 wants at least 5 MiB for all parts but the last.
+/// The size of a part of a transfer. S3 takes no part below 5 MiB but the last.
 const PART_BYTES: u64 = 8 << 20;
-/// Parts in memory at the same time, whatever is transferred.
+/// How many parts are in memory at the same time, of all transfers together.
 const PARTS: usize = 16;
 
-/// One bucket.
+/// The objects of one bucket. Clones share their limit on parts in memory.
 #[derive(Debug, Clone)]
 pub struct S3ObjectStore {
     client: Client,
@@ -56,7 +56,7 @@ pub struct S3ObjectStore {
 }
 
 impl S3ObjectStore {
-    /// What brings hardly anything for as long as `stall` is given up.
+    /// Makes the store of `bucket`. A download that stalls for as long as `stall` gets a new connection.
     pub(crate) fn new(
         buckets: Buckets,
         bucket: String,
@@ -73,7 +73,7 @@ impl S3ObjectStore {
         }
     }
 
-    /// What errors call an object: its key alone does not tell a wrong bucket.
+    /// The name of an object in errors: its key alone would not show a wrong bucket.
     fn at(&self, key: &str) -> String {
         address(&self.bucket, key)
     }
@@ -101,7 +101,7 @@ impl ObjectStore for S3ObjectStore {
         let size = size_of(answer.content_length());
         let info = info(key, size, answer.e_tag());
         let metadata = answer.metadata().cloned().unwrap_or_default();
-        // S3 cuts fractions of a second off.
+        // S3 cuts off fractions of a second, so round up.
         let modified = answer.last_modified().and_then(wall_time);
         let modified = modified.map(|time| time.plus(Duration::from_secs(1)));
         if body.len() as u64 != size {
@@ -126,7 +126,7 @@ impl ObjectStore for S3ObjectStore {
         let ask = || async {
             match request.clone().send().await {
                 Ok(answer) => Ok(Some(answer)),
-                // It begins past the end.
+                // The range begins past the end.
                 Err(error) if status(&error) == Some(416) => {
                     Ok(Some(GetObjectOutput::builder().build()))
                 }
@@ -146,7 +146,7 @@ impl ObjectStore for S3ObjectStore {
                 Ok(Some(info(key, size, answer.e_tag())))
             }
             Err(error) if is_absent(&error) => Ok(None),
-            // The answer to a HEAD has no body, and so no code: one to a GET says what it is.
+            // The answer to a HEAD has no body, and so no code. The answer to a GET has one.
             Err(error) if code(&error).is_none() && status(&error).is_some() => {
                 Err(match self.get_range(key, 0..1).await {
                     Err(named) => named,

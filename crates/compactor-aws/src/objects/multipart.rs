@@ -1,5 +1,5 @@
-//! Multipart uploads that were given up where nobody could wait for their removal. S3 keeps the
-//! parts of such an upload, and their cost, until it is aborted.
+//! Multipart uploads under way and abandoned. S3 keeps, and charges for, the parts of an upload until it is
+//! completed or aborted. A future that is dropped cannot wait for the abort, so it is done later.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,7 +9,7 @@ use compactor_core::ports::{Fault, PortResult};
 use super::requests::address;
 use crate::fault::{Repeat, port_error};
 
-/// Names a multipart upload.
+/// The name of a multipart upload.
 #[derive(Debug, Clone)]
 pub(super) struct UploadId {
     pub(super) bucket: String,
@@ -34,7 +34,7 @@ impl UploadId {
     }
 }
 
-/// Those that are still to be aborted.
+/// The uploads that were dropped and are still to be aborted.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Abandoned(Arc<Mutex<Vec<UploadId>>>);
 
@@ -45,7 +45,7 @@ impl Abandoned {
         let uploads = std::mem::take(&mut *self.lock());
         for upload in uploads {
             if let Err(error) = upload.abort(client).await {
-                // Whoever may not do it now may not do it later.
+                // A missing right does not come back by a retry.
                 if error.fault != Fault::Denied {
                     self.lock().push(upload);
                 }
@@ -56,12 +56,12 @@ impl Abandoned {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<UploadId>> {
-        // A list of whole entries at every instant.
+        // A panic leaves the list with whole entries only.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A multipart upload under way: dropped before its end it is abandoned.
+/// A multipart upload under way. Dropped before its end, it becomes abandoned.
 #[derive(Debug)]
 pub(super) struct Begun {
     upload: UploadId,
@@ -86,12 +86,12 @@ impl Begun {
         &self.upload.id
     }
 
-    /// It became an object.
+    /// Ends the upload, which is an object now.
     pub(super) fn completed(mut self) {
         self.ended = true;
     }
 
-    /// Nothing of it is to stay; what cannot be removed now is abandoned.
+    /// Aborts the upload. If that fails, it becomes abandoned.
     pub(super) async fn abort(mut self, client: &Client) {
         self.ended = self.upload.abort(client).await.is_ok();
     }

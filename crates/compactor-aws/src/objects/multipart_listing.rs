@@ -1,4 +1,4 @@
-//! Multipart uploads that somebody began, perhaps a process that is no more.
+//! The listing of multipart uploads that any process began, perhaps one that has ended.
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::types::MultipartUpload;
@@ -8,7 +8,7 @@ use super::requests::address;
 use super::responses::wall_time;
 use crate::fault::{Repeat, port_error};
 
-/// All of them below `prefix`.
+/// Lists the unfinished uploads below `prefix`.
 pub(super) async fn list(
     client: &Client,
     bucket: &str,

@@ -1,5 +1,5 @@
-//! A file read in parts, in order, and digested on the way: what S3 acknowledges part by part is
-//! then known to be the file as a whole.
+//! Reads a file in parts, in order, and digests it on the way. S3 verifies each part, so the digest of the
+//! whole is that of what S3 has received.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -14,16 +14,16 @@ use sha2::{Digest, Sha256};
 
 use super::local_file::{blocking, disk};
 
-/// One part, in memory.
+/// One part of a file, in memory.
 pub(super) struct Part {
-    /// From 1.
+    /// The number of the part, from 1.
     pub(super) number: i32,
     pub(super) body: Bytes,
-    /// As S3 wants it, in base 64.
+    /// The SHA-256 of the part in base 64, as S3 expects it.
     pub(super) sha256: String,
 }
 
-/// A file that is read once, from its beginning.
+/// A file that is read once, from its beginning to its end.
 pub(super) struct PartReader {
     path: PathBuf,
     file: Arc<File>,
@@ -50,7 +50,7 @@ impl PartReader {
         })
     }
 
-    /// The next part; an empty one at the end.
+    /// Reads the next part; an empty one at the end.
     pub(super) async fn next(&mut self) -> PortResult<Part> {
         let length = self.part_bytes.min(self.size - self.offset);
         let (file, mut whole, offset) = (Arc::clone(&self.file), self.whole.clone(), self.offset);
@@ -72,7 +72,7 @@ impl PartReader {
         })
     }
 
-    /// The SHA-256 of what was read, in lower-case hex.
+    /// The SHA-256 of everything that was read, in lower-case hex.
     pub(super) fn sha256(self) -> String {
         hex::encode(self.whole.finalize())
     }

@@ -12,16 +12,17 @@ pub(super) fn address(bucket: &str, key: &str) -> String {
     format!("s3://{bucket}/{key}")
 }
 
-/// Time for a part that is sent: it takes no longer on any line that is worth using.
+/// How long sending one part may take.
 pub(super) const SEND: Duration = Duration::from_secs(60);
 
-/// For calls that take longer than the answer to a question: each attempt has so much time.
+/// The configuration of a call that takes longer than usual: each attempt may take `attempt`.
 pub(super) fn with_time(attempt: Duration) -> aws_sdk_s3::config::Builder {
     let timeouts = TimeoutConfig::builder().operation_attempt_timeout(attempt);
     aws_sdk_s3::config::Builder::new().timeout_config(timeouts.build())
 }
 
-/// One attempt: whether a lost answer stands for success only the caller can find out.
+/// The configuration of a call that must not be retried: after a lost answer, only the caller can find out
+/// whether it took effect.
 pub(super) fn once() -> aws_sdk_s3::config::Builder {
     with_time(SEND).retry_config(aws_sdk_s3::config::retry::RetryConfig::disabled())
 }
@@ -33,16 +34,16 @@ pub(super) fn repeat(condition: &Condition) -> Repeat {
     }
 }
 
-/// `bytes=first-last`, of a range that is not empty.
+/// The header `Range` for a range that is not empty: `bytes=first-last`.
 pub(super) fn header(range: &Range<u64>) -> String {
     match range.end {
-        // More than any object has.
+        // No object has that many bytes.
         end if end > i64::MAX as u64 => format!("bytes={}-", range.start),
         end => format!("bytes={}-{}", range.start, end - 1),
     }
 }
 
-/// As the existing writers name them.
+/// The content type that the Python writers give an object with this key.
 pub(super) fn content_type(key: &str) -> &'static str {
     match key.rsplit(['/', '.']).next() {
         Some("txt" | "snapshot_hash") => "text/plain",

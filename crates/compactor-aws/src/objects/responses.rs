@@ -8,7 +8,10 @@ use compactor_core::ports::{ETag, Fault, ObjectInfo, PortError, PortResult, PutO
 
 use crate::fault::{Repeat, code, port_error, status};
 
-/// What a refused write means.
+/// The outcome of a put for an answer that is an error.
+///
+/// # Errors
+/// The answer is no refusal of the condition.
 pub(super) fn refusal<E>(
     operation: &'static str,
     target: &str,
@@ -19,7 +22,7 @@ where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
 {
     match (status(&error), code(&error)) {
-        // The code too: a copy or a completion may have said that all is well before.
+        // By the code too: a copy or a completion can fail after it has sent status 200.
         (Some(412), _) | (_, Some("PreconditionFailed")) => Ok(PutOutcome::PreconditionFailed),
         (Some(409), _) | (_, Some("ConditionalRequestConflict")) if repeat == Repeat::Unknown => {
             Ok(PutOutcome::Conflict)
@@ -29,8 +32,8 @@ where
     }
 }
 
-/// The key does not exist; a missing bucket is something else, except for a head, whose answer has
-/// no body to tell.
+/// Whether the key does not exist. A missing bucket does not count, except for a HEAD, whose answer has no
+/// code.
 pub(super) fn is_absent<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> bool {
     status(error) == Some(404) && code(error) != Some("NoSuchBucket")
 }
@@ -40,7 +43,7 @@ pub(super) fn too_large(operation: &'static str, key: &str, size: u64, limit: u6
     PortError::new(operation, key, Fault::TooLarge, reason)
 }
 
-/// Names the feature that a store lacks.
+/// Adds to an error of a conditional put that the store lacks conditional writes.
 pub(super) fn without_conditions(mut error: PortError) -> PortError {
     if error.fault == Fault::Unsupported {
         let told = error.reason;

@@ -1,5 +1,5 @@
-//! Reading objects at a bearable pace. A connection that hardly brings anything can do so for hours;
-//! it is given up for a new one.
+//! Stalled downloads. A connection can go on for hours with hardly any bytes, so one that receives too few
+//! is replaced by a new one.
 
 use std::fmt;
 use std::future::Future;
@@ -16,22 +16,22 @@ use futures_util::future::{Either, select};
 use super::PART_BYTES;
 use super::responses::{cut_short, size_of};
 
-/// What comes in each window at least, unless all has come.
+/// The bytes that a connection must receive in each window, unless the body ends.
 const LEAST: usize = 256 << 10;
-/// How many connections are tried before it is an error.
+/// How many connections a read tries before it fails.
 const CONNECTIONS: u32 = 2;
 
-/// How long a connection may bring less than 256 KiB.
+/// Replaces connections that receive less than 256 KiB within `window`.
 #[derive(Clone)]
 pub(super) struct StallGuard {
     clock: Arc<dyn Clock>,
     window: Duration,
 }
 
-/// Why a body did not come.
+/// Why a body did not arrive.
 enum Broken {
     Off(ByteStreamError),
-    /// So many bytes came in the last window.
+    /// Only this number of bytes arrived in the last window.
     Slow(usize),
 }
 
@@ -40,7 +40,10 @@ impl StallGuard {
         Self { clock, window }
     }
 
-    /// The answer to `ask`, and its whole body.
+    /// Sends a request by `ask`, and returns its answer and the whole body. `None` if `ask` returns that.
+    ///
+    /// # Errors
+    /// Those of `ask`. `Transient` if the answer broke off, or if the last connection stalled too.
     pub(super) async fn read<F>(
         &self,
         operation: &'static str,
@@ -67,7 +70,7 @@ impl StallGuard {
                 let reason = format!("only {came} bytes came within {window:?}");
                 return Err(PortError::new(operation, key, Fault::Transient, reason));
             }
-            // Dropped before its end, a body takes its connection with it.
+            // A body that is dropped before its end closes its connection.
             tracing::warn!(
                 key,
                 "only {came} bytes came within {window:?}: asking for it on a new connection"

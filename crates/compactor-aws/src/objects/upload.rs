@@ -20,9 +20,9 @@ use super::{PART_BYTES, PARTS, S3ObjectStore};
 use crate::fault::{Repeat, port_error};
 
 const UPLOAD: &str = "upload file";
-/// S3 puts the parts together by itself, which it may take minutes for.
+/// How long S3 may take to put the parts together.
 const COMPLETE: Duration = Duration::from_secs(600);
-/// The most that S3 takes.
+/// The most parts that S3 takes.
 const MOST_PARTS: u64 = 10_000;
 
 impl S3ObjectStore {
@@ -83,7 +83,7 @@ impl S3ObjectStore {
         begun: &Begun,
         file: &Mutex<PartReader>,
     ) -> PortResult<CompletedPart> {
-        // From before the part is in memory until it is sent.
+        // Held from before the part is in memory until it is sent.
         let _slot = self.parts.acquire().await;
         let part = file.lock().await.next().await?;
         let request = self.client.upload_part().bucket(&self.bucket);
@@ -105,7 +105,7 @@ impl S3ObjectStore {
             .build())
     }
 
-    /// Makes the parts, in any order, one object, or leaves nothing.
+    /// Makes one object of the parts, which may be in any order, or aborts the upload.
     pub(super) async fn end(
         &self,
         begun: Begun,
@@ -144,7 +144,7 @@ impl S3ObjectStore {
             Condition::IfAbsent => request = request.if_none_match("*"),
             Condition::IfMatch(etag) => request = request.if_match(etag.0),
         }
-        // Completed twice, the second answer would be that there is no such upload.
+        // A retry of a completion that succeeded would find no such upload.
         let config = with_time(COMPLETE).retry_config(RetryConfig::disabled());
         match request.customize().config_override(config).send().await {
             Ok(answer) => Ok(PutOutcome::Written(etag(answer.e_tag()))),

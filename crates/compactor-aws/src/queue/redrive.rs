@@ -1,5 +1,5 @@
-//! A queue's redrive policy: the dead-letter queue, and how often a message is received before it
-//! goes there. Operators change it while daemons run, so it is read again now and then.
+//! The redrive policy of a queue: the dead-letter queue, and how often a message is received before it goes
+//! there. Operators change it while daemons run, so it is read again now and then.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,13 +10,13 @@ use compactor_core::ports::{Clock, Fault, Monotonic, PortError, PortResult};
 
 use crate::fault::{Repeat, port_error};
 
-/// How old what is known may be.
+/// The greatest age of the known policy.
 pub(super) const RECENT: Duration = Duration::from_secs(30);
-/// The same where a message comes again: it may have no receive left, and who does not know that
-/// gives it back and never records why its run failed.
+/// The same where a message is delivered again. It may have no receive left; a worker that does not know
+/// this gives it back, and never records why its run failed.
 pub(super) const FRESH: Duration = Duration::from_secs(5);
 
-/// The policy of one queue.
+/// The policy of one queue, read again when it is too old.
 pub(super) struct Redrive {
     client: Client,
     url: String,
@@ -24,17 +24,19 @@ pub(super) struct Redrive {
     known: Mutex<Known>,
 }
 
-/// The policy when it was read last.
+/// The policy as it was last read.
 struct Known {
     policy: Policy,
-    /// Its queue's URL.
+    /// The URL of the dead-letter queue.
     dead_letters: String,
     read: Monotonic,
 }
 
 impl Redrive {
+    /// Reads the policy for the first time.
+    ///
     /// # Errors
-    /// The queue cannot be asked, or has no dead-letter queue.
+    /// The queue or its dead-letter queue cannot be read, or the queue has none (`Missing`).
     pub(super) async fn read(
         client: Client,
         url: String,
@@ -64,14 +66,14 @@ impl Redrive {
         self.known().dead_letters.clone()
     }
 
-    /// Reads the policy again, if what is known is older than `age`.
+    /// Reads the policy again if the known one is older than `age`. Keeps the known one if that fails.
     pub(super) async fn look_again(&self, age: Duration) {
         let before = {
             let (mut known, now) = (self.known(), self.clock.monotonic());
             if now.0.saturating_sub(known.read.0) < age {
                 return;
             }
-            // One asks; the others go on with what is known.
+            // One caller reads; the others go on with the known policy.
             known.read = now;
             known.policy.clone()
         };
@@ -80,7 +82,7 @@ impl Redrive {
             if error.may_pass() {
                 tracing::debug!(code, %error, "cannot read the redrive policy again");
             } else {
-                tracing::warn!(code, %error, "cannot read the redrive policy again; going on with the last one");
+                tracing::warn!(code, %error, "cannot read the redrive policy again; keeping the last one");
             }
         }
     }
@@ -96,7 +98,7 @@ impl Redrive {
             max_receives = policy.max_receives,
             before = before.max_receives,
             dead_letters,
-            "the queue has another redrive policy"
+            "the redrive policy of the queue has changed"
         );
         let mut known = self.known();
         (known.policy, known.dead_letters) = (policy, dead_letters);
@@ -104,17 +106,17 @@ impl Redrive {
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
-        // Whole values at every instant.
+        // A panic leaves whole values only.
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What the queue's attribute says.
+/// The attribute `RedrivePolicy` of a queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Policy {
     /// The dead-letter queue's name.
     queue: String,
-    /// Whose it is.
+    /// The account that owns that queue.
     account: String,
     max_receives: u32,
 }
@@ -177,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn redrive_policies_are_read_in_both_forms() {
+    fn redrive_policy_is_read_with_the_count_as_number_or_text() {
         for count in ["5", "\"5\""] {
             let policy = format!(
                 "{{\"deadLetterTargetArn\":\"arn:aws:sqs:eu-1:000000000000:q-dlq\",\

@@ -13,10 +13,12 @@ pub(super) const INDEX: &str = "GSI1";
 pub(super) const INDEX_KEY: &str = "RUNS";
 pub(super) const STATE: &str = "state";
 
+/// The partition key of a record.
 pub(super) fn partition(key: &RunKey) -> String {
     format!("IMAGE#{}", key.image_id)
 }
 
+/// The sort key of a record.
 pub(super) fn sort(key: &RunKey) -> String {
     format!(
         "RECEIPT#{:05}#COMPACTION_RUN#{}",
@@ -37,6 +39,7 @@ pub(super) fn head(key: &RunKey, created: WallTime) -> [(&'static str, Attribute
     ]
 }
 
+/// The whole item of a record, as the Python producers write it.
 pub(super) fn to_item(record: &RunRecord) -> Item {
     let mut item: Item = head(&record.key, record.created_at)
         .map(|(name, value)| (name.to_owned(), value))
@@ -70,6 +73,10 @@ pub(super) fn to_item(record: &RunRecord) -> Item {
     item
 }
 
+/// Reads a record from its item.
+///
+/// # Errors
+/// `Corrupt` if an attribute of the key, the creation time or a state is missing or malformed.
 pub(super) fn from_item(operation: &'static str, item: &Item) -> PortResult<RunRecord> {
     let wrong = |what: &str| {
         let target = text_of(item, "SK").unwrap_or_default();
