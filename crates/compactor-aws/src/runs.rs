@@ -273,7 +273,7 @@ impl RunStore for DynamoRunStore {
                     Ok(record) => records.push(record),
                     // One damaged record must not hide all other runs.
                     Err(error) => {
-                        tracing::warn!(code = error.code(), %error, "left a damaged run record out of the list")
+                        tracing::warn!(code = error.code(), %error, "left a damaged run record out of the list");
                     }
                 }
             }

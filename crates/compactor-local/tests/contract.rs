@@ -104,12 +104,12 @@ async fn dead_letter_has_the_reason() {
     assert!(queue.receive(1, now, long).await.unwrap().is_empty());
 
     let dead = queue.dead_letters(10).await.unwrap();
-    let told: Vec<_> = dead
+    let reasons: Vec<_> = dead
         .iter()
         .map(|d| (d.body.as_str(), d.reason.as_str()))
         .collect();
     assert_eq!(
-        told,
+        reasons,
         [
             ("worn out", "received 3 times"),
             ("refused", "CC-MESSAGE-JSON: the body is not JSON"),

@@ -46,9 +46,9 @@ pub(super) fn too_large(operation: &'static str, key: &str, size: u64, limit: u6
 /// Adds to an error of a conditional put that the store lacks conditional writes.
 pub(super) fn without_conditions(mut error: PortError) -> PortError {
     if error.fault == Fault::Unsupported {
-        let told = error.reason;
+        let answer = error.reason;
         error.reason =
-            format!("the store has no conditional writes (If-Match, If-None-Match): {told}");
+            format!("the store has no conditional writes (If-Match, If-None-Match): {answer}");
     }
     error
 }
