@@ -130,13 +130,13 @@ pub fn of_fault(resource: Resource, fault: Fault) -> (Disposition, &'static str)
         Resource::Queue => of_daemon(fault, NO_FEATURE),
         Resource::DeadLetterQueue => (
             Disposition::Leave,
-            "the message comes back, and the queue's own rule moves it in the end",
+            "the message is delivered again, and the queue's own policy moves it in the end",
         ),
         Resource::Table => of_daemon(fault, OTHER_TABLE),
         Resource::RunRecord => of_run_record(fault),
         Resource::Scratch => (
             Disposition::Keep,
-            "this machine lacks something, another one may not",
+            "this machine lacks something that another one may have",
         ),
         Resource::Log => (
             Disposition::Leave,
@@ -172,10 +172,10 @@ pub fn at_start(resource: Resource, fault: Fault) -> Disposition {
 }
 
 const NO_ANSWER: &str = "a service does not answer, or has too much to do: no run is to blame";
-const NO_RIGHT: &str = "nothing succeeds until someone grants the right";
-const NOT_THERE: &str = "nothing succeeds until it is there";
-const NO_FEATURE: &str = "nothing succeeds with a service that lacks what is needed";
-const OTHER_TABLE: &str = "it is another table than the settings say";
+const NO_RIGHT: &str = "nothing succeeds until an operator grants the right";
+const NOT_THERE: &str = "nothing succeeds until it exists";
+const NO_FEATURE: &str = "nothing succeeds with a service that lacks a needed feature";
+const OTHER_TABLE: &str = "the table does not have the form that the daemon needs";
 const NO_SPACE: &str = "space may come back, or another worker may have some";
 
 /// For a resource that every run of a collection needs.
@@ -186,18 +186,17 @@ fn of_own(fault: Fault) -> (Disposition, &'static str) {
         }
         Fault::Denied | Fault::Missing => (
             Disposition::Pause,
-            "someone grants the right or brings it back; a daemon that ends and is started again \
-             uses up receives",
+            "an operator must grant the right or restore it; a daemon that restarts would use up receives",
         ),
         Fault::Unsupported => (Disposition::Pause, NO_FEATURE),
         Fault::Full => (Disposition::Keep, NO_SPACE),
         Fault::TooLarge => (
             Disposition::Pause,
-            "the collection has outgrown a limit: someone raises it, and no run is to blame",
+            "the collection has outgrown a limit, which an operator must raise: no run is to blame",
         ),
         Fault::Corrupt => (
             Disposition::Pause,
-            "what the collection is built on is damaged: someone mends it, and no run is to blame",
+            "what the collection is built on is damaged, and an operator must repair it: no run is to blame",
         ),
         Fault::Invalid => (
             Disposition::Pause,
@@ -227,16 +226,13 @@ fn of_delta(fault: Fault) -> (Disposition, &'static str) {
         }
         Fault::Missing => (
             Disposition::Pause,
-            "the bucket of all collections is not there: someone brings it back",
+            "the bucket of all collections does not exist: an operator must restore it",
         ),
         Fault::Full => (Disposition::Keep, NO_SPACE),
-        Fault::TooLarge => (
-            Disposition::DeadLetter,
-            "the delta will be as large as it is",
-        ),
+        Fault::TooLarge => (Disposition::DeadLetter, "the delta stays too large"),
         Fault::Denied | Fault::Corrupt | Fault::Invalid | Fault::Unsupported => (
             Disposition::FailRun,
-            "other deltas of the bucket can be read: this one is its producer's",
+            "other deltas of the bucket can be read, so the fault is in this one",
         ),
     }
 }
@@ -244,10 +240,7 @@ fn of_delta(fault: Fault) -> (Disposition, &'static str) {
 fn of_foreign_delta(fault: Fault) -> (Disposition, &'static str) {
     match fault {
         Fault::Full => (Disposition::Keep, NO_SPACE),
-        Fault::TooLarge => (
-            Disposition::DeadLetter,
-            "the delta will be as large as it is",
-        ),
+        Fault::TooLarge => (Disposition::DeadLetter, "the delta stays too large"),
         Fault::Transient
         | Fault::Throttled
         | Fault::OutcomeUnknown
@@ -271,7 +264,7 @@ fn of_daemon(fault: Fault, other: &'static str) -> (Disposition, &'static str) {
         | Fault::OutcomeUnknown
         | Fault::Full
         | Fault::TooLarge
-        | Fault::Corrupt => (Disposition::Keep, "it is asked again"),
+        | Fault::Corrupt => (Disposition::Keep, "the daemon tries again"),
         Fault::Denied => (Disposition::Stop, NO_RIGHT),
         Fault::Missing => (Disposition::Stop, NOT_THERE),
         Fault::Invalid | Fault::Unsupported => (Disposition::Stop, other),
