@@ -10,9 +10,9 @@ use thiserror::Error;
 
 use crate::time::Monotonic;
 
-/// The holder of a lock that has not changed for this long is dead, whatever expiry the lock states: a
-/// clock that was ahead may have written that. Almost twice the longest lease of any writer, which is 16
-/// minutes.
+/// The holder of a lock that has not changed for this long counts as dead, whatever expiry the lock
+/// states: a clock that was ahead may have written that expiry. Almost twice the longest lease of any
+/// writer, which is 16 minutes.
 pub const DEAD_HOLDER_AFTER: Duration = Duration::from_secs(30 * 60);
 
 /// A holder that renews this often, and loses one renewal, still does not seem dead.

@@ -32,7 +32,9 @@ pub struct LockHolder {
 
 /// Per collection one lock, which expires, and one fence counter, which only grows.
 ///
-/// An adapter makes each call atomic against all other callers, in this process and in others.
+/// An adapter never lets two owners hold one lock at the same time, in whichever processes they are. It
+/// may let a lock expire before its stated time if the holder is dead: if it has not renewed the lock for
+/// [`DEAD_HOLDER_AFTER`](crate::lease::DEAD_HOLDER_AFTER).
 #[async_trait]
 pub trait LeaseStore: Send + Sync {
     /// Takes the lock for `term` from now, if it is free, if it has expired, or if `owner` already holds
