@@ -27,18 +27,9 @@ mod deployment;
 #[path = "../tests/aws/emulator.rs"]
 #[expect(dead_code, reason = "the tests use the rest")]
 mod emulator;
-#[path = "../tests/cli/ended.rs"]
-mod ended;
 #[path = "../tests/aws/legacy.rs"]
 #[expect(dead_code, reason = "the tests use the rest")]
 mod legacy;
-#[path = "../tests/cli/logs.rs"]
-mod logs;
-#[path = "../tests/aws/patience.rs"]
-mod patience;
-#[path = "../tests/cli/place.rs"]
-#[expect(dead_code, reason = "the tests use the rest")]
-mod place;
 #[path = "../tests/aws/producer.rs"]
 #[expect(dead_code, reason = "the tests use the rest")]
 mod producer;
@@ -58,12 +49,16 @@ use uuid::Uuid;
 use crate::cloud::Cloud;
 use crate::deployment::{Deployment, signal};
 
+/// The program under test.
+const COMPACTOR: &str = env!("CARGO_BIN_EXE_chroma-compactor");
+
 const DIMENSION: usize = 1536;
 const BASE: usize = 70_000;
 const AT_ONCE: usize = 5_000;
 const OF_A_RUN: usize = 20;
 const WORDS: &str = "words";
 const VERSION: &str = "20261121_000212_517191_74bfc63c";
+
 fn main() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(run());

@@ -18,6 +18,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use chroma_store::Space;
+use compactor_testkit::workspace::root;
 use hnsw_graph::{Graph, Params};
 use hnsw_rs::anndists::dist::distances::DistDot;
 use hnsw_rs::hnsw::Hnsw;
@@ -41,7 +42,7 @@ const ENGINES: [&str; 7] = [
 ];
 
 fn main() {
-    let data = workspace().join("target/bench-index");
+    let data = root().join("target/bench-index");
     if let Ok(engine) = std::env::var(CHILD) {
         let threads = std::env::args().nth(1).unwrap().parse().unwrap();
         println!("{}", measure(&engine, threads, &data));
@@ -279,9 +280,9 @@ fn peak_rss_bytes() -> u64 {
 
 fn python(environment: &str, arguments: &[&str]) -> String {
     let environments =
-        std::env::var_os("CHROMA_VENVS").map_or_else(|| workspace().join(".venvs"), PathBuf::from);
+        std::env::var_os("CHROMA_VENVS").map_or_else(|| root().join(".venvs"), PathBuf::from);
     let output = Command::new(environments.join(environment).join("bin/python"))
-        .arg(workspace().join("benches/python/index_peers.py"))
+        .arg(root().join("benches/python/index_peers.py"))
         .args(arguments)
         .output()
         .expect("run `cargo xtask bench index`, which installs the peers");
@@ -291,8 +292,4 @@ fn python(environment: &str, arguments: &[&str]) -> String {
         String::from_utf8_lossy(&output.stderr)
     );
     String::from_utf8(output.stdout).unwrap()
-}
-
-fn workspace() -> PathBuf {
-    Path::new(&std::env::var_os("CARGO_MANIFEST_DIR").unwrap()).join("../..")
 }

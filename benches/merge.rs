@@ -21,6 +21,7 @@ use chroma_store::{
     CloseOptions, FlushReport, LikeOptions, MergeOptions, NewIds, Open, OpenOptions, Store,
     VerifyLevel, copy_directory, create_like,
 };
+use compactor_testkit::workspace::root;
 use uuid::Uuid;
 
 const CHROMADB: &str = "1.5.9";
@@ -197,7 +198,7 @@ fn verify(data: &Path, expected: u64) -> f64 {
 }
 
 fn make_data() -> PathBuf {
-    let data = workspace().join("target/bench-merge");
+    let data = root().join("target/bench-merge");
     std::fs::create_dir_all(&data).unwrap();
     python(&["make", "--dir", data.to_str().unwrap()]);
     data
@@ -205,10 +206,10 @@ fn make_data() -> PathBuf {
 
 fn python(arguments: &[&str]) -> String {
     let environments =
-        std::env::var_os("CHROMA_VENVS").map_or_else(|| workspace().join(".venvs"), PathBuf::from);
+        std::env::var_os("CHROMA_VENVS").map_or_else(|| root().join(".venvs"), PathBuf::from);
     let interpreter = environments.join(format!("chromadb-{CHROMADB}/bin/python"));
     let output = Command::new(interpreter)
-        .arg(workspace().join("benches/python/merge_bench.py"))
+        .arg(root().join("benches/python/merge_bench.py"))
         .args(arguments)
         .output()
         .expect("run `cargo xtask bench`, which installs chromadb");
@@ -218,10 +219,6 @@ fn python(arguments: &[&str]) -> String {
         String::from_utf8_lossy(&output.stderr)
     );
     String::from_utf8(output.stdout).unwrap()
-}
-
-fn workspace() -> PathBuf {
-    Path::new(&std::env::var_os("CARGO_MANIFEST_DIR").unwrap()).join("../..")
 }
 
 /// Bytes of all index files.

@@ -23,15 +23,6 @@ mod deployment;
 #[path = "../tests/aws/emulator.rs"]
 #[expect(dead_code, reason = "the tests use the rest")]
 mod emulator;
-#[path = "../tests/cli/ended.rs"]
-mod ended;
-#[path = "../tests/cli/logs.rs"]
-mod logs;
-#[path = "../tests/aws/patience.rs"]
-mod patience;
-#[path = "../tests/cli/place.rs"]
-#[expect(dead_code, reason = "the tests use the rest")]
-mod place;
 #[path = "../tests/aws/producer.rs"]
 #[expect(dead_code, reason = "the tests use the rest")]
 mod producer;
@@ -44,12 +35,15 @@ use chroma_store::{
     CloseOptions, CreateOptions, DOCUMENT_KEY, NewIds, Operation, SchemaLevel, Space, create,
 };
 use compactor_core::ports::ObjectStore;
+use compactor_testkit::cli::Logs;
 use fastrand::Rng;
 use uuid::Uuid;
 
 use crate::cloud::Cloud;
 use crate::deployment::{Deployment, terminate};
-use crate::logs::Logs;
+
+/// The program under test.
+const COMPACTOR: &str = env!("CARGO_BIN_EXE_chroma-compactor");
 
 const COLLECTIONS: [&str; 2] = ["lines", "words"];
 const DIMENSION: usize = 64;

@@ -1,9 +1,9 @@
 //! Runs that cannot be merged, beside one that can.
 
 use chroma_store::{CloseOptions, ClosedStore, pack};
+use compactor_testkit::fixture::directory;
 
 use crate::deployment::Deployment;
-use crate::fixture::directory;
 
 const RUN: &[(&str, &str)] = &[
     ("source", "dynamodb_stream"),

@@ -2,8 +2,9 @@
 
 use std::sync::{Arc, Mutex};
 
+use compactor_testkit::fixture::directory;
+
 use crate::deployment::Deployment;
-use crate::fixture::directory;
 use crate::proxy::{Proxy, Verdict};
 
 const OWNER: &str = "x-amz-expected-bucket-owner";

@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use compactor_core::ports::Clock;
 use compactor_local::SystemClock;
+use compactor_testkit::deadline::Deadline;
+use compactor_testkit::faketime::SetClock;
+use compactor_testkit::fixture::directory;
 
 use crate::cloud::Cloud;
 use crate::deployment::{Deployment, terminate};
-use crate::fixture::directory;
-use crate::patience::Patience;
 use crate::producer::ids;
-use crate::set_clock::SetClock;
 
 const RUNS: usize = 12;
 
@@ -58,13 +58,13 @@ async fn clocks_that_are_set_lose_nothing() {
         names.push(name);
         next();
     }
-    let patience = Patience::new();
+    let deadline = Deadline::in_two_minutes();
     loop {
         let parts = deployment.parts();
         if parts.iter().all(|part| part.2 == "COMPLETED") {
             break;
         }
-        patience.wait(&parts);
+        deadline.wait(&parts);
         next();
     }
     daemons.into_iter().for_each(terminate);

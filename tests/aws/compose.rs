@@ -1,21 +1,19 @@
 //! What `docker compose up` does, without containers: the same script makes the resources, the
 //! same settings file is read, the documented command shows a snapshot.
 
-use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::emulator::{endpoint, python};
-use crate::fixture::directory;
-use crate::place::{Place, Said};
+use compactor_testkit::cli::{Said, Workdir};
+use compactor_testkit::fixture::directory;
+use compactor_testkit::workspace::root;
 
-fn tree() -> PathBuf {
-    Path::new(&std::env::var_os("CARGO_MANIFEST_DIR").unwrap()).join("../..")
-}
+use crate::COMPACTOR;
+use crate::emulator::{endpoint, python};
 
 /// What the script says of each resource.
 fn make_resources(name: &str) -> Vec<String> {
     let output = Command::new(python())
-        .arg(tree().join("deploy/localstack/init.py"))
+        .arg(root().join("deploy/localstack/init.py"))
         .args(["--endpoint", endpoint(), "--name", name])
         .output()
         .unwrap();
@@ -31,9 +29,9 @@ fn the_script_and_the_settings_make_a_deployment() {
     assert_eq!(make_resources(&name), ["made"; 4]);
     assert_eq!(make_resources(&name), ["was there"; 4]);
 
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     directory(&place, "delta", "words", 10, 2);
-    let settings = tree().join("config/localstack.toml");
+    let settings = root().join("config/localstack.toml");
     let call = |line: &str| {
         let words = line.split_whitespace();
         let mut command = place.command(words);

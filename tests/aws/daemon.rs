@@ -1,10 +1,11 @@
 //! The binary on S3, SQS and DynamoDB.
 
 use compactor_core::ports::Depth;
+use compactor_testkit::fixture::directory;
+use compactor_testkit::process::ended;
 
+use crate::COMPACTOR;
 use crate::deployment::Deployment;
-use crate::ended::ended;
-use crate::fixture::directory;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_submitted_run_is_published() {
@@ -72,10 +73,10 @@ async fn several_daemons_share_the_work() {
 
 #[test]
 fn settings_without_a_bucket_name_the_key() {
-    let place = crate::place::Place::new();
+    let place = compactor_testkit::cli::Workdir::new(COMPACTOR);
     place.write("c.toml", "[storage]\nbackend = \"aws\"\n");
     let said = place.say("config check --config c.toml");
-    said.fails(crate::place::CONFIGURATION, "CC-CONFIG")
+    said.fails(compactor_testkit::cli::CONFIGURATION, "CC-CONFIG")
         .naming(&["aws.bucket", "aws.example.toml"]);
 }
 
@@ -89,7 +90,7 @@ async fn a_queue_that_does_not_exist_is_named() {
         &settings.replace(url, &format!("{url}-no-such")),
     );
     let said = deployment.say("run --drain");
-    said.fails(crate::place::CONFIGURATION, "CC-PORT-MISSING")
+    said.fails(compactor_testkit::cli::CONFIGURATION, "CC-PORT-MISSING")
         .naming(&["no-such"]);
 }
 
@@ -113,8 +114,8 @@ async fn missing_credentials_are_said_to_be_missing() {
     let deployment = Deployment::new().await;
     deployment.place.expects(&["config file overridden"]);
     let mut command = without_credentials(&deployment, "run --drain");
-    let said = crate::place::Said::by(&mut command);
-    said.fails(crate::place::FAILURE, "CC-AWS-CREDENTIALS")
+    let said = compactor_testkit::cli::Said::by(&mut command);
+    said.fails(compactor_testkit::cli::FAILURE, "CC-AWS-CREDENTIALS")
         .naming(&["credentials"]);
 }
 
@@ -233,7 +234,7 @@ async fn every_collection_may_have_its_own_queue() {
 
     directory(&deployment.place, "none", "pages", 3, 2);
     let said = deployment.say("submit pages=none");
-    said.exits(crate::place::CONFIGURATION)
+    said.exits(compactor_testkit::cli::CONFIGURATION)
         .naming(&["aws.queues", "pages"]);
     assert_eq!(deployment.say("run --drain --json").json()["completed"], 6);
     assert_eq!(deployment.published("words").await.len(), 9);

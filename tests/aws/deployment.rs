@@ -6,13 +6,14 @@ use std::time::Duration;
 use compactor_aws::AwsBackend;
 use compactor_core::CollectionName;
 use compactor_core::ports::Attributes;
+use compactor_testkit::cli::{Said, Workdir};
+use compactor_testkit::deadline::Deadline;
+use compactor_testkit::process::ended;
 use serde_json::Value;
 
+use crate::COMPACTOR;
 use crate::cloud::Cloud;
 use crate::emulator::endpoint;
-use crate::ended::ended;
-use crate::patience::Patience;
-use crate::place::{Place, Said};
 
 /// Run, collection, state and error.
 pub(crate) type Part = (String, String, String, String);
@@ -20,7 +21,7 @@ pub(crate) type Part = (String, String, String, String);
 /// One test's cloud, and a place to call the binary in.
 pub(crate) struct Deployment {
     pub(crate) cloud: Cloud,
-    pub(crate) place: Place,
+    pub(crate) place: Workdir,
 }
 
 impl Deployment {
@@ -29,7 +30,7 @@ impl Deployment {
     }
 
     pub(crate) fn on(cloud: Cloud) -> Self {
-        let place = Place::new();
+        let place = Workdir::new(COMPACTOR);
         let options = &cloud.options;
         let settings = format!(
             "[storage]\nbackend = \"aws\"\npath = \"work\"\n\
@@ -101,20 +102,20 @@ impl Deployment {
 
     /// Waits until the runs are as they should be.
     pub(crate) fn until(&self, done: impl Fn(&[Part]) -> bool) {
-        let patience = Patience::new();
+        let deadline = Deadline::in_two_minutes();
         let mut parts = self.parts();
         while !done(&parts) {
-            patience.wait(&parts);
+            deadline.wait(&parts);
             parts = self.parts();
         }
     }
 
     /// Waits until so many messages are in other hands.
     pub(crate) async fn until_in_flight(&self, messages: u64) {
-        let patience = Patience::new();
+        let deadline = Deadline::in_two_minutes();
         let mut depth = self.depth().await;
         while depth.in_flight < messages {
-            patience.wait(&depth);
+            deadline.wait(&depth);
             depth = self.depth().await;
         }
     }

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use compactor_testkit::cli::{FAILURE, Said};
+use compactor_testkit::fixture::directory;
 use serde_json::Value;
 
 use crate::deployment::Deployment;
-use crate::fixture::directory;
-use crate::place::{FAILURE, Said};
 use crate::proxy::{Proxy, Verdict};
 
 /// Verdict and findings by check.
@@ -137,7 +137,7 @@ async fn missing_credentials_are_one_finding() {
     let deployment = Deployment::new().await;
     deployment.place.expects(&["config file overridden"]);
     let mut command = crate::daemon::without_credentials(&deployment, "doctor --json");
-    let said = crate::place::Said::by(&mut command).exits(FAILURE);
+    let said = compactor_testkit::cli::Said::by(&mut command).exits(FAILURE);
     let findings: Vec<Value> = serde_json::from_str(&said.stdout).unwrap();
     let checks: Vec<_> = findings.iter().map(|finding| &finding["check"]).collect();
     assert_eq!(checks, ["working space", "credentials"]);

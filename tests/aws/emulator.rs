@@ -2,10 +2,12 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
+
+use compactor_testkit::workspace::venvs;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Ends the emulator when the tests end, however they do: then its standard input is closed.
@@ -43,10 +45,7 @@ pub(crate) fn keeps_what_half_an_upload_would_replace() -> bool {
 
 /// A program of the emulator's environment.
 fn program(name: &str) -> PathBuf {
-    let package = std::env::var_os("CARGO_MANIFEST_DIR").unwrap();
-    let venvs = std::env::var_os("CHROMA_VENVS").unwrap_or_else(|| ".venvs".into());
-    let programs = Path::new(&package).join("../..").join(venvs);
-    let program = programs.join("ministack/bin").join(name);
+    let program = venvs().join("ministack/bin").join(name);
     assert!(
         program.exists(),
         "{} is missing: run `cargo xtask test`",

@@ -4,10 +4,11 @@ mod tunnel;
 
 use std::process::Command;
 
+use compactor_testkit::cli::{CONFIGURATION, FAILURE, Said};
+use compactor_testkit::fixture::directory;
+
 use crate::deployment::Deployment;
 use crate::emulator::endpoint;
-use crate::fixture::directory;
-use crate::place::{CONFIGURATION, FAILURE, Said};
 use crate::producer::ids;
 use crate::proxy::{Proxy, Verdict};
 use crate::stub::{Answer, Stub};

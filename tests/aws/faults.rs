@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use compactor_core::disposition::{Disposition, Resource, of_fault};
 use compactor_core::ports::Fault;
+use compactor_testkit::fixture::directory;
+use compactor_testkit::process::ended;
 
 use crate::cloud::Cloud;
 use crate::deployment::{Deployment, signal};
-use crate::ended::ended;
-use crate::fixture::directory;
 use crate::proxy::{Head, Proxy, Verdict};
 use crate::wire_dispositions::{Said, answers};
 

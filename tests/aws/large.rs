@@ -7,10 +7,10 @@ use std::time::Duration;
 use compactor_core::ports::{Attributes, Condition, ETag, ObjectStore, PutOutcome};
 use compactor_core::retention::RetentionPolicy;
 use compactor_snapshots::{Origins, SnapshotRepository, Sweep, SweepMode};
+use compactor_testkit::fixture::directory;
 
 use crate::cloud::{Cloud, config};
 use crate::deployment::Deployment;
-use crate::fixture::directory;
 use crate::proxy::{Proxy, Verdict};
 
 /// Three parts, the last of them short.

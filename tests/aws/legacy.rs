@@ -1,17 +1,15 @@
 //! The Python side, in `tests/aws/legacy`: a compactor as the old system has it, a reader, and the
 //! parsers of items, with real chromadb.
 
-use std::path::Path;
 use std::process::{Command, Stdio};
 
+use compactor_testkit::cli::Workdir;
+use compactor_testkit::process;
+use compactor_testkit::python::interpreter;
+use compactor_testkit::workspace::root;
 use serde_json::Value;
 
 use crate::deployment::Deployment;
-use crate::ended;
-use crate::place::Place;
-
-#[path = "../interop/python.rs"]
-mod python;
 
 /// One record as a Python reader has it.
 #[derive(Debug, PartialEq, serde::Deserialize)]
@@ -61,13 +59,12 @@ impl Deployment {
 }
 
 /// Python with chromadb and these words.
-pub(crate) fn python_in(place: &Place, line: &str) -> Command {
-    let package = std::env::var_os("CARGO_MANIFEST_DIR").unwrap();
-    let mut command = Command::new(python::interpreter("1.5.9"));
+pub(crate) fn python_in(place: &Workdir, line: &str) -> Command {
+    let mut command = Command::new(interpreter("1.5.9"));
     command
         .args(line.split_whitespace())
         .current_dir(place.path(""))
-        .env("PYTHONPATH", Path::new(&package).join("../../tests/aws"))
+        .env("PYTHONPATH", root().join("tests/aws"))
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .env("AWS_ACCESS_KEY_ID", "test")
         .env("AWS_SECRET_ACCESS_KEY", "test")
@@ -77,14 +74,14 @@ pub(crate) fn python_in(place: &Place, line: &str) -> Command {
 
 /// Runs Python to its end.
 pub(crate) fn python_runs(deployment: &Deployment, line: &str) {
-    let output = ended::run(&mut deployment.python(line));
+    let output = process::run(&mut deployment.python(line));
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{line}: {stderr}");
 }
 
 /// What a command of it says, which is one line of JSON.
 pub(crate) fn said(command: &mut Command) -> Value {
-    let output = ended::run(command);
+    let output = process::run(command);
     let stdout = String::from_utf8_lossy(&output.stdout);
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{command:?}\n{stdout}\n{stderr}");

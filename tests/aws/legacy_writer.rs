@@ -6,15 +6,15 @@
 
 use std::process::{Child, Stdio};
 
+use compactor_testkit::deadline::Deadline;
+use compactor_testkit::fixture::directory;
+use compactor_testkit::process::ended;
 use serde_json::Value;
 
 use crate::cloud::Cloud;
 use crate::deployment::Deployment;
 use crate::emulator::endpoint;
-use crate::ended::ended;
-use crate::fixture::directory;
 use crate::legacy::said;
-use crate::patience::Patience;
 use crate::producer::ids;
 use crate::proxy::{Proxy, Verdict};
 
@@ -52,9 +52,9 @@ impl<'d> Paused<'d> {
         let more = format!("--batch 1 --pause paused {more}");
         let mut command = deployment.legacy_cycle(endpoint, queue, &more);
         let process = command.stdout(Stdio::piped()).spawn().unwrap();
-        let patience = Patience::new();
+        let deadline = Deadline::in_two_minutes();
         while !deployment.place.path("paused/ready").exists() {
-            patience.wait(&"the Python compactor does not come to its pointer");
+            deadline.wait(&"the Python compactor does not come to its pointer");
         }
         Self {
             deployment,
@@ -74,7 +74,7 @@ impl<'d> Paused<'d> {
 fn drain_at(deployment: &Deployment, endpoint: &str) -> Value {
     let mut command = deployment.command("run --drain --json");
     command.env("CHROMA_COMPACTOR_AWS__ENDPOINT", endpoint);
-    crate::place::Said::by(&mut command).json()
+    compactor_testkit::cli::Said::by(&mut command).json()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -20,35 +20,23 @@ mod daemon;
 mod deployment;
 mod doctor;
 mod emulator;
-#[path = "../cli/ended.rs"]
-mod ended;
 mod environment;
 mod faults;
-#[path = "../cli/fixture.rs"]
-#[expect(dead_code, reason = "the command line's tests use the rest")]
-mod fixture;
 mod items;
 mod large;
 mod legacy;
 mod legacy_writer;
-#[path = "../cli/logs.rs"]
-mod logs;
 mod many_runs;
 mod names;
-#[path = "../cli/not_run.rs"]
-mod not_run;
-mod patience;
-#[path = "../cli/place.rs"]
-#[expect(dead_code, reason = "the command line's tests use the rest")]
-mod place;
 mod producer;
 mod proxy;
 mod redrive;
-#[path = "../cli/set_clock.rs"]
-mod set_clock;
 mod stalls;
 mod storms;
 mod stub;
 mod table;
 mod throttled;
 mod wire_dispositions;
+
+/// The program under test.
+const COMPACTOR: &str = env!("CARGO_BIN_EXE_chroma-compactor");

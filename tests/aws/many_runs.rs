@@ -5,10 +5,10 @@
 use std::collections::BTreeMap;
 
 use compactor_core::ports::Depth;
+use compactor_testkit::process::ended;
 
 use crate::cloud::Cloud;
 use crate::deployment::Deployment;
-use crate::ended::ended;
 use crate::legacy::{Record, python_runs};
 
 const RUNS: usize = 200;

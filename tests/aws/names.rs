@@ -3,9 +3,10 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use compactor_testkit::cli::{CONFIGURATION, FAILURE, Said};
+use compactor_testkit::fixture::directory;
+
 use crate::deployment::Deployment;
-use crate::fixture::directory;
-use crate::place::{CONFIGURATION, FAILURE, Said};
 use crate::proxy::{Proxy, Verdict};
 
 /// Said before anything is received, and whether anything waits or not.

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use compactor_aws::{AwsBackend, AwsOptions};
 use compactor_core::ports::{Attributes, Condition, Fault, ObjectStore};
+use compactor_testkit::fixture::directory;
 
 use crate::cloud::{Cloud, config, connect};
 use crate::deployment::Deployment;
-use crate::fixture::directory;
 use crate::producer::ids;
 use crate::proxy::{Head, Proxy, Verdict};
 

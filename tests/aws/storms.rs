@@ -11,13 +11,13 @@ use std::time::Duration;
 use crate::cloud::Cloud;
 use crate::deployment::{Deployment, signal};
 use crate::emulator::keeps_what_half_an_upload_would_replace;
-use crate::ended::ended;
-use crate::fixture::directory;
-use crate::not_run::not_run;
-use crate::patience::Patience;
 use crate::producer::ids;
 use crate::proxy::{Proxy, Verdict};
 
+use compactor_testkit::deadline::Deadline;
+use compactor_testkit::fixture::directory;
+use compactor_testkit::not_run::not_run;
+use compactor_testkit::process::ended;
 use faults::Dealer;
 
 /// What daemons may say at WARN or ERROR on such a line.
@@ -78,8 +78,8 @@ async fn endures(proxy: Proxy, runs: usize) {
         command.stdout(Stdio::null());
         command.spawn().unwrap()
     });
-    let patience = Patience::of(Duration::from_secs(150));
-    while deployment.parts().iter().any(|part| part.2 != "COMPLETED") && patience.is_left() {
+    let deadline = Deadline::after(Duration::from_secs(150));
+    while deployment.parts().iter().any(|part| part.2 != "COMPLETED") && deadline.is_ahead() {
         deployment.published("words").await;
     }
     let done = deployment.parts();
@@ -134,14 +134,14 @@ async fn half_a_pointer_replaces_nothing() {
     let daemon = command.stdout(Stdio::null()).spawn().unwrap();
     let old = ids(&[("a", 4)]);
     let new = ids(&[("a", 4), ("b", 4)]);
-    let patience = Patience::new();
+    let deadline = Deadline::in_two_minutes();
     loop {
         let seen = deployment.published("words").await;
         if seen == new {
             break;
         }
         assert_eq!(seen, old);
-        patience.wait(&seen);
+        deadline.wait(&seen);
     }
     assert!(ended(daemon).status.success());
     assert!(cut.load(Ordering::Relaxed) >= 2);

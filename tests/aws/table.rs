@@ -2,9 +2,9 @@
 
 use compactor_core::ports::{Attributes, Condition, ObjectStore, RunStore, WallTime};
 use compactor_core::{RunKey, RunRecord};
+use compactor_testkit::fixture::directory;
 
 use crate::deployment::Deployment;
-use crate::fixture::directory;
 
 /// Uploads a delta and makes its record, but announces nothing: the message is somebody else's.
 async fn insert(deployment: &Deployment, run: &str, prefixes: &[(&str, &str)]) {
@@ -88,7 +88,7 @@ async fn runs_that_stayed_pending_are_announced_again() {
     );
     deployment
         .say("runs retry no-such-run")
-        .fails(crate::place::USAGE, "CC-USAGE")
+        .fails(compactor_testkit::cli::USAGE, "CC-USAGE")
         .naming(&["no-such-run"]);
 }
 

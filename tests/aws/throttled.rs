@@ -4,8 +4,9 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use compactor_testkit::fixture::directory;
+
 use crate::deployment::{Deployment, terminate};
-use crate::fixture::directory;
 use crate::producer::ids;
 use crate::proxy::{Proxy, Verdict};
 

@@ -3,8 +3,10 @@
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
-use crate::fixture::words;
-use crate::place::{FAILURE, Place};
+use compactor_testkit::cli::{FAILURE, Workdir};
+use compactor_testkit::fixture::words;
+
+use crate::COMPACTOR;
 
 fn chmod(path: &Path, mode: u32) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
@@ -30,7 +32,7 @@ fn modes(root: &Path) -> Vec<(String, u32)> {
 
 #[test]
 fn a_data_directory_is_its_owner_s_alone() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     words(&place, "w");
     place.say("submit words=w --data d").succeeds();
     place.say("run --drain --data d").succeeds();
@@ -41,7 +43,7 @@ fn a_data_directory_is_its_owner_s_alone() {
 
 #[test]
 fn a_setting_lets_readers_in() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     words(&place, "w");
     place.write("c.toml", "[storage]\naccess = \"all\"\n");
     place
@@ -68,13 +70,13 @@ fn a_setting_lets_readers_in() {
     assert_eq!(place.path("d").metadata().unwrap().mode() & 0o777, 0o755);
 }
 
-fn mode_of(place: &Place, path: &str) -> u32 {
+fn mode_of(place: &Workdir, path: &str) -> u32 {
     place.path(path).metadata().unwrap().mode() & 0o777
 }
 
 #[test]
 fn the_setting_holds_for_what_is_there_and_until_it_is_changed() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     words(&place, "w");
     place.say("submit words=w --data d").succeeds();
     place.say("run --drain --data d").succeeds();
@@ -113,7 +115,7 @@ fn the_setting_holds_for_what_is_there_and_until_it_is_changed() {
 
 #[test]
 fn a_place_that_others_can_write_to_is_refused() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     words(&place, "w");
     place.say("submit words=w --data d").succeeds();
     for mode in [0o777, 0o770, 0o1777] {
@@ -143,7 +145,7 @@ fn a_place_that_others_can_write_to_is_refused() {
 
 #[test]
 fn a_lock_that_is_held_is_named_and_not_waited_for_for_ever() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     words(&place, "w");
     place.say("submit words=w --data d").succeeds();
     let lock = std::fs::File::open(place.path("d/.locks/open")).unwrap();
@@ -158,7 +160,7 @@ fn a_lock_that_is_held_is_named_and_not_waited_for_for_ever() {
 
 #[test]
 fn what_is_no_file_among_the_objects_is_not_opened() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     place.expects(&["CC-PORT-CORRUPT"]);
     words(&place, "w");
     place.say("submit words=w --data d").succeeds();

@@ -1,10 +1,12 @@
 //! `clean-up` shows what is due, deletes it when told to, and refuses what it cannot mean.
 
-use crate::fixture::words;
-use crate::place::{CONFIGURATION, FAILURE, Place, USAGE};
+use compactor_testkit::cli::{CONFIGURATION, FAILURE, USAGE, Workdir};
+use compactor_testkit::fixture::words;
 
-fn published(count: usize) -> (Place, Vec<String>) {
-    let place = Place::new();
+use crate::COMPACTOR;
+
+fn published(count: usize) -> (Workdir, Vec<String>) {
+    let place = Workdir::new(COMPACTOR);
     for number in 0..count {
         let name = format!("d{number}");
         words(&place, &name);
@@ -18,7 +20,7 @@ fn published(count: usize) -> (Place, Vec<String>) {
     (place, versions)
 }
 
-fn versions(place: &Place) -> Vec<String> {
+fn versions(place: &Workdir) -> Vec<String> {
     place.names_in("data/objects/words/snapshot/timestamped")
 }
 

@@ -4,12 +4,13 @@
 use std::collections::BTreeSet;
 
 use compactor_snapshots::Step;
+use compactor_testkit::cli::{Said, Workdir};
+use compactor_testkit::faketime::SetClock;
+use compactor_testkit::fixture::directory;
 use rustix::process::Signal;
 
+use crate::COMPACTOR;
 use crate::daemon::Daemon;
-use crate::fixture::directory;
-use crate::place::{Place, Said};
-use crate::set_clock::SetClock;
 
 const RECORDS: usize = 400;
 
@@ -21,7 +22,7 @@ const SETTINGS: &str =
 const OFFSETS: [&str; 2] = ["+400d", "-400d"];
 
 /// A daemon that goes by `clock`.
-fn daemon(place: &Place, clock: &SetClock, data: &str) -> Daemon {
+fn daemon(place: &Workdir, clock: &SetClock, data: &str) -> Daemon {
     let line = format!("run --config c.toml --data {data}");
     let mut command = place.command(line.split_whitespace());
     clock.give_to(&mut command);
@@ -29,7 +30,7 @@ fn daemon(place: &Place, clock: &SetClock, data: &str) -> Daemon {
 }
 
 /// State and version of the run of this name, and how many records are in its version.
-fn outcome(place: &Place, data: &str, run: &str) -> (String, String, u64) {
+fn outcome(place: &Workdir, data: &str, run: &str) -> (String, String, u64) {
     let runs = place.say(&format!("runs --data {data} --json")).json();
     let mut runs = runs.as_array().unwrap().iter();
     let run = runs.find(|found| found["key"]["run_id"] == run).unwrap();
@@ -42,8 +43,8 @@ fn outcome(place: &Place, data: &str, run: &str) -> (String, String, u64) {
     (text("state"), version, records.unwrap())
 }
 
-fn place() -> Place {
-    let place = Place::new();
+fn place() -> Workdir {
+    let place = Workdir::new(COMPACTOR);
     place.write("c.toml", SETTINGS);
     for name in ["base", "next"] {
         directory(&place, name, "words", RECORDS, 8);
@@ -51,7 +52,7 @@ fn place() -> Place {
     place
 }
 
-fn submit(place: &Place, run: &str, data: &str) {
+fn submit(place: &Workdir, run: &str, data: &str) {
     let line = format!("submit words={run} --run-id {run} --data {data}");
     place.say(&line).succeeds();
 }
@@ -103,7 +104,7 @@ fn set_at_every_step() {
 
 /// A run is merged, and the clock is set when the daemon has reached a step. Whether the log tells of
 /// both times, before and after, from there to the end of the cycle.
-fn set_at(place: &Place, step: &str, offset: &str, data: &str) -> bool {
+fn set_at(place: &Workdir, step: &str, offset: &str, data: &str) -> bool {
     submit(place, "base", data);
     let drain = format!("run --drain --config c.toml --data {data}");
     place.say(&drain).succeeds();

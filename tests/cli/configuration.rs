@@ -1,10 +1,12 @@
 //! A wrong configuration exits with 78 and says what is wrong, and where.
 
-use crate::place::{CONFIGURATION, Place, Said};
+use compactor_testkit::cli::{CONFIGURATION, Said, Workdir};
+
+use crate::COMPACTOR;
 
 /// Every command that reads a configuration refuses it in the same way.
 #[track_caller]
-fn refused(place: &Place, parts: &[&str]) {
+fn refused(place: &Workdir, parts: &[&str]) {
     for command in ["run --drain", "submit words=dir", "runs"] {
         let line = format!("{command} --config c.toml");
         place
@@ -19,7 +21,7 @@ fn refused(place: &Place, parts: &[&str]) {
 
 #[test]
 fn a_missing_file_is_named() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     for command in ["run", "run --drain", "submit words=dir", "runs"] {
         let line = format!("{command} --config missing.toml");
         let said = place.say(&line).fails(CONFIGURATION, "CC-CONFIG");
@@ -40,7 +42,7 @@ fn an_unknown_key_is_answered_with_the_nearest() {
         ("[queue]\nworkers = 3\n", "queue.workers", "worker.workers"),
         ("[limit]\ndelta = \"1 GiB\"\n", "limit", "limits"),
     ] {
-        let place = Place::new();
+        let place = Workdir::new(COMPACTOR);
         place.write("c.toml", text);
         refused(
             &place,
@@ -58,7 +60,7 @@ fn values_need_units() {
         ("[limits]\ndelta = \"4\"\n", "limits.delta"),
         ("[limits]\ndelta = 4\n", "limits.delta"),
     ] {
-        let place = Place::new();
+        let place = Workdir::new(COMPACTOR);
         place.write("c.toml", text);
         refused(&place, &[key, "\"90s\""]);
     }
@@ -73,7 +75,7 @@ fn wrong_values_name_their_key() {
         ("[queue\n", "c.toml"),
         ("queue = 3\n", "queue"),
     ] {
-        let place = Place::new();
+        let place = Workdir::new(COMPACTOR);
         place.write("c.toml", text);
         refused(&place, &[part]);
     }
@@ -87,7 +89,7 @@ fn contradictions_are_refused_before_anything_is_made() {
         ("[lease]\nterm = \"10s\"\n", "term"),
         ("[snapshot]\nfirst = \"L99\"\n", "snapshot.first"),
     ] {
-        let place = Place::new();
+        let place = Workdir::new(COMPACTOR);
         place.write("c.toml", text);
         for command in ["run --drain", "submit words=dir"] {
             let line = format!("{command} --config c.toml");
@@ -102,7 +104,7 @@ fn contradictions_are_refused_before_anything_is_made() {
 
 #[test]
 fn a_secret_in_an_address_is_not_shown() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     place.write(
         "c.toml",
         "[aws]\nendpoint = \"http://user:hunter2@localhost:4566/x\"\n",
@@ -122,7 +124,7 @@ fn a_secret_in_an_address_is_not_shown() {
 
 #[test]
 fn nor_in_an_error() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     place.write(
         "c.toml",
         "[storage]\nbackend = \"aws\"\n[aws]\nbucket = \"b-1\"\ntable = \"t\"\n\
@@ -138,7 +140,7 @@ fn nor_in_an_error() {
 
 #[test]
 fn check_warns_of_addresses_without_tls() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     let settings = |endpoint: &str| {
         format!(
             "[storage]\nbackend = \"aws\"\n[aws]\nbucket = \"b-1\"\ntable = \"t\"\n\
@@ -198,14 +200,14 @@ fn what_lets_in_too_much_or_nothing_is_refused() {
         ("[limits]\nbatch = \"1 GiB\"\n", "limits.delta"),
         ("[storage]\naccess = \"nobody\"\n", "storage.access"),
     ] {
-        let place = Place::new();
+        let place = Workdir::new(COMPACTOR);
         place.write("c.toml", text);
         let said = place.say("config check --config c.toml");
         said.fails(CONFIGURATION, "CC-CONFIG").naming(&[parts]);
     }
     // An empty list of a variable is none of "all".
     for list in [",", " "] {
-        let place = Place::new();
+        let place = Workdir::new(COMPACTOR);
         let mut command = place.command(["config", "check"]);
         command.env("CHROMA_COMPACTOR_COLLECTIONS__ALLOW", list);
         let said = Said::by(&mut command).fails(CONFIGURATION, "CC-CONFIG");
@@ -221,7 +223,7 @@ fn what_lets_in_too_much_or_nothing_is_refused() {
             "neither aws.bucket",
         ),
     ] {
-        let place = Place::new();
+        let place = Workdir::new(COMPACTOR);
         place.write("c.toml", &format!("{aws}{text}"));
         let said = place.say("config check --config c.toml");
         said.fails(CONFIGURATION, "CC-CONFIG").naming(&[part]);
@@ -250,7 +252,7 @@ fn check_refuses_what_run_refuses() {
             "c.toml:6: aws.queues",
         ),
     ] {
-        let place = Place::new();
+        let place = Workdir::new(COMPACTOR);
         place.write("c.toml", &text);
         for command in ["config check", "run --drain"] {
             let said = place.say(&format!("{command} --config c.toml"));
@@ -263,7 +265,7 @@ fn check_refuses_what_run_refuses() {
 
 #[test]
 fn all_faults_are_shown_with_file_and_line() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     place.write(
         "c.toml",
         "metrics = 3\n[queue]\nvisibilty = \"5m\"\nin_flight = \"many\"\n\n\
@@ -298,7 +300,7 @@ fn all_faults_are_shown_with_file_and_line() {
 /// The lease is the one that is wrong: what it contradicts at its default is not said.
 #[test]
 fn what_cannot_be_read_contradicts_nothing() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     place.write(
         "c.toml",
         "[lease]\nterm = \"an hour\"\nrenew_every = \"9m\"\n",
@@ -311,7 +313,7 @@ fn what_cannot_be_read_contradicts_nothing() {
 
 #[test]
 fn a_file_that_cannot_be_read_is_named() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     std::fs::create_dir(place.path("folder.toml")).unwrap();
     std::fs::write(place.path("bytes.toml"), b"[queue]\n# \xff\n").unwrap();
     place.write("secret.toml", "");
@@ -330,7 +332,7 @@ fn a_file_that_cannot_be_read_is_named() {
 
 #[test]
 fn every_line_that_is_no_toml_is_named() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     place.write(
         "c.toml",
         "[queue]\npoll_wait =\nin_flight = 5\nmax_receives = 5 5\n",
@@ -343,7 +345,7 @@ fn every_line_that_is_no_toml_is_named() {
 
 #[test]
 fn show_says_the_line() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     place.write("c.toml", "\n[queue]\nin_flight = 5\n");
     let shown = place.say("config show --json --config c.toml").json();
     assert_eq!(shown["queue.in_flight"]["source"], "file c.toml:3");

@@ -2,18 +2,20 @@
 
 use std::process::Command;
 
-use crate::fixture::{directory, words};
-use crate::place::{FAILURE, Place};
+use compactor_testkit::cli::{FAILURE, Workdir};
+use compactor_testkit::fixture::{directory, words};
+
+use crate::COMPACTOR;
 
 /// Copies with an option of `cp`: `-a` keeps times, `-r` does not.
-fn copy(place: &Place, from: &str, to: &str, option: &str) {
+fn copy(place: &Workdir, from: &str, to: &str, option: &str) {
     let mut cp = Command::new("cp");
     let [from, to] = [from, to].map(|name| place.path(name));
     assert!(cp.arg(option).args([from, to]).status().unwrap().success());
 }
 
 /// States of all runs, in alphabetical order.
-fn states(place: &Place, data: &str) -> Vec<String> {
+fn states(place: &Workdir, data: &str) -> Vec<String> {
     let runs = place.say(&format!("runs --data {data} --json")).json();
     let states = runs.as_array().unwrap().iter().map(|run| {
         let state = run["parts"]["words"]["state"].as_str();
@@ -26,7 +28,7 @@ fn states(place: &Place, data: &str) -> Vec<String> {
 
 #[test]
 fn work_goes_on_in_a_copy_of_the_data() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     words(&place, "first");
     directory(&place, "second", "words", 5, 2);
     directory(&place, "third", "words", 5, 2);
@@ -49,7 +51,7 @@ fn work_goes_on_in_a_copy_of_the_data() {
 /// as another writer's, and all that was published as lost.
 #[test]
 fn a_pointer_in_a_copy_is_still_ours() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     place.expects(&["CC-MANIFEST-MISSING"]);
     for delta in ["first", "second"] {
         words(&place, delta);
@@ -76,7 +78,7 @@ fn a_pointer_in_a_copy_is_still_ours() {
 /// Queue, locks and records are lost with it; what is published is not.
 #[test]
 fn a_damaged_database_is_told_with_what_it_has_and_can_be_left_behind() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     words(&place, "first");
     place.say("submit words=first --data data").succeeds();
     place.say("run --drain --data data").succeeds();

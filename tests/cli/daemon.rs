@@ -5,10 +5,11 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
+use compactor_testkit::cli::{CONFIGURATION, Said, Workdir};
+use compactor_testkit::fixture::{directory, words};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::fixture::{directory, words};
-use crate::place::{CONFIGURATION, Place, Said};
+use crate::COMPACTOR;
 
 /// Only so that a defect does not hang the tests for ever.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -22,7 +23,7 @@ pub(crate) struct Daemon {
 }
 
 impl Daemon {
-    pub(crate) fn start(place: &Place, line: &str) -> Self {
+    pub(crate) fn start(place: &Workdir, line: &str) -> Self {
         Self::by(place.command(line.split_whitespace()))
     }
 
@@ -108,7 +109,7 @@ impl Drop for Daemon {
     }
 }
 
-fn states(place: &Place) -> Vec<String> {
+fn states(place: &Workdir) -> Vec<String> {
     let runs = place.say("runs --data d --json").json();
     let parts = runs.as_array().unwrap().iter();
     let parts = parts.flat_map(|run| run["parts"].as_object().unwrap().values());
@@ -120,7 +121,7 @@ fn states(place: &Place) -> Vec<String> {
 #[test]
 fn signals_stop_it_in_order() {
     for signal in [Signal::TERM, Signal::INT] {
-        let place = Place::new();
+        let place = Workdir::new(COMPACTOR);
         let said = Daemon::start(&place, "run --data d").end(signal).succeeds();
         assert!(said.stdout.contains("0 runs completed"), "{said}");
         assert!(said.stderr.contains("stopping"), "{said}");
@@ -138,7 +139,7 @@ fn signals_stop_it_in_order() {
 
 #[test]
 fn it_merges_what_is_submitted_while_it_runs() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     words(&place, "dir");
     let mut daemon = Daemon::start(&place, "run --data d --json");
     place.say("submit --data d words=dir").succeeds();
@@ -153,7 +154,7 @@ fn it_merges_what_is_submitted_while_it_runs() {
 
 #[test]
 fn another_one_works_where_one_was_killed() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     words(&place, "dir");
     let said = Daemon::start(&place, "run --data d").end(Signal::KILL);
     assert_eq!(said.exit, None, "killed by a signal: {said}");
@@ -172,7 +173,7 @@ fn another_one_works_where_one_was_killed() {
 /// Wherever the kill hits: what it held comes back, the lock runs out, and no run is lost.
 #[test]
 fn no_run_is_lost_when_one_is_killed_at_work() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     // Of a lease that short, on a slow disk.
     place.expects(&["CC-LEASE-LOST"]);
     place.write(
@@ -211,7 +212,7 @@ fn no_run_is_lost_when_one_is_killed_at_work() {
 /// another one could.
 #[test]
 fn a_run_that_was_killed_for_the_last_time_is_announced_again() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     place.write(
         "c.toml",
         "[queue]\nvisibility = \"1s\"\nmax_receives = 1\n\
@@ -244,7 +245,7 @@ fn a_run_that_was_killed_for_the_last_time_is_announced_again() {
 
 #[test]
 fn two_at_once_share_the_work() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     let daemons = [0, 1].map(|_| Daemon::start(&place, "run --data d"));
     for number in 0..4 {
         let name = format!("dir{number}");
@@ -264,7 +265,7 @@ fn two_at_once_share_the_work() {
 #[test]
 fn it_ends_when_its_data_is_removed_or_replaced() {
     for replace in [false, true] {
-        let place = Place::new();
+        let place = Workdir::new(COMPACTOR);
         let daemon = Daemon::start(&place, "run --data d");
         std::fs::rename(place.path("d"), place.path("aside")).unwrap();
         if replace {

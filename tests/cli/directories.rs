@@ -2,14 +2,15 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
+use compactor_testkit::cli::{FAILURE, Workdir};
+use compactor_testkit::fixture::{OTHER_TEXT, tamper, words};
 use serde_json::Value;
 
-use crate::fixture::{OTHER_TEXT, tamper, words};
-use crate::place::{FAILURE, Place};
+use crate::COMPACTOR;
 
 #[test]
 fn what_is_not_a_chroma_directory_is_said_to_be_none() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     place.write("file", "text");
     std::fs::create_dir(place.path("empty")).unwrap();
     for command in ["info", "verify", "verify --full"] {
@@ -27,7 +28,7 @@ fn what_is_not_a_chroma_directory_is_said_to_be_none() {
 
 #[test]
 fn info_shows_what_is_there() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     words(&place, "dir");
     let said = place.say("store info dir").succeeds();
     for part in ["schema level L15", "COLLECTION", "words", "10", "l2"] {
@@ -46,7 +47,7 @@ fn info_shows_what_is_there() {
 
 #[test]
 fn a_sound_directory_passes() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     words(&place, "dir");
     let said = place.say("store verify dir --full").succeeds();
     assert!(
@@ -77,7 +78,7 @@ fn changed_full_text_is_found() {
         "DELETE FROM embedding_fulltext_search_data WHERE id > 10",
     ];
     for change in changes {
-        let place = Place::new();
+        let place = Workdir::new(COMPACTOR);
         tamper(&words(&place, "dir"), change);
         let said = place.say("store verify dir --full");
         assert_eq!(said.exit, Some(FAILURE), "{change}: {said}");
@@ -88,7 +89,7 @@ fn changed_full_text_is_found() {
 
 #[test]
 fn findings_are_results_even_if_they_are_bad() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     tamper(&words(&place, "dir"), OTHER_TEXT);
     let said = place.say("store verify dir --full").exits(FAILURE);
     assert!(said.stdout.contains("ERROR I9"), "{said}");
@@ -106,7 +107,7 @@ fn findings_are_results_even_if_they_are_bad() {
 /// A folder that may not be looked into is there all the same.
 #[test]
 fn a_folder_without_permission_is_not_called_missing() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     words(&place, "dir");
     let closed = place.path("closed");
     std::fs::create_dir(&closed).unwrap();
@@ -127,7 +128,7 @@ fn a_folder_without_permission_is_not_called_missing() {
 
 #[test]
 fn damage_and_side_files_have_their_codes() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     let hot = words(&place, "hot");
     std::fs::write(hot.join("chroma.sqlite3-journal"), "x").unwrap();
     let torn = words(&place, "torn");
@@ -152,7 +153,7 @@ fn damage_and_side_files_have_their_codes() {
 
 #[test]
 fn create_makes_a_directory_once() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     let said = place
         .say("store create new --collection words --space ip")
         .succeeds();

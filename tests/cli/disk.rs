@@ -4,18 +4,19 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use compactor_testkit::cli::{FAILURE, Said, Workdir};
+use compactor_testkit::fixture::{directory, words};
+use compactor_testkit::not_run::not_run;
 use rustix::process::geteuid;
 
-use crate::fixture::{directory, words};
-use crate::not_run::not_run;
-use crate::place::{FAILURE, Place, Said};
+use crate::COMPACTOR;
 
 /// A small file system; unmounted when dropped.
 pub(crate) struct Mounted(PathBuf);
 
 impl Mounted {
     /// Mounts one at `name`, if the tests may do that; says so if they may not.
-    pub(crate) fn at(place: &Place, name: &str, size: &str) -> Option<Self> {
+    pub(crate) fn at(place: &Workdir, name: &str, size: &str) -> Option<Self> {
         let target = place.path(name);
         std::fs::create_dir_all(&target).unwrap();
         let options = format!("size={size},mode=0700");
@@ -92,7 +93,7 @@ fn is_full(said: Said) {
 
 #[test]
 fn a_file_where_a_folder_should_be() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     words(&place, "dir");
     place.write("file", "text");
     for data in ["file", "file/below"] {
@@ -118,7 +119,7 @@ fn a_file_where_a_folder_should_be() {
 
 /// All commands that write, into the folder `bad`.
 #[track_caller]
-fn all_fail(place: &Place, bad: &str, check: impl Fn(Said)) {
+fn all_fail(place: &Workdir, bad: &str, check: impl Fn(Said)) {
     let before = place.names_in(bad);
     for line in [
         format!("store create {bad}/new --collection words"),
@@ -138,7 +139,7 @@ fn all_fail(place: &Place, bad: &str, check: impl Fn(Said)) {
 
 #[test]
 fn a_read_only_disk() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     words(&place, "dir");
     let Some(mounted) = Mounted::at(&place, "ro", "2m") else {
         return;
@@ -160,7 +161,7 @@ fn a_read_only_disk() {
 /// Everything else can be written.
 #[test]
 fn read_only_working_space() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     words(&place, "dir");
     place.say("submit words=dir --data d").succeeds();
     let Some(mounted) = Mounted::at(&place, "d/scratch", "8m") else {
@@ -192,7 +193,7 @@ fn a_folder_without_permission() {
     if geteuid().is_root() {
         return; // Everything is permitted to root: see the read-only disk.
     }
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     words(&place, "dir");
     std::fs::create_dir(place.path("locked")).unwrap();
     let allow = |mode| {
@@ -208,7 +209,7 @@ fn a_folder_without_permission() {
 
 #[test]
 fn a_full_disk() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     words(&place, "dir");
     let Some(mounted) = Mounted::at(&place, "full", "2m") else {
         return;
@@ -227,7 +228,7 @@ fn a_full_disk() {
 /// Wherever in the merge it happens, the cause is told.
 #[test]
 fn a_disk_that_fills_up_during_a_merge() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     let size = size_of(&words(&place, "dir")) >> 10;
     let large = size_of(&directory(&place, "large", "words", 9000, 2)) >> 10;
     for more in [0, 12, 16, 20, 24, 28, 32, 48, 64, 256, large / 2] {
@@ -246,7 +247,7 @@ fn a_disk_that_fills_up_during_a_merge() {
 /// It takes room for a copy, and looks for that first.
 #[test]
 fn a_vacuum_without_room_changes_nothing() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     let Some(mounted) = Mounted::at(&place, "full", "4m") else {
         return;
     };
@@ -264,7 +265,7 @@ fn a_vacuum_without_room_changes_nothing() {
 
 #[test]
 fn a_daemon_on_a_full_disk_works_again_when_there_is_space() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     words(&place, "dir");
     place.write("c.toml", "[retry]\nfirst = \"10ms\"\nmax = \"50ms\"\n");
     let Some(mounted) = Mounted::at(&place, "full", "4m") else {
@@ -287,12 +288,12 @@ fn size_of(dir: &Path) -> u64 {
 /// It copies first; what it says is true before anything is written.
 #[test]
 fn a_repair_without_room_for_a_copy_changes_nothing() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     let Some(_mounted) = Mounted::at(&place, "full", "1m") else {
         return;
     };
     let dir = words(&place, "full/dir");
-    crate::fixture::tamper(&dir, crate::fixture::OTHER_TEXT);
+    compactor_testkit::fixture::tamper(&dir, compactor_testkit::fixture::OTHER_TEXT);
     let filled = std::fs::read(dir.join("chroma.sqlite3")).unwrap();
     std::fs::write(
         place.path("full/else"),

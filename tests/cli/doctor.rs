@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use compactor_core::ports::{Acquired, Clock, Ids, LeaseStore};
 use compactor_local::{LocalBackend, LocalOptions, RandomIds, SystemClock};
+use compactor_testkit::cli::{FAILURE, Workdir};
+use compactor_testkit::fixture::{directory, words};
 use serde_json::Value;
 
-use crate::fixture::{directory, words};
-use crate::place::{FAILURE, Place};
+use crate::COMPACTOR;
 
 /// One version of the words, and where it is.
-fn published() -> (Place, PathBuf) {
-    let place = Place::new();
+fn published() -> (Workdir, PathBuf) {
+    let place = Workdir::new(COMPACTOR);
     publish(&place, "d");
     let version = versions(&place).pop().unwrap();
     let folder = format!("data/objects/words/snapshot/timestamped/{version}");
@@ -21,7 +22,7 @@ fn published() -> (Place, PathBuf) {
     (place, folder)
 }
 
-fn publish(place: &Place, name: &str) {
+fn publish(place: &Workdir, name: &str) {
     words(place, name);
     place
         .say(&format!("submit words={name} --data data"))
@@ -29,7 +30,7 @@ fn publish(place: &Place, name: &str) {
     place.say("run --drain --data data").succeeds();
 }
 
-fn versions(place: &Place) -> Vec<String> {
+fn versions(place: &Workdir) -> Vec<String> {
     place.names_in("data/objects/words/snapshot/timestamped")
 }
 
@@ -42,7 +43,7 @@ fn findings(stdout: &str, check: &str) -> Vec<Value> {
 }
 
 #[track_caller]
-fn finds(place: &Place, code: &str, part: &str) {
+fn finds(place: &Workdir, code: &str, part: &str) {
     let said = place.say("doctor --data data --json").exits(FAILURE);
     let found = findings(&said.stdout, "snapshots");
     assert_eq!(found.len(), 1, "{found:?}");
@@ -97,7 +98,7 @@ fn files_that_are_missing_or_cut_are_found() {
 
 #[test]
 fn an_archive_that_is_missing_is_found() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     words(&place, "d");
     place.write("c.toml", "[snapshot]\nlayout = \"archive\"\n");
     place.say("submit words=d --data data").succeeds();
@@ -166,7 +167,7 @@ fn newer_versions_are_listed_and_go_once_they_are_passed() {
 /// A store that keeps no conditions leaves a first version that nothing names.
 #[test]
 fn versions_of_a_collection_that_was_never_published_are_listed() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     let version = "20260101_000000_000000_00000000";
     let folder = format!("data/objects/words/snapshot/timestamped/{version}");
     place.say("doctor --data data").succeeds();

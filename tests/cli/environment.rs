@@ -1,14 +1,16 @@
 //! Settings from the environment: the same keys, the same errors, below the flags in rank.
 
-use crate::place::{CONFIGURATION, FAILURE, Place, Said};
+use compactor_testkit::cli::{CONFIGURATION, FAILURE, Said, Workdir};
 
-fn with(place: &Place, line: &str, name: &str, value: &str) -> Said {
+use crate::COMPACTOR;
+
+fn with(place: &Workdir, line: &str, name: &str, value: &str) -> Said {
     Said::by(place.command(line.split_whitespace()).env(name, value))
 }
 
 #[test]
 fn keys_of_the_environment_are_checked_like_those_of_the_file() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     for (name, value, part) in [
         (
             "CHROMA_COMPACTOR_QUEUE__VISIBILTY",
@@ -33,7 +35,7 @@ fn keys_of_the_environment_are_checked_like_those_of_the_file() {
 
 #[test]
 fn flags_rank_above_the_environment_and_that_above_the_file() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     place.write("c.toml", "[storage]\npath = \"from-file\"\n");
     let name = "CHROMA_COMPACTOR_STORAGE__PATH";
     place.say("doctor --config c.toml").succeeds();
@@ -54,7 +56,7 @@ fn flags_rank_above_the_environment_and_that_above_the_file() {
 
 #[test]
 fn logs_can_be_json_and_silent() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     std::fs::create_dir_all(place.path("data/local")).unwrap();
     let said = with(
         &place,
@@ -75,7 +77,7 @@ fn logs_can_be_json_and_silent() {
 /// Who collects logs reads line by line.
 #[test]
 fn whatever_is_said_is_json_where_logs_are() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     place.expects(&["CC-CONFIG", "CC-LOCAL-DIRECTORY", "CHROMA_COMPACTOR_PORT"]);
     let json = |line: &str| {
         let mut command = place.command(line.split_whitespace());
@@ -142,7 +144,7 @@ fn whatever_is_said_is_json_where_logs_are() {
 /// Kubernetes sets them for a service of this name.
 #[test]
 fn what_has_no_section_is_none_of_ours() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     for (name, value) in [
         ("CHROMA_COMPACTOR_PORT", "tcp://10.0.0.1:80"),
         ("CHROMA_COMPACTOR_SERVICE_HOST", "10.0.0.1"),
@@ -162,7 +164,7 @@ fn what_has_no_section_is_none_of_ours() {
 
 #[test]
 fn who_names_a_bucket_means_aws() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     let backend = |said: Said| said.json()["storage.backend"]["value"].clone();
     place.write("local.toml", "[storage]\nbackend = \"local\"\n");
     for name in [
@@ -186,7 +188,7 @@ fn who_names_a_bucket_means_aws() {
 
 #[test]
 fn lists_and_names_come_from_the_environment_as_they_are_written() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     let shown = |name: &str, value: &str| {
         let said = with(&place, "config show --json", name, value);
         said.json()
@@ -215,7 +217,7 @@ fn lists_and_names_come_from_the_environment_as_they_are_written() {
 fn a_value_that_is_not_utf_8_is_refused() {
     use std::os::unix::ffi::OsStrExt as _;
 
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     let name = "CHROMA_COMPACTOR_STORAGE__PATH";
     let mut command = place.command(["config", "check"]);
     command.env(name, std::ffi::OsStr::from_bytes(b"a\xff"));

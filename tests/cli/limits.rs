@@ -10,11 +10,12 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 
+use compactor_testkit::cli::{FAILURE, Said, Workdir};
+use compactor_testkit::fixture::directory;
 use serde_json::Value;
 
+use crate::COMPACTOR;
 use crate::disk::Mounted;
-use crate::fixture::directory;
-use crate::place::{FAILURE, Place, Said};
 
 /// What cannot be given back for want of space is free again soon.
 const SHORT: &str = "[retry]\nfirst = \"10ms\"\nmax = \"50ms\"\nattempts = 2\n\
@@ -66,7 +67,7 @@ const RECORDS: usize = 400;
 /// So many that a snapshot takes more space when it is packed than when it was merged.
 const MANY: usize = 1500;
 
-fn prepare(place: &Place, settings: &str, records: usize) {
+fn prepare(place: &Workdir, settings: &str, records: usize) {
     place.write("c.toml", settings);
     directory(place, "base", "words", records, 64);
     place.say("submit words=base --data d").succeeds();
@@ -78,7 +79,7 @@ fn prepare(place: &Place, settings: &str, records: usize) {
 }
 
 /// What is recorded of a run.
-fn part(place: &Place, run: &str) -> Value {
+fn part(place: &Workdir, run: &str) -> Value {
     let runs = place.say("runs --data d --json").json();
     let mut runs = runs.as_array().unwrap().iter();
     let found = runs.find(|found| found["key"]["run_id"] == run);
@@ -86,13 +87,13 @@ fn part(place: &Place, run: &str) -> Value {
 }
 
 /// Of the run that waits, or waited.
-fn state(place: &Place) -> String {
+fn state(place: &Workdir) -> String {
     part(place, "next")["state"].as_str().unwrap().to_owned()
 }
 
 /// All records of both are in what it was published in.
 #[track_caller]
-fn assert_all_there(place: &Place, records: usize) {
+fn assert_all_there(place: &Workdir, records: usize) {
     let part = part(place, "next");
     assert_eq!(part["state"], "COMPLETED", "{part}");
     let version = part["version"].as_str().unwrap();
@@ -131,7 +132,7 @@ fn stages(said: &Said) -> Stages {
 struct Disk {
     /// Unmounted before its place is removed.
     mounted: Mounted,
-    place: Place,
+    place: Workdir,
     /// In the snapshot and in the run that waits, each.
     records: usize,
 }
@@ -166,8 +167,13 @@ impl Disk {
         Self::at("d/scratch", &settings, records, |_| {})
     }
 
-    fn at(folder: &str, settings: &str, records: usize, arrange: impl Fn(&Place)) -> Option<Self> {
-        let place = Place::new();
+    fn at(
+        folder: &str,
+        settings: &str,
+        records: usize,
+        arrange: impl Fn(&Workdir),
+    ) -> Option<Self> {
+        let place = Workdir::new(COMPACTOR);
         place.expects(&FULL);
         // A lease that short is lost on a slow disk.
         place.expects(&["CC-LEASE-LOST"]);
@@ -206,7 +212,7 @@ fn elsewhere() -> String {
 }
 
 /// The database lies in a folder beside `d`; SQLite keeps its journal there as well.
-fn link_coordination(place: &Place) {
+fn link_coordination(place: &Workdir) {
     let link = place.path("d").join(DATABASE);
     symlink(Path::new("../coordination").join(DATABASE), link).unwrap();
 }

@@ -1,6 +1,6 @@
 //! The binary as its users see it: what it prints where, how it exits, what it leaves behind.
 //!
-//! All output goes through `place::Said`, which also holds what is true of every command: it never
+//! All output goes through `testkit::cli::Said`, which also checks what holds for every command: it never
 //! panics, and what is piped has no progress bar in it.
 #![allow(
     clippy::unwrap_used,
@@ -18,21 +18,13 @@ mod daemon;
 mod directories;
 mod disk;
 mod doctor;
-mod ended;
 mod environment;
-mod fixture;
 mod hostile;
 mod limits;
-mod logs;
 mod merge;
-mod not_run;
 mod output;
-mod place;
-#[path = "../interop/python.rs"]
-mod python;
 mod quickstart;
 mod repair;
-mod set_clock;
 mod snapshots;
 mod stopping;
 mod submit;
@@ -40,3 +32,6 @@ mod temporary_files;
 mod terminal;
 mod unread;
 mod usage;
+
+/// The program under test.
+const COMPACTOR: &str = env!("CARGO_BIN_EXE_chroma-compactor");

@@ -1,11 +1,13 @@
 //! `store merge`: what keeps it from starting, and that a failure leaves nothing behind.
 
-use crate::fixture::{directory, tamper, words};
-use crate::place::{FAILURE, Place};
+use compactor_testkit::cli::{FAILURE, Workdir};
+use compactor_testkit::fixture::{directory, tamper, words};
+
+use crate::COMPACTOR;
 
 /// Fails with the code in both forms, and the place is as before.
 #[track_caller]
-fn refused(place: &Place, line: &str, code: &str, parts: &[&str]) {
+fn refused(place: &Workdir, line: &str, code: &str, parts: &[&str]) {
     let before = place.names_in(".");
     place.say(line).fails(FAILURE, code).naming(parts);
     place
@@ -17,7 +19,7 @@ fn refused(place: &Place, line: &str, code: &str, parts: &[&str]) {
 
 #[test]
 fn a_merge_makes_a_new_directory() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     words(&place, "base");
     words(&place, "first");
     words(&place, "second");
@@ -46,7 +48,7 @@ fn a_merge_makes_a_new_directory() {
 
 #[test]
 fn what_is_there_is_never_replaced() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     words(&place, "base");
     place.write("file", "text");
     std::fs::create_dir(place.path("empty")).unwrap();
@@ -60,7 +62,7 @@ fn what_is_there_is_never_replaced() {
 
 #[test]
 fn missing_inputs_are_named() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     words(&place, "base");
     let line = "store merge --base nobase --delta base --out out";
     refused(&place, line, "CS-NOT-CHROMA", &["nobase"]);
@@ -74,7 +76,7 @@ fn missing_inputs_are_named() {
 
 #[test]
 fn a_missing_collection_names_what_is_there() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     words(&place, "base");
     directory(&place, "lines", "lines", 3, 2);
     let line = "store merge --base base --delta lines --out out";
@@ -103,7 +105,7 @@ fn a_missing_collection_names_what_is_there() {
 /// All or nothing: the good delta beside a bad one is not merged either.
 #[test]
 fn a_bad_delta_fails_the_merge() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     words(&place, "base");
     words(&place, "good");
     directory(&place, "wide", "words", 3, 5);
@@ -130,7 +132,7 @@ fn a_bad_delta_fails_the_merge() {
 /// The user knows the base, not the copy that is gone when the message is read.
 #[test]
 fn a_bad_base_is_named() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     let base = words(&place, "base");
     tamper(&base, "UPDATE collections SET dimension = NULL");
     words(&place, "good");

@@ -2,8 +2,10 @@
 
 use std::fs::File;
 
-use crate::fixture::words;
-use crate::place::{FAILURE, Place, Said};
+use compactor_testkit::cli::{FAILURE, Said, Workdir};
+use compactor_testkit::fixture::words;
+
+use crate::COMPACTOR;
 
 const LINES: [&str; 5] = [
     "store info dir",
@@ -13,8 +15,8 @@ const LINES: [&str; 5] = [
     "runs --data d --json",
 ];
 
-fn place() -> Place {
-    let place = Place::new();
+fn place() -> Workdir {
+    let place = Workdir::new(COMPACTOR);
     words(&place, "dir");
     place.say("submit --data d words=dir").succeeds();
     place

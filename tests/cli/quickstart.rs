@@ -3,14 +3,15 @@
 use std::path::Path;
 use std::process::Command;
 
+use compactor_testkit::cli::{Said, Workdir};
+use compactor_testkit::python::interpreter;
 use serde_json::Value;
 
-use crate::place::{Place, Said};
-use crate::python::interpreter;
+use crate::COMPACTOR;
 
 const BAKERY: &str = "fresh bread and butter from the bakery";
 
-fn quickstart(place: &Place, dir: &str) -> Said {
+fn quickstart(place: &Workdir, dir: &str) -> Said {
     place.call(["quickstart", "--dir", dir])
 }
 
@@ -38,7 +39,7 @@ fn run_python(said: &Said, from: &Path) -> String {
 
 #[test]
 fn it_can_be_run_again_and_again() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     for _ in 0..2 {
         let said = quickstart(&place, "look").succeeds();
         assert_eq!(said.stdout.matches("COMPLETED").count(), 6, "{said}");
@@ -61,7 +62,7 @@ fn it_can_be_run_again_and_again() {
 fn its_python_lines_print_documents() {
     // The lines must quote this.
     for dir in ["look", "über's \"first\" look\\n", "deep/er"] {
-        let place = Place::new();
+        let place = Workdir::new(COMPACTOR);
         let first = quickstart(&place, dir).succeeds();
         let printed = run_python(&first, &place.path(""));
         assert!(printed.contains(BAKERY), "{printed}");
@@ -80,7 +81,7 @@ fn its_python_lines_print_documents() {
 
 #[test]
 fn it_prints_json() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     for times in 1..=2 {
         let said = place.say("quickstart --dir look --json");
         assert_eq!(said.stderr, "", "{said}");
@@ -118,7 +119,7 @@ fn it_prints_json() {
 
 #[test]
 fn by_default_it_goes_below_data() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     place.say("quickstart").succeeds();
     assert_eq!(place.names_in("."), ["data"]);
     assert_eq!(place.names_in("data"), ["quickstart"]);

@@ -3,8 +3,10 @@
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
-use crate::fixture::{OTHER_TEXT, tamper, words};
-use crate::place::{FAILURE, Place, USAGE};
+use compactor_testkit::cli::{FAILURE, USAGE, Workdir};
+use compactor_testkit::fixture::{OTHER_TEXT, tamper, words};
+
+use crate::COMPACTOR;
 
 fn database(dir: &Path) -> Vec<u8> {
     std::fs::read(dir.join("chroma.sqlite3")).unwrap()
@@ -12,7 +14,7 @@ fn database(dir: &Path) -> Vec<u8> {
 
 #[test]
 fn a_sound_directory_needs_nothing() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     let dir = words(&place, "dir");
     let before = database(&dir);
     for line in ["store repair dir", "store repair dir --yes"] {
@@ -30,7 +32,7 @@ fn a_sound_directory_needs_nothing() {
 
 #[test]
 fn it_says_what_it_would_do_and_does_it_on_request() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     let dir = words(&place, "dir");
     tamper(&dir, OTHER_TEXT);
     let before = database(&dir);
@@ -55,7 +57,7 @@ fn it_says_what_it_would_do_and_does_it_on_request() {
 
 #[test]
 fn what_no_segment_names_stays_unless_its_removal_is_asked_for() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     let dir = words(&place, "dir");
     tamper(&dir, OTHER_TEXT);
     std::fs::create_dir(dir.join("drift")).unwrap();
@@ -82,7 +84,7 @@ fn what_no_segment_names_stays_unless_its_removal_is_asked_for() {
 
 #[test]
 fn what_cannot_be_mended_is_left_alone() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     let dir = words(&place, "dir");
     tamper(&dir, OTHER_TEXT);
     tamper(&dir, "DELETE FROM embeddings_queue WHERE seq_id = 2");
@@ -98,7 +100,7 @@ fn what_cannot_be_mended_is_left_alone() {
 
 #[test]
 fn a_vacuum_can_be_asked_for_alone() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     let dir = words(&place, "dir");
     tamper(
         &dir,
@@ -114,7 +116,7 @@ fn a_vacuum_can_be_asked_for_alone() {
 /// A client that does nothing holds no lock, and would go on with the files that it has read.
 #[test]
 fn a_directory_that_a_client_has_open_is_left_alone() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     let dir = words(&place, "dir");
     tamper(&dir, OTHER_TEXT);
     let before = database(&dir);
@@ -136,7 +138,7 @@ fn a_directory_that_a_client_has_open_is_left_alone() {
 /// Its service must be able to go on writing, and nobody else may read.
 #[test]
 fn owners_and_permissions_stay() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     let dir = words(&place, "dir");
     place.say("store flush dir").succeeds();
     let set = |path: &Path, mode| {
@@ -165,7 +167,7 @@ fn owners_and_permissions_stay() {
 
 #[test]
 fn nothing_is_saved_into_the_damaged_directory() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     words(&place, "dir");
     let said = place.say("store repair dir --salvage dir/new");
     said.fails(USAGE, "CC-USAGE").naming(&["dir/new", "inside"]);

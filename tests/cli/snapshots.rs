@@ -1,17 +1,19 @@
 //! `snapshots`: what an operator is told who names something that is not there, or something old.
 
-use crate::fixture::words;
-use crate::place::{FAILURE, Place};
+use compactor_testkit::cli::{FAILURE, Workdir};
+use compactor_testkit::fixture::words;
+
+use crate::COMPACTOR;
 
 const NEVER: &str = "20200101_000000_000000_00000000";
 
-fn pointer(place: &Place) -> String {
+fn pointer(place: &Workdir) -> String {
     let path = place.path("data/objects/words/snapshot/latest-pointer.txt");
     std::fs::read_to_string(path).unwrap()
 }
 
 /// Two versions; the older one is returned, then the one that is published.
-fn published_twice(place: &Place) -> [String; 2] {
+fn published_twice(place: &Workdir) -> [String; 2] {
     ["first", "second"].map(|delta| {
         words(place, delta);
         let submit = format!("submit words={delta} --data data");
@@ -23,7 +25,7 @@ fn published_twice(place: &Place) -> [String; 2] {
 
 #[test]
 fn a_name_that_is_not_there_is_told_with_what_is() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     let [_, newest] = published_twice(&place);
     let missing = "CC-VERSION-MISSING";
     let said = place.say(&format!("snapshots point words {NEVER} --data data"));
@@ -39,7 +41,7 @@ fn a_name_that_is_not_there_is_told_with_what_is() {
 
 #[test]
 fn who_goes_back_is_told_of_what_is_newer() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     let [older, newest] = published_twice(&place);
     let back = format!("snapshots point words {older} --instead-of {newest} --data data");
     let said = place.say(&format!("{back} --json")).succeeds();

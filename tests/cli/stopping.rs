@@ -7,11 +7,12 @@ use std::time::Duration;
 use compactor_core::ports::Clock;
 use compactor_local::SystemClock;
 use compactor_snapshots::Step;
+use compactor_testkit::cli::{Said, Workdir};
+use compactor_testkit::fixture::directory;
 use rustix::process::Signal;
 
+use crate::COMPACTOR;
 use crate::daemon::Daemon;
-use crate::fixture::directory;
-use crate::place::{Place, Said};
 
 /// As in the settings.
 const BOUND: Duration = Duration::from_millis(500);
@@ -30,8 +31,8 @@ const LEFT_ALONE: &str = "stopping without waiting any longer";
 const NOT_GIVEN_BACK: &str = "messages could not be given back in time";
 
 /// With a delta of so many records in `dir`.
-fn place_with(records: usize) -> Place {
-    let place = Place::new();
+fn place_with(records: usize) -> Workdir {
+    let place = Workdir::new(COMPACTOR);
     // A lease that short is lost on a slow disk.
     place.expects(&[LEFT_ALONE, NOT_GIVEN_BACK, "CC-LEASE-LOST"]);
     place.write("c.toml", SETTINGS);
@@ -39,12 +40,12 @@ fn place_with(records: usize) -> Place {
     place
 }
 
-fn daemon(place: &Place, data: &str) -> Daemon {
+fn daemon(place: &Workdir, data: &str) -> Daemon {
     Daemon::start(place, &format!("run --config c.toml --data {data}"))
 }
 
 /// A daemon with a run that was just announced.
-fn busy_daemon(place: &Place, data: &str) -> Daemon {
+fn busy_daemon(place: &Workdir, data: &str) -> Daemon {
     let daemon = daemon(place, data);
     let line = format!("submit words=dir --data {data}");
     place.say(&line).succeeds();
@@ -69,7 +70,7 @@ fn stops(daemon: Daemon, what: &str) -> Said {
 
 /// The next daemon leaves the run COMPLETED, all its records published, and nothing behind.
 #[track_caller]
-fn assert_finished_by_the_next(place: &Place, data: &str, records: usize) {
+fn assert_finished_by_the_next(place: &Workdir, data: &str, records: usize) {
     let line = format!("run --drain --config c.toml --data {data}");
     place.say(&line).succeeds();
     let runs = place.say(&format!("runs --data {data} --json")).json();

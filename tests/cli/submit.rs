@@ -1,9 +1,10 @@
 //! From `submit` to `runs`: packing and announcing deltas, merging them, and what became of them.
 
+use compactor_testkit::cli::{FAILURE, USAGE, Workdir};
+use compactor_testkit::fixture::{OTHER_TEXT, directory, tamper, words};
 use serde_json::Value;
 
-use crate::fixture::{OTHER_TEXT, directory, tamper, words};
-use crate::place::{FAILURE, Place, USAGE};
+use crate::COMPACTOR;
 
 /// The parts of all runs, newest run first, as (collection, part).
 fn parts(runs: &Value) -> Vec<(String, Value)> {
@@ -18,7 +19,7 @@ fn parts(runs: &Value) -> Vec<(String, Value)> {
 
 #[test]
 fn malformed_arguments_say_how_to_write_them() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     for (line, part) in [
         ("submit words", "COLLECTION=DIR"),
         ("submit words=", "COLLECTION=DIR"),
@@ -39,7 +40,7 @@ fn malformed_arguments_say_how_to_write_them() {
 
 #[test]
 fn bad_deltas_are_refused_and_nothing_is_announced() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     directory(&place, "lines", "lines", 3, 2);
     words(&place, "good");
     std::fs::write(words(&place, "hot").join("chroma.sqlite3-journal"), "x").unwrap();
@@ -80,7 +81,7 @@ fn bad_deltas_are_refused_and_nothing_is_announced() {
 
 #[test]
 fn a_directory_that_another_process_has_open_is_refused() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     let dir = words(&place, "open");
     place.say("store flush open").succeeds();
     let index = std::fs::read_dir(&dir).unwrap().find_map(|entry| {
@@ -102,7 +103,7 @@ fn a_directory_that_another_process_has_open_is_refused() {
 
 #[test]
 fn a_delta_that_no_daemon_would_take_is_not_uploaded() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     words(&place, "base");
     // Index files are entries of the archive as well.
     place.say("store flush base").succeeds();
@@ -133,7 +134,7 @@ fn a_delta_that_no_daemon_would_take_is_not_uploaded() {
 
 #[test]
 fn a_run_is_submitted_merged_and_listed() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     words(&place, "first");
     directory(&place, "second", "lines", 4, 3);
     let said = place
@@ -181,7 +182,7 @@ fn a_run_is_submitted_merged_and_listed() {
 
 #[test]
 fn a_run_that_cannot_be_merged_is_listed_with_its_error() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     place.expects(&["CS-DIMENSION"]);
     words(&place, "base");
     directory(&place, "wide", "words", 3, 5);
@@ -218,7 +219,7 @@ fn a_run_that_cannot_be_merged_is_listed_with_its_error() {
 
 #[test]
 fn runs_without_a_data_directory_says_where_it_looked() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     place.write("file", "text");
     place
         .say("runs")
@@ -236,7 +237,7 @@ fn runs_without_a_data_directory_says_where_it_looked() {
 
 #[test]
 fn an_empty_data_directory_has_no_runs() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     std::fs::create_dir(place.path("d")).unwrap();
     place.say("run --drain --data d").succeeds();
     assert_eq!(
@@ -249,7 +250,7 @@ fn an_empty_data_directory_has_no_runs() {
 
 #[test]
 fn a_doctor_finds_the_embedded_backends_sound() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     std::fs::create_dir(place.path("d")).unwrap();
     let findings = place.say("doctor --data d --json").json();
     let findings = findings.as_array().unwrap();
@@ -283,7 +284,7 @@ fn a_doctor_finds_the_embedded_backends_sound() {
 /// A name that is misspelt must not look like a directory in which all is well.
 #[test]
 fn a_data_directory_that_is_not_there_is_told() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     words(&place, "dir");
     let said = place
         .say("run --drain --data typo")
@@ -307,7 +308,7 @@ fn a_directory_need_not_have_a_name_of_text() {
     use std::ffi::OsString;
     use std::os::unix::ffi::OsStringExt as _;
 
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     let name = || OsString::from_vec(b"delta-\xff".to_vec());
     std::fs::rename(words(&place, "dir"), place.path(name())).unwrap();
     let mut delta = OsString::from("words=");
@@ -324,7 +325,7 @@ fn a_directory_need_not_have_a_name_of_text() {
 
 #[test]
 fn where_deltas_are_is_a_setting() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     words(&place, "w");
     place.write(
         "c.toml",

@@ -4,12 +4,13 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 use std::process::Command;
 
+use compactor_testkit::cli::{FAILURE, Said, Workdir};
+use compactor_testkit::fixture::directory;
+use compactor_testkit::not_run::not_run;
 use rustix::process::geteuid;
 use serde_json::Value;
 
-use crate::fixture::directory;
-use crate::not_run::not_run;
-use crate::place::{FAILURE, Place, Said};
+use crate::COMPACTOR;
 
 /// Enough that SQLite needs temporary files to undo a statement and to sort.
 const RECORDS: usize = 14_000;
@@ -30,7 +31,7 @@ exec "$@"
 "#;
 
 /// Runs a command in a mount namespace of its own.
-fn say_all<S: AsRef<OsStr>>(place: &Place, arguments: &[S], told: &[(&str, &str)]) -> Said {
+fn say_all<S: AsRef<OsStr>>(place: &Workdir, arguments: &[S], told: &[(&str, &str)]) -> Said {
     let plain = place.command(arguments);
     let mut command = Command::new("unshare");
     command
@@ -45,12 +46,12 @@ fn say_all<S: AsRef<OsStr>>(place: &Place, arguments: &[S], told: &[(&str, &str)
     Said::by(&mut command)
 }
 
-fn say_with(place: &Place, line: &str, told: &[(&str, &str)]) -> Said {
+fn say_with(place: &Workdir, line: &str, told: &[(&str, &str)]) -> Said {
     let words: Vec<_> = line.split_whitespace().collect();
     say_all(place, &words, told)
 }
 
-fn say(place: &Place, line: &str) -> Said {
+fn say(place: &Workdir, line: &str) -> Said {
     say_with(place, line, &[])
 }
 
@@ -66,8 +67,8 @@ fn can_mount() -> bool {
 }
 
 /// A place with a base and a delta of many records with long ids, and the names of the three.
-fn large() -> (Place, [String; 3]) {
-    let place = Place::new();
+fn large() -> (Workdir, [String; 3]) {
+    let place = Workdir::new(COMPACTOR);
     let [base, delta] = ["base", "delta"].map(|name| format!("{name}-{}", "x".repeat(200)));
     directory(&place, &base, "words", RECORDS, 2);
     directory(&place, &delta, "words", RECORDS, 2);
@@ -120,7 +121,7 @@ fn a_doctor_finds_that_there_is_no_place_for_temporary_files() {
     if !can_mount() {
         return;
     }
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     let data = OsStr::from_bytes(b"data-\xff");
     std::fs::create_dir(place.path(data)).unwrap();
     let mut arguments = ["doctor", "--json", "--data"].map(OsString::from).to_vec();

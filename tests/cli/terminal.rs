@@ -5,12 +5,13 @@ use std::fs::File;
 use std::io::Read;
 use std::process::{Command, Stdio};
 
+use compactor_testkit::cli::Workdir;
+use compactor_testkit::fixture::{tamper, words};
 use rustix::fs::{Mode, OFlags, open};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
-use crate::fixture::{tamper, words};
-use crate::place::Place;
+use crate::COMPACTOR;
 
 const COLUMNS: u16 = 60;
 const ESCAPE: char = '\u{1b}';
@@ -48,7 +49,7 @@ fn on_terminal(command: &mut Command) -> String {
     String::from_utf8(said).unwrap()
 }
 
-fn command(place: &Place, line: &str) -> Command {
+fn command(place: &Workdir, line: &str) -> Command {
     let mut command = place.command(line.split_whitespace());
     command.env_remove("NO_COLOR");
     command
@@ -73,7 +74,7 @@ const FAILS: &str = "run --drain --config missing.toml";
 
 #[test]
 fn errors_fit_the_terminal() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     let said = on_terminal(&mut command(&place, FAILS));
     assert!(said.contains("CC-CONFIG"), "{said}");
     let said = plain(&said);
@@ -88,7 +89,7 @@ fn errors_fit_the_terminal() {
 
 #[test]
 fn errors_and_logs_have_colours_unless_nobody_wants_them() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     std::fs::create_dir(place.path("d")).unwrap();
     for (line, part) in [(FAILS, "CC-CONFIG"), ("run --drain --data d", "started")] {
         let colourful = on_terminal(&mut command(&place, line));
@@ -103,7 +104,7 @@ fn errors_and_logs_have_colours_unless_nobody_wants_them() {
 /// `Said` asserts of every command that no control character comes through.
 #[test]
 fn names_ids_and_documents_cannot_command_the_terminal() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     let dir = words(&place, "dir");
     let bad = "char(27) || '[31m' || char(7) || char(155) || char(13) || char(10) || 'sound'";
     tamper(

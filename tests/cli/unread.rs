@@ -6,13 +6,14 @@ use std::process::Stdio;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
+use compactor_testkit::cli::Workdir;
+use compactor_testkit::fixture::words;
+use compactor_testkit::process::ended;
 use rustix::pipe::fcntl_getpipe_size;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::ended::ended;
-use crate::fixture::words;
-use crate::place::Place;
+use crate::COMPACTOR;
 
 /// Only so that a defect does not hang the tests for ever.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -27,8 +28,8 @@ fn full_pipe() -> (PipeReader, PipeWriter) {
     (reader, writer)
 }
 
-fn place() -> Place {
-    let place = Place::new();
+fn place() -> Workdir {
+    let place = Workdir::new(COMPACTOR);
     place.write(
         "c.toml",
         "[log]\nfilter = \"info,compactor_daemon=debug\"\nbuffer = 8\n\
@@ -39,13 +40,13 @@ fn place() -> Place {
     place
 }
 
-fn is_completed(place: &Place) -> bool {
+fn is_completed(place: &Workdir) -> bool {
     let runs = place.say("runs --data d --json").json();
     runs[0]["parts"]["words"]["state"] == "COMPLETED"
 }
 
 #[track_caller]
-fn until_completed(place: &Place) {
+fn until_completed(place: &Workdir) {
     let (_silent, nothing) = channel::<()>();
     let tries = PATIENCE.as_millis() / 100;
     for _ in 0..tries {

@@ -1,10 +1,12 @@
 //! Help, version, and what clap says to wrong arguments.
 
-use crate::place::{FAILURE, Place, USAGE};
+use compactor_testkit::cli::{FAILURE, USAGE, Workdir};
+
+use crate::COMPACTOR;
 
 #[test]
 fn without_arguments_it_shows_help_and_fails() {
-    let said = Place::new().say("").exits(USAGE);
+    let said = Workdir::new(COMPACTOR).say("").exits(USAGE);
     assert_eq!(said.stdout, "");
     for command in ["quickstart", "run", "submit", "runs", "store"] {
         assert!(said.stderr.contains(&format!("\n  {command} ")), "{said}");
@@ -13,7 +15,7 @@ fn without_arguments_it_shows_help_and_fails() {
 
 #[test]
 fn help_and_version_are_results() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     let said = place.say("--version").succeeds();
     let version = env!("CARGO_PKG_VERSION");
     assert_eq!(said.stdout, format!("chroma-compactor {version}\n"));
@@ -39,7 +41,7 @@ fn help_and_version_are_results() {
 
 #[test]
 fn wrong_words_are_answered_with_the_right_ones() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     for (line, suggestion) in [
         ("stor", "'store'"),
         ("store inf", "'info'"),
@@ -64,7 +66,7 @@ fn wrong_words_are_answered_with_the_right_ones() {
 
 #[test]
 fn wrong_values_are_answered_with_what_is_allowed() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     for (line, parts) in [
         (
             "store create d --collection words --space l3",
@@ -95,7 +97,7 @@ fn wrong_values_are_answered_with_what_is_allowed() {
 
 #[test]
 fn former_names_of_commands_still_work_and_are_not_shown() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     let help = place.say("store flush --help").succeeds().stdout;
     assert_eq!(place.say("store fold --help").succeeds().stdout, help);
     // The directories are missing; the option is known.

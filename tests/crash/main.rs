@@ -27,21 +27,9 @@ mod deployment;
 #[path = "../aws/emulator.rs"]
 #[expect(dead_code, reason = "the tests of AWS use the rest")]
 mod emulator;
-#[path = "../cli/ended.rs"]
-mod ended;
-#[path = "../cli/fixture.rs"]
-#[expect(dead_code, reason = "the tests of the command line use the rest")]
-mod fixture;
 #[path = "../aws/legacy.rs"]
 #[expect(dead_code, reason = "the tests of AWS use the rest")]
 mod legacy;
-#[path = "../cli/logs.rs"]
-mod logs;
-#[path = "../aws/patience.rs"]
-mod patience;
-#[path = "../cli/place.rs"]
-#[expect(dead_code, reason = "the tests of the command line use the rest")]
-mod place;
 #[path = "../aws/producer.rs"]
 #[expect(dead_code, reason = "the tests of AWS use the rest")]
 mod producer;
@@ -54,7 +42,9 @@ use fastrand::Rng;
 use libtest_mimic::{Failed, Trial};
 use stand::Stand;
 
-/// If nobody says.
+/// The program under test.
+const COMPACTOR: &str = env!("CARGO_BIN_EXE_chroma-compactor");
+/// How often to kill, unless `CRASH_KILLS` says otherwise.
 const KILLS: u64 = 24;
 
 fn main() {

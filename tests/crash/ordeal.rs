@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use compactor_core::ports::Clock;
 use compactor_local::SystemClock;
+use compactor_testkit::deadline::Deadline;
+use compactor_testkit::fixture::directory;
 use fastrand::Rng;
 use serde_json::Value;
 
-use crate::fixture::directory;
-use crate::patience::Patience;
 use crate::reader::Reader;
 use crate::stand::{Daemon, Stand};
 
@@ -82,8 +82,8 @@ fn outcome(records: &Value, runs: usize) -> (Vec<Value>, usize) {
 /// Waits until a daemon has taken so many steps. Not for ever: a cycle may have fewer, and no other
 /// may follow.
 fn wait_for_steps(daemon: &Daemon<'_>, steps: usize) {
-    let patience = Patience::of(BEGINNING);
-    while daemon.steps() < steps && patience.is_left() {
+    let deadline = Deadline::after(BEGINNING);
+    while daemon.steps() < steps && deadline.is_ahead() {
         wait(2);
     }
 }

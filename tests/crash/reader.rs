@@ -2,9 +2,9 @@
 
 use std::process::{Child, Stdio};
 
+use compactor_testkit::process::ended;
 use serde_json::Value;
 
-use crate::ended::ended;
 use crate::legacy::python_in;
 use crate::stand::Stand;
 

@@ -4,12 +4,13 @@ use std::fs::File;
 use std::process::{Child, Command, Stdio};
 
 use compactor_snapshots::Step;
+use compactor_testkit::cli::Logs;
+use compactor_testkit::cli::{Said, Workdir};
 
+use crate::COMPACTOR;
 use crate::cloud::Cloud;
 use crate::deployment::{Deployment, kill};
 use crate::emulator::endpoint;
-use crate::logs::Logs;
-use crate::place::{Place, Said};
 
 /// What a killed daemon leaves behind must not keep the next one from working for long.
 const SHORT: &str = "[queue]\nvisibility = \"1s\"\nmax_receives = 1000\n\
@@ -24,13 +25,13 @@ const LOG: &str = "daemon.log";
 const FILTER: &str = "info,compactor_daemon::observe=debug";
 
 pub(crate) enum Stand {
-    Local(Place),
+    Local(Workdir),
     Cloud(Box<Deployment>),
 }
 
 impl Stand {
     pub(crate) fn local() -> Self {
-        let place = Place::new();
+        let place = Workdir::new(COMPACTOR);
         let settings = format!("[storage]\nbackend = \"local\"\npath = \"data\"\n{SHORT}");
         place.write("local.toml", &settings);
         place.expects(EXPECTED);
@@ -55,7 +56,7 @@ impl Stand {
         }
     }
 
-    pub(crate) fn place(&self) -> &Place {
+    pub(crate) fn place(&self) -> &Workdir {
         match self {
             Self::Local(place) => place,
             Self::Cloud(deployment) => &deployment.place,
@@ -102,7 +103,7 @@ impl Stand {
 
 /// A daemon at work.
 pub(crate) struct Daemon<'s> {
-    place: &'s Place,
+    place: &'s Workdir,
     process: Child,
 }
 
@@ -122,7 +123,7 @@ impl Daemon<'_> {
     }
 }
 
-fn said(place: &Place) -> String {
+fn said(place: &Workdir) -> String {
     let bytes = std::fs::read(place.path(LOG)).unwrap();
     String::from_utf8_lossy(&bytes).into_owned()
 }

@@ -26,12 +26,13 @@ mod pickles;
 #[path = "../../fuzz/checks/pointers.rs"]
 mod pointers;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use chroma_store::Space;
 use chroma_store::fuzzing::{
     embedding_functions, index_parameters, read_index_files, write_index_files,
 };
+use compactor_testkit::workspace::root;
 
 /// How many changes of a seed are tried, at most.
 const CHANGES: usize = 1500;
@@ -132,8 +133,7 @@ fn seeds_of_configurations_are_read() {
 }
 
 fn seeds(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
-    let package = std::env::var_os("CARGO_MANIFEST_DIR").unwrap();
-    let folder = Path::new(&package).join("../../fuzz/seeds").join(target);
+    let folder = root().join("fuzz/seeds").join(target);
     let paths = std::fs::read_dir(folder).unwrap();
     let paths = paths.map(|entry| entry.unwrap().path());
     let seeds: Vec<_> = paths

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use compactor_testkit::workspace::root;
 use serde_json::Value;
 
 use crate::odd::Odd;
@@ -11,8 +12,7 @@ const COMMANDS: [&str; 5] = ["info", "verify", "base", "delta", "repair"];
 
 /// The rows of the table: kind, and what each command is to do with it.
 fn table() -> Vec<(String, Vec<String>)> {
-    let manifest = std::env::var_os("CARGO_MANIFEST_DIR").unwrap();
-    let path = Path::new(&manifest).join("../../docs/repair.md");
+    let path = root().join("docs/repair.md");
     let text = std::fs::read_to_string(path).unwrap();
     let rows = text.lines().filter(|line| line.starts_with("| `"));
     rows.map(|row| {

@@ -22,7 +22,6 @@ mod larger;
 mod leak;
 mod odd;
 mod places;
-mod python;
 mod refused;
 mod same_version;
 mod session;

@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use compactor_testkit::python::{for_oracle, interpreter};
 use serde_json::Value;
 use tempfile::TempDir;
-
-use crate::python::interpreter;
 
 pub(crate) const COMPACTOR: &str = env!("CARGO_BIN_EXE_chroma-compactor");
 
@@ -86,14 +85,8 @@ impl Session {
             ));
         }
         let lines: Vec<_> = group.iter().map(|(_, arguments)| arguments).collect();
-        let output = Command::new(python)
-            .args(["-B", "-c", MANY, &serde_json::to_string(&lines).unwrap()])
-            .current_dir(
-                Path::new(&std::env::var_os("CARGO_MANIFEST_DIR").unwrap())
-                    .join("../../tests/interop"),
-            )
-            // For the interpreters that the oracle itself starts.
-            .env("PYTHONDONTWRITEBYTECODE", "1")
+        let output = for_oracle(group[0].0)
+            .args(["-c", MANY, &serde_json::to_string(&lines).unwrap()])
             .output()
             .unwrap_or_else(|error| self.fail(&error.to_string()));
         let text = String::from_utf8_lossy(&output.stdout);

@@ -2,27 +2,17 @@
 //! crash, a runaway allocation or a wrong verdict.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use chroma_store::{VerifyLevel, verify};
+use compactor_testkit::python::for_oracle;
 
 use crate::directory::bytes_of;
 
 /// Builds a directory whose vectors are in index files, with the chromadb of this version.
 fn indexed(root: &Path, version: &str) -> PathBuf {
-    let workspace = Path::new(&std::env::var_os("CARGO_MANIFEST_DIR").unwrap()).join("../..");
-    let venvs = std::env::var_os("CHROMA_VENVS").map_or(workspace.join(".venvs"), PathBuf::from);
-    let python = venvs.join(format!("chromadb-{version}/bin/python"));
-    assert!(
-        python.exists(),
-        "{} is missing: run `cargo xtask test`",
-        python.display()
-    );
     let out = root.join("indexed");
-    let status = Command::new(python)
-        .current_dir(workspace.join("tests/interop"))
+    let status = for_oracle(version)
         .args([
-            "-B",
             "-m",
             "oracle",
             "make-base",

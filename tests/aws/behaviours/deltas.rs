@@ -1,7 +1,8 @@
 //! 23 to 33: deltas and how they are merged.
 
+use compactor_testkit::fixture::directory;
+
 use crate::deployment::Deployment;
-use crate::fixture::directory;
 use crate::producer::{ids, packed};
 
 const PREFIX: &str = "words/delta/r/";

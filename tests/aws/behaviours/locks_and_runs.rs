@@ -9,12 +9,12 @@ use compactor_core::fakes::FakeClock;
 use compactor_core::ports::{Acquired, Clock, Completion, Ids, LeaseStore, RunStore};
 use compactor_core::{Fence, RunKey};
 use compactor_local::RandomIds;
+use compactor_testkit::fixture::directory;
+use compactor_testkit::process::ended;
 use uuid::Uuid;
 
 use crate::cloud::Cloud;
 use crate::deployment::{Deployment, terminate};
-use crate::ended::ended;
-use crate::fixture::directory;
 use crate::producer::packed;
 use crate::proxy::{Proxy, Verdict};
 

@@ -6,16 +6,16 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use compactor_core::ports::Depth;
+use compactor_testkit::cli::Said;
+use compactor_testkit::deadline::Deadline;
+use compactor_testkit::fixture::directory;
+use compactor_testkit::process::ended;
 use serde_json::{Value, json};
 
 use super::snapshots::assert_is_as_made;
 use crate::cloud::Cloud;
 use crate::deployment::{Deployment, signal, terminate};
 use crate::emulator::endpoint;
-use crate::ended::ended;
-use crate::fixture::directory;
-use crate::patience::Patience;
-use crate::place::Said;
 use crate::producer::{ids, packed};
 use crate::proxy::{Proxy, Verdict};
 
@@ -134,9 +134,9 @@ async fn b48_a_busy_lock_means_no_work_and_the_message_comes_back() {
     // In the daemon's hands now; given back, another hand gets it.
     shut.store(true, Ordering::SeqCst);
     let queue = deployment.cloud.backend().await.queue;
-    let (mut received, patience) = (Vec::new(), Patience::new());
+    let (mut received, deadline) = (Vec::new(), Deadline::in_two_minutes());
     while received.is_empty() {
-        patience.wait(&"the message is not given back");
+        deadline.wait(&"the message is not given back");
         let wait = Duration::from_secs(1);
         received = queue
             .receive(1, wait, Duration::from_secs(30))

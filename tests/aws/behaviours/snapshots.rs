@@ -7,9 +7,10 @@ use std::sync::mpsc;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
+use compactor_testkit::fixture::directory;
+use compactor_testkit::process::ended;
+
 use crate::deployment::{Deployment, Part, kill};
-use crate::ended::ended;
-use crate::fixture::directory;
 use crate::legacy::Record;
 use crate::producer::{ids, packed};
 use crate::proxy::{Proxy, Verdict};

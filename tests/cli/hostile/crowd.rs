@@ -1,8 +1,11 @@
 //! As many hostile messages as good ones.
 
+use compactor_testkit::cli::Workdir;
+use compactor_testkit::fixture::directory;
+
 use super::{dead_letters, deliver, drain, extension, message, part, send, stream_record};
-use crate::fixture::directory;
-use crate::place::Place;
+
+use crate::COMPACTOR;
 
 const EACH: usize = 500;
 /// Bytes of a name in an archive.
@@ -10,7 +13,7 @@ const LONG: u64 = 16 << 20;
 
 #[test]
 fn five_hundred_hostile_messages_beside_five_hundred_good_ones() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     place.expects(&["CS-ARCHIVE-", "CC-MESSAGE-", "CC-DELTA-", "CC-RUN-DIFFERS"]);
     directory(&place, "first", "words", 1, 2);
     place

@@ -1,11 +1,12 @@
 //! Deltas that fill the working space.
 
+use compactor_testkit::cli::Workdir;
+use compactor_testkit::fixture::{tamper, words};
 use rusqlite::Connection;
 
 use super::{dead_letters, deliver, drain, message, pack, part, send};
+use crate::COMPACTOR;
 use crate::disk::Mounted;
-use crate::fixture::{tamper, words};
-use crate::place::Place;
 
 const SETTINGS: &str = "[limits]\nratio = 100000\nvalue = \"100 MiB\"\n\
      [queue]\nvisibility = \"2s\"\npoll_wait = \"100ms\"\n\
@@ -21,7 +22,7 @@ const TOLD: [&str; 5] = [
 ];
 
 /// An archive of a few hundred kilobytes that unpacks to `mebibytes`.
-fn large(place: &Place, name: &str, mebibytes: usize) -> Vec<u8> {
+fn large(place: &Workdir, name: &str, mebibytes: usize) -> Vec<u8> {
     let dir = words(place, name);
     tamper(
         &dir,
@@ -37,7 +38,7 @@ fn large(place: &Place, name: &str, mebibytes: usize) -> Vec<u8> {
 
 #[test]
 fn nor_does_a_first_one_stop_the_collection() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     place.write("c.toml", SETTINGS);
     words(&place, "good");
     place
@@ -72,7 +73,7 @@ fn nor_does_a_first_one_stop_the_collection() {
 
 #[test]
 fn a_delta_that_does_not_fit_alone_takes_the_blame() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     place.write("c.toml", SETTINGS);
     words(&place, "first");
     place

@@ -1,16 +1,18 @@
 //! Small inputs that take much memory.
 
+use compactor_testkit::cli::Workdir;
+use compactor_testkit::fixture::{tamper, words};
 use rusqlite::Connection;
 
 use super::{dead_letters, deliver, drain, extension, message, pack, part, send, stream_record};
-use crate::fixture::{tamper, words};
-use crate::place::Place;
+
+use crate::COMPACTOR;
 
 const LARGE: u64 = 700 << 20;
 
 /// One input of an attacker, and what it must be refused with.
-fn refused(code: &'static str, settings: &str, hostile: impl FnOnce(&Place)) {
-    let place = Place::new();
+fn refused(code: &'static str, settings: &str, hostile: impl FnOnce(&Workdir)) {
+    let place = Workdir::new(COMPACTOR);
     place.expects(&[code]);
     words(&place, "good");
     place.write("c.toml", settings);

@@ -10,18 +10,17 @@ use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 
+use compactor_testkit::cli::{Said, Workdir};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use crate::place::{Place, Said};
-
 /// Bytes of address space that a daemon has here, in KiB: a gibibyte, of which its threads take half.
 const ADDRESS_SPACE: u64 = 1 << 20;
 
 /// Drains the queue in the data directory `d` with so much memory.
-fn drain(place: &Place, arguments: &str) -> Said {
+fn drain(place: &Workdir, arguments: &str) -> Said {
     let binary = place.command(["run"]);
     let script = format!(
         "ulimit -v {ADDRESS_SPACE}; exec {} run --drain --data d --json {arguments}",
@@ -36,7 +35,7 @@ fn drain(place: &Place, arguments: &str) -> Said {
 }
 
 /// Puts a message into the queue as it is.
-fn send(place: &Place, body: &str, collection: &str) {
+fn send(place: &Workdir, body: &str, collection: &str) {
     let queue = Connection::open(place.path("d/coordination.sqlite3")).unwrap();
     let count = "SELECT 1 + coalesce(max(id), 0) FROM messages";
     let number: i64 = queue.query_row(count, [], |row| row.get(0)).unwrap();
@@ -57,7 +56,7 @@ fn message(run: &str, prefix: &str) -> String {
 }
 
 /// Puts an archive where the delta of a run is, and announces it.
-fn deliver(place: &Place, run: &str, archive: &[u8]) {
+fn deliver(place: &Workdir, run: &str, archive: &[u8]) {
     let prefix = format!("words/delta/{run}/");
     let folder = place.path(format!("d/objects/{prefix}"));
     std::fs::create_dir_all(&folder).unwrap();
@@ -105,7 +104,7 @@ fn stream_record(run: &str, collections: usize) -> String {
 }
 
 /// The code of each dead letter.
-fn dead_letters(place: &Place) -> Vec<String> {
+fn dead_letters(place: &Workdir) -> Vec<String> {
     let queue = Connection::open(place.path("d/coordination.sqlite3")).unwrap();
     let mut statement = queue
         .prepare("SELECT reason FROM dead_letters ORDER BY id")
@@ -116,7 +115,7 @@ fn dead_letters(place: &Place) -> Vec<String> {
 }
 
 /// What is recorded of a run.
-fn part(place: &Place, run: &str) -> Value {
+fn part(place: &Workdir, run: &str) -> Value {
     let runs = place.say("runs --data d --limit 2000 --json").json();
     let mut runs = runs.as_array().unwrap().iter();
     let found = runs.find(|found| found["key"]["run_id"] == run);

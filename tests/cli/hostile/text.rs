@@ -1,16 +1,19 @@
 //! Text that would forge lines of the log, or that a terminal would obey.
 
+use compactor_testkit::cli::Workdir;
+
 use super::{deliver, drain, extension, message, part, send};
-use crate::place::Place;
+
+use crate::COMPACTOR;
 
 const FORGED: &str = "x\n2026-01-01T00:00:00Z ERROR forged: everything is lost";
 const ESCAPES: &str = "\u{1b}[2J\u{1b}]0;title\u{7}\u{202e}";
 
 #[test]
 fn names_make_no_lines_and_no_escapes() {
-    let place = Place::new();
+    let place = Workdir::new(COMPACTOR);
     place.expects(&["CC-", "CS-"]);
-    crate::fixture::words(&place, "good");
+    compactor_testkit::fixture::words(&place, "good");
     place
         .say("submit words=good --data d --run-id good")
         .succeeds();

@@ -1,5 +1,6 @@
 //! No space for queue, locks and records of runs.
 
+use compactor_testkit::cli::{FAILURE, Workdir};
 use rusqlite::Connection;
 use rustix::process::Signal;
 
@@ -9,7 +10,6 @@ use super::{
 };
 use crate::daemon::Daemon;
 use crate::disk::Mounted;
-use crate::place::{FAILURE, Place};
 
 /// Page by page, until there is enough; and a little beyond that, as how much that is depends on how
 /// often the lease is renewed.
@@ -70,7 +70,7 @@ fn space_to_hold_a_run() {
 }
 
 /// How many messages wait, and how many are dead.
-fn messages(place: &Place) -> (u64, u64) {
+fn messages(place: &Workdir) -> (u64, u64) {
     let database = Connection::open(place.path("d").join(DATABASE)).unwrap();
     let count = |table| {
         let sql = format!("SELECT count(*) FROM {table}");

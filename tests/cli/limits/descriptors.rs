@@ -2,15 +2,18 @@
 
 use std::process::Command;
 
+use compactor_testkit::cli::{Said, Workdir};
+
 use super::{DRAIN, RECORDS, assert_all_there, prepare, state};
-use crate::place::{Place, Said};
+
+use crate::COMPACTOR;
 
 const SETTINGS: &str = "[retry]\nfirst = \"10ms\"\nmax = \"50ms\"\nattempts = 2\n\
      [queue]\nmax_receives = 3\n";
 
 /// A drain in want: it is through, or says what it lacks and keeps the run.
 #[track_caller]
-fn assert_nothing_is_buried(place: &Place, said: Said, lacks: &[&'static str]) -> bool {
+fn assert_nothing_is_buried(place: &Workdir, said: Said, lacks: &[&'static str]) -> bool {
     place.expects(lacks);
     if said.exit == Some(0) {
         assert_eq!(state(place), "COMPLETED", "{said}");
@@ -29,7 +32,7 @@ fn descriptors() {
     let mut failed = 0;
     let limits = [8, 10, 12, 14, 16, 18, 20, 24, 32, 64];
     for limit in limits {
-        let place = Place::new();
+        let place = Workdir::new(COMPACTOR);
         prepare(&place, SETTINGS, RECORDS);
         let binary = place.command(["run"]);
         let script = format!(

@@ -4,8 +4,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use compactor_testkit::deadline::Deadline;
+
 use super::{answers_to_pointer_puts, submit, with_base};
-use crate::patience::Patience;
 use crate::producer::ids;
 use crate::proxy::{Proxy, Verdict};
 
@@ -28,9 +29,9 @@ async fn a_put_of_the_pointer_that_arrives_when_it_was_given_up() {
     assert_eq!(deployment.drain()["completed"], 1);
     assert_eq!(answers_to_pointer_puts(&proxy), [200], "the second put");
     let published = deployment.pointer("words").await;
-    let patience = Patience::new();
+    let deadline = Deadline::in_two_minutes();
     while answers_to_pointer_puts(&proxy).len() < 2 {
-        patience.wait(&"the first put is not answered");
+        deadline.wait(&"the first put is not answered");
     }
     assert_eq!(answers_to_pointer_puts(&proxy), [200, 412]);
     assert_eq!(deployment.pointer("words").await, published);

@@ -4,10 +4,11 @@ use std::sync::Mutex;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::Duration;
 
+use compactor_testkit::deadline::Deadline;
+use compactor_testkit::process::ended;
+
 use super::{answers_to_pointer_puts, submit, with_base};
 use crate::deployment::{Deployment, signal};
-use crate::ended::ended;
-use crate::patience::Patience;
 use crate::producer::ids;
 use crate::proxy::{Head, Proxy, Verdict};
 
@@ -108,9 +109,9 @@ async fn b13_a_put_that_outlived_its_lease_is_refused() {
     let published = deployment.pointer("words").await;
     // The put arrives while its sender still sleeps.
     go.send(()).unwrap();
-    let patience = Patience::new();
+    let deadline = Deadline::in_two_minutes();
     while answers_to_pointer_puts(&proxy).is_empty() {
-        patience.wait(&"the put is not answered");
+        deadline.wait(&"the put is not answered");
     }
     assert_eq!(answers_to_pointer_puts(&proxy), [412]);
     assert_eq!(deployment.pointer("words").await, published);

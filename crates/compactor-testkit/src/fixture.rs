@@ -8,18 +8,18 @@ use chroma_store::{
 use rusqlite::Connection;
 use uuid::Uuid;
 
-use crate::place::Place;
+use crate::cli::Workdir;
 
-/// Makes the directory `name` with the collection `collection`: `records` records with documents,
-/// vectors of `dimension` elements.
-pub(crate) fn directory(
-    place: &Place,
+/// Makes the directory `name` with the collection `collection`, and gives its path. It has `records`
+/// records, `{name}-0` and so on, with documents; their vectors have `dimension` elements.
+pub fn directory(
+    workdir: &Workdir,
     name: &str,
     collection: &str,
     records: usize,
     dimension: usize,
 ) -> PathBuf {
-    let dir = place.path(name);
+    let dir = workdir.path(name);
     let options = CreateOptions {
         collection: collection.to_owned(),
         space: Space::L2,
@@ -44,17 +44,18 @@ pub(crate) fn directory(
     dir
 }
 
-/// Ten records with two elements in the collection `words`.
-pub(crate) fn words(place: &Place, name: &str) -> PathBuf {
-    directory(place, name, "words", 10, 2)
+/// Makes the directory `name` with ten records in the collection `words`; their vectors have two
+/// elements.
+pub fn words(workdir: &Workdir, name: &str) -> PathBuf {
+    directory(workdir, name, "words", 10, 2)
 }
 
 /// SQL that makes the full text of one record differ from its document.
-pub(crate) const OTHER_TEXT: &str =
+pub const OTHER_TEXT: &str =
     "UPDATE embedding_fulltext_search SET string_value = 'other' WHERE rowid = 3";
 
-/// Changes the database behind everybody's back.
-pub(crate) fn tamper(dir: &Path, sql: &str) {
+/// Runs SQL on the database of `dir`, past the store.
+pub fn tamper(dir: &Path, sql: &str) {
     let connection = Connection::open(dir.join("chroma.sqlite3")).unwrap();
     connection.execute_batch(sql).unwrap();
     connection.close().unwrap();

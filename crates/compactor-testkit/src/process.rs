@@ -1,4 +1,5 @@
-//! Waiting for processes, but not for ever: one that hangs is killed, and its test fails.
+//! Running and ending processes. None is waited for without limit: one that hangs is killed, and its
+//! test fails.
 
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -9,9 +10,9 @@ use rustix::process::{Pid, Signal, kill_process};
 /// Far longer than any of them takes.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// How the process ended, and what it said.
+/// Waits until the process ends. Gives its exit status and its piped output.
 #[track_caller]
-pub(crate) fn ended(child: Child) -> Output {
+pub fn ended(child: Child) -> Output {
     let pid = Pid::from_child(&child);
     let (end, ends) = channel::<()>();
     let watch = std::thread::spawn(move || {
@@ -28,15 +29,15 @@ pub(crate) fn ended(child: Child) -> Output {
     output
 }
 
-/// Runs a command to its end, and keeps what it says.
+/// Runs a command to its end, without standard input. Gives its exit status and its output.
 #[track_caller]
-pub(crate) fn run(command: &mut Command) -> Output {
+pub fn run(command: &mut Command) -> Output {
     run_into(command, Stdio::piped())
 }
 
-/// The same, with its standard output going somewhere else.
+/// As [`run`], with its standard output going to `stdout`.
 #[track_caller]
-pub(crate) fn run_into(command: &mut Command, stdout: impl Into<Stdio>) -> Output {
+pub fn run_into(command: &mut Command, stdout: impl Into<Stdio>) -> Output {
     command
         .stdin(Stdio::null())
         .stdout(stdout)

@@ -1,0 +1,20 @@
+//! What several test binaries, benchmarks and fuzz targets share.
+//!
+//! Only dev-dependencies name this crate: nothing that is shipped may depend on it. It does not
+//! look for the program under test. Each test binary passes the path in, because Cargo tells it to
+//! the tests and benchmarks of the package `chroma-compactor` only.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test reports by panicking"
+)]
+
+pub mod cli;
+pub mod deadline;
+pub mod faketime;
+pub mod fixture;
+pub mod not_run;
+pub mod process;
+pub mod python;
+pub mod workspace;
