@@ -18,22 +18,6 @@
 #![allow(clippy::print_stdout, reason = "the figures are the result")]
 #![expect(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
 
-#[path = "../tests/aws/cloud.rs"]
-#[expect(dead_code, reason = "the tests use the rest")]
-mod cloud;
-#[path = "../tests/aws/deployment.rs"]
-#[expect(dead_code, reason = "the tests use the rest")]
-mod deployment;
-#[path = "../tests/aws/emulator.rs"]
-#[expect(dead_code, reason = "the tests use the rest")]
-mod emulator;
-#[path = "../tests/aws/legacy.rs"]
-#[expect(dead_code, reason = "the tests use the rest")]
-mod legacy;
-#[path = "../tests/aws/producer.rs"]
-#[expect(dead_code, reason = "the tests use the rest")]
-mod producer;
-
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -43,11 +27,14 @@ use chroma_store::{
     SchemaLevel, Space, create,
 };
 use compactor_core::ports::{Attributes, Condition, LeaseStore, ObjectStore};
+use compactor_testkit::cloud::Cloud;
+use compactor_testkit::deployment::Deployment;
+use compactor_testkit::deployment::legacy::said;
+use compactor_testkit::emulator::endpoint;
+use compactor_testkit::fixture::packed;
+use compactor_testkit::process::{signal, terminate};
 use md5::Digest;
 use uuid::Uuid;
-
-use crate::cloud::Cloud;
-use crate::deployment::{Deployment, signal};
 
 /// The program under test.
 const COMPACTOR: &str = env!("CARGO_BIN_EXE_chroma-compactor");
@@ -74,7 +61,7 @@ async fn run() {
         bytes as f64 / 1e6
     );
     let archive = folder.path().join("snapshot.tar.gz");
-    std::fs::write(&archive, producer::packed(&base)).unwrap();
+    std::fs::write(&archive, packed(&base)).unwrap();
     let ours = begin(&archive).await;
     let theirs = begin(&archive).await;
 
@@ -93,10 +80,10 @@ async fn run() {
         waiting(&theirs, &name, &mut next_of_python, batch).await;
         let queue = &theirs.cloud.options.queue_url;
         let batches = format!("--batch {batch}");
-        let mut cycle = theirs.legacy_cycle(emulator::endpoint(), queue, &batches);
-        let said = legacy::said(&mut cycle);
-        assert_eq!(said["merged"], batch * OF_A_RUN, "{said}");
-        let python = said["seconds"]["total"].as_f64().unwrap();
+        let mut cycle = theirs.legacy_cycle(endpoint(), queue, &batches);
+        let found = said(&mut cycle);
+        assert_eq!(found["merged"], batch * OF_A_RUN, "{found}");
+        let python = found["seconds"]["total"].as_f64().unwrap();
 
         signal(&daemon, "STOP");
         let runs = waiting(&ours, &name, &mut next, count).await;
@@ -112,14 +99,14 @@ async fn run() {
             python / native,
             rates[1] / rates[0],
         );
-        println!("          Python's seconds: {}", said["seconds"]);
+        println!("          Python's seconds: {}", found["seconds"]);
     }
-    deployment::terminate(daemon);
+    terminate(daemon);
 }
 
 /// Bucket, queue and table of their own, with the snapshot in the form of the Python system.
 async fn begin(archive: &Path) -> Deployment {
-    let deployment = Deployment::on(Cloud::new(100).await);
+    let deployment = Deployment::on(Cloud::new(100).await, COMPACTOR);
     deployment.change("visibility = \"5s\"", "visibility = \"15m\"");
     deployment.change(
         "term = \"10s\"\nrenew_every = \"3s\"\nskew_margin = \"1s\"",

@@ -14,19 +14,6 @@
 #![allow(clippy::print_stdout, reason = "the figures are the result")]
 #![expect(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
 
-#[path = "../tests/aws/cloud.rs"]
-#[expect(dead_code, reason = "the tests use the rest")]
-mod cloud;
-#[path = "../tests/aws/deployment.rs"]
-#[expect(dead_code, reason = "the tests use the rest")]
-mod deployment;
-#[path = "../tests/aws/emulator.rs"]
-#[expect(dead_code, reason = "the tests use the rest")]
-mod emulator;
-#[path = "../tests/aws/producer.rs"]
-#[expect(dead_code, reason = "the tests use the rest")]
-mod producer;
-
 use std::fs::File;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -36,11 +23,11 @@ use chroma_store::{
 };
 use compactor_core::ports::ObjectStore;
 use compactor_testkit::cli::Logs;
+use compactor_testkit::cloud::Cloud;
+use compactor_testkit::deployment::Deployment;
+use compactor_testkit::process::terminate;
 use fastrand::Rng;
 use uuid::Uuid;
-
-use crate::cloud::Cloud;
-use crate::deployment::{Deployment, terminate};
 
 /// The program under test.
 const COMPACTOR: &str = env!("CARGO_BIN_EXE_chroma-compactor");
@@ -70,7 +57,7 @@ fn main() {
 }
 
 async fn run(time: Duration) {
-    let deployment = Deployment::on(Cloud::new(20).await);
+    let deployment = Deployment::on(Cloud::new(20).await, COMPACTOR);
     deployment
         .place
         .expects(&["CC-DELTA-MISSING", "CC-MESSAGE-JSON"]);

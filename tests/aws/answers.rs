@@ -10,9 +10,9 @@ use compactor_core::ports::{
     PutOutcome, Receipt,
 };
 use compactor_local::{RandomIds, SystemClock};
+use compactor_testkit::cloud::{config, connect, options};
 use uuid::Uuid;
 
-use crate::cloud::{config, connect, options};
 use crate::stub::{Answer, Stub};
 
 /// Requests that opening the queue takes.

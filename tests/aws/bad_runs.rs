@@ -1,9 +1,10 @@
 //! Runs that cannot be merged, beside one that can.
 
 use chroma_store::{CloseOptions, ClosedStore, pack};
+use compactor_testkit::deployment::Deployment;
 use compactor_testkit::fixture::directory;
 
-use crate::deployment::Deployment;
+use crate::COMPACTOR;
 
 const RUN: &[(&str, &str)] = &[
     ("source", "dynamodb_stream"),
@@ -32,7 +33,7 @@ fn announcement(run: &str, prefix: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bad_run_fails_alone_and_tells_why() {
-    let deployment = Deployment::new().await;
+    let deployment = Deployment::new(COMPACTOR).await;
     deployment
         .place
         .expects(&["CC-MESSAGE-JSON", "CC-DELTA-MISSING", "CS-DIMENSION"]);
@@ -86,7 +87,7 @@ async fn a_bad_run_fails_alone_and_tells_why() {
 /// The SDK panics at a key of 70,000 bytes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_prefix_that_is_too_long_fails_alone() {
-    let deployment = Deployment::new().await;
+    let deployment = Deployment::new(COMPACTOR).await;
     deployment.place.expects(&["CC-MESSAGE-PREFIX"]);
     let good: Vec<String> = (0..6).map(|number| format!("good-{number}")).collect();
     for (number, name) in good.iter().enumerate() {

@@ -2,16 +2,20 @@
 
 use std::sync::{Arc, Mutex};
 
+use compactor_testkit::deployment::Deployment;
 use compactor_testkit::fixture::directory;
 
-use crate::deployment::Deployment;
+use crate::COMPACTOR;
 use crate::proxy::{Proxy, Verdict};
 
 const OWNER: &str = "x-amz-expected-bucket-owner";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_bucket_is_read_only_if_it_is_named() {
-    let (deployment, other) = (Deployment::new().await, Deployment::new().await);
+    let (deployment, other) = (
+        Deployment::new(COMPACTOR).await,
+        Deployment::new(COMPACTOR).await,
+    );
     deployment.place.expects(&["CC-DELTA-BUCKET"]);
     directory(&other.place, "private", "words", 3, 2);
     other.say("submit words=private --run-id x").succeeds();
@@ -32,7 +36,10 @@ async fn another_bucket_is_read_only_if_it_is_named() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_request_says_whose_the_bucket_must_be() {
-    let (deployment, other) = (Deployment::new().await, Deployment::new().await);
+    let (deployment, other) = (
+        Deployment::new(COMPACTOR).await,
+        Deployment::new(COMPACTOR).await,
+    );
     directory(&other.place, "theirs", "words", 3, 2);
     other.say("submit words=theirs --run-id x").succeeds();
     let theirs = other.cloud.options.bucket.clone();

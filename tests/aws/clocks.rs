@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use compactor_core::ports::Clock;
 use compactor_local::SystemClock;
+use compactor_testkit::cloud::Cloud;
 use compactor_testkit::deadline::Deadline;
+use compactor_testkit::deployment::Deployment;
 use compactor_testkit::faketime::SetClock;
-use compactor_testkit::fixture::directory;
+use compactor_testkit::fixture::{directory, ids};
+use compactor_testkit::process::terminate;
 
-use crate::cloud::Cloud;
-use crate::deployment::{Deployment, terminate};
-use crate::producer::ids;
+use crate::COMPACTOR;
 
 const RUNS: usize = 12;
 
@@ -31,7 +32,7 @@ fn set(clocks: &[SetClock], turn: usize) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clocks_that_are_set_lose_nothing() {
-    let deployment = Deployment::on(Cloud::new(1000).await);
+    let deployment = Deployment::on(Cloud::new(1000).await, COMPACTOR);
     let place = &deployment.place;
     // Somebody whose clock is ahead takes a lock that is held.
     place.expects(&["CC-LEASE-LOST", "CC-SWAP-LOST"]);

@@ -4,11 +4,11 @@
 use std::process::Command;
 
 use compactor_testkit::cli::{Said, Workdir};
+use compactor_testkit::emulator::{endpoint, python};
 use compactor_testkit::fixture::directory;
 use compactor_testkit::workspace::root;
 
 use crate::COMPACTOR;
-use crate::emulator::{endpoint, python};
 
 /// What the script says of each resource.
 fn make_resources(name: &str) -> Vec<String> {

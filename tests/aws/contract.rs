@@ -1,8 +1,7 @@
 //! The adapters keep the contracts of the ports.
 
 use compactor_core::contract;
-
-use crate::cloud::Cloud;
+use compactor_testkit::cloud::Cloud;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn s3_keeps_the_contract() {

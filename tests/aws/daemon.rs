@@ -1,15 +1,17 @@
 //! The binary on S3, SQS and DynamoDB.
 
 use compactor_core::ports::Depth;
+use compactor_testkit::cli::{CONFIGURATION, FAILURE, Said, Workdir};
+use compactor_testkit::cloud::Cloud;
+use compactor_testkit::deployment::Deployment;
 use compactor_testkit::fixture::directory;
-use compactor_testkit::process::ended;
+use compactor_testkit::process::{ended, terminate};
 
 use crate::COMPACTOR;
-use crate::deployment::Deployment;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_submitted_run_is_published() {
-    let deployment = Deployment::new().await;
+    let deployment = Deployment::new(COMPACTOR).await;
     directory(&deployment.place, "delta", "words", 10, 2);
     deployment
         .say("submit words=delta --run-id first")
@@ -43,7 +45,7 @@ async fn a_submitted_run_is_published() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn several_daemons_share_the_work() {
     const RUNS: usize = 12;
-    let deployment = Deployment::new().await;
+    let deployment = Deployment::new(COMPACTOR).await;
     for number in 0..RUNS {
         let (words, lines) = (format!("w{number:02}"), format!("l{number:02}"));
         directory(&deployment.place, &words, "words", 5, 2);
@@ -73,16 +75,16 @@ async fn several_daemons_share_the_work() {
 
 #[test]
 fn settings_without_a_bucket_name_the_key() {
-    let place = compactor_testkit::cli::Workdir::new(COMPACTOR);
+    let place = Workdir::new(COMPACTOR);
     place.write("c.toml", "[storage]\nbackend = \"aws\"\n");
     let said = place.say("config check --config c.toml");
-    said.fails(compactor_testkit::cli::CONFIGURATION, "CC-CONFIG")
+    said.fails(CONFIGURATION, "CC-CONFIG")
         .naming(&["aws.bucket", "aws.example.toml"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_queue_that_does_not_exist_is_named() {
-    let deployment = Deployment::new().await;
+    let deployment = Deployment::new(COMPACTOR).await;
     let settings = std::fs::read_to_string(deployment.place.path("aws.toml")).unwrap();
     let url = &deployment.cloud.options.queue_url;
     deployment.place.write(
@@ -90,7 +92,7 @@ async fn a_queue_that_does_not_exist_is_named() {
         &settings.replace(url, &format!("{url}-no-such")),
     );
     let said = deployment.say("run --drain");
-    said.fails(compactor_testkit::cli::CONFIGURATION, "CC-PORT-MISSING")
+    said.fails(CONFIGURATION, "CC-PORT-MISSING")
         .naming(&["no-such"]);
 }
 
@@ -111,18 +113,18 @@ pub(crate) fn without_credentials(deployment: &Deployment, line: &str) -> std::p
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn missing_credentials_are_said_to_be_missing() {
-    let deployment = Deployment::new().await;
+    let deployment = Deployment::new(COMPACTOR).await;
     deployment.place.expects(&["config file overridden"]);
     let mut command = without_credentials(&deployment, "run --drain");
-    let said = compactor_testkit::cli::Said::by(&mut command);
-    said.fails(compactor_testkit::cli::FAILURE, "CC-AWS-CREDENTIALS")
+    let said = Said::by(&mut command);
+    said.fails(FAILURE, "CC-AWS-CREDENTIALS")
         .naming(&["credentials"]);
 }
 
 /// Messages of one group, one after the other, and still none is lost.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_fifo_queue_will_do() {
-    let deployment = Deployment::on(crate::cloud::Cloud::with_fifo(3).await);
+    let deployment = Deployment::on(Cloud::with_fifo(3).await, COMPACTOR);
     deployment.place.expects(&["CC-MESSAGE-JSON"]);
     for number in 0..5 {
         let name = format!("w{number}");
@@ -143,8 +145,8 @@ async fn a_fifo_queue_will_do() {
 /// What is taken from the queue of a collection that another worker holds could only be given back.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_own_queue_of_a_busy_collection_is_left_alone() {
-    let deployment = Deployment::new().await;
-    let other = crate::cloud::Cloud::new(3).await;
+    let deployment = Deployment::new(COMPACTOR).await;
+    let other = Cloud::new(3).await;
     deployment.with_own_queues(&other);
     let long = std::time::Duration::from_secs(600);
     deployment.lock_words("update", long).await;
@@ -164,7 +166,7 @@ async fn the_own_queue_of_a_busy_collection_is_left_alone() {
     while deployment.cloud.clock.wall() < later {
         assert_eq!(deployment.part("r", "words").0, "PENDING");
     }
-    crate::deployment::terminate(daemon);
+    terminate(daemon);
     let queue = deployment.cloud.backend().await.queue;
     let second = std::time::Duration::from_secs(1);
     let received = queue.receive(1, second, second).await.unwrap();
@@ -178,11 +180,11 @@ async fn the_own_queue_of_a_busy_collection_is_left_alone() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_collection_may_have_its_own_queue() {
-    let deployment = Deployment::new().await;
+    let deployment = Deployment::new(COMPACTOR).await;
     deployment
         .place
         .expects(&["CC-COLLECTION-UNKNOWN", "CC-COLLECTION-QUEUE"]);
-    let other = crate::cloud::Cloud::new(3).await;
+    let other = Cloud::new(3).await;
     deployment.with_own_queues(&other);
     for number in 0..3 {
         let (w, l) = (format!("w{number}"), format!("l{number}"));
@@ -234,8 +236,7 @@ async fn every_collection_may_have_its_own_queue() {
 
     directory(&deployment.place, "none", "pages", 3, 2);
     let said = deployment.say("submit pages=none");
-    said.exits(compactor_testkit::cli::CONFIGURATION)
-        .naming(&["aws.queues", "pages"]);
+    said.exits(CONFIGURATION).naming(&["aws.queues", "pages"]);
     assert_eq!(deployment.say("run --drain --json").json()["completed"], 6);
     assert_eq!(deployment.published("words").await.len(), 9);
     assert_eq!(deployment.published("lines").await.len(), 6);

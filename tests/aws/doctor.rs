@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use compactor_testkit::cli::{FAILURE, Said};
+use compactor_testkit::deployment::Deployment;
 use compactor_testkit::fixture::directory;
 use serde_json::Value;
 
-use crate::deployment::Deployment;
+use crate::COMPACTOR;
 use crate::proxy::{Proxy, Verdict};
 
 /// Verdict and findings by check.
@@ -22,7 +23,7 @@ fn verdict<'f>(findings: &'f Value, check: &str) -> (&'f str, &'f str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sound_deployment_has_only_the_policy_to_mend() {
-    let deployment = Deployment::new().await;
+    let deployment = Deployment::new(COMPACTOR).await;
     deployment.place.expects(&["CC-MESSAGE-JSON"]);
     // Its working space is all that a daemon needs of the disk.
     let mut doctor = deployment.command("doctor --json");
@@ -57,7 +58,7 @@ async fn a_sound_deployment_has_only_the_policy_to_mend() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_missing_is_named() {
-    let deployment = Deployment::new().await;
+    let deployment = Deployment::new(COMPACTOR).await;
     let settings = std::fs::read_to_string(deployment.place.path("aws.toml")).unwrap();
     let change = |from: &str, to: &str| {
         assert!(settings.contains(from), "{from}");
@@ -107,7 +108,7 @@ async fn what_is_missing_is_named() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pointer_that_is_protected_is_well() {
-    let deployment = Deployment::new().await;
+    let deployment = Deployment::new(COMPACTOR).await;
     let policy = crate::legacy_writer::policy();
     deployment.at(&policy.endpoint);
     let findings = deployment.say("doctor --json").json();
@@ -117,7 +118,7 @@ async fn a_pointer_that_is_protected_is_well() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_right_that_is_missing_is_named() {
-    let deployment = Deployment::new().await;
+    let deployment = Deployment::new(COMPACTOR).await;
     let proxy = Proxy::new(
         |head| match head.line.contains("AmazonSQS.ChangeMessageVisibility") {
             true => Verdict::Refuse(403, "AccessDenied"),
@@ -134,10 +135,10 @@ async fn a_right_that_is_missing_is_named() {
 /// They are needed for everything: nothing else is tried, and nothing is praised.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn missing_credentials_are_one_finding() {
-    let deployment = Deployment::new().await;
+    let deployment = Deployment::new(COMPACTOR).await;
     deployment.place.expects(&["config file overridden"]);
     let mut command = crate::daemon::without_credentials(&deployment, "doctor --json");
-    let said = compactor_testkit::cli::Said::by(&mut command).exits(FAILURE);
+    let said = Said::by(&mut command).exits(FAILURE);
     let findings: Vec<Value> = serde_json::from_str(&said.stdout).unwrap();
     let checks: Vec<_> = findings.iter().map(|finding| &finding["check"]).collect();
     assert_eq!(checks, ["working space", "credentials"]);
@@ -148,7 +149,7 @@ async fn missing_credentials_are_one_finding() {
 /// Where nobody may write at all, a refused write tells nothing of the policy.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pointer_that_nobody_may_write_is_not_taken_for_protected() {
-    let deployment = Deployment::new().await;
+    let deployment = Deployment::new(COMPACTOR).await;
     for (status, code) in [(403, "AccessDenied"), (403, "InvalidAccessKeyId")] {
         let proxy = Proxy::new(move |head| match head.puts_any_pointer() {
             true => Verdict::Refuse(status, code),
@@ -166,7 +167,7 @@ async fn a_pointer_that_nobody_may_write_is_not_taken_for_protected() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn locks_of_python_writers_are_listed() {
-    let deployment = Deployment::new().await;
+    let deployment = Deployment::new(COMPACTOR).await;
     directory(&deployment.place, "d", "words", 3, 2);
     deployment.say("submit words=d").succeeds();
     let held = || {

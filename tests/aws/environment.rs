@@ -5,11 +5,11 @@ mod tunnel;
 use std::process::Command;
 
 use compactor_testkit::cli::{CONFIGURATION, FAILURE, Said};
-use compactor_testkit::fixture::directory;
+use compactor_testkit::deployment::Deployment;
+use compactor_testkit::emulator::endpoint;
+use compactor_testkit::fixture::{directory, ids};
 
-use crate::deployment::Deployment;
-use crate::emulator::endpoint;
-use crate::producer::ids;
+use crate::COMPACTOR;
 use crate::proxy::{Proxy, Verdict};
 use crate::stub::{Answer, Stub};
 use tunnel::Tunnel;
@@ -39,7 +39,7 @@ fn believing(address: &str) -> impl Fn(&mut Command) {
 /// As for the AWS CLI, which knows no other way.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_endpoint_may_come_from_the_environment_of_the_sdk() {
-    let deployment = Deployment::new().await;
+    let deployment = Deployment::new(COMPACTOR).await;
     let named = format!("endpoint = \"{}\"\n", endpoint());
     deployment.change(&named, "");
     directory(&deployment.place, "delta", "words", 4, 3);
@@ -55,7 +55,7 @@ async fn the_endpoint_may_come_from_the_environment_of_the_sdk() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn plain_requests_go_through_the_proxy() {
-    let deployment = Deployment::new().await;
+    let deployment = Deployment::new(COMPACTOR).await;
     let proxy = Proxy::new(|_| Verdict::Pass);
     works(&deployment, |command| {
         believing(&format!("http://{SERVICES}"))(command);
@@ -73,7 +73,7 @@ async fn plain_requests_go_through_the_proxy() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hosts_that_are_excepted_do_not() {
-    let deployment = Deployment::new().await;
+    let deployment = Deployment::new(COMPACTOR).await;
     let proxy = Proxy::new(|_| Verdict::Pass);
     works(&deployment, |command| {
         command.env("http_proxy", &proxy.endpoint);
@@ -90,7 +90,7 @@ async fn hosts_that_are_excepted_do_not() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn secured_requests_go_through_a_tunnel_to_whom_the_bundle_vouches_for() {
-    let deployment = Deployment::new().await;
+    let deployment = Deployment::new(COMPACTOR).await;
     let tunnel = Tunnel::new(SERVICES);
     deployment
         .place
@@ -117,7 +117,7 @@ async fn secured_requests_go_through_a_tunnel_to_whom_the_bundle_vouches_for() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_container_s_credentials_are_asked_for_directly() {
-    let deployment = Deployment::new().await;
+    let deployment = Deployment::new(COMPACTOR).await;
     deployment.place.expects(&["config file overridden"]);
     let proxy = Proxy::new(|_| Verdict::Pass);
     let credentials = r#"{"AccessKeyId":"test","SecretAccessKey":"test","Token":"test","Expiration":"2099-01-01T00:00:00Z"}"#;
@@ -150,7 +150,7 @@ async fn a_container_s_credentials_are_asked_for_directly() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_cannot_be_used_is_a_wrong_setting() {
-    let deployment = Deployment::new().await;
+    let deployment = Deployment::new(COMPACTOR).await;
     deployment.place.write("empty.pem", "no certificate\n");
     for (variable, value, named) in [
         (

@@ -10,11 +10,12 @@ use std::time::Duration;
 
 use compactor_core::disposition::{Disposition, Resource, of_fault};
 use compactor_core::ports::Fault;
+use compactor_testkit::cloud::Cloud;
+use compactor_testkit::deployment::Deployment;
 use compactor_testkit::fixture::directory;
-use compactor_testkit::process::ended;
+use compactor_testkit::process::{ended, signal};
 
-use crate::cloud::Cloud;
-use crate::deployment::{Deployment, signal};
+use crate::COMPACTOR;
 use crate::proxy::{Head, Proxy, Verdict};
 use crate::wire_dispositions::{Said, answers};
 
@@ -101,9 +102,9 @@ async fn check(resource: Resource, said: Said, fault: Fault) {
     let what = format!("{resource:?} {said:?}");
     let (disposition, _) = of_fault(resource, fault);
     let fails = matches!(disposition, Disposition::FailRun | Disposition::DeadLetter);
-    let deployment = Deployment::on(Cloud::new(MAX_RECEIVES).await);
+    let deployment = Deployment::on(Cloud::new(MAX_RECEIVES).await, COMPACTOR);
     let other = match resource {
-        Resource::ForeignDelta => Some(Deployment::new().await),
+        Resource::ForeignDelta => Some(Deployment::new(COMPACTOR).await),
         _ => None,
     };
     deployment.place.expects(&[""]);

@@ -8,9 +8,8 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use compactor_core::fakes::FakeClock;
 use compactor_core::ports::{Acquired, LeaseStore, LockHolder, RunStore, WallTime};
 use compactor_core::{CollectionName, RunKey, RunRecord};
+use compactor_testkit::cloud::Cloud;
 use uuid::Uuid;
-
-use crate::cloud::Cloud;
 
 /// An item with its values as text: type and value.
 fn plain(item: std::collections::HashMap<String, AttributeValue>) -> BTreeMap<String, String> {

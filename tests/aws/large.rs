@@ -7,10 +7,11 @@ use std::time::Duration;
 use compactor_core::ports::{Attributes, Condition, ETag, ObjectStore, PutOutcome};
 use compactor_core::retention::RetentionPolicy;
 use compactor_snapshots::{Origins, SnapshotRepository, Sweep, SweepMode};
+use compactor_testkit::cloud::{Cloud, config};
+use compactor_testkit::deployment::Deployment;
 use compactor_testkit::fixture::directory;
 
-use crate::cloud::{Cloud, config};
-use crate::deployment::Deployment;
+use crate::COMPACTOR;
 use crate::proxy::{Proxy, Verdict};
 
 /// Three parts, the last of them short.
@@ -120,7 +121,7 @@ async fn a_download_that_fails_leaves_no_file() {
 /// What a killed process leaves: parts that nobody will ever complete.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn unfinished_uploads_of_others_are_ended_after_a_day() {
-    let deployment = Deployment::new().await;
+    let deployment = Deployment::new(COMPACTOR).await;
     directory(&deployment.place, "a", "words", 5, 2);
     deployment.say("submit words=a").succeeds();
     assert_eq!(deployment.drain()["published"], 1);

@@ -6,16 +6,17 @@
 
 use std::process::{Child, Stdio};
 
+use compactor_testkit::cli::Said;
+use compactor_testkit::cloud::Cloud;
 use compactor_testkit::deadline::Deadline;
-use compactor_testkit::fixture::directory;
-use compactor_testkit::process::ended;
+use compactor_testkit::deployment::Deployment;
+use compactor_testkit::deployment::legacy::said;
+use compactor_testkit::emulator::endpoint;
+use compactor_testkit::fixture::{directory, ids};
+use compactor_testkit::process::{ended, terminate};
 use serde_json::Value;
 
-use crate::cloud::Cloud;
-use crate::deployment::Deployment;
-use crate::emulator::endpoint;
-use crate::legacy::said;
-use crate::producer::ids;
+use crate::COMPACTOR;
 use crate::proxy::{Proxy, Verdict};
 
 /// A lock that our side does not know, as the oldest of the Python writers used.
@@ -74,14 +75,14 @@ impl<'d> Paused<'d> {
 fn drain_at(deployment: &Deployment, endpoint: &str) -> Value {
     let mut command = deployment.command("run --drain --json");
     command.env("CHROMA_COMPACTOR_AWS__ENDPOINT", endpoint);
-    compactor_testkit::cli::Said::by(&mut command).json()
+    Said::by(&mut command).json()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn under_the_policy_no_update_is_lost() {
     let proxy = policy();
     // What is given back must not be buried.
-    let deployment = Deployment::on(Cloud::new(20).await);
+    let deployment = Deployment::on(Cloud::new(20).await, COMPACTOR);
     submit(&deployment, "first");
     assert_eq!(drain_at(&deployment, &proxy.endpoint)["published"], 1);
     // The two take turns; each time it is the other's message as well.
@@ -106,7 +107,7 @@ async fn under_the_policy_no_update_is_lost() {
     let refused = paused.go();
     assert_eq!(refused["refused"], "AccessDenied", "{refused}");
     deployment.until(|parts| parts.iter().all(|part| part.2 == "COMPLETED"));
-    crate::deployment::terminate(daemon);
+    terminate(daemon);
     let all = ["first", "turn0", "turn1", "theirs", "ours"].map(|name| (name, 5));
     assert_eq!(deployment.published("words").await, ids(&all));
 }
@@ -115,7 +116,7 @@ async fn under_the_policy_no_update_is_lost() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn writers_with_a_common_lock_wait_for_each_other() {
     for lock in ["chroma-words-compaction", "chroma-words-update"] {
-        let deployment = Deployment::on(Cloud::new(20).await);
+        let deployment = Deployment::on(Cloud::new(20).await, COMPACTOR);
         submit(&deployment, "first");
         assert_eq!(deployment.drain()["published"], 1);
         submit(&deployment, "theirs");
@@ -126,7 +127,7 @@ async fn writers_with_a_common_lock_wait_for_each_other() {
         assert_eq!(deployment.part("ours", "words").0, "PENDING");
         assert_eq!(paused.go()["merged"], 5);
         deployment.until(|parts| parts.iter().all(|part| part.2 == "COMPLETED"));
-        crate::deployment::terminate(daemon);
+        terminate(daemon);
         let all = ["first", "theirs", "ours"].map(|name| (name, 5));
         assert_eq!(deployment.published("words").await, ids(&all), "{lock}");
     }
@@ -135,7 +136,7 @@ async fn writers_with_a_common_lock_wait_for_each_other() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_the_policy_the_loss_is_found_and_can_be_mended() {
     for layout in ["files", "archive"] {
-        let deployment = Deployment::on(Cloud::new(20).await);
+        let deployment = Deployment::on(Cloud::new(20).await, COMPACTOR);
         deployment.place.expects(&["CC-OVERWRITTEN"]);
         deployment.change(
             "[queue]",
@@ -165,7 +166,7 @@ async fn without_the_policy_the_loss_is_found_and_can_be_mended() {
                 .iter()
                 .any(|part| part.0 == "ours" && part.2 == "COMPLETED")
         });
-        crate::deployment::terminate(daemon);
+        terminate(daemon);
         assert_eq!(paused.go()["merged"], 5);
         let lost = ["first", "theirs"].map(|name| (name, 5));
         let read: Vec<String> = deployment

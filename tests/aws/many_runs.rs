@@ -5,18 +5,19 @@
 use std::collections::BTreeMap;
 
 use compactor_core::ports::Depth;
+use compactor_testkit::cloud::Cloud;
+use compactor_testkit::deployment::Deployment;
+use compactor_testkit::deployment::legacy::{Record, python_runs};
 use compactor_testkit::process::ended;
 
-use crate::cloud::Cloud;
-use crate::deployment::Deployment;
-use crate::legacy::{Record, python_runs};
+use crate::COMPACTOR;
 
 const RUNS: usize = 200;
 const COLLECTIONS: [&str; 3] = ["lines", "pages", "words"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_good_record_arrives_and_every_bad_run_is_told_apart() {
-    let deployment = Deployment::on(Cloud::new(3).await);
+    let deployment = Deployment::on(Cloud::new(3).await, COMPACTOR);
     deployment.place.expects(&[
         "CC-MESSAGE-JSON",
         "CC-DELTA-MISSING",

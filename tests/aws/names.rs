@@ -4,9 +4,10 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use compactor_testkit::cli::{CONFIGURATION, FAILURE, Said};
+use compactor_testkit::deployment::Deployment;
 use compactor_testkit::fixture::directory;
 
-use crate::deployment::Deployment;
+use crate::COMPACTOR;
 use crate::proxy::{Proxy, Verdict};
 
 /// Said before anything is received, and whether anything waits or not.
@@ -17,7 +18,7 @@ async fn a_bucket_and_a_table_that_do_not_exist_are_named() {
             ("bucket", "no-such-bucket", "s3://no-such-bucket/"),
             ("table", "no-such-table", "table no-such-table"),
         ] {
-            let deployment = Deployment::new().await;
+            let deployment = Deployment::new(COMPACTOR).await;
             if submitted {
                 directory(&deployment.place, "w", "words", 3, 2);
                 deployment.say("submit words=w").succeeds();
@@ -42,7 +43,7 @@ async fn a_bucket_and_a_table_that_do_not_exist_are_named() {
 /// Who waits is told for what at the first try.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_table_that_does_not_answer_is_named_at_the_first_retry() {
-    let deployment = Deployment::new().await;
+    let deployment = Deployment::new(COMPACTOR).await;
     let table = deployment.cloud.options.table.clone();
     deployment.place.expects(&["CC-PORT-TRANSIENT"]);
     directory(&deployment.place, "w", "words", 3, 2);
@@ -73,7 +74,7 @@ async fn a_table_that_does_not_answer_is_named_at_the_first_retry() {
 /// What may pass is no fault of the settings.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn services_that_cannot_be_reached_are_no_wrong_setting() {
-    let deployment = Deployment::new().await;
+    let deployment = Deployment::new(COMPACTOR).await;
     deployment.at("http://127.0.0.1:9");
     deployment
         .say("run --drain")
@@ -83,7 +84,7 @@ async fn services_that_cannot_be_reached_are_no_wrong_setting() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn settings_without_a_region_are_wrong() {
-    let deployment = Deployment::new().await;
+    let deployment = Deployment::new(COMPACTOR).await;
     deployment.change("region = \"us-east-1\"\n", "");
     let nowhere = deployment.place.path("nowhere");
     let mut command = deployment.command("run --drain");

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use compactor_core::fakes::FakeClock;
 use compactor_core::ports::{Attributes, Delivery, Queue};
-
-use crate::cloud::Cloud;
+use compactor_testkit::cloud::Cloud;
 
 const NOW: Duration = Duration::ZERO;
 const LONG: Duration = Duration::from_secs(60);

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use compactor_aws::{AwsBackend, AwsOptions};
 use compactor_core::ports::{Attributes, Condition, Fault, ObjectStore};
-use compactor_testkit::fixture::directory;
+use compactor_testkit::cloud::{Cloud, config, connect};
+use compactor_testkit::deployment::Deployment;
+use compactor_testkit::fixture::{directory, ids};
 
-use crate::cloud::{Cloud, config, connect};
-use crate::deployment::Deployment;
-use crate::producer::ids;
+use crate::COMPACTOR;
 use crate::proxy::{Head, Proxy, Verdict};
 
 /// Whether the object with this in its key is read.
@@ -19,7 +19,7 @@ fn reads(head: &Head, part: &str) -> bool {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_daemon_asks_again_and_says_so() {
-    let deployment = Deployment::new().await;
+    let deployment = Deployment::new(COMPACTOR).await;
     deployment
         .place
         .expects(&["asking for it on a new connection"]);

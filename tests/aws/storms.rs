@@ -8,16 +8,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::cloud::Cloud;
-use crate::deployment::{Deployment, signal};
-use crate::emulator::keeps_what_half_an_upload_would_replace;
-use crate::producer::ids;
+use crate::COMPACTOR;
 use crate::proxy::{Proxy, Verdict};
 
+use compactor_testkit::cloud::Cloud;
 use compactor_testkit::deadline::Deadline;
-use compactor_testkit::fixture::directory;
+use compactor_testkit::deployment::Deployment;
+use compactor_testkit::emulator::keeps_what_half_an_upload_would_replace;
+use compactor_testkit::fixture::{directory, ids};
 use compactor_testkit::not_run::not_run;
-use compactor_testkit::process::ended;
+use compactor_testkit::process::{ended, signal};
 use faults::Dealer;
 
 /// What daemons may say at WARN or ERROR on such a line.
@@ -57,7 +57,7 @@ fn assert_each_struck(dealer: &Mutex<Dealer>) {
 /// Runs daemons behind the proxy until all runs are through, or for a while; the rest is worked
 /// off on a good line.
 async fn endures(proxy: Proxy, runs: usize) {
-    let deployment = Deployment::on(Cloud::new(1000).await);
+    let deployment = Deployment::on(Cloud::new(1000).await, COMPACTOR);
     deployment.place.expects(EXPECTED);
     let mut expected = Vec::new();
     for number in 0..runs {
@@ -109,7 +109,7 @@ async fn half_a_pointer_replaces_nothing() {
         not_run("half a pointer; this emulator does not keep the old one");
         return;
     }
-    let deployment = Deployment::on(Cloud::new(3).await);
+    let deployment = Deployment::on(Cloud::new(3).await, COMPACTOR);
     let told = ["CC-PORT-TRANSIENT", "CC-PORT-UNKNOWN", "CC-SWAP-UNKNOWN"];
     deployment.place.expects(&told);
     for name in ["a", "b"] {

@@ -2,9 +2,11 @@
 
 use compactor_core::ports::{Attributes, Condition, ObjectStore, RunStore, WallTime};
 use compactor_core::{RunKey, RunRecord};
+use compactor_testkit::cli::USAGE;
+use compactor_testkit::deployment::Deployment;
 use compactor_testkit::fixture::directory;
 
-use crate::deployment::Deployment;
+use crate::COMPACTOR;
 
 /// Uploads a delta and makes its record, but announces nothing: the message is somebody else's.
 async fn insert(deployment: &Deployment, run: &str, prefixes: &[(&str, &str)]) {
@@ -43,7 +45,7 @@ fn states(deployment: &Deployment) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_record_of_the_stream_announces_every_collection() {
-    let deployment = Deployment::new().await;
+    let deployment = Deployment::new(COMPACTOR).await;
     insert(&deployment, "r1", &BOTH).await;
     let body = serde_json::json!({
         "eventID": "c81e728d", "eventName": "INSERT", "eventSource": "aws:dynamodb",
@@ -62,7 +64,7 @@ async fn a_record_of_the_stream_announces_every_collection() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn runs_that_stayed_pending_are_announced_again() {
-    let deployment = Deployment::new().await;
+    let deployment = Deployment::new(COMPACTOR).await;
     insert(&deployment, "r1", &BOTH).await;
     let said = deployment.say("runs reconcile --dry-run").succeeds();
     assert_eq!(said.stdout, "would announce r1: lines, words\n");
@@ -88,14 +90,14 @@ async fn runs_that_stayed_pending_are_announced_again() {
     );
     deployment
         .say("runs retry no-such-run")
-        .fails(compactor_testkit::cli::USAGE, "CC-USAGE")
+        .fails(USAGE, "CC-USAGE")
         .naming(&["no-such-run"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_delta_may_be_in_another_bucket() {
-    let deployment = Deployment::new().await;
-    let other = Deployment::new().await;
+    let deployment = Deployment::new(COMPACTOR).await;
+    let other = Deployment::new(COMPACTOR).await;
     let theirs = &other.cloud.options.bucket;
     let own = format!("bucket = \"{}\"\n", deployment.cloud.options.bucket);
     deployment.change(&own, &format!("{own}delta_buckets = [\"{theirs}\"]\n"));

@@ -4,10 +4,11 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use compactor_testkit::fixture::directory;
+use compactor_testkit::deployment::Deployment;
+use compactor_testkit::fixture::{directory, ids};
+use compactor_testkit::process::terminate;
 
-use crate::deployment::{Deployment, terminate};
-use crate::producer::ids;
+use crate::COMPACTOR;
 use crate::proxy::{Proxy, Verdict};
 
 /// More than the receives of two messages last for, each call tried nine times.
@@ -15,7 +16,7 @@ const REFUSALS: u64 = 60;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_run_fails_because_the_store_has_too_much_to_do() {
-    let deployment = Deployment::new().await;
+    let deployment = Deployment::new(COMPACTOR).await;
     deployment
         .place
         .expects(&["CC-PORT-THROTTLED", "CC-PORT-TRANSIENT"]);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use compactor_testkit::cli::{FAILURE, Said, Workdir};
-use compactor_testkit::fixture::{directory, words};
+use compactor_testkit::fixture::{OTHER_TEXT, directory, tamper, words};
 use compactor_testkit::not_run::not_run;
 use rustix::process::geteuid;
 
@@ -293,7 +293,7 @@ fn a_repair_without_room_for_a_copy_changes_nothing() {
         return;
     };
     let dir = words(&place, "full/dir");
-    compactor_testkit::fixture::tamper(&dir, compactor_testkit::fixture::OTHER_TEXT);
+    tamper(&dir, OTHER_TEXT);
     let filled = std::fs::read(dir.join("chroma.sqlite3")).unwrap();
     std::fs::write(
         place.path("full/else"),

@@ -18,22 +18,6 @@
 )]
 #![allow(clippy::print_stdout, reason = "the figures are the result")]
 
-#[path = "../aws/cloud.rs"]
-#[expect(dead_code, reason = "the tests of AWS use the rest")]
-mod cloud;
-#[path = "../aws/deployment.rs"]
-#[expect(dead_code, reason = "the tests of AWS use the rest")]
-mod deployment;
-#[path = "../aws/emulator.rs"]
-#[expect(dead_code, reason = "the tests of AWS use the rest")]
-mod emulator;
-#[path = "../aws/legacy.rs"]
-#[expect(dead_code, reason = "the tests of AWS use the rest")]
-mod legacy;
-#[path = "../aws/producer.rs"]
-#[expect(dead_code, reason = "the tests of AWS use the rest")]
-mod producer;
-
 mod ordeal;
 mod reader;
 mod stand;

@@ -2,10 +2,10 @@
 
 use std::process::{Child, Stdio};
 
+use compactor_testkit::deployment::legacy::python_in;
 use compactor_testkit::process::ended;
 use serde_json::Value;
 
-use crate::legacy::python_in;
 use crate::stand::Stand;
 
 /// Reads until it is asked for its findings.

@@ -4,13 +4,13 @@ use std::fs::File;
 use std::process::{Child, Command, Stdio};
 
 use compactor_snapshots::Step;
-use compactor_testkit::cli::Logs;
-use compactor_testkit::cli::{Said, Workdir};
+use compactor_testkit::cli::{Logs, Said, Workdir};
+use compactor_testkit::cloud::Cloud;
+use compactor_testkit::deployment::Deployment;
+use compactor_testkit::emulator::endpoint;
+use compactor_testkit::process::kill;
 
 use crate::COMPACTOR;
-use crate::cloud::Cloud;
-use crate::deployment::{Deployment, kill};
-use crate::emulator::endpoint;
 
 /// What a killed daemon leaves behind must not keep the next one from working for long.
 const SHORT: &str = "[queue]\nvisibility = \"1s\"\nmax_receives = 1000\n\
@@ -39,7 +39,7 @@ impl Stand {
     }
 
     pub(crate) async fn cloud() -> Self {
-        let deployment = Deployment::on(Cloud::new(1000).await);
+        let deployment = Deployment::on(Cloud::new(1000).await, COMPACTOR);
         deployment.change(
             "[queue]\nvisibility = \"5s\"\n\
              [lease]\nterm = \"10s\"\nrenew_every = \"3s\"\nskew_margin = \"1s\"\n",

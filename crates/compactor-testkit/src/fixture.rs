@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use chroma_store::{
-    CloseOptions, CreateOptions, DOCUMENT_KEY, NewIds, Operation, SchemaLevel, Space, create,
+    CloseOptions, ClosedStore, CreateOptions, DOCUMENT_KEY, NewIds, Operation, SchemaLevel, Space,
+    create, pack,
 };
 use rusqlite::Connection;
 use uuid::Uuid;
@@ -59,4 +60,20 @@ pub fn tamper(dir: &Path, sql: &str) {
     let connection = Connection::open(dir.join("chroma.sqlite3")).unwrap();
     connection.execute_batch(sql).unwrap();
     connection.close().unwrap();
+}
+
+/// A closed directory as a gzip-compressed tar archive.
+pub fn packed(dir: &Path) -> Vec<u8> {
+    let store = ClosedStore::prove(dir, &CloseOptions::default()).unwrap();
+    pack(&store, &[], Vec::new()).unwrap()
+}
+
+/// The ids that [`directory`] gives so many records, for each name. They are sorted.
+pub fn ids(names: &[(&str, usize)]) -> Vec<String> {
+    let records = names
+        .iter()
+        .flat_map(|(name, records)| (0..*records).map(move |n| format!("{name}-{n}")));
+    let mut ids: Vec<String> = records.collect();
+    ids.sort();
+    ids
 }

@@ -11,7 +11,13 @@
 )]
 
 pub mod cli;
+#[cfg(feature = "aws")]
+pub mod cloud;
 pub mod deadline;
+#[cfg(feature = "aws")]
+pub mod deployment;
+#[cfg(feature = "aws")]
+pub mod emulator;
 pub mod faketime;
 pub mod fixture;
 pub mod not_run;

@@ -44,3 +44,27 @@ pub fn run_into(command: &mut Command, stdout: impl Into<Stdio>) -> Output {
         .stderr(Stdio::piped());
     ended(command.spawn().unwrap())
 }
+
+/// Sends a signal: its name without `SIG`, as in `TERM`.
+pub fn signal(process: &Child, name: &str) {
+    kill_pid(process.id(), name);
+}
+
+/// As [`signal`], to the process with this id. One that has ended already needs no signal.
+pub fn kill_pid(pid: u32, name: &str) {
+    let mut kill = Command::new("kill");
+    kill.args([format!("-{name}"), pid.to_string()]);
+    kill.stderr(Stdio::null()).status().unwrap();
+}
+
+/// Kills a process and waits for its end.
+pub fn kill(mut process: Child) {
+    process.kill().unwrap();
+    process.wait().unwrap();
+}
+
+/// Asks a daemon to shut down, and fails the test unless it exits with success.
+pub fn terminate(daemon: Child) {
+    signal(&daemon, "TERM");
+    assert!(ended(daemon).status.success());
+}

@@ -12,8 +12,8 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use crate::command::{TaskError, root};
 use crate::python::environment;
 
-/// The environment variable that tells the tests for AWS the address of the emulator. Without it they start
-/// MiniStack themselves, as `tests/aws/emulator.rs` says.
+/// The environment variable that tells the tests for AWS the address of the emulator. Without it,
+/// `compactor_testkit::emulator` starts MiniStack for them.
 pub(crate) const ENDPOINT: &str = "CHROMA_AWS_ENDPOINT";
 
 /// A shell script that ends the emulator when its standard input is closed: that happens however this process

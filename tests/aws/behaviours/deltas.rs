@@ -1,9 +1,9 @@
 //! 23 to 33: deltas and how they are merged.
 
-use compactor_testkit::fixture::directory;
+use compactor_testkit::deployment::Deployment;
+use compactor_testkit::fixture::{directory, ids, packed};
 
-use crate::deployment::Deployment;
-use crate::producer::{ids, packed};
+use crate::COMPACTOR;
 
 const PREFIX: &str = "words/delta/r/";
 
@@ -17,7 +17,7 @@ async fn is_merged(deployment: &Deployment, announced: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b23_a_delta_may_be_an_archive() {
-    let deployment = Deployment::new().await;
+    let deployment = Deployment::new(COMPACTOR).await;
     let dir = directory(&deployment.place, "d", "words", 5, 2);
     deployment.upload_archive(&dir, PREFIX).await;
     is_merged(&deployment, PREFIX).await;
@@ -25,7 +25,7 @@ async fn b23_a_delta_may_be_an_archive() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b24_a_delta_may_be_loose_files() {
-    let deployment = Deployment::new().await;
+    let deployment = Deployment::new(COMPACTOR).await;
     let dir = directory(&deployment.place, "d", "words", 5, 2);
     deployment.upload_files(&dir, PREFIX).await;
     is_merged(&deployment, PREFIX).await;
@@ -33,7 +33,7 @@ async fn b24_a_delta_may_be_loose_files() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b25_a_prefix_may_be_a_whole_address() {
-    let deployment = Deployment::new().await;
+    let deployment = Deployment::new(COMPACTOR).await;
     let dir = directory(&deployment.place, "d", "words", 5, 2);
     deployment.upload_archive(&dir, PREFIX).await;
     let address = format!("s3://{}/{PREFIX}", deployment.cloud.options.bucket);
@@ -42,7 +42,7 @@ async fn b25_a_prefix_may_be_a_whole_address() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b26_several_deltas_are_merged_at_once_each_with_its_result() {
-    let deployment = Deployment::new().await;
+    let deployment = Deployment::new(COMPACTOR).await;
     for (name, records) in [("a", 3), ("b", 4), ("c", 5)] {
         directory(&deployment.place, name, "words", records, 2);
         deployment
@@ -89,24 +89,24 @@ async fn only_the_other_is_merged(deployment: &Deployment, code: &'static str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b27_a_missing_delta_fails_alone() {
-    let deployment = Deployment::new().await;
+    let deployment = Deployment::new(COMPACTOR).await;
     only_the_other_is_merged(&deployment, "CC-DELTA-MISSING").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b28_a_corrupt_archive_a_wrong_collection_and_a_path_that_leads_out_fail_alone() {
-    let deployment = Deployment::new().await;
+    let deployment = Deployment::new(COMPACTOR).await;
     let key = "words/delta/bad/delta.tar.gz";
     let sound = packed(&directory(&deployment.place, "d", "words", 5, 2));
     deployment.put(key, &sound[..sound.len() / 2]).await;
     only_the_other_is_merged(&deployment, "CS-ARCHIVE").await;
 
-    let deployment = Deployment::new().await;
+    let deployment = Deployment::new(COMPACTOR).await;
     let lines = packed(&directory(&deployment.place, "d", "lines", 5, 2));
     deployment.put(key, lines).await;
     only_the_other_is_merged(&deployment, "CS-COLLECTION-MISSING").await;
 
-    let deployment = Deployment::new().await;
+    let deployment = Deployment::new(COMPACTOR).await;
     deployment.put(key, leading_out()).await;
     only_the_other_is_merged(&deployment, "CS-ARCHIVE").await;
 }
@@ -127,7 +127,7 @@ fn leading_out() -> Vec<u8> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b29_an_empty_delta_succeeds_with_nothing() {
-    let deployment = Deployment::new().await;
+    let deployment = Deployment::new(COMPACTOR).await;
     directory(&deployment.place, "base", "words", 5, 2);
     directory(&deployment.place, "none", "words", 0, 2);
     for name in ["base", "none"] {
@@ -146,7 +146,7 @@ async fn b29_an_empty_delta_succeeds_with_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b30_the_same_delta_twice_gives_the_same_content() {
-    let deployment = Deployment::new().await;
+    let deployment = Deployment::new(COMPACTOR).await;
     let dir = directory(&deployment.place, "d", "words", 5, 2);
     deployment.upload_archive(&dir, PREFIX).await;
     deployment.announce("one", &[("words", PREFIX)]).await;
@@ -160,7 +160,7 @@ async fn b30_the_same_delta_twice_gives_the_same_content() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b31_a_prefix_does_not_take_in_its_sibling() {
-    let deployment = Deployment::new().await;
+    let deployment = Deployment::new(COMPACTOR).await;
     let dir = directory(&deployment.place, "d", "words", 5, 2);
     deployment.upload_files(&dir, "words/delta/abc/").await;
     let other = directory(&deployment.place, "other", "words", 7, 2);
@@ -171,7 +171,7 @@ async fn b31_a_prefix_does_not_take_in_its_sibling() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b32_large_deltas_are_merged_whole() {
-    let deployment = Deployment::new().await;
+    let deployment = Deployment::new(COMPACTOR).await;
     let sizes = [("a", 251), ("b", 1001), ("c", 6000)];
     for (name, records) in sizes {
         directory(&deployment.place, name, "words", records, 2);
@@ -183,7 +183,7 @@ async fn b32_large_deltas_are_merged_whole() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b33_another_dimension_fails_that_delta_only() {
-    let deployment = Deployment::new().await;
+    let deployment = Deployment::new(COMPACTOR).await;
     deployment.place.expects(&["CS-DIMENSION"]);
     directory(&deployment.place, "base", "words", 5, 2);
     directory(&deployment.place, "more", "words", 5, 2);

@@ -9,13 +9,14 @@ use compactor_core::fakes::FakeClock;
 use compactor_core::ports::{Acquired, Clock, Completion, Ids, LeaseStore, RunStore};
 use compactor_core::{Fence, RunKey};
 use compactor_local::RandomIds;
-use compactor_testkit::fixture::directory;
-use compactor_testkit::process::ended;
+use compactor_testkit::cloud::{Cloud, Item};
+use compactor_testkit::deployment::Deployment;
+use compactor_testkit::emulator::endpoint;
+use compactor_testkit::fixture::{directory, packed};
+use compactor_testkit::process::{ended, terminate};
 use uuid::Uuid;
 
-use crate::cloud::Cloud;
-use crate::deployment::{Deployment, terminate};
-use crate::producer::packed;
+use crate::COMPACTOR;
 use crate::proxy::{Proxy, Verdict};
 
 const LOCKS: [&str; 2] = ["chroma-words-compaction", "chroma-words-update"];
@@ -57,7 +58,7 @@ async fn owner_of(deployment: &Deployment, lock: &str) -> Option<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b14_a_live_lock_is_respected_and_an_expired_one_is_taken() {
-    let deployment = Deployment::new().await;
+    let deployment = Deployment::new(COMPACTOR).await;
     let expires = from_now(&deployment, Duration::from_secs(6));
     locked_by_python(&deployment, LOCKS[0], &expires).await;
     directory(&deployment.place, "a", "words", 5, 2);
@@ -108,7 +109,7 @@ async fn b14_a_lock_of_nobody_does_not_hold_for_ever() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b15_collections_do_not_block_each_other_and_both_lock_ids_count() {
     for lock in LOCKS {
-        let deployment = Deployment::new().await;
+        let deployment = Deployment::new(COMPACTOR).await;
         locked_by_python(&deployment, lock, &from_now(&deployment, TERM)).await;
         directory(&deployment.place, "w", "words", 5, 2);
         directory(&deployment.place, "l", "lines", 5, 2);
@@ -125,7 +126,7 @@ async fn b15_collections_do_not_block_each_other_and_both_lock_ids_count() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b16_only_the_owner_releases_and_twice_does_no_harm() {
-    let deployment = Deployment::new().await;
+    let deployment = Deployment::new(COMPACTOR).await;
     let leases = deployment.cloud.backend().await.leases;
     let (owner, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
     let acquired = leases.acquire(&words(), owner, TERM).await.unwrap();
@@ -140,7 +141,7 @@ async fn b16_only_the_owner_releases_and_twice_does_no_harm() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b17_a_late_heartbeat_overwrites_nobodys_lock() {
-    let deployment = Deployment::new().await;
+    let deployment = Deployment::new(COMPACTOR).await;
     let leases = deployment.cloud.backend().await.leases;
     let owner = Uuid::from_u128(1);
     leases.acquire(&words(), owner, TERM).await.unwrap();
@@ -162,7 +163,7 @@ async fn b17_a_late_heartbeat_overwrites_nobodys_lock() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b18_python_parses_our_items() {
-    let deployment = Deployment::new().await;
+    let deployment = Deployment::new(COMPACTOR).await;
     deployment.place.expects(&["CS-DIMENSION"]);
     directory(&deployment.place, "a", "words", 5, 2);
     directory(&deployment.place, "b", "lines", 5, 2);
@@ -208,7 +209,7 @@ async fn b18_python_parses_our_items() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b19_completing_one_collection_leaves_the_other_alone() {
-    let deployment = Deployment::new().await;
+    let deployment = Deployment::new(COMPACTOR).await;
     let prefixes = [("lines", "lines/delta/r/"), ("words", "words/delta/r/")];
     deployment.announce("r", &prefixes).await;
     let runs = deployment.cloud.backend().await.runs;
@@ -221,7 +222,7 @@ async fn b19_completing_one_collection_leaves_the_other_alone() {
         at: deployment.cloud.clock.wall(),
     };
     let (lines, words) = ("lines".parse().unwrap(), words());
-    let fields_of_words = |item: crate::cloud::Item| {
+    let fields_of_words = |item: Item| {
         let mut fields: Vec<(String, AttributeValue)> = item
             .into_iter()
             .filter(|(name, _)| name.starts_with("words_"))
@@ -253,7 +254,7 @@ async fn b19_completing_one_collection_leaves_the_other_alone() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b20_a_completed_run_tells_how_many_vectors_and_when() {
-    let deployment = Deployment::new().await;
+    let deployment = Deployment::new(COMPACTOR).await;
     directory(&deployment.place, "a", "words", 7, 2);
     deployment.say("submit words=a --run-id a").succeeds();
     let before = from_now(&deployment, Duration::ZERO);
@@ -270,7 +271,7 @@ async fn b20_a_completed_run_tells_how_many_vectors_and_when() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b21_a_delta_broken_for_good_ends_failed_and_in_the_dead_letter_queue() {
-    let deployment = Deployment::new().await;
+    let deployment = Deployment::new(COMPACTOR).await;
     deployment.place.expects(&["CS-ARCHIVE-DAMAGED"]);
     deployment
         .put("words/delta/r/delta.tar.gz", "no archive")
@@ -291,7 +292,7 @@ async fn b21_a_delta_broken_for_good_ends_failed_and_in_the_dead_letter_queue() 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b22_completed_is_said_only_after_the_pointer_moved() {
-    let deployment = Deployment::new().await;
+    let deployment = Deployment::new(COMPACTOR).await;
     let (reached, at_pointer) = mpsc::channel();
     let (go, goes) = mpsc::channel::<()>();
     let (reached, goes) = (Mutex::new(reached), Mutex::new(goes));
@@ -310,7 +311,7 @@ async fn b22_completed_is_said_only_after_the_pointer_moved() {
     deployment.at(&proxy.endpoint);
     let daemon = deployment.spawn_drain();
     at_pointer.recv_timeout(Duration::from_secs(60)).unwrap();
-    deployment.at(crate::emulator::endpoint());
+    deployment.at(endpoint());
     assert_eq!(deployment.part("a", "words").0, "PROCESSING");
     go.send(()).unwrap();
     assert!(ended(daemon).status.success());

@@ -7,16 +7,16 @@ use std::time::Duration;
 
 use compactor_core::ports::Depth;
 use compactor_testkit::cli::Said;
+use compactor_testkit::cloud::Cloud;
 use compactor_testkit::deadline::Deadline;
-use compactor_testkit::fixture::directory;
-use compactor_testkit::process::ended;
+use compactor_testkit::deployment::Deployment;
+use compactor_testkit::emulator::endpoint;
+use compactor_testkit::fixture::{directory, ids, packed};
+use compactor_testkit::process::{ended, kill_pid, signal, terminate};
 use serde_json::{Value, json};
 
 use super::snapshots::assert_is_as_made;
-use crate::cloud::Cloud;
-use crate::deployment::{Deployment, signal, terminate};
-use crate::emulator::endpoint;
-use crate::producer::{ids, packed};
+use crate::COMPACTOR;
 use crate::proxy::{Proxy, Verdict};
 
 /// A message about another entity, as the stream processor sends it.
@@ -38,7 +38,7 @@ async fn other_entity(deployment: &Deployment, entity: &str, event: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b44_only_what_failed_comes_back() {
-    let deployment = Deployment::new().await;
+    let deployment = Deployment::new(COMPACTOR).await;
     deployment.place.expects(&["CC-DELTA-MISSING"]);
     // What could not be read may be readable next time.
     let dir = directory(&deployment.place, "late", "words", 5, 2);
@@ -72,7 +72,7 @@ async fn b44_only_what_failed_comes_back() {
 /// That a removal wins over an older change of the same entity comes with updates and deletions.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b45_a_removal_suppresses_nothing_else() {
-    let deployment = Deployment::new().await;
+    let deployment = Deployment::new(COMPACTOR).await;
     deployment.place.expects(&["CC-MESSAGE-UNHANDLED"]);
     other_entity(&deployment, "RECEIPT_WORD", "REMOVE").await;
     directory(&deployment.place, "a", "words", 5, 2);
@@ -84,7 +84,7 @@ async fn b45_a_removal_suppresses_nothing_else() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b46_what_cannot_be_parsed_goes_to_the_dead_letter_queue() {
-    let deployment = Deployment::new().await;
+    let deployment = Deployment::new(COMPACTOR).await;
     deployment.place.expects(&["CC-MESSAGE-JSON"]);
     deployment.send("no json", &[("collection", "words")]).await;
     deployment.send("{\"entity_type\":", &[]).await;
@@ -100,7 +100,7 @@ async fn b46_what_cannot_be_parsed_goes_to_the_dead_letter_queue() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b47_unknown_entities_are_acknowledged_without_a_version() {
-    let deployment = Deployment::new().await;
+    let deployment = Deployment::new(COMPACTOR).await;
     other_entity(&deployment, "SOMETHING_NEW", "INSERT").await;
     other_entity(&deployment, "COMPACTION_RUN", "MODIFY").await;
     let summary = deployment.drain();
@@ -111,7 +111,7 @@ async fn b47_unknown_entities_are_acknowledged_without_a_version() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b48_a_busy_lock_means_no_work_and_the_message_comes_back() {
-    let deployment = Deployment::on(Cloud::new(10).await);
+    let deployment = Deployment::on(Cloud::new(10).await, COMPACTOR);
     deployment.place.expects(&["cannot use the queue"]);
     deployment
         .lock_words("update", Duration::from_secs(300))
@@ -160,7 +160,7 @@ async fn b48_a_busy_lock_means_no_work_and_the_message_comes_back() {
 /// Each daemon is killed at a later request than the one before, until one is through.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b49_killed_at_any_request_nothing_is_lost() {
-    let deployment = Deployment::on(Cloud::new(1000).await);
+    let deployment = Deployment::on(Cloud::new(1000).await, COMPACTOR);
     deployment.change("visibility = \"5s\"", "visibility = \"1s\"");
     deployment.change(
         "term = \"10s\"\nrenew_every = \"3s\"\nskew_margin = \"1s\"",
@@ -211,7 +211,7 @@ fn killed_at(deployment: &Deployment, request: usize) -> bool {
             std::thread::yield_now();
         }
         let pid = target.lock().unwrap().unwrap();
-        crate::deployment::kill_pid(pid, "KILL");
+        kill_pid(pid, "KILL");
         Verdict::Reset
     });
     let mut command = deployment.command("run --drain");
@@ -225,7 +225,7 @@ fn killed_at(deployment: &Deployment, request: usize) -> bool {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b50_a_thousand_messages_are_one_cycle_per_collection() {
     const RUNS: usize = 450;
-    let deployment = Deployment::new().await;
+    let deployment = Deployment::new(COMPACTOR).await;
     deployment.change(
         "[queue]",
         "[worker]\nbatch_runs = 1000\n[queue]\nin_flight = 2000",
@@ -273,7 +273,7 @@ fn counted(stderr: &str, name: &str) -> u64 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b51_the_alarm_metrics_appear_when_provoked() {
-    let deployment = Deployment::new().await;
+    let deployment = Deployment::new(COMPACTOR).await;
     deployment.place.expects(&["CC-DELTA-MISSING", "CC-PORT-"]);
     let drained = |deployment: &Deployment| {
         let mut command = deployment.command("run --drain");

@@ -7,19 +7,20 @@ use std::sync::mpsc;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use compactor_testkit::fixture::directory;
-use compactor_testkit::process::ended;
+use compactor_testkit::deployment::legacy::Record;
+use compactor_testkit::deployment::{Deployment, Part};
+use compactor_testkit::emulator::endpoint;
+use compactor_testkit::fixture::{directory, ids, packed};
+use compactor_testkit::process::{ended, kill, terminate};
 
-use crate::deployment::{Deployment, Part, kill};
-use crate::legacy::Record;
-use crate::producer::{ids, packed};
+use crate::COMPACTOR;
 use crate::proxy::{Proxy, Verdict};
 
 const OLD: &str = "20251115_171818";
 
 /// Publishes ten records called `base`.
 async fn with_base() -> Deployment {
-    let deployment = Deployment::new().await;
+    let deployment = Deployment::new(COMPACTOR).await;
     directory(&deployment.place, "base", "words", 10, 2);
     deployment.say("submit words=base").succeeds();
     assert_eq!(deployment.drain()["published"], 1);
@@ -58,7 +59,7 @@ async fn is_refused(deployment: &Deployment, code: &'static str) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b01_everything_is_written_before_the_pointer_which_names_the_version() {
     let proxy = Proxy::new(|_| Verdict::Pass);
-    let deployment = Deployment::new().await;
+    let deployment = Deployment::new(COMPACTOR).await;
     deployment.at(&proxy.endpoint);
     submit(&deployment, "first");
     deployment.drain();
@@ -108,7 +109,7 @@ async fn b02_a_crash_before_the_pointer_leaves_the_old_version() {
     assert_eq!(deployment.pointer("words").await, before);
     assert_eq!(deployment.published("words").await, ids(&[("base", 10)]));
     // The next one continues.
-    deployment.at(crate::emulator::endpoint());
+    deployment.at(endpoint());
     assert_eq!(deployment.drain()["completed"], 1);
     let both = ids(&[("base", 10), ("next", 5)]);
     assert_eq!(deployment.published("words").await, both);
@@ -116,7 +117,7 @@ async fn b02_a_crash_before_the_pointer_leaves_the_old_version() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b03_version_ids_differ_and_sort_by_time() {
-    let deployment = Deployment::new().await;
+    let deployment = Deployment::new(COMPACTOR).await;
     let mut found = Vec::new();
     for name in ["a", "b", "c"] {
         submit(&deployment, name);
@@ -162,7 +163,7 @@ pub(super) fn assert_is_as_made(record: &Record) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b05_a_collection_can_begin_empty() {
-    let deployment = Deployment::new().await;
+    let deployment = Deployment::new(COMPACTOR).await;
     directory(&deployment.place, "none", "words", 0, 2);
     deployment.say("submit words=none").succeeds();
     assert_eq!(deployment.drain()["published"], 1);
@@ -171,7 +172,10 @@ async fn b05_a_collection_can_begin_empty() {
 
 /// Two daemons that know nothing of each other, as those of two deployments.
 async fn strangers() -> [Deployment; 2] {
-    let (one, two) = (Deployment::new().await, Deployment::new().await);
+    let (one, two) = (
+        Deployment::new(COMPACTOR).await,
+        Deployment::new(COMPACTOR).await,
+    );
     let (theirs, ours) = (&two.cloud.options.bucket, &one.cloud.options.bucket);
     two.change(
         &format!("bucket = \"{theirs}\""),
@@ -206,7 +210,7 @@ fn both_publish(deployments: &[Deployment; 2], names: [&str; 2]) -> usize {
         assert!(ended(daemon).status.success());
     }
     for deployment in deployments {
-        deployment.at(crate::emulator::endpoint());
+        deployment.at(endpoint());
     }
     *at_pointer.0.lock().unwrap()
 }
@@ -223,7 +227,7 @@ async fn b06_of_two_initialisers_one_wins_and_nothing_is_lost() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b07_snapshots_of_both_python_forms_are_read() {
     for form in ["archive", "files"] {
-        let deployment = Deployment::new().await;
+        let deployment = Deployment::new(COMPACTOR).await;
         let dir = directory(&deployment.place, "base", "words", 10, 2);
         let prefix = format!("words/snapshot/timestamped/{OLD}/");
         if form == "archive" {
@@ -283,7 +287,7 @@ async fn b08_wrong_content_under_a_valid_pointer_is_refused() {
         .unwrap();
     is_refused(&deployment, "CC-SNAPSHOT-FILE").await;
 
-    let deployment = Deployment::new().await;
+    let deployment = Deployment::new(COMPACTOR).await;
     let prefix = format!("words/snapshot/timestamped/{OLD}/");
     deployment
         .put(&format!("{prefix}snapshot.tar.gz"), "no archive")
@@ -300,7 +304,7 @@ async fn b08_wrong_content_under_a_valid_pointer_is_refused() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b09_a_truncated_archive_is_an_error_and_its_messages_come_back() {
-    let deployment = Deployment::new().await;
+    let deployment = Deployment::new(COMPACTOR).await;
     deployment.place.expects(&["CC-SNAPSHOT-FILE"]);
     let dir = directory(&deployment.place, "base", "words", 10, 2);
     let (archive, prefix) = (packed(&dir), format!("words/snapshot/timestamped/{OLD}/"));
@@ -321,13 +325,13 @@ async fn b09_a_truncated_archive_is_an_error_and_its_messages_come_back() {
     // Repaired while the daemon runs: the message is received again, and all is well.
     deployment.put(&key, archive).await;
     deployment.until(|parts| parts.iter().any(|(_, _, state, _)| state == "COMPLETED"));
-    crate::deployment::terminate(daemon);
+    terminate(daemon);
     assert_eq!(deployment.published("words").await.len(), 15);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b10_a_pointer_to_a_missing_version_is_an_error() {
-    let deployment = Deployment::new().await;
+    let deployment = Deployment::new(COMPACTOR).await;
     deployment
         .put("words/snapshot/latest-pointer.txt", OLD)
         .await;
@@ -340,7 +344,7 @@ async fn b10_a_pointer_to_a_missing_version_is_an_error() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b11_retention_keeps_so_many_and_what_the_pointer_names() {
-    let deployment = Deployment::new().await;
+    let deployment = Deployment::new(COMPACTOR).await;
     let mut published = Vec::new();
     for name in ["a", "b", "c", "d"] {
         submit(&deployment, name);

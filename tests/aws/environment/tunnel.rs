@@ -3,14 +3,13 @@
 
 use std::sync::{Arc, Mutex};
 
+use compactor_testkit::emulator::endpoint;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring::default_provider;
 use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
-
-use crate::emulator::endpoint;
 
 /// A running proxy.
 pub(super) struct Tunnel {

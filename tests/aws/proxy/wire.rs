@@ -4,8 +4,9 @@ use std::io::{Read, Result, Write};
 use std::net::{Shutdown, TcpStream};
 use std::ops::Range;
 
+use compactor_testkit::emulator::endpoint;
+
 use super::{Head, Verdict};
-use crate::emulator::endpoint;
 
 const END_OF_HEAD: &[u8] = b"\r\n\r\n";
 /// In `HTTP/1.1 200`.

@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
+use compactor_testkit::emulator::keeps_what_half_an_upload_would_replace;
 use fastrand::Rng;
 
-use crate::emulator::keeps_what_half_an_upload_would_replace;
 use crate::proxy::{Head, Verdict};
 
 /// Longer than the attempt at a call to queue or table may take.

@@ -1,6 +1,7 @@
 //! Text that would forge lines of the log, or that a terminal would obey.
 
 use compactor_testkit::cli::Workdir;
+use compactor_testkit::fixture::words;
 
 use super::{deliver, drain, extension, message, part, send};
 
@@ -13,7 +14,7 @@ const ESCAPES: &str = "\u{1b}[2J\u{1b}]0;title\u{7}\u{202e}";
 fn names_make_no_lines_and_no_escapes() {
     let place = Workdir::new(COMPACTOR);
     place.expects(&["CC-", "CS-"]);
-    compactor_testkit::fixture::words(&place, "good");
+    words(&place, "good");
     place
         .say("submit words=good --data d --run-id good")
         .succeeds();

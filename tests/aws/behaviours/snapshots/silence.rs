@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use compactor_testkit::deadline::Deadline;
+use compactor_testkit::fixture::ids;
 
 use super::{answers_to_pointer_puts, submit, with_base};
-use crate::producer::ids;
 use crate::proxy::{Proxy, Verdict};
 
 /// An answer is waited for a minute; then the message comes back, and the put is made anew.

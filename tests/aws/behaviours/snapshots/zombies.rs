@@ -5,11 +5,12 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::Duration;
 
 use compactor_testkit::deadline::Deadline;
-use compactor_testkit::process::ended;
+use compactor_testkit::deployment::Deployment;
+use compactor_testkit::emulator::endpoint;
+use compactor_testkit::fixture::ids;
+use compactor_testkit::process::{ended, signal};
 
 use super::{answers_to_pointer_puts, submit, with_base};
-use crate::deployment::{Deployment, signal};
-use crate::producer::ids;
 use crate::proxy::{Head, Proxy, Verdict};
 
 /// A proxy that holds the first such request: it tells when that came, and waits until it may go on.
@@ -48,7 +49,7 @@ async fn b13_who_lost_its_lease_moves_no_pointer() {
     at_manifest.recv_timeout(Duration::from_secs(60)).unwrap();
     // Stopped past its lease and the message's visibility.
     signal(&zombie, "STOP");
-    deployment.at(crate::emulator::endpoint());
+    deployment.at(endpoint());
     assert_eq!(deployment.drain()["completed"], 1);
     let published = deployment.pointer("words").await;
     go.send(()).unwrap();
@@ -103,7 +104,7 @@ async fn b13_a_put_that_outlived_its_lease_is_refused() {
     let zombie = deployment.spawn_drain();
     at_pointer.recv_timeout(Duration::from_secs(60)).unwrap();
     signal(&zombie, "STOP");
-    deployment.at(crate::emulator::endpoint());
+    deployment.at(endpoint());
     submit(&deployment, "other");
     assert_eq!(deployment.drain()["completed"], 2);
     let published = deployment.pointer("words").await;

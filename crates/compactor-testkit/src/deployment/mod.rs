@@ -1,36 +1,41 @@
-//! A deployment of the binary: settings for one test's bucket, queue and table.
+//! The program with settings for one test's bucket, queue and table.
+
+pub mod legacy;
+mod producer;
 
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use crate::cli::{Said, Workdir};
+use crate::deadline::Deadline;
 use compactor_aws::AwsBackend;
 use compactor_core::CollectionName;
 use compactor_core::ports::Attributes;
-use compactor_testkit::cli::{Said, Workdir};
-use compactor_testkit::deadline::Deadline;
-use compactor_testkit::process::ended;
 use serde_json::Value;
 
-use crate::COMPACTOR;
 use crate::cloud::Cloud;
 use crate::emulator::endpoint;
 
-/// Run, collection, state and error.
-pub(crate) type Part = (String, String, String, String);
+/// One collection of a run: run id, collection, state and error. The error is empty if there is none.
+pub type Part = (String, String, String, String);
 
-/// One test's cloud, and a place to call the binary in.
-pub(crate) struct Deployment {
-    pub(crate) cloud: Cloud,
-    pub(crate) place: Workdir,
+/// Resources on the emulator, and a working directory whose `aws.toml` names them.
+pub struct Deployment {
+    /// The resources.
+    pub cloud: Cloud,
+    /// The working directory.
+    pub place: Workdir,
 }
 
 impl Deployment {
-    pub(crate) async fn new() -> Self {
-        Self::on(Cloud::new(3).await)
+    /// New resources, whose queue gives up a message after three receives; commands run `program`.
+    pub async fn new(program: &'static str) -> Self {
+        Self::on(Cloud::new(3).await, program)
     }
 
-    pub(crate) fn on(cloud: Cloud) -> Self {
-        let place = Workdir::new(COMPACTOR);
+    /// A deployment on these resources; commands run `program`.
+    pub fn on(cloud: Cloud, program: &'static str) -> Self {
+        let place = Workdir::new(program);
         let options = &cloud.options;
         let settings = format!(
             "[storage]\nbackend = \"aws\"\npath = \"work\"\n\
@@ -48,20 +53,20 @@ impl Deployment {
         Self { cloud, place }
     }
 
-    /// A command with these settings.
-    pub(crate) fn say(&self, line: &str) -> Said {
+    /// Runs a command with these settings to its end.
+    pub fn say(&self, line: &str) -> Said {
         Said::by(&mut self.command(line))
     }
 
-    /// Replaces a part of the settings.
-    pub(crate) fn change(&self, from: &str, to: &str) {
+    /// Replaces `from`, which must occur in the settings, by `to`.
+    pub fn change(&self, from: &str, to: &str) {
         let settings = std::fs::read_to_string(self.place.path("aws.toml")).unwrap();
         assert!(settings.contains(from), "{from}");
         self.place.write("aws.toml", &settings.replace(from, to));
     }
 
-    /// From now on words and lines have queues of their own, the second one `other`'s.
-    pub(crate) fn with_own_queues(&self, other: &Cloud) {
+    /// From now on the collection `words` has this deployment's queue, and `lines` that of `other`.
+    pub fn with_own_queues(&self, other: &Cloud) {
         let words = &self.cloud.options.queue_url;
         let lines = &other.options.queue_url;
         let own = format!("queues = {{ words = \"{words}\", lines = \"{lines}\" }}");
@@ -69,26 +74,26 @@ impl Deployment {
     }
 
     /// From now on the services are at `endpoint`.
-    pub(crate) fn at(&self, endpoint: &str) {
+    pub fn at(&self, endpoint: &str) {
         let settings = std::fs::read_to_string(self.place.path("aws.toml")).unwrap();
         let line = settings.lines().find(|line| line.starts_with("endpoint"));
         self.change(line.unwrap(), &format!("endpoint = \"{endpoint}\""));
     }
 
-    /// A daemon beside others, which drains the queue.
-    pub(crate) fn spawn_drain(&self) -> Child {
+    /// Starts a daemon that drains the queue.
+    pub fn spawn_drain(&self) -> Child {
         self.spawn("run --drain")
     }
 
-    /// A command in the background.
-    pub(crate) fn spawn(&self, line: &str) -> Child {
+    /// Starts a command in the background. Its standard output is discarded.
+    pub fn spawn(&self, line: &str) -> Child {
         let mut command = self.command(line);
         command.stdout(Stdio::null());
         command.spawn().unwrap()
     }
 
-    /// A Python writer takes one of the locks of the words, for so long.
-    pub(crate) async fn lock_words(&self, id: &str, term: Duration) {
+    /// Takes the lock `chroma-words-{id}` for `term`, as a Python writer does.
+    pub async fn lock_words(&self, id: &str, term: Duration) {
         let expires = self.cloud.clock.wall().plus(term).to_iso();
         let lock = format!("LOCK#words#chroma-words-{id}");
         let item = [
@@ -100,8 +105,8 @@ impl Deployment {
         self.cloud.put_item(&item).await;
     }
 
-    /// Waits until the runs are as they should be.
-    pub(crate) fn until(&self, done: impl Fn(&[Part]) -> bool) {
+    /// Waits until `done` holds for the parts of all runs.
+    pub fn until(&self, done: impl Fn(&[Part]) -> bool) {
         let deadline = Deadline::in_two_minutes();
         let mut parts = self.parts();
         while !done(&parts) {
@@ -110,8 +115,8 @@ impl Deployment {
         }
     }
 
-    /// Waits until so many messages are in other hands.
-    pub(crate) async fn until_in_flight(&self, messages: u64) {
+    /// Waits until at least so many messages are in flight.
+    pub async fn until_in_flight(&self, messages: u64) {
         let deadline = Deadline::in_two_minutes();
         let mut depth = self.depth().await;
         while depth.in_flight < messages {
@@ -120,7 +125,8 @@ impl Deployment {
         }
     }
 
-    pub(crate) fn command(&self, line: &str) -> std::process::Command {
+    /// A command with these settings and credentials; its words are split at blanks.
+    pub fn command(&self, line: &str) -> Command {
         let words = line.split_whitespace().chain(["--config", "aws.toml"]);
         let mut command = self.place.command(words);
         command
@@ -129,8 +135,8 @@ impl Deployment {
         command
     }
 
-    /// State and error of every part of every run, by run and collection.
-    pub(crate) fn parts(&self) -> Vec<Part> {
+    /// The parts of all runs, sorted by run and collection.
+    pub fn parts(&self) -> Vec<Part> {
         let runs = self.say("runs --limit 1000000 --json").json();
         let mut parts = Vec::new();
         for run in runs.as_array().unwrap() {
@@ -145,8 +151,9 @@ impl Deployment {
         parts
     }
 
-    /// Every record id of the published snapshot of `collection`, read as a reader would.
-    pub(crate) async fn published(&self, collection: &str) -> Vec<String> {
+    /// Downloads the published snapshot of `collection` and verifies it. Gives the ids of its records,
+    /// sorted.
+    pub async fn published(&self, collection: &str) -> Vec<String> {
         let backend = self.cloud.backend().await;
         let collection: CollectionName = collection.parse().unwrap();
         let objects: std::sync::Arc<dyn compactor_core::ports::ObjectStore> = backend.objects;
@@ -181,34 +188,11 @@ impl Deployment {
         ids.map(|id| id.unwrap()).collect()
     }
 
-    pub(crate) async fn send(&self, body: &str, attributes: &[(&str, &str)]) {
+    /// Sends a message with these attributes, by name and value.
+    pub async fn send(&self, body: &str, attributes: &[(&str, &str)]) {
         let backend: AwsBackend = self.cloud.backend().await;
         let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         let attributes: Attributes = attributes.iter().map(own).collect();
         backend.queue.send(body, &attributes).await.unwrap();
     }
-}
-
-/// Sends a signal, by its name without `SIG`.
-pub(crate) fn signal(process: &Child, name: &str) {
-    kill_pid(process.id(), name);
-}
-
-pub(crate) fn kill_pid(pid: u32, name: &str) {
-    let mut kill = Command::new("kill");
-    kill.args([format!("-{name}"), pid.to_string()]);
-    // Who is gone already needs none.
-    kill.stderr(Stdio::null()).status().unwrap();
-}
-
-/// Ends a process without any notice.
-pub(crate) fn kill(mut process: Child) {
-    process.kill().unwrap();
-    process.wait().unwrap();
-}
-
-/// Ends a daemon in order.
-pub(crate) fn terminate(daemon: Child) {
-    signal(&daemon, "TERM");
-    assert!(ended(daemon).status.success());
 }

@@ -1,23 +1,25 @@
-//! What producers, operators and readers do, past the binary.
+//! What producers and readers do with the services, without the program.
 
 use std::path::Path;
 
-use chroma_store::{CloseOptions, ClosedStore, pack};
+use chroma_store::{CloseOptions, ClosedStore};
 use compactor_core::message::{Announcement, encode};
 use compactor_core::ports::{Attributes, Condition, Depth, ObjectStore, RunStore};
 use compactor_core::{CollectionName, RunId, RunKey, RunRecord, keys};
 
-use crate::deployment::Deployment;
+use super::Deployment;
+use crate::fixture::packed;
 
 impl Deployment {
-    /// The object's body, if it is there.
-    pub(crate) async fn object(&self, key: &str) -> Option<Vec<u8>> {
+    /// The body of the object with this key, if there is one.
+    pub async fn object(&self, key: &str) -> Option<Vec<u8>> {
         let objects = self.cloud.backend().await.objects;
         let found = objects.get(key, 1 << 30).await.unwrap();
         found.map(|object| object.body.to_vec())
     }
 
-    pub(crate) async fn put(&self, key: &str, body: impl Into<Vec<u8>>) {
+    /// Puts an object, whatever is there already.
+    pub async fn put(&self, key: &str, body: impl Into<Vec<u8>>) {
         let objects = self.cloud.backend().await.objects;
         let (body, condition) = (body.into().into(), Condition::Always);
         let metadata = Attributes::new();
@@ -25,22 +27,22 @@ impl Deployment {
         put.await.unwrap();
     }
 
-    /// What the pointer names.
-    pub(crate) async fn pointer(&self, collection: &str) -> Option<String> {
+    /// The text of the pointer of `collection`, which names a version.
+    pub async fn pointer(&self, collection: &str) -> Option<String> {
         let body = self
             .object(&format!("{collection}/snapshot/latest-pointer.txt"))
             .await;
         body.map(|body| String::from_utf8(body).unwrap())
     }
 
-    /// The version's manifest.
-    pub(crate) async fn manifest(&self, collection: &str, version: &str) -> serde_json::Value {
+    /// The manifest of this version.
+    pub async fn manifest(&self, collection: &str, version: &str) -> serde_json::Value {
         let key = format!("{collection}/snapshot/timestamped/{version}/manifest.json");
         serde_json::from_slice(&self.object(&key).await.unwrap()).unwrap()
     }
 
-    /// Every version that has objects.
-    pub(crate) async fn versions(&self, collection: &str) -> Vec<String> {
+    /// The versions of `collection` that have objects, in the order of their keys.
+    pub async fn versions(&self, collection: &str) -> Vec<String> {
         let prefix = format!("{collection}/snapshot/timestamped/");
         let keys = self.cloud.keys().await;
         let below = keys.iter().filter_map(|key| key.strip_prefix(&prefix));
@@ -51,8 +53,8 @@ impl Deployment {
         versions
     }
 
-    /// Uploads a directory as loose objects.
-    pub(crate) async fn upload_files(&self, dir: &Path, prefix: &str) {
+    /// Uploads the files of a closed directory, each as an object below `prefix`.
+    pub async fn upload_files(&self, dir: &Path, prefix: &str) {
         let store = ClosedStore::prove(dir, &CloseOptions::default()).unwrap();
         for file in store.files().unwrap() {
             let body = std::fs::read(dir.join(&file.path)).unwrap();
@@ -60,14 +62,15 @@ impl Deployment {
         }
     }
 
-    /// Uploads a directory as an archive.
-    pub(crate) async fn upload_archive(&self, dir: &Path, prefix: &str) {
+    /// Uploads a closed directory as the archive of the delta at `prefix`.
+    pub async fn upload_archive(&self, dir: &Path, prefix: &str) {
         let archive = packed(dir);
         self.put(&keys::delta_archive(prefix), archive).await;
     }
 
-    /// Makes the record of a run and sends its messages; the deltas are there already.
-    pub(crate) async fn announce(&self, run: &str, deltas: &[(&str, &str)]) {
+    /// Makes the record of a run and sends a message for each delta: collection and prefix. The deltas
+    /// must be uploaded already.
+    pub async fn announce(&self, run: &str, deltas: &[(&str, &str)]) {
         let backend = self.cloud.backend().await;
         let run: RunId = run.parse().unwrap();
         let key = RunKey::plain(run);
@@ -92,38 +95,22 @@ impl Deployment {
         }
     }
 
-    /// How many messages there are.
-    pub(crate) async fn depth(&self) -> Depth {
+    /// The numbers of the queue's messages.
+    pub async fn depth(&self) -> Depth {
         let queue = self.cloud.backend().await.queue;
         queue.depth().await.unwrap()
     }
 
-    /// State and error of one part of a run.
-    pub(crate) fn part(&self, run: &str, collection: &str) -> (String, String) {
+    /// State and error of the part of a run that is about `collection`.
+    pub fn part(&self, run: &str, collection: &str) -> (String, String) {
         let parts = self.parts().into_iter();
         let mut found = parts.filter(|(id, name, ..)| id == run && name == collection);
         let (_, _, state, error) = found.next().unwrap();
         (state, error)
     }
 
-    /// Works until nothing is left, and says what was done.
-    pub(crate) fn drain(&self) -> serde_json::Value {
+    /// Drains the queue by the program. Gives the JSON that it prints.
+    pub fn drain(&self) -> serde_json::Value {
         self.say("run --drain --json").json()
     }
-}
-
-/// A directory as a gzip tar.
-pub(crate) fn packed(dir: &Path) -> Vec<u8> {
-    let store = ClosedStore::prove(dir, &CloseOptions::default()).unwrap();
-    pack(&store, &[], Vec::new()).unwrap()
-}
-
-/// The ids that `directory` gives the records of `name`.
-pub(crate) fn ids(names: &[(&str, usize)]) -> Vec<String> {
-    let records = names
-        .iter()
-        .flat_map(|(name, records)| (0..*records).map(move |n| format!("{name}-{n}")));
-    let mut ids: Vec<String> = records.collect();
-    ids.sort();
-    ids
 }

@@ -1,4 +1,7 @@
-//! One emulator for all tests of this process.
+//! The emulator of S3, SQS and DynamoDB.
+//!
+//! All tests of a process share one: MiniStack, which starts with the first of them, or the one that
+//! `CHROMA_AWS_ENDPOINT` names.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -7,20 +10,20 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use compactor_testkit::workspace::venvs;
+use crate::workspace::venvs;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Ends the emulator when the tests end, however they do: then its standard input is closed.
 const KEEPER: &str = r#""$0" & child=$!; read -r _; kill "$child"; wait "$child""#;
 
-/// What runs, kept so that its standard input stays open.
+/// Kept, so that the standard input of the process stays open.
 struct Emulator {
     endpoint: String,
     _keeper: Option<Child>,
 }
 
-/// Where the services are.
-pub(crate) fn endpoint() -> &'static str {
+/// The address of the services, with `http://`. Starts the emulator if it does not run yet.
+pub fn endpoint() -> &'static str {
     static EMULATOR: OnceLock<Emulator> = OnceLock::new();
     &EMULATOR
         .get_or_init(|| match std::env::var("CHROMA_AWS_ENDPOINT") {
@@ -35,7 +38,7 @@ pub(crate) fn endpoint() -> &'static str {
 
 /// Whether an upload that breaks off leaves the object alone that it would have replaced, as S3
 /// does. LocalStack 4.14.0 destroys it: it looks at the checksum after it wrote.
-pub(crate) fn keeps_what_half_an_upload_would_replace() -> bool {
+pub fn keeps_what_half_an_upload_would_replace() -> bool {
     static KEEPS: OnceLock<bool> = OnceLock::new();
     *KEEPS.get_or_init(|| {
         let answer = health(endpoint().trim_start_matches("http://")).unwrap();
@@ -54,8 +57,8 @@ fn program(name: &str) -> PathBuf {
     program
 }
 
-/// A Python with botocore.
-pub(crate) fn python() -> PathBuf {
+/// The path of a Python interpreter with botocore.
+pub fn python() -> PathBuf {
     program("python")
 }
 
@@ -99,7 +102,7 @@ fn is_healthy(port: u16) -> bool {
     health(&format!("127.0.0.1:{port}")).is_ok_and(|answer| answer.contains(" 200 "))
 }
 
-/// The answer of the emulator to whether it is well.
+/// The emulator's answer to a health check.
 fn health(address: &str) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;

@@ -20,21 +20,24 @@ use crate::emulator::endpoint;
 
 const REGION: &str = "us-east-1";
 
-/// What one test has on the emulator.
-pub(crate) struct Cloud {
-    pub(crate) config: SdkConfig,
-    pub(crate) options: AwsOptions,
-    pub(crate) clock: Arc<dyn Clock>,
+/// The resources of one test on the emulator, all of the same random name.
+pub struct Cloud {
+    /// For clients of the SDK that are to reach the emulator.
+    pub config: SdkConfig,
+    /// What the adapters need to find the resources.
+    pub options: AwsOptions,
+    /// The clock of this machine.
+    pub clock: Arc<dyn Clock>,
 }
 
 impl Cloud {
-    /// Everything new; `max_receives` as the queue's redrive policy has it.
-    pub(crate) async fn new(max_receives: u32) -> Self {
+    /// Makes them. A message goes to the dead-letter queue once it was received `max_receives` times.
+    pub async fn new(max_receives: u32) -> Self {
         Self::make(max_receives, false).await
     }
 
-    /// The same with a FIFO queue.
-    pub(crate) async fn with_fifo(max_receives: u32) -> Self {
+    /// As [`Cloud::new`], with FIFO queues.
+    pub async fn with_fifo(max_receives: u32) -> Self {
         Self::make(max_receives, true).await
     }
 
@@ -52,30 +55,29 @@ impl Cloud {
         }
     }
 
-    pub(crate) async fn backend(&self) -> AwsBackend {
+    /// The adapters, by the clock of this machine.
+    pub async fn backend(&self) -> AwsBackend {
         connect(&self.config, self.options.clone()).await
     }
 
-    /// On a machine with this clock.
-    pub(crate) async fn backend_by(&self, clock: Arc<dyn Clock>) -> AwsBackend {
+    /// The adapters of a machine with this clock.
+    pub async fn backend_by(&self, clock: Arc<dyn Clock>) -> AwsBackend {
         let (options, ids) = (self.options.clone(), Arc::new(RandomIds));
         AwsBackend::with(&self.config, options, clock, ids)
             .await
             .unwrap()
     }
-}
 
-impl Cloud {
     /// Every key of the bucket.
-    pub(crate) async fn keys(&self) -> Vec<String> {
+    pub async fn keys(&self) -> Vec<String> {
         use compactor_core::ports::ObjectStore;
         let objects = self.backend().await.objects;
         let listed = objects.list_all("").await.unwrap();
         listed.into_iter().map(|info| info.key).collect()
     }
 
-    /// Someone changes the queue's redrive policy.
-    pub(crate) async fn set_max_receives(&self, max_receives: u32) {
+    /// Changes `maxReceiveCount` of the queue's redrive policy, as its owner does.
+    pub async fn set_max_receives(&self, max_receives: u32) {
         use QueueAttributeName::RedrivePolicy;
         let client = aws_sdk_sqs::Client::new(&self.config);
         let url = &self.options.queue_url;
@@ -89,8 +91,8 @@ impl Cloud {
         change.send().await.unwrap();
     }
 
-    /// An item of the table, strongly consistent.
-    pub(crate) async fn item(&self, partition: &str, sort: &str) -> Option<Item> {
+    /// The item with these keys, by a strongly consistent read.
+    pub async fn item(&self, partition: &str, sort: &str) -> Option<Item> {
         let client = aws_sdk_dynamodb::Client::new(&self.config);
         let got = client
             .get_item()
@@ -103,8 +105,8 @@ impl Cloud {
         got.unwrap().item
     }
 
-    /// Writes an item of texts.
-    pub(crate) async fn put_item(&self, fields: &[(&str, &str)]) {
+    /// Puts an item whose attributes are strings.
+    pub async fn put_item(&self, fields: &[(&str, &str)]) {
         let own = |(name, value): &(&str, &str)| {
             ((*name).to_owned(), AttributeValue::S((*value).to_owned()))
         };
@@ -114,9 +116,9 @@ impl Cloud {
         put.set_item(Some(item)).send().await.unwrap();
     }
 
-    /// The reasons that messages in the dead-letter queue carry; empty for those that were only
-    /// received too often.
-    pub(crate) async fn dead_letter_reasons(&self) -> Vec<String> {
+    /// Receives up to ten messages of the dead-letter queue. Gives their attribute
+    /// `dead_letter_reason`, empty for those that were only received too often.
+    pub async fn dead_letter_reasons(&self) -> Vec<String> {
         let client = aws_sdk_sqs::Client::new(&self.config);
         let url = format!("{}-dlq", self.options.queue_url);
         let received = client
@@ -139,15 +141,15 @@ impl Cloud {
     }
 }
 
-/// The adapters, with clients of this configuration.
-pub(crate) async fn connect(config: &SdkConfig, options: AwsOptions) -> AwsBackend {
+/// Connects the adapters with clients of this configuration, by the clock of this machine.
+pub async fn connect(config: &SdkConfig, options: AwsOptions) -> AwsBackend {
     let ids: Arc<dyn Ids> = Arc::new(RandomIds);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     AwsBackend::with(config, options, clock, ids).await.unwrap()
 }
 
-/// What a deployment called `name` has, wherever it is.
-pub(crate) fn options(endpoint: &str, name: &str, queue_url: &str) -> AwsOptions {
+/// Options for bucket and table `name` and this queue, with the services at `endpoint`.
+pub fn options(endpoint: &str, name: &str, queue_url: &str) -> AwsOptions {
     AwsOptions {
         region: Some(REGION.to_owned()),
         endpoint: Some(endpoint.to_owned()),
@@ -164,10 +166,11 @@ pub(crate) fn options(endpoint: &str, name: &str, queue_url: &str) -> AwsOptions
     }
 }
 
-/// Names and values.
-pub(crate) type Item = HashMap<String, AttributeValue>;
+/// The attributes of an item, by name.
+pub type Item = HashMap<String, AttributeValue>;
 
-pub(crate) fn config(endpoint: &str) -> SdkConfig {
+/// A configuration of the SDK with the services at `endpoint`, and with credentials for tests.
+pub fn config(endpoint: &str) -> SdkConfig {
     SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new(REGION))
