@@ -1,6 +1,3 @@
 #![no_main]
 
-#[path = "../checks/manifests.rs"]
-mod checks;
-
-libfuzzer_sys::fuzz_target!(|input: &[u8]| checks::check(input));
+libfuzzer_sys::fuzz_target!(|input: &[u8]| compactor_testkit::fuzz::manifests::check(input));

@@ -10,9 +10,9 @@ use chroma_store::{
 };
 use compactor_core::Manifest;
 use compactor_snapshots::Published;
+use compactor_testkit::index_files;
 use rusqlite::{Connection, OpenFlags, Row};
 
-use crate::index_files;
 use crate::world::{World, name};
 
 /// Records by id.

@@ -20,8 +20,6 @@ mod content;
 mod deltas;
 mod dispositions;
 mod hooks;
-#[path = "../store/index_files.rs"]
-mod index_files;
 mod logs;
 mod objects;
 mod process;

@@ -6,31 +6,17 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    unreachable_pub,
-    missing_docs,
     reason = "tests"
 )]
-
-#[path = "../../fuzz/checks/archives.rs"]
-mod archives;
-#[path = "../../fuzz/checks/configurations.rs"]
-mod configurations;
-#[path = "../../fuzz/checks/index_files.rs"]
-mod index_files;
-#[path = "../../fuzz/checks/manifests.rs"]
-mod manifests;
-#[path = "../../fuzz/checks/messages.rs"]
-mod messages;
-#[path = "../../fuzz/checks/pickles.rs"]
-mod pickles;
-#[path = "../../fuzz/checks/pointers.rs"]
-mod pointers;
 
 use std::path::PathBuf;
 
 use chroma_store::Space;
 use chroma_store::fuzzing::{
     embedding_functions, index_parameters, read_index_files, write_index_files,
+};
+use compactor_testkit::fuzz::{
+    archives, configurations, index_files, manifests, messages, pickles, pointers,
 };
 use compactor_testkit::workspace::root;
 

@@ -6,10 +6,10 @@ use chroma_store::{
     CloseOptions, Engine, FlushOptions, FlushReport, FlushWhen, MergeOptions, OpenOptions,
     Operation, OperationKind, Patch, SchemaLevel, Space, Store, VerifyLevel,
 };
+use compactor_testkit::index_files::{self, IndexFiles};
 use rusqlite::Connection;
 
 use crate::directory::{Recipe, WORDS, bytes_of, record, sql};
-use crate::index_files::{self, IndexFiles};
 
 pub(crate) const ALWAYS: FlushOptions = FlushOptions {
     when: FlushWhen::Always,

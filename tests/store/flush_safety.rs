@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use chroma_store::{Engine, FlushOptions, OpenOptions, Space, Store};
+use compactor_testkit::index_files;
 
 use crate::directory::{Recipe, WORDS, bytes_of, compactor, record, sql};
 use crate::flush::{ALWAYS, index, make, merge_and_flush, vector};
-use crate::index_files;
 
 /// Flushing and rebuilding are refused with this code, and change nothing.
 fn refused(dir: &Path, code: &str) {

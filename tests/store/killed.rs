@@ -6,10 +6,10 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use chroma_store::{Operation, Patch, Space, VerifyLevel, verify};
+use compactor_testkit::index_files;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::directory::{Recipe, WORDS, compactor, names_in, record, sql};
-use crate::index_files;
 
 const KILLS: u64 = 25;
 

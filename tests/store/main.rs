@@ -18,7 +18,6 @@ mod directory;
 mod flush;
 mod flush_safety;
 mod full_text;
-mod index_files;
 mod killed;
 mod lengths;
 mod mended;

@@ -7,10 +7,10 @@ use chroma_store::{
     CloseOptions, Engine, FlushOptions, FlushWhen, Like, MergeOptions, Open, OpenOptions,
     Operation, Patch, SchemaLevel, Searcher, Space, Store, VerifyLevel,
 };
+use compactor_testkit::index_files;
 use proptest::prelude::*;
 
 use crate::directory::{Recipe, WORDS};
-use crate::index_files;
 
 type Model = BTreeMap<String, Vec<f32>>;
 

@@ -6,9 +6,9 @@ use chroma_store::{
     CloseOptions, Engine, FlushOptions, FlushWhen, Like, OpenOptions, Operation, Patch, Searcher,
     Space, Store, StoreInfo, VerifyLevel,
 };
+use compactor_testkit::index_files::{self, IndexFiles};
 
 use crate::directory::{Recipe, WORDS, bytes_of};
-use crate::index_files::{self, IndexFiles};
 
 const ENGINES: [Engine; 2] = [Engine::Native, Engine::HnswRs];
 const SPACES: [Space; 3] = [Space::L2, Space::Ip, Space::Cosine];

@@ -20,6 +20,8 @@ pub mod deployment;
 pub mod emulator;
 pub mod faketime;
 pub mod fixture;
+pub mod fuzz;
+pub mod index_files;
 pub mod not_run;
 pub mod process;
 pub mod python;

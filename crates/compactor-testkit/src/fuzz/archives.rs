@@ -15,19 +15,19 @@ const LONGEST_PART: usize = 255;
 /// Bytes of the whole name.
 const LONGEST_NAME: usize = 1024;
 
-/// The archive, or if the input begins with `tar`, what is to be packed into one.
+/// Unpacks the input as an archive. If it begins with `tar`, what follows is compressed first.
 pub fn check(input: &[u8]) {
-    // On Linux names may have any bytes.
+    // File systems of other systems refuse some names: an error that is not the archive's.
     let is_of_archive = |kind| kind == Kind::BadInput || !cfg!(target_os = "linux");
     if let Err(error) = unpacked(input) {
         assert!(is_of_archive(error.kind()), "{error}: {error:?}");
     }
 }
 
-/// What becomes of it, after a look at what was written.
+/// Unpacks the input as [`check`] does, checks the files that this writes, and gives the outcome.
 ///
 /// # Errors
-/// It is not unpacked.
+/// `unpack` refuses the archive: it is damaged, has an entry that is not allowed, or passes a limit.
 pub fn unpacked(input: &[u8]) -> StoreResult<Unpacked> {
     let folder = tempfile::tempdir_in("/dev/shm")
         .or_else(|_| tempfile::tempdir())

@@ -5,7 +5,7 @@ use compactor_core::keys::DeltaLocation;
 use compactor_core::ports::WallTime;
 use compactor_core::{CollectionName, RunId, Version};
 
-/// The whole input, as text.
+/// Takes the whole input, if it is UTF-8, as a pointer, a name, a run id, a location and a time.
 pub fn check(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else {
         return;

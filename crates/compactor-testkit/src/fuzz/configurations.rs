@@ -5,7 +5,7 @@ use chroma_store::fuzzing::{
     embedding_functions, index_parameters, only_allowed_embedding_functions,
 };
 
-/// The whole input, as text.
+/// Takes the whole input, if it is UTF-8, as `config_json_str` or `schema_str` of a collection.
 pub fn check(input: &[u8]) {
     let Ok(column) = std::str::from_utf8(input) else {
         return;

@@ -14,7 +14,7 @@ thread_local! {
     );
 }
 
-/// Four lengths and five files, as `write_index_files` says.
+/// Takes the input as four lengths and five files, which `write_index_files` splits.
 pub fn check(input: &[u8]) {
     FOLDER.with_borrow(|folder| {
         let (dir, again) = (folder.path(), folder.path().join("again"));

@@ -1,4 +1,5 @@
-//! The index files of a directory, read by offsets alone: independent of the code under test.
+//! The index files of a directory, read by the offsets of hnswlib's format: independent of the code
+//! under test.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -6,27 +7,33 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 use serde_json::Value;
 
-/// What the files of one collection hold.
+/// The content of the index files of one collection.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct IndexFiles {
-    /// The folder.
-    pub(crate) dir: PathBuf,
-    /// Stored vectors and norms by id.
-    pub(crate) vectors: BTreeMap<String, (Vec<f32>, f32)>,
-    pub(crate) labels: BTreeMap<String, u64>,
-    pub(crate) elements: u64,
-    pub(crate) deleted: u64,
-    pub(crate) max_links: u64,
-    pub(crate) ef_construction: u64,
-    pub(crate) total_elements_added: u64,
-    /// The pickle's `max_seq_id`.
-    pub(crate) pickled_seq: Option<u64>,
-    /// `id_to_seq_id` of the pickle.
-    pub(crate) seq_ids: usize,
+pub struct IndexFiles {
+    /// The folder with the files.
+    pub dir: PathBuf,
+    /// Vectors as they are stored, and their norms in `length.bin`, by id. Without deleted elements.
+    pub vectors: BTreeMap<String, (Vec<f32>, f32)>,
+    /// Labels by id: `id_to_label` of the pickle.
+    pub labels: BTreeMap<String, u64>,
+    /// Elements in `data_level0.bin`, deleted ones too.
+    pub elements: u64,
+    /// How many of them are marked as deleted.
+    pub deleted: u64,
+    /// `maxM`, the most links of an element on each level above the lowest.
+    pub max_links: u64,
+    /// `ef_construction`, the candidates for links when an element is added.
+    pub ef_construction: u64,
+    /// `total_elements_added` of the pickle.
+    pub total_elements_added: u64,
+    /// `max_seq_id` of the pickle, if it has one.
+    pub pickled_seq: Option<u64>,
+    /// Entries in `id_to_seq_id` of the pickle.
+    pub seq_ids: usize,
 }
 
-/// The index files of the collection `name`; `None` when it has none.
-pub(crate) fn read(dir: &Path, name: &str) -> Option<IndexFiles> {
+/// Reads the index files of the collection `name`; none if there is no pickle.
+pub fn read(dir: &Path, name: &str) -> Option<IndexFiles> {
     let connection = Connection::open(dir.join("chroma.sqlite3")).unwrap();
     let segment: String = connection
         .query_row(

@@ -7,7 +7,7 @@ use compactor_core::message::{decode, encode};
 use compactor_core::ports::{Attributes, WallTime};
 use compactor_daemon::Admission;
 
-/// The body; after a zero byte, attributes as lines `name=value`.
+/// Takes the input as the body of a message; after a zero byte, as attributes, lines `name=value`.
 pub fn check(input: &[u8]) {
     let mut parts = input.splitn(2, |byte| *byte == 0);
     let mut text = || String::from_utf8_lossy(parts.next().unwrap_or_default()).into_owned();

@@ -2,7 +2,7 @@
 
 use compactor_core::Manifest;
 
-/// The whole input.
+/// Takes the whole input as a manifest.
 pub fn check(input: &[u8]) {
     let manifest = match Manifest::parse(input) {
         Ok(manifest) => manifest,
