@@ -8,7 +8,7 @@
     reason = "a test reports by panicking"
 )]
 
-mod answers;
+mod bad_connections;
 mod bad_runs;
 mod behaviours;
 mod buckets;
@@ -23,14 +23,14 @@ mod items;
 mod large;
 mod legacy_writer;
 mod many_runs;
-mod names;
 mod proxy;
 mod redrive;
-mod stalls;
-mod storms;
+mod service_errors;
+mod slow_objects;
 mod stub;
 mod table;
-mod throttled;
+mod throttling;
+mod unreachable_services;
 mod wire_dispositions;
 
 /// The program under test.

@@ -15,7 +15,7 @@ use compactor_core::{CollectionName, Fence, RunKey};
 use futures_util::future::join_all;
 use uuid::Uuid;
 
-use crate::answers::{json, told, xml};
+use crate::service_errors::{json, told, xml};
 use crate::stub::Answer;
 
 /// An answer of a service.

@@ -15,7 +15,7 @@ use compactor_testkit::fixture::directory;
 use serde_json::Value;
 
 use crate::COMPACTOR;
-use crate::disk::Mounted;
+use crate::unwritable_paths::Mounted;
 
 /// What cannot be given back for want of space is free again soon.
 const SHORT: &str = "[retry]\nfirst = \"10ms\"\nmax = \"50ms\"\nattempts = 2\n\

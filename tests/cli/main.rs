@@ -9,28 +9,28 @@
     reason = "tests"
 )]
 
-mod accounts;
+mod blocked_log;
 mod clean_up;
 mod clocks;
 mod configuration;
-mod copied;
+mod copied_data_directory;
 mod daemon;
 mod directories;
-mod disk;
 mod doctor;
 mod environment;
 mod hostile;
 mod limits;
 mod merge;
+mod other_accounts;
 mod output;
 mod quickstart;
 mod repair;
+mod shutdown;
 mod snapshots;
-mod stopping;
 mod submit;
 mod temporary_files;
 mod terminal;
-mod unread;
+mod unwritable_paths;
 mod usage;
 
 /// The program under test.

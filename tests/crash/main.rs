@@ -18,13 +18,13 @@
 )]
 #![allow(clippy::print_stdout, reason = "the figures are the result")]
 
-mod ordeal;
+mod kill_loop;
 mod reader;
-mod stand;
+mod testbed;
 
 use fastrand::Rng;
 use libtest_mimic::{Failed, Trial};
-use stand::Stand;
+use testbed::Testbed;
 
 /// The program under test.
 const COMPACTOR: &str = env!("CARGO_BIN_EXE_chroma-compactor");
@@ -44,19 +44,19 @@ fn main() {
     let seed = number("CRASH_SEED").unwrap_or_else(|| fastrand::u64(..));
     let trials = vec![
         Trial::test("kills_over_the_local_backend", move || {
-            endure(&Stand::local(), kills / 2, seed)
+            endure(&Testbed::local(), kills / 2, seed)
         }),
         Trial::test("kills_over_aws", move || {
             let runtime = tokio::runtime::Runtime::new().unwrap();
-            let cloud = runtime.block_on(Stand::cloud());
+            let cloud = runtime.block_on(Testbed::cloud());
             endure(&cloud, kills - kills / 2, seed)
         }),
     ];
     libtest_mimic::run(&arguments, trials).exit();
 }
 
-fn endure(stand: &Stand, kills: u64, seed: u64) -> Result<(), Failed> {
+fn endure(testbed: &Testbed, kills: u64, seed: u64) -> Result<(), Failed> {
     println!("CRASH_SEED={seed}");
-    ordeal::endure(stand, kills, &mut Rng::with_seed(seed));
+    kill_loop::endure(testbed, kills, &mut Rng::with_seed(seed));
     Ok(())
 }

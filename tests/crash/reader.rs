@@ -6,11 +6,11 @@ use compactor_testkit::deployment::legacy::python_in;
 use compactor_testkit::process::ended;
 use serde_json::Value;
 
-use crate::stand::Stand;
+use crate::testbed::Testbed;
 
 /// Reads until it is asked for its findings.
 pub(crate) struct Reader<'s> {
-    stand: &'s Stand,
+    testbed: &'s Testbed,
     process: Child,
 }
 
@@ -25,18 +25,18 @@ pub(crate) struct Findings {
 }
 
 impl<'s> Reader<'s> {
-    pub(crate) fn new(stand: &'s Stand, collection: &str) -> Self {
+    pub(crate) fn new(testbed: &'s Testbed, collection: &str) -> Self {
         let line = format!(
             "-m legacy watch {} --collection {collection} --runs runs --out records.json",
-            stand.source()
+            testbed.source()
         );
-        let mut command = python_in(stand.place(), &line);
+        let mut command = python_in(testbed.place(), &line);
         command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         let process = command.spawn().unwrap();
-        Self { stand, process }
+        Self { testbed, process }
     }
 
     /// Fails at once if it found something wrong already.
@@ -54,7 +54,7 @@ impl<'s> Reader<'s> {
         );
         assert!(output.status.success(), "{stdout}\n{stderr}");
         let said: Value = serde_json::from_str(stdout.trim()).unwrap();
-        let records = std::fs::read(self.stand.place().path("records.json")).unwrap();
+        let records = std::fs::read(self.testbed.place().path("records.json")).unwrap();
         Findings {
             reads: said["reads"].as_u64().unwrap(),
             versions: said["versions"].as_u64().unwrap(),

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use chroma_store::{OpenOptions, Store};
 
-use crate::crafted::{Case, HUGE, HUGE_PAYLOADS, SCHEMAS, refuse, text};
 use crate::directory::{Recipe, compactor, record, sql};
+use crate::malicious_databases::{Case, HUGE, HUGE_PAYLOADS, SCHEMAS, refuse, text};
 
 const CASES: &[Case] = &[
     (

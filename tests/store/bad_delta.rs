@@ -7,8 +7,8 @@ use std::path::Path;
 
 use chroma_store::{Array, MetadataValue, Operation, SchemaLevel};
 
-use crate::crafted::{Case, HUGE, HUGE_METADATA, HUGE_PAYLOADS, SCHEMAS, refuse, text};
 use crate::directory::{Recipe, bytes_of, compactor, record, sql};
+use crate::malicious_databases::{Case, HUGE, HUGE_METADATA, HUGE_PAYLOADS, SCHEMAS, refuse, text};
 
 /// The log has lost its beginning: the delta is read record by record, with their metadata.
 const PURGED: &str = "

@@ -5,8 +5,8 @@ use std::path::Path;
 use chroma_store::{CloseOptions, OpenOptions, Store, StoreInfo, VerifyLevel, verify};
 use compactor_testkit::index_files;
 
-use crate::crafted::text;
 use crate::directory::{Recipe, bytes_of, compactor, merge, names_in, record};
+use crate::malicious_databases::text;
 
 /// Flushed, so that the log's pages are free.
 fn flushed(root: &Path) -> std::path::PathBuf {

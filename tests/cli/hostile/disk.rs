@@ -6,7 +6,7 @@ use rusqlite::Connection;
 
 use super::{dead_letters, deliver, drain, message, pack, part, send};
 use crate::COMPACTOR;
-use crate::disk::Mounted;
+use crate::unwritable_paths::Mounted;
 
 const SETTINGS: &str = "[limits]\nratio = 100000\nvalue = \"100 MiB\"\n\
      [queue]\nvisibility = \"2s\"\npoll_wait = \"100ms\"\n\

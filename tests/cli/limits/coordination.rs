@@ -9,7 +9,7 @@ use super::{
     assert_all_there, assert_among, part, stages, until_enough,
 };
 use crate::daemon::Daemon;
-use crate::disk::Mounted;
+use crate::unwritable_paths::Mounted;
 
 /// Page by page, until there is enough; and a little beyond that, as how much that is depends on how
 /// often the lease is renewed.

@@ -26,7 +26,7 @@ pub(super) const GUARDS: &[Guard] = &[
         code: "if sent.sha256.as_ref() != Some(&known.file.sha256) {",
         without: "if false {",
         targets: &["--test", "cycle"],
-        only: &["kept", "unchanged"],
+        only: &["working_copies", "unchanged_files"],
     },
     Guard {
         invariant: "I1",
@@ -62,7 +62,7 @@ pub(super) const GUARDS: &[Guard] = &[
         code: "Err(error) => self.keep_unrecorded(at, error).await,\n            }\n        }",
         without: "Err(_) => recorded.push(at),\n            }\n        }",
         targets: &["--test", "cycle"],
-        only: &["unrecorded"],
+        only: &["unwritable_records"],
     },
     Guard {
         invariant: "I3",
@@ -80,7 +80,7 @@ pub(super) const GUARDS: &[Guard] = &[
         code: "self.batch.items[at].is_open() && manifest.contains_run(self.run_id(at))",
         without: "self.batch.items[at].is_open() && manifest.contains_run(self.run_id(at)) && self.batch.is_empty()",
         targets: &["--test", "cycle"],
-        only: &["crash", "duplicates", "cut_off"],
+        only: &["crash", "duplicates", "disconnection"],
     },
     Guard {
         invariant: "I4",
@@ -107,7 +107,7 @@ pub(super) const GUARDS: &[Guard] = &[
         code: "if base.manifest().is_some() || base.is_accepted {",
         without: "if true || base.is_accepted {",
         targets: &["--test", "cycle"],
-        only: &["shrunk"],
+        only: &["shrunk_snapshots"],
     },
     Guard {
         invariant: "I4",
@@ -134,7 +134,7 @@ pub(super) const GUARDS: &[Guard] = &[
         code: "refuse(rights, Resource::Queue)?;",
         without: "let _ = refuse(rights, Resource::Queue);",
         targets: &["--test", "cycle"],
-        only: &["undeleted"],
+        only: &["undeletable_messages"],
     },
     Guard {
         invariant: "I4",
@@ -143,7 +143,7 @@ pub(super) const GUARDS: &[Guard] = &[
         code: "if error.kind() == Kind::BadInput =>",
         without: "if error.kind() == Kind::BadInput && limits.transfers == 0 =>",
         targets: &["--test", "cycle"],
-        only: &["in_flight"],
+        only: &["corrupted_transfers"],
     },
     Guard {
         invariant: "I4",
@@ -152,7 +152,7 @@ pub(super) const GUARDS: &[Guard] = &[
         code: "if self.ending.is_cancelled() {",
         without: "if false {",
         targets: &["--test", "cycle"],
-        only: &["winding_down"],
+        only: &["shutdown"],
     },
     Guard {
         invariant: "I4",
@@ -278,7 +278,7 @@ pub(super) const GUARDS: &[Guard] = &[
         code: "if self.receiving.is_some() || room == 0 {",
         without: "if self.receiving.is_some() {",
         targets: &["--test", "cycle"],
-        only: &["batching", "crowded", "messages"],
+        only: &["batching", "busy_collections", "messages"],
     },
     Guard {
         invariant: "I9",
@@ -305,7 +305,7 @@ pub(super) const GUARDS: &[Guard] = &[
         code: "if !is_for_good(error) && self.can_come_back(at) {",
         without: "if false {",
         targets: &["--test", "cycle"],
-        only: &["unrecorded"],
+        only: &["unwritable_records"],
     },
     Guard {
         invariant: "I9",
@@ -314,7 +314,7 @@ pub(super) const GUARDS: &[Guard] = &[
         code: "Self::DeadLetter if receives < max_receives => Self::GiveBack,",
         without: "Self::DeadLetter if receives > max_receives => Self::GiveBack,",
         targets: &["--test", "cycle"],
-        only: &["unrecorded"],
+        only: &["unwritable_records"],
     },
     Guard {
         invariant: "I9",
@@ -323,7 +323,7 @@ pub(super) const GUARDS: &[Guard] = &[
         code: "&& delivery.receive_count < context.ports.queue.max_receives()",
         without: "&& delivery.receive_count == 0",
         targets: &["--test", "cycle"],
-        only: &["unrecorded"],
+        only: &["unwritable_records"],
     },
     Guard {
         invariant: "I8",
@@ -395,6 +395,6 @@ pub(super) const GUARDS: &[Guard] = &[
         code: "&& !allowed.iter().any(|one| one.is(&found))",
         without: "&& false",
         targets: &["--test", "interop"],
-        only: &["leak"],
+        only: &["embedding_functions"],
     },
 ];

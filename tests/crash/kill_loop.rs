@@ -1,4 +1,4 @@
-//! Kill, start again, announce, kill.
+//! Announces a run, starts a daemon, kills it, and again; then checks that no run was lost.
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -12,7 +12,7 @@ use fastrand::Rng;
 use serde_json::Value;
 
 use crate::reader::Reader;
-use crate::stand::{Daemon, Stand};
+use crate::testbed::{Daemon, Testbed};
 
 const COLLECTION: &str = "words";
 /// Longer than a start and a cycle.
@@ -24,18 +24,18 @@ const BEGINNING: Duration = Duration::from_secs(10);
 /// One kill of so many, at least, must hit a daemon in the middle of a cycle.
 const HITS: u64 = 5;
 
-/// Kills daemons on this stand, so often, and looks what became of the runs.
-pub(crate) fn endure(stand: &Stand, kills: u64, rng: &mut Rng) {
-    stand.place().write("runs", "");
+/// Kills `kills` daemons on this testbed, then checks what became of the runs.
+pub(crate) fn endure(testbed: &Testbed, kills: u64, rng: &mut Rng) {
+    testbed.place().write("runs", "");
     let mut runs = Vec::new();
-    announce(stand, &mut runs);
-    stand.say("run --drain").succeeds();
-    let mut reader = Reader::new(stand, COLLECTION);
+    announce(testbed, &mut runs);
+    testbed.say("run --drain").succeeds();
+    let mut reader = Reader::new(testbed, COLLECTION);
     let mut hits = 0;
     for number in 0..kills {
         // So that there is something to do.
-        announce(stand, &mut runs);
-        let daemon = stand.daemon();
+        announce(testbed, &mut runs);
+        let daemon = testbed.daemon();
         match number % 2 {
             0 => wait_for_steps(&daemon, rng.usize(1..=STEPS)),
             _ => wait(rng.u64(0..LONGEST)),
@@ -45,17 +45,17 @@ pub(crate) fn endure(stand: &Stand, kills: u64, rng: &mut Rng) {
             break;
         }
     }
-    stand.say("run --drain").succeeds();
-    let listed = stand.say(&format!("runs --limit {} --json", runs.len() + 1));
+    testbed.say("run --drain").succeeds();
+    let listed = testbed.say(&format!("runs --limit {} --json", runs.len() + 1));
     let (unfinished, published) = outcome(&listed.json(), runs.len());
     // First what the reader says: it explains more.
     let found = reader.findings();
     assert!(unfinished.is_empty(), "{unfinished:?}");
-    assert_eq!(found.records, undisturbed(&runs), "{}", stand.name());
+    assert_eq!(found.records, undisturbed(&runs), "{}", testbed.name());
     println!(
         "{}: {kills} kills, {hits} of them in the middle of a cycle; {} runs announced, \
          {published} versions published; {} reads by Python, of {} versions: nothing lost",
-        stand.name(),
+        testbed.name(),
         runs.len(),
         found.reads,
         found.versions,
@@ -98,27 +98,27 @@ fn wait(milliseconds: u64) {
 }
 
 /// One more run, which the reader is told of first.
-fn announce(stand: &Stand, runs: &mut Vec<(String, usize)>) {
+fn announce(testbed: &Testbed, runs: &mut Vec<(String, usize)>) {
     let name = format!("run{}", runs.len());
     let records = 3 + runs.len() % 5;
-    let place = stand.place();
+    let place = testbed.place();
     let mut list = std::fs::OpenOptions::new();
     let mut list = list.append(true).open(place.path("runs")).unwrap();
     writeln!(list, "{name} {records}").unwrap();
     directory(place, &name, COLLECTION, records, 4);
     let line = format!("submit {COLLECTION}={name} --run-id {name}");
-    stand.say(&line).succeeds();
+    testbed.say(&line).succeeds();
     runs.push((name, records));
 }
 
 /// What the same runs give where nothing is killed.
 fn undisturbed(runs: &[(String, usize)]) -> serde_json::Value {
-    let stand = Stand::local();
-    stand.place().write("runs", "");
+    let testbed = Testbed::local();
+    testbed.place().write("runs", "");
     let mut again = Vec::new();
     while again.len() < runs.len() {
-        announce(&stand, &mut again);
+        announce(&testbed, &mut again);
     }
-    stand.say("run --drain").succeeds();
-    Reader::new(&stand, COLLECTION).findings().records
+    testbed.say("run --drain").succeeds();
+    Reader::new(&testbed, COLLECTION).findings().records
 }

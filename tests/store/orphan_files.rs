@@ -4,8 +4,8 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use crate::crafted::text;
 use crate::directory::{Recipe, compactor, merge, names_in, record};
+use crate::malicious_databases::text;
 
 const HUGE: u64 = 2 << 30;
 

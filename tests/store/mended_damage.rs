@@ -1,8 +1,8 @@
 //! Damage that a merge mends on its way into the result, and the base keeps.
 
 use crate::content;
-use crate::crafted::{Case, text};
 use crate::directory::{Recipe, bytes_of, compactor, merge, record, sql};
+use crate::malicious_databases::{Case, text};
 
 const FULL_TEXT: &[Case] = &[
     ("an index that lost a page", "I9", |dir| {

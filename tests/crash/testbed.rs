@@ -1,4 +1,4 @@
-//! Where the binary works, and how it is called there.
+//! What the kill loop runs on: the program with a local data directory, or with AWS.
 
 use std::fs::File;
 use std::process::{Child, Command, Stdio};
@@ -24,12 +24,12 @@ const EXPECTED: &[&str] = &["CC-LEASE-LOST"];
 const LOG: &str = "daemon.log";
 const FILTER: &str = "info,compactor_daemon::observe=debug";
 
-pub(crate) enum Stand {
+pub(crate) enum Testbed {
     Local(Workdir),
     Cloud(Box<Deployment>),
 }
 
-impl Stand {
+impl Testbed {
     pub(crate) fn local() -> Self {
         let place = Workdir::new(COMPACTOR);
         let settings = format!("[storage]\nbackend = \"local\"\npath = \"data\"\n{SHORT}");
