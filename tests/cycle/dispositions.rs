@@ -34,7 +34,7 @@ fn is_about(resource: Resource, call: &Call) -> bool {
         Resource::DeadLetterQueue => matches!(*operation, "dead_letter"),
         Resource::Scratch => is_ours && matches!(*operation, "download" | "upload"),
         // No port is the log: what becomes of a daemon whose log nobody reads is tried with the binary
-        // (`tests/cli`, unread).
+        // (`tests/cli`, blocked_log).
         Resource::Log => false,
     }
 }
