@@ -10,7 +10,8 @@ use std::time::Duration;
 use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags};
 
-use crate::{DATABASE_NAME, OpenOptions, StoreError, StoreResult};
+use crate::locks::BUSY_WAIT;
+use crate::{DATABASE_NAME, StoreError, StoreResult};
 
 /// What a connection is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,8 +31,38 @@ impl Usage {
     }
 }
 
-/// How long SQLite waits for another process's lock.
-pub(crate) const BUSY_WAIT: Duration = Duration::from_secs(2);
+/// How to open a directory.
+#[derive(Debug, Clone, Copy)]
+pub struct OpenOptions {
+    /// How long SQLite waits for another process's lock.
+    pub busy: Duration,
+    /// Lets SQLite roll back what an interrupted writer left, instead of refusing the directory.
+    /// Only for whoever changes directories in place.
+    pub roll_back: bool,
+    /// Nothing is on disk before the store is closed: for a copy that a crash throws away.
+    pub is_scratch: bool,
+}
+
+impl OpenOptions {
+    /// For a working copy, which a crash throws away.
+    pub fn scratch() -> Self {
+        Self {
+            is_scratch: true,
+            ..Self::default()
+        }
+    }
+}
+
+impl Default for OpenOptions {
+    fn default() -> Self {
+        Self {
+            busy: BUSY_WAIT,
+            roll_back: false,
+            is_scratch: false,
+        }
+    }
+}
+
 const HEADER_LEN: usize = 100;
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 

@@ -4,10 +4,11 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::collection::{load_all, names};
+use crate::collection::load_all;
 use crate::index::IndexFiles;
+use crate::problem::Problem;
 use crate::schema::detect;
-use crate::verify::{Problem, VerifyLevel, verify};
+use crate::verify::{VerifyLevel, verify};
 use crate::wal::WalReader;
 use crate::{
     Collection, DatabaseSize, EmbeddingFunction, FullName, HnswConfig, SchemaLevel, StoreError,
@@ -129,15 +130,4 @@ fn vectors(
         queued,
     };
     Ok((places, index.map(|index| index.graph.health(ef))))
-}
-
-/// The full names of the collections in `dir`.
-///
-/// # Errors
-/// It cannot be read as a Chroma directory.
-pub fn collection_names(dir: &Path) -> StoreResult<Vec<FullName>> {
-    let connection = connection::open_read(dir)?;
-    let path = connection::database_path(dir);
-    let level = detect(&connection, &path)?;
-    names(&connection, &path, level)
 }

@@ -11,6 +11,7 @@
 mod archive;
 mod collection;
 mod connection;
+mod create;
 mod delta;
 mod directory;
 mod engine;
@@ -20,7 +21,9 @@ mod flush;
 pub mod fuzzing;
 mod index;
 mod info;
+mod locks;
 mod merge;
+mod problem;
 mod query;
 mod records;
 mod repair;
@@ -32,30 +35,32 @@ mod verify;
 mod wal;
 
 pub use archive::{ARCHIVE_NAME, UnpackLimits, Unpacked, pack, unpack};
-pub use collection::{Collection, EmbeddingFunction, FullName, HnswConfig, Parameters, Which};
-pub use connection::{keep_temporary_files_in, try_temporary_files};
+pub use collection::{
+    Collection, EmbeddingFunction, FullName, HnswConfig, Parameters, Which, collection_names,
+};
+pub use connection::{OpenOptions, keep_temporary_files_in, try_temporary_files};
+pub use create::{
+    CreateOptions, LikeOptions, NewIds, create, create_like, functions_left_out, space_of,
+};
 pub use delta::refuse_long_records;
 pub use directory::{
-    CloseOptions, Closed, ClosedStore, Open, OpenOptions, Orphan, Pause, Room, SIDE_CAR_NAMES,
-    Store, StoredFile, ThreadPause, copy_directory, refuse_open_elsewhere,
+    CloseOptions, Closed, ClosedStore, Open, Orphan, Pause, Room, SIDE_CAR_NAMES, Store,
+    StoredFile, ThreadPause, copy_directory, refuse_open_elsewhere,
 };
 pub use error::{Kind, StoreError, StoreResult};
 pub use flush::{Engine, FlushOptions, FlushReport, FlushWhen};
 pub use hnsw_graph::{GraphHealth, Space};
-pub use info::{CollectionInfo, StoreInfo, VectorPlaces, collection_names};
+pub use info::{CollectionInfo, StoreInfo, VectorPlaces};
 pub use merge::{AppliedAs, DeltaOutcome, Effects, MergeOptions, MergeReport, MetadataMode};
+pub use problem::{Problem, Remedy, Severity};
 pub use query::{Like, Neighbour, Searcher};
 pub use records::{Array, DOCUMENT_KEY, MetadataValue, Scalar, URI_KEY};
 pub use salvage::{Lost, Salvaged, salvage};
-pub use schema::{
-    CreateOptions, LikeOptions, NewIds, SchemaLevel, create, create_like, functions_left_out,
-    space_of,
-};
+pub use schema::SchemaLevel;
 pub use sqlite_indexes::replace_sqlite_indexes;
 pub use vacuum::{DatabaseSize, vacuum_leftovers};
 pub use verify::{
-    CheckedCollection, IndexDamage, Problem, Remedy, Severity, Survey, VerifyLevel, VerifyReport,
-    survey, verify,
+    CheckedCollection, IndexDamage, Survey, VerifyLevel, VerifyReport, survey, verify,
 };
 pub use wal::{Operation, OperationKind, Patch};
 

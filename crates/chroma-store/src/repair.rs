@@ -2,13 +2,13 @@
 //!
 //! Each function does one thing; which of them are needed a verification says.
 
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::collection::{decode_seq, write_progress};
+use crate::collection::write_progress;
 use crate::index::{dimension_in, is_written, segment_dir};
-use crate::records::{RecordReader, forget_full_text, rebuild_full_text};
+use crate::records::{RecordReader, forget_full_text, last_touched, rebuild_full_text};
 use crate::schema::migrations;
-use crate::wal::{OperationKind, Patch, WalReader, encode};
+use crate::wal::{OperationKind, Patch, WalReader, encode, logged_dimension};
 use crate::{
     Collection, Engine, FlushOptions, FlushWhen, FullName, Open, Remedy, SchemaLevel, Store,
     StoreError, StoreResult, connection,
@@ -174,22 +174,6 @@ impl Store<Open> {
         })?;
         self.reload(name)
     }
-
-    pub(crate) fn in_transaction<T>(
-        &mut self,
-        operation: &'static str,
-        work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
-    ) -> StoreResult<()> {
-        let path = connection::database_path(self.dir());
-        let connection = self.connection_mut();
-        let transaction = || -> rusqlite::Result<()> {
-            let transaction =
-                connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            work(&transaction)?;
-            transaction.commit()
-        };
-        transaction().map_err(StoreError::sqlite(&path, operation))
-    }
 }
 
 fn write_migrations(connection: &Connection, level: SchemaLevel) -> rusqlite::Result<()> {
@@ -245,26 +229,6 @@ fn mend_progress(
     Ok(())
 }
 
-/// The highest number of an operation that touched a record and that can be true.
-pub(crate) fn last_touched(
-    connection: &Connection,
-    collection: &Collection,
-    limit: u64,
-) -> rusqlite::Result<u64> {
-    let mut statement =
-        connection.prepare("SELECT seq_id FROM embeddings NOT INDEXED WHERE segment_id = ?1")?;
-    let mut rows = statement.query([collection.metadata_segment.to_string()])?;
-    let mut highest = 0;
-    while let Some(row) = rows.next()? {
-        if let Ok(seq) = decode_seq(row.get_ref(0)?)
-            && seq <= limit
-        {
-            highest = highest.max(seq);
-        }
-    }
-    Ok(highest)
-}
-
 /// Ends an emptied log with a row that says where it stands, so that later ones get higher numbers.
 fn put_tail(
     connection: &Connection,
@@ -297,27 +261,4 @@ fn put_tail(
         }
     }
     Ok(())
-}
-
-/// Elements of the first vector in a collection's log, or, where that differs from the declared
-/// dimension, of most of them.
-pub(crate) fn logged_dimension(
-    connection: &Connection,
-    collection: &Collection,
-) -> rusqlite::Result<Option<u32>> {
-    let read = |rest: &str| {
-        let sql = format!(
-            "SELECT length(vector) / 4 AS elements FROM embeddings_queue
-             WHERE topic = ?1 AND vector IS NOT NULL {rest} LIMIT 1"
-        );
-        let mut statement = connection.prepare_cached(&sql)?;
-        statement
-            .query_row([collection.topic()], |row| row.get(0))
-            .optional()
-    };
-    let first: Option<u32> = read("ORDER BY seq_id")?;
-    match first == collection.dimension {
-        true => Ok(first),
-        false => read("GROUP BY elements ORDER BY count(*) DESC"),
-    }
 }

@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::path::Path;
 
 use rusqlite::Connection;
 use serde::Deserialize;
@@ -10,17 +11,36 @@ use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
 use super::config::present;
+use crate::{SchemaLevel, StoreError, StoreResult};
 
 /// Bytes of `config_json_str`, and of `schema_str`. chromadb writes some hundreds, or some thousands.
 const LONGEST: i64 = 64 << 10;
 /// Bytes of the metadata of all collections and segments.
 const METADATA: i64 = 1 << 20;
 
-/// Why the configurations in a database are too large to be read, if they are.
-pub(crate) fn too_large(
+/// Refuses a delta whose configurations would cost each cycle more than its records, before they are
+/// read.
+///
+/// # Errors
+/// They are too large.
+pub(crate) fn refuse_large_configurations(
     connection: &Connection,
-    has_schema_column: bool,
-) -> rusqlite::Result<Option<String>> {
+    path: &Path,
+    level: SchemaLevel,
+) -> StoreResult<()> {
+    let found = too_large(connection, level.has_schema_column())
+        .map_err(StoreError::sqlite(path, "measure the configurations"))?;
+    match found {
+        None => Ok(()),
+        Some(detail) => Err(StoreError::ConfigurationTooLarge {
+            path: path.to_path_buf(),
+            detail,
+        }),
+    }
+}
+
+/// Why the configurations in a database are too large to be read, if they are.
+fn too_large(connection: &Connection, has_schema_column: bool) -> rusqlite::Result<Option<String>> {
     let columns: &[&str] = match has_schema_column {
         true => &["config_json_str", "schema_str"],
         false => &["config_json_str"],

@@ -12,7 +12,8 @@ use rusqlite::types::{Value as SqlValue, ValueRef};
 use rusqlite::{Connection, OptionalExtension};
 use uuid::Uuid;
 
-use crate::{SchemaLevel, StoreError, StoreResult};
+use crate::schema::detect;
+use crate::{SchemaLevel, StoreError, StoreResult, connection};
 
 pub use config::HnswConfig;
 pub(crate) use config::{SegmentMetadata, read_segment_metadata};
@@ -20,7 +21,7 @@ pub use embedding_function::EmbeddingFunction;
 #[cfg(feature = "fuzzing")]
 pub(crate) use embedding_function::named;
 pub(crate) use embedding_function::only_allowed;
-pub(crate) use foreign_config::{check as check_foreign_config, too_large};
+pub(crate) use foreign_config::{check as check_foreign_config, refuse_large_configurations};
 pub(crate) use name::{DEFAULT_DATABASE, DEFAULT_TENANT};
 pub use name::{FullName, Which};
 pub use parameters::Parameters;
@@ -86,6 +87,17 @@ pub(crate) fn names(
 ) -> StoreResult<Vec<FullName>> {
     let rows = read_rows(connection, path, level)?;
     Ok(rows.into_iter().map(|raw| raw.name).collect())
+}
+
+/// The full names of the collections in `dir`.
+///
+/// # Errors
+/// It cannot be read as a Chroma directory.
+pub fn collection_names(dir: &Path) -> StoreResult<Vec<FullName>> {
+    let connection = connection::open_read(dir)?;
+    let path = connection::database_path(dir);
+    let level = detect(&connection, &path)?;
+    names(&connection, &path, level)
 }
 
 /// Loads the one collection that is meant, of the directory `dir`. The others may be many.

@@ -8,7 +8,8 @@ use std::path::Path;
 use rusqlite::Connection;
 
 use crate::index::VectorIndex;
-use crate::{Collection, StoreError, StoreResult};
+use crate::wal::{explains_all_records, starts_at_one};
+use crate::{Collection, StoreResult};
 
 pub(super) fn is_complete(
     connection: &Connection,
@@ -21,46 +22,4 @@ pub(super) fn is_complete(
         collection.vector_seq.is_none() && VectorIndex::open(dir, collection)?.is_none();
     Ok((never_purged || starts_at_one(connection, path)?)
         && explains_all_records(connection, path, collection)?)
-}
-
-/// Whether every row since the first is there, and every record has one that made it.
-pub(crate) fn log_is_whole(
-    connection: &Connection,
-    path: &Path,
-    collection: &Collection,
-) -> StoreResult<bool> {
-    Ok(starts_at_one(connection, path)? && explains_all_records(connection, path, collection)?)
-}
-
-/// Sequence numbers are shared by all collections and start at 1.
-fn starts_at_one(connection: &Connection, path: &Path) -> StoreResult<bool> {
-    connection
-        .query_row(
-            "SELECT count(*) > 0 AND count(*) = max(seq_id) FROM embeddings_queue",
-            [],
-            |row| row.get::<_, Option<bool>>(0),
-        )
-        .map(|whole| whole.unwrap_or(false))
-        .map_err(StoreError::sqlite(path, "measure embeddings_queue"))
-}
-
-/// A log that was emptied by hand starts at 1 again: every record must have an entry that made it.
-fn explains_all_records(
-    connection: &Connection,
-    path: &Path,
-    collection: &Collection,
-) -> StoreResult<bool> {
-    connection
-        .query_row(
-            "SELECT NOT EXISTS (
-               SELECT embedding_id FROM embeddings WHERE segment_id = ?1
-               EXCEPT
-               SELECT id FROM embeddings_queue WHERE topic = ?2 AND operation IN (0, 2))",
-            [collection.metadata_segment.to_string(), collection.topic()],
-            |row| row.get(0),
-        )
-        .map_err(StoreError::sqlite(
-            path,
-            "compare embeddings_queue with the records",
-        ))
 }

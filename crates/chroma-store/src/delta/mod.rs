@@ -4,21 +4,17 @@ mod history;
 mod own_ids;
 mod state;
 
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use rusqlite::Connection;
 
-pub(crate) use history::log_is_whole;
-
 use self::own_ids::OwnIds;
-use crate::collection::load_one;
-use crate::schema::{detect, refuse_large_configurations};
+use crate::collection::{collection_names, load_one, refuse_large_configurations};
+use crate::directory::Sound;
+use crate::schema::detect;
 use crate::wal::{Operation, WalReader};
 use crate::{
-    Collection, FullName, SchemaLevel, StoreError, StoreResult, Which, collection_names,
-    connection, verify,
+    Collection, FullName, SchemaLevel, StoreError, StoreResult, Which, connection, verify,
 };
 
 /// An open delta.
@@ -30,11 +26,6 @@ pub(crate) struct Delta {
     level: SchemaLevel,
     collection: Collection,
 }
-
-/// Databases that SQLite found sound, as they were then: a delta with many collections is opened for
-/// each of them.
-#[derive(Debug, Default)]
-pub(crate) struct Sound(HashSet<(PathBuf, u64, SystemTime)>);
 
 /// Reads all records of a delta's collection as a merge would, which takes none that is longer than
 /// `longest_value` bytes.
@@ -73,12 +64,7 @@ impl Delta {
         connection
             .execute_batch("BEGIN")
             .map_err(StoreError::sqlite(&path, "begin reading"))?;
-        let file = fs_err::metadata(&path)?;
-        let state = (path.clone(), file.len(), file.modified()?);
-        if !sound.0.contains(&state) {
-            verify::records_are_sound(&connection, &path)?;
-            sound.0.insert(state);
-        }
+        sound.check(&path, || verify::records_are_sound(&connection, &path))?;
         let level = detect(&connection, &path)?;
         refuse_large_configurations(&connection, &path, level)?;
         let collection = load_one(&connection, &path, level, name.into(), dir)?;

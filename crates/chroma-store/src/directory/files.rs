@@ -6,7 +6,7 @@ use std::path::Path;
 use md5::Md5;
 use sha2::{Digest, Sha256};
 
-use crate::{ClosedStore, StoreError, StoreResult};
+use crate::{StoreError, StoreResult};
 
 /// Files that a snapshot carries beside Chroma's own; they describe the directory and are not
 /// part of it.
@@ -23,20 +23,6 @@ pub struct StoredFile {
     pub sha256: String,
     /// MD5 of the content, lower-case hex, for `.snapshot_hash`.
     pub md5: String,
-}
-
-impl ClosedStore {
-    /// Digests every file, in the order of their paths.
-    ///
-    /// # Errors
-    /// A file cannot be read, or somebody wrote to the directory since it was proven closed.
-    pub fn files(&self) -> StoreResult<Vec<StoredFile>> {
-        let files = self
-            .paths()
-            .map(|path| StoredFile::read(self.dir(), path))
-            .collect::<StoreResult<_>>()?;
-        self.unchanged(files)
-    }
 }
 
 impl StoredFile {

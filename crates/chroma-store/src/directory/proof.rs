@@ -4,8 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::files;
-use super::holders;
-use crate::{StoreError, StoreResult, connection};
+use crate::{StoreError, StoreResult, connection, locks};
 
 /// How to wait; injected so that nothing here reads a clock.
 pub trait Pause: Send + Sync {
@@ -80,7 +79,7 @@ pub(super) fn prove_closed(dir: &Path, options: &CloseOptions<'_>) -> StoreResul
             Finding::SideFile(path) if attempt == tries => {
                 // With a living writer it is a journal at work, not one that was left behind.
                 let database = connection::database_path(dir);
-                let holders = holders::of(&database);
+                let holders = locks::holders(&database);
                 return Err(if holders.is_empty() {
                     StoreError::HotJournal { path }
                 } else {
@@ -114,7 +113,7 @@ pub fn refuse_open_elsewhere(dir: &Path) -> StoreResult<()> {
     // The code that reads the directory refuses everything but plain files.
     let files = files::regular_files(dir).unwrap_or_default();
     paths.extend(files.iter().map(|file| dir.join(file)));
-    match holders::with_open(&paths).into_iter().next() {
+    match locks::with_open(&paths).into_iter().next() {
         None => Ok(()),
         Some((path, holders)) => Err(StoreError::InUse { path, holders }),
     }

@@ -7,9 +7,8 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::connection;
-use crate::directory::holders;
-use crate::verify::Problem;
+use crate::locks::{self, BUSY_WAIT};
+use crate::problem::Problem;
 
 /// Result of an operation of this crate.
 pub type StoreResult<T> = Result<T, StoreError>;
@@ -324,7 +323,7 @@ impl StoreError {
     /// Names who holds `path`, where the system tells.
     pub(crate) fn locked(path: PathBuf, waited: Duration) -> Self {
         Self::Locked {
-            holders: holders::of(&path),
+            holders: locks::holders(&path),
             path,
             waited,
         }
@@ -350,7 +349,7 @@ impl StoreError {
             },
 
             Some(rusqlite::ErrorCode::TooBig) => Self::RecordTooLarge { path, operation },
-            Some(rusqlite::ErrorCode::DatabaseBusy) => Self::locked(path, connection::BUSY_WAIT),
+            Some(rusqlite::ErrorCode::DatabaseBusy) => Self::locked(path, BUSY_WAIT),
             _ => Self::Sqlite {
                 path,
                 operation,

@@ -15,8 +15,8 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 
 use crate::index::{self, IndexFiles, MemoryIndex, segment_dir};
-use crate::wal::{Overlay, WalReader, purge_below, purges};
-use crate::{Collection, SchemaLevel, StoreResult, delta};
+use crate::wal::{Overlay, WalReader, log_is_whole, purge_below, purges};
+use crate::{Collection, SchemaLevel, StoreResult};
 
 use indexer::{Indexer, Start};
 
@@ -31,7 +31,7 @@ pub(crate) fn replacement(
     collection: &Collection,
 ) -> StoreResult<Option<IndexFrom>> {
     let path = crate::connection::database_path(dir);
-    if delta::log_is_whole(connection, &path, collection)? {
+    if log_is_whole(connection, &path, collection)? {
         return Ok(Some(IndexFrom::Log));
     }
     match IndexFiles::of_remains(dir, collection) {
@@ -226,7 +226,7 @@ impl<'c> Flushing<'c> {
 
     /// Whether every vector is in the log, so that the old files are not needed.
     fn log_is_whole(&self) -> StoreResult<bool> {
-        delta::log_is_whole(self.connection, &self.path, &self.collection)
+        log_is_whole(self.connection, &self.path, &self.collection)
     }
 
     /// Writes the files and the rows that name them, if anything was taken in. The caller commits.

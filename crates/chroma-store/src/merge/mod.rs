@@ -12,7 +12,8 @@ use std::path::Path;
 
 use rusqlite::TransactionBehavior;
 
-use crate::delta::{Delta, Sound};
+use crate::delta::Delta;
+use crate::directory::Sound;
 use crate::flush::{Flushing, IndexFrom, replacement, unnamed_folders};
 use crate::wal::{Operation, WalReader};
 use crate::{

@@ -10,7 +10,7 @@ use super::{Lost, rows};
 use crate::collection::{
     DEFAULT_DATABASE, DEFAULT_TENANT, SegmentMetadata, decode_seq, read_segment_metadata,
 };
-use crate::schema::{DEFAULT_DATABASE_ID, Like};
+use crate::create::{DEFAULT_DATABASE_ID, Like};
 use crate::{Collection, FullName, HnswConfig, StoreResult};
 
 /// Rows of `segments`.
@@ -40,41 +40,55 @@ pub(super) fn read(
     records: &[Record],
     lost: &mut Vec<Lost>,
 ) -> StoreResult<Vec<Like>> {
-    let databases: HashMap<String, (String, String)> =
-        rows::table(source, ["databases", "id, name, tenant_id"], lost, |row| {
-            Ok((row.get(1)?, (row.get(2)?, row.get(3)?)))
-        })
-        .into_iter()
-        .collect();
-    let segments = rows::table(source, ["segments", "id, scope, collection"], lost, |row| {
-        Ok(Segment {
-            id: uuid(row, 1)?,
-            scope: row.get(2)?,
-            collection: row.get(3)?,
-        })
-    });
-    let progress: HashMap<String, u64> =
-        rows::table(source, ["max_seq_id", "segment_id, seq_id"], lost, |row| {
-            Ok((row.get(1)?, decode_seq(row.get_ref(2)?)?))
-        })
-        .into_iter()
-        .collect();
+    let databases: HashMap<String, (String, String)> = rows::table(
+        source.connection(),
+        ["databases", "id, name, tenant_id"],
+        lost,
+        |row| Ok((row.get(1)?, (row.get(2)?, row.get(3)?))),
+    )
+    .into_iter()
+    .collect();
+    let segments = rows::table(
+        source.connection(),
+        ["segments", "id, scope, collection"],
+        lost,
+        |row| {
+            Ok(Segment {
+                id: uuid(row, 1)?,
+                scope: row.get(2)?,
+                collection: row.get(3)?,
+            })
+        },
+    );
+    let progress: HashMap<String, u64> = rows::table(
+        source.connection(),
+        ["max_seq_id", "segment_id, seq_id"],
+        lost,
+        |row| Ok((row.get(1)?, decode_seq(row.get_ref(2)?)?)),
+    )
+    .into_iter()
+    .collect();
     let schema = match source.level().has_schema_column() {
         true => "schema_str",
         false => "NULL",
     };
     let columns = format!("id, name, dimension, database_id, config_json_str, {schema}");
-    let all = rows::table(source, ["collections", &columns], lost, |row| {
-        Ok(Row {
-            id: uuid(row, 1)?,
-            name: row.get(2)?,
-            dimension: row.get(3).unwrap_or_default(),
-            database: row.get(4).unwrap_or_default(),
-            config: row.get(5).unwrap_or_default(),
-            schema: row.get(6).unwrap_or_default(),
-            is_lost: false,
-        })
-    });
+    let all = rows::table(
+        source.connection(),
+        ["collections", &columns],
+        lost,
+        |row| {
+            Ok(Row {
+                id: uuid(row, 1)?,
+                name: row.get(2)?,
+                dimension: row.get(3).unwrap_or_default(),
+                database: row.get(4).unwrap_or_default(),
+                config: row.get(5).unwrap_or_default(),
+                schema: row.get(6).unwrap_or_default(),
+                is_lost: false,
+            })
+        },
+    );
     let all = with_nameless(all, &segments, lost);
     let segment_of = |row: &Row, scope: &str| {
         let id = row.id.to_string();

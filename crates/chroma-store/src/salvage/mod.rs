@@ -13,7 +13,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::schema::create_with;
+use crate::create::create_with;
 use crate::{
     Collection, FlushOptions, FullName, Kind, NewIds, Open, Operation, OperationKind, Patch, Store,
     StoreError, StoreResult,

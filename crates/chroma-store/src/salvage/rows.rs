@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use super::{Lost, source::Source};
+use super::Lost;
 
 /// What was found.
 #[derive(Debug)]
@@ -17,12 +17,12 @@ pub(super) struct Rows<T> {
 /// Every row of `[table, columns]` that can be read; the rest is told of. A table that is not there
 /// has no rows.
 pub(super) fn table<T>(
-    source: &Source,
+    connection: &Connection,
     [table, columns]: [&str; 2],
     lost: &mut Vec<Lost>,
     read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
 ) -> Vec<T> {
-    match all(source.connection(), [table, "rowid", columns], read) {
+    match all(connection, [table, "rowid", columns], read) {
         Ok(rows) => {
             tell_of(table, &rows.gaps, lost);
             rows.found

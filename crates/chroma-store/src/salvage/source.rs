@@ -113,7 +113,7 @@ impl Source {
     pub(super) fn records(&self, lost: &mut Vec<Lost>) -> Vec<Record> {
         let columns = ["embeddings", "segment_id, embedding_id, seq_id"];
         let told = lost.len();
-        let found = rows::table(self, columns, lost, |row| {
+        let found = rows::table(&self.connection, columns, lost, |row| {
             Ok(Record {
                 row: row.get(0)?,
                 segment: row.get(1)?,
@@ -172,7 +172,7 @@ impl Source {
         };
         for table in tables {
             let told = lost.len();
-            let found = rows::table(self, [table, "id"], lost, |row| {
+            let found = rows::table(&self.connection, [table, "id"], lost, |row| {
                 Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))
             });
             metadata.is_torn |= lost.len() > told;
@@ -186,7 +186,7 @@ impl Source {
     /// Documents as the full text has them, by the rows of their records.
     fn texts(&self) -> HashMap<i64, String> {
         let columns = ["embedding_fulltext_search_content", "id, c0"];
-        let texts = rows::table(self, columns, &mut Vec::new(), |row| {
+        let texts = rows::table(&self.connection, columns, &mut Vec::new(), |row| {
             Ok((row.get::<_, i64>(1)?, row.get::<_, Option<String>>(2)?))
         });
         texts
@@ -200,7 +200,7 @@ impl Source {
         let reader = WalReader::new(&self.connection, &self.path, collection);
         let topic = collection.topic();
         let numbers = rows::table(
-            self,
+            &self.connection,
             ["embeddings_queue", "topic"],
             &mut Vec::new(),
             |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)),
@@ -231,7 +231,7 @@ impl Source {
     pub(super) fn logged_dimension(&self, collection: &Collection) -> Option<u32> {
         let topic = collection.topic();
         let columns = ["embeddings_queue", "topic, length(vector) / 4"];
-        let lengths = rows::table(self, columns, &mut Vec::new(), |row| {
+        let lengths = rows::table(&self.connection, columns, &mut Vec::new(), |row| {
             Ok((row.get::<_, String>(1)?, row.get::<_, Option<u32>>(2)?))
         });
         let mut votes: HashMap<u32, usize> = HashMap::new();
@@ -245,9 +245,12 @@ impl Source {
 
     /// Notes what cannot be read of the log, which all collections share.
     pub(super) fn tell_of_the_log(&self, lost: &mut Vec<Lost>) {
-        rows::table(self, ["embeddings_queue", "topic"], lost, |row| {
-            row.get::<_, String>(1)
-        });
+        rows::table(
+            &self.connection,
+            ["embeddings_queue", "topic"],
+            lost,
+            |row| row.get::<_, String>(1),
+        );
     }
 }
 

@@ -5,9 +5,8 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use super::source::{LogRow, Record, Source};
-use crate::delta::log_is_whole;
 use crate::index::{VectorIndex, dimension_in};
-use crate::wal::{OperationKind, Overlay};
+use crate::wal::{OperationKind, Overlay, log_is_whole};
 use crate::{Collection, StoreResult};
 
 /// The vectors that can be read.

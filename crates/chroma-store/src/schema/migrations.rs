@@ -4,7 +4,11 @@
 //! directory, so the texts are data of the format. They were read from the `migrations` table of a
 //! directory made by chromadb 1.5.9 (Apache-2.0; see NOTICE).
 
+use md5::{Digest, Md5};
+use rusqlite::{Connection, params};
+
 use super::SchemaLevel;
+use crate::connection;
 
 /// One migration as the `migrations` table stores it.
 #[derive(Debug, Clone, Copy)]
@@ -59,4 +63,42 @@ pub(crate) fn migrations(level: SchemaLevel) -> impl Iterator<Item = &'static Mi
         last.iter()
             .any(|(dir, version)| *dir == migration.dir && migration.version <= *version)
     })
+}
+
+/// The tables of a schema level.
+pub(crate) fn tables(level: SchemaLevel) -> rusqlite::Result<Vec<String>> {
+    let connection = connection::in_memory()?;
+    migrate(&connection, level)?;
+    let mut names = connection.prepare(
+        "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'",
+    )?;
+    names.query_map([], |row| row.get(0))?.collect()
+}
+
+/// Applies the migrations of `level` to an empty database, and records them.
+pub(crate) fn migrate(connection: &Connection, level: SchemaLevel) -> rusqlite::Result<()> {
+    connection.execute_batch(
+        "CREATE TABLE migrations (
+                dir TEXT NOT NULL,
+                version INTEGER NOT NULL,
+                filename TEXT NOT NULL,
+                sql TEXT NOT NULL,
+                hash TEXT NOT NULL,
+                PRIMARY KEY (dir, version)
+            )",
+    )?;
+    for migration in migrations(level) {
+        connection.execute_batch(migration.sql)?;
+        connection.execute(
+            "INSERT INTO migrations (dir, version, filename, sql, hash) VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![
+                migration.dir,
+                migration.version,
+                migration.file_name,
+                migration.sql,
+                hex::encode(Md5::digest(migration.sql)),
+            ],
+        )?;
+    }
+    Ok(())
 }

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use rusqlite::{Connection, ErrorCode};
 
-use super::{Problem, Remedy, Severity, damaged};
+use super::damaged;
+use crate::problem::{Problem, Remedy, Severity};
 use crate::{StoreError, StoreResult};
 
 /// The first finding of each kind of a check of SQLite's.

@@ -5,7 +5,8 @@ use std::collections::{HashMap, HashSet};
 
 use rusqlite::Connection;
 
-use super::{Checked, Remedy, VerifyReport};
+use super::{Checked, VerifyReport};
+use crate::problem::Remedy;
 use crate::{StoreError, StoreResult};
 
 /// The table, and those in which SQLite keeps it.

@@ -19,6 +19,7 @@ use rusqlite::Connection;
 use crate::collection::load_all;
 use crate::directory::{Closed, orphans};
 use crate::flush::replacement;
+use crate::problem::{Problem, Remedy, Severity};
 use crate::records::has_nul_documents;
 use crate::schema::{detect, migrations, tables};
 use crate::sqlite_indexes::{is_of_indexes, only_indexes_know};
@@ -30,7 +31,7 @@ use findings::Findings;
 
 pub(crate) use findings::records_are_sound;
 pub(crate) use progress::{progress_is_founded, progress_of_a_delta_is_founded};
-pub use report::{CheckedCollection, Problem, Remedy, Severity, VerifyLevel, VerifyReport};
+pub use report::{CheckedCollection, VerifyLevel, VerifyReport};
 
 /// Verifies the directory `dir`.
 ///

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::{Problem, Remedy, Severity};
+use crate::problem::{Problem, Remedy, Severity};
 use crate::{Collection, StoreError, StoreResult};
 
 /// What is wrong with the progress of a collection's segments: the log has no row with its number

@@ -4,11 +4,12 @@
 
 use rusqlite::params;
 
-use super::{Checked, Remedy, VerifyReport, name_of, progress};
+use super::{Checked, VerifyReport, name_of, progress};
 use crate::index::VectorIndex;
-use crate::repair::last_touched;
-use crate::wal::WalReader;
-use crate::{Collection, StoreError, StoreResult, delta};
+use crate::problem::Remedy;
+use crate::records::last_touched;
+use crate::wal::{WalReader, log_is_whole};
+use crate::{Collection, StoreError, StoreResult};
 
 /// Ids that have a vector: indexed ones, and those that the log made after the index was written
 /// and did not delete again. An id that the log deleted counts only if it was made anew.
@@ -41,7 +42,7 @@ pub(super) fn check(
     let found = compare(checked, collection, report).map_err(failed())?;
     if let Some(detail) = found {
         let name = name_of(collection);
-        match delta::log_is_whole(checked.connection, checked.path, collection)? {
+        match log_is_whole(checked.connection, checked.path, collection)? {
             true => report.mendable(Remedy::Index, "I2", name, detail),
             false => report.error("I2", name, detail),
         }

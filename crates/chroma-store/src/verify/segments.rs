@@ -1,11 +1,10 @@
 //! One collection: its segments, its progress, its log, its index files, and that all of them
 //! tell of the same records.
 
-use super::{
-    Checked, CheckedCollection, Remedy, VerifyLevel, VerifyReport, name_of, progress, records,
-};
+use super::{Checked, CheckedCollection, VerifyLevel, VerifyReport, name_of, progress, records};
 use crate::index::{VectorIndex, check_sizes, dimension_in, is_written, segment_dir};
-use crate::repair::logged_dimension;
+use crate::problem::Remedy;
+use crate::wal::logged_dimension;
 use crate::{Collection, SchemaLevel, StoreError, StoreResult};
 
 pub(super) fn check(

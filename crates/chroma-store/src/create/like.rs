@@ -4,11 +4,14 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::create::{NewIds, Row, build, copy_metadata, insert_collection};
-use super::{SchemaLevel, detect};
-use crate::collection::{check_foreign_config, load_one, only_allowed, too_large};
+use super::build::{NewIds, Row, build, copy_metadata, insert_collection};
+use crate::collection::{
+    check_foreign_config, load_one, only_allowed, refuse_large_configurations,
+};
+use crate::schema::detect;
 use crate::{
-    Collection, EmbeddingFunction, Open, Space, Store, StoreError, StoreResult, Which, connection,
+    Collection, EmbeddingFunction, Open, SchemaLevel, Space, Store, StoreError, StoreResult, Which,
+    connection,
 };
 
 /// Links per element: an element of the index files takes eight bytes for each.
@@ -102,27 +105,6 @@ pub fn create_like<'a>(
         )
     })?;
     Ok((store, left_out))
-}
-
-/// Refuses a delta whose configurations would cost each cycle more than its records, before they are
-/// read.
-///
-/// # Errors
-/// They are too large.
-pub(crate) fn refuse_large_configurations(
-    connection: &Connection,
-    path: &Path,
-    level: SchemaLevel,
-) -> StoreResult<()> {
-    let found = too_large(connection, level.has_schema_column())
-        .map_err(StoreError::sqlite(path, "measure the configurations"))?;
-    match found {
-        None => Ok(()),
-        Some(detail) => Err(StoreError::ConfigurationTooLarge {
-            path: path.to_path_buf(),
-            detail,
-        }),
-    }
 }
 
 /// The embedding functions of a delta's collection that [`create_like`] would leave out.

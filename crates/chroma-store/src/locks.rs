@@ -1,12 +1,17 @@
-//! Which processes hold a lock on a file or have it open (Linux; elsewhere none is named).
+//! Locks on a database file: how long SQLite waits for one, and which processes hold one or have the
+//! file open. Only Linux names the processes.
 
 #[cfg(target_os = "linux")]
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long SQLite waits for another process's lock.
+pub(crate) const BUSY_WAIT: Duration = Duration::from_secs(2);
 
 /// Process ids that hold a POSIX lock on `path`, from `/proc/locks`.
 #[cfg(target_os = "linux")]
-pub(crate) fn of(path: &Path) -> Vec<u32> {
+pub(crate) fn holders(path: &Path) -> Vec<u32> {
     use std::os::unix::fs::MetadataExt;
 
     let Ok(meta) = path.metadata() else {
@@ -71,7 +76,7 @@ pub(crate) fn with_open(paths: &[PathBuf]) -> Vec<(PathBuf, Vec<u32>)> {
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn of(_: &Path) -> Vec<u32> {
+pub(crate) fn holders(_: &Path) -> Vec<u32> {
     Vec::new()
 }
 

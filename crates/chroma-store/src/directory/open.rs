@@ -1,0 +1,168 @@
+//! A store that can be read and written.
+
+use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::Store;
+use super::closed::ClosedStore;
+use super::proof::{self, CloseOptions};
+use super::sound::Sound;
+use crate::collection::{find, load_all, load_one};
+use crate::schema::detect;
+use crate::{
+    Collection, FullName, OpenOptions, SchemaLevel, StoreError, StoreResult, Which, connection,
+};
+
+/// State of a store that can be read and written.
+#[derive(Debug)]
+pub struct Open {
+    connection: Connection,
+    level: SchemaLevel,
+    collections: Vec<Collection>,
+    /// Deltas that were found sound.
+    sound: Sound,
+    /// Folders that nothing names any more are being removed.
+    removal: Option<JoinHandle<std::io::Result<()>>>,
+}
+
+impl Store<Open> {
+    /// Opens a directory for writing. It must have been closed by whoever wrote it.
+    ///
+    /// # Errors
+    /// Not a Chroma directory, not closed, torn, of an unknown schema level, or locked.
+    pub fn open(dir: &Path, options: OpenOptions) -> StoreResult<Self> {
+        let connection = connection::open_write(dir, options)?;
+        let path = connection::database_path(dir);
+        // A database left in WAL mode keeps that mode for every later reader; Chroma's is DELETE.
+        connection
+            .query_row("PRAGMA journal_mode=DELETE", [], |row| {
+                row.get::<_, String>(0)
+            })
+            .map_err(StoreError::sqlite(&path, "set the journal mode"))?;
+        let level = detect(&connection, &path)?;
+        let collections = load_all(&connection, &path, level)?;
+        Ok(Self {
+            dir: dir.to_path_buf(),
+            state: Open {
+                connection,
+                level,
+                collections,
+                sound: Sound::default(),
+                removal: None,
+            },
+        })
+    }
+
+    /// The schema level; a merge keeps it.
+    pub fn level(&self) -> SchemaLevel {
+        self.state.level
+    }
+
+    /// The collections, by name.
+    pub fn collections(&self) -> &[Collection] {
+        &self.state.collections
+    }
+
+    /// The collection that is meant.
+    ///
+    /// # Errors
+    /// There is none, or more than one; the error lists those that there are.
+    pub fn find<'a>(&self, which: impl Into<Which<'a>>) -> StoreResult<&Collection> {
+        find(&self.state.collections, which.into(), &self.dir)
+    }
+
+    pub(crate) fn connection(&self) -> &Connection {
+        &self.state.connection
+    }
+
+    pub(crate) fn connection_mut(&mut self) -> &mut Connection {
+        &mut self.state.connection
+    }
+
+    /// Reads a collection again after a change.
+    pub(crate) fn reload(&mut self, name: &FullName) -> StoreResult<()> {
+        let path = connection::database_path(&self.dir);
+        let Open {
+            connection,
+            level,
+            collections,
+            ..
+        } = &mut self.state;
+        let changed = load_one(connection, &path, *level, name.into(), &self.dir)?;
+        for collection in collections.iter_mut().filter(|one| one.name == *name) {
+            collection.clone_from(&changed);
+        }
+        Ok(())
+    }
+
+    /// Runs `work` in one transaction of its own.
+    pub(crate) fn in_transaction<T>(
+        &mut self,
+        operation: &'static str,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> StoreResult<()> {
+        let path = connection::database_path(self.dir());
+        let connection = self.connection_mut();
+        let transaction = || -> rusqlite::Result<()> {
+            let transaction =
+                connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            work(&transaction)?;
+            transaction.commit()
+        };
+        transaction().map_err(StoreError::sqlite(&path, operation))
+    }
+
+    /// What is known of deltas; to be put back.
+    pub(crate) fn take_sound(&mut self) -> Sound {
+        std::mem::take(&mut self.state.sound)
+    }
+
+    pub(crate) fn put_sound(&mut self, sound: Sound) {
+        self.state.sound = sound;
+    }
+
+    /// Removes folders while something else goes on; [`Store::close`] waits for it.
+    pub(crate) fn remove_meanwhile(&mut self, folders: Vec<PathBuf>) -> StoreResult<()> {
+        self.removed()?;
+        let mut folders = folders.into_iter();
+        let removing = move || folders.try_for_each(fs_err::remove_dir_all);
+        self.state.removal = Some(std::thread::Builder::new().spawn(removing)?);
+        Ok(())
+    }
+
+    /// Waits for what is being removed.
+    pub(crate) fn removed(&mut self) -> StoreResult<()> {
+        joined(self.state.removal.take())
+    }
+
+    /// Finalises all statements, closes SQLite, writes everything to disk, and proves that the
+    /// directory is closed (invariant I5): no descriptor of this process in it, no SQLite lock on
+    /// it, no side file beside it.
+    ///
+    /// # Errors
+    /// SQLite could not close, a file is still open here, or another process holds a lock beyond
+    /// the bound of `options`.
+    pub fn close(self, options: &CloseOptions<'_>) -> StoreResult<ClosedStore> {
+        let Self { dir, state } = self;
+        let path = connection::database_path(&dir);
+        state.connection.flush_prepared_statement_cache();
+        state
+            .connection
+            .close()
+            .map_err(|(_, error)| StoreError::sqlite(&path, "close")(error))?;
+        joined(state.removal)?;
+        proof::sync(&dir)?;
+        ClosedStore::prove(&dir, options)
+    }
+}
+
+fn joined(removal: Option<JoinHandle<std::io::Result<()>>>) -> StoreResult<()> {
+    match removal.map(JoinHandle::join) {
+        None => Ok(()),
+        Some(Ok(removed)) => Ok(removed?),
+        // It does not panic; if it did, so did this.
+        Some(Err(panic)) => std::panic::resume_unwind(panic),
+    }
+}

@@ -1,0 +1,32 @@
+//! Which delta databases SQLite has found sound.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use crate::StoreResult;
+
+/// Databases that SQLite found sound, as they were then: a delta with many collections is opened for
+/// each of them.
+#[derive(Debug, Default)]
+pub(crate) struct Sound(HashSet<(PathBuf, u64, SystemTime)>);
+
+impl Sound {
+    /// Runs `check` on the database `path`, unless it passed before and the file is unchanged.
+    ///
+    /// # Errors
+    /// Those of `check`; the file cannot be looked at.
+    pub(crate) fn check(
+        &mut self,
+        path: &Path,
+        check: impl FnOnce() -> StoreResult<()>,
+    ) -> StoreResult<()> {
+        let file = fs_err::metadata(path)?;
+        let state = (path.to_path_buf(), file.len(), file.modified()?);
+        if !self.0.contains(&state) {
+            check()?;
+            self.0.insert(state);
+        }
+        Ok(())
+    }
+}
