@@ -44,7 +44,7 @@ pub use create::{
 };
 pub use delta::refuse_long_records;
 pub use directory::{
-    CloseOptions, Closed, ClosedStore, Open, Orphan, Pause, Room, SIDE_CAR_NAMES, Store,
+    CloseOptions, Closed, ClosedStore, FileStamp, Open, Orphan, Pause, Room, SIDE_CAR_NAMES, Store,
     StoredFile, ThreadPause, copy_directory, refuse_open_elsewhere,
 };
 pub use error::{Kind, StoreError, StoreResult};

@@ -9,7 +9,9 @@ use rusqlite::Connection;
 use rusqlite::limits::Limit;
 
 use crate::directory::room::check_room;
-use crate::{DATABASE_NAME, Open, OpenOptions, Store, StoreError, StoreResult, connection};
+use crate::{
+    DATABASE_NAME, FileStamp, Open, OpenOptions, Store, StoreError, StoreResult, connection,
+};
 
 /// The new database, until it takes the place of the old one.
 const NEW_NAME: &str = "chroma.sqlite3.vacuum";
@@ -80,7 +82,7 @@ impl Store<Open> {
             .try_for_each(|path| remove_if_there(path))?;
         let size = self.database_size()?;
         check_room(&dir, size.bytes - size.free_bytes)?;
-        let before = fs_err::metadata(&path)?;
+        let (before, stamp) = (fs_err::metadata(&path)?, FileStamp::of(&path)?);
         let written = write_into(self.connection(), &new);
         if let Err(error) = written {
             remove_if_there(&new)?;
@@ -88,8 +90,7 @@ impl Store<Open> {
         }
         fs_err::File::open(&new)?.sync_all()?;
         self.replace_database(|| {
-            let now = fs_err::metadata(&path)?;
-            if (now.len(), now.modified()?) != (before.len(), before.modified()?) {
+            if FileStamp::of(&path)? != stamp {
                 remove_if_there(&new)?;
                 return Err(StoreError::Changed { path: dir.clone() });
             }

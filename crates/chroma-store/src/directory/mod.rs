@@ -5,6 +5,7 @@
 
 mod closed;
 mod copy;
+mod file_stamp;
 mod files;
 mod open;
 pub(crate) mod orphans;
@@ -17,6 +18,7 @@ use std::path::{Path, PathBuf};
 
 pub use closed::{Closed, ClosedStore};
 pub use copy::copy_directory;
+pub use file_stamp::FileStamp;
 pub use files::{SIDE_CAR_NAMES, StoredFile};
 pub use open::Open;
 pub use orphans::Orphan;

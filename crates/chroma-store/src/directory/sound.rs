@@ -2,14 +2,14 @@
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
+use super::file_stamp::FileStamp;
 use crate::StoreResult;
 
 /// Databases that SQLite found sound, as they were then: a delta with many collections is opened for
 /// each of them.
 #[derive(Debug, Default)]
-pub(crate) struct Sound(HashSet<(PathBuf, u64, SystemTime)>);
+pub(crate) struct Sound(HashSet<(PathBuf, FileStamp)>);
 
 impl Sound {
     /// Runs `check` on the database `path`, unless it passed before and the file is unchanged.
@@ -21,8 +21,7 @@ impl Sound {
         path: &Path,
         check: impl FnOnce() -> StoreResult<()>,
     ) -> StoreResult<()> {
-        let file = fs_err::metadata(path)?;
-        let state = (path.to_path_buf(), file.len(), file.modified()?);
+        let state = (path.to_path_buf(), FileStamp::of(path)?);
         if !self.0.contains(&state) {
             check()?;
             self.0.insert(state);

@@ -1,33 +1,26 @@
-//! Whether somebody wrote to a directory meanwhile.
+//! Whether another process wrote to a directory while it was read.
 
 use std::path::Path;
-use std::time::SystemTime;
 
+use super::file_stamp::FileStamp;
 use super::files;
 use crate::{StoreError, StoreResult};
 
-/// What changes when a file is written, for every file of a directory.
+/// The stamp of every file of a directory, with its path below the directory, sorted.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Stamps(Vec<Stamp>);
-
-#[derive(Debug, PartialEq, Eq)]
-struct Stamp {
-    path: String,
-    size: u64,
-    modified: SystemTime,
-}
+pub(crate) struct Stamps(Vec<(String, FileStamp)>);
 
 impl Stamps {
+    /// Takes the stamps of the directory `dir`.
+    ///
+    /// # Errors
+    /// A file is a link or a special file, or cannot be looked at.
     pub(crate) fn of(dir: &Path) -> StoreResult<Self> {
         files::regular_files(dir)?
             .into_iter()
             .map(|path| {
-                let meta = fs_err::metadata(dir.join(&path))?;
-                Ok(Stamp {
-                    size: meta.len(),
-                    modified: meta.modified()?,
-                    path,
-                })
+                let stamp = FileStamp::of(&dir.join(&path))?;
+                Ok((path, stamp))
             })
             .collect::<StoreResult<_>>()
             .map(Self)
@@ -35,10 +28,13 @@ impl Stamps {
 
     /// The files, relative and sorted.
     pub(crate) fn paths(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(|stamp| stamp.path.as_str())
+        self.0.iter().map(|(path, _)| path.as_str())
     }
 
-    /// An error if any file was written, made or removed since.
+    /// Checks that no file was written, made or removed since.
+    ///
+    /// # Errors
+    /// `Changed` if one was; a file cannot be looked at.
     pub(crate) fn still_hold(&self, dir: &Path) -> StoreResult<()> {
         if Self::of(dir)? == *self {
             Ok(())
