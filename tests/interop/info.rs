@@ -66,14 +66,15 @@ fn check(seed: u64, version: &str, level: &str, space: &str) {
         let name = found["name"].as_str().unwrap();
         let count = |key: &str| found["vectors"][key].as_u64().unwrap();
         let records = live[name].as_array().unwrap().len() as u64;
-        let (indexed, queued, logged) = (count("indexed"), count("queued"), log_rows(&base, name));
+        let (indexed, unflushed, logged) =
+            (count("indexed"), count("unflushed"), log_rows(&base, name));
         let holds = [
             ("records", found["records"] == records),
             ("dimension", found["dimension"] == 6),
             ("space", found["config"]["space"] == space),
             ("threshold", found["config"]["sync_threshold"] == 90),
-            ("a vector for each record", indexed + queued >= records),
-            ("queued no more than logged", queued <= logged),
+            ("a vector for each record", indexed + unflushed >= records),
+            ("unflushed no more than logged", unflushed <= logged),
         ];
         let holds = holds.into_iter().chain(if name == "words" {
             [
@@ -83,7 +84,7 @@ fn check(seed: u64, version: &str, level: &str, space: &str) {
         } else {
             [
                 ("nothing indexed", indexed == 0),
-                ("all queued", queued == logged),
+                ("all unflushed", unflushed == logged),
             ]
         });
         for (what, holds) in holds {

@@ -60,7 +60,7 @@ pub struct VectorPlaces {
     /// Elements of the graph that are marked as deleted.
     pub indexed_deleted: u64,
     /// Log rows that the index files have not seen.
-    pub queued: u64,
+    pub unflushed: u64,
 }
 
 impl StoreInfo {
@@ -113,7 +113,7 @@ fn vectors(
     let files = IndexFiles::open(dir, collection)?;
     let seen = files.as_ref().map_or(0, |files| files.progress(collection));
     let path = connection::database_path(dir);
-    let queued = WalReader::new(connection, &path, collection).count_after(seen)?;
+    let unflushed = WalReader::new(connection, &path, collection).count_after(seen)?;
     let index = files.as_ref().map(|files| files.load(0)).transpose();
     let index = match index {
         // Verification has told of the damage.
@@ -127,7 +127,7 @@ fn vectors(
             .as_ref()
             .map_or(0, |files| files.elements().saturating_sub(files.len()))
             as u64,
-        queued,
+        unflushed,
     };
     Ok((places, index.map(|index| index.graph.health(ef))))
 }

@@ -104,10 +104,10 @@ impl Store<Open> {
     fn rewrite_log_rows(&mut self, name: &FullName) -> StoreResult<()> {
         let collection = self.find(name)?.clone();
         let path = connection::database_path(self.dir());
-        let queue = WalReader::new(self.connection(), &path, &collection);
+        let wal = WalReader::new(self.connection(), &path, &collection);
         let records = RecordReader::new(self.connection(), &path, self.level());
         let mut payloads = Vec::new();
-        for row in queue.without_payload(collection.metadata_seq.unwrap_or(0))? {
+        for row in wal.without_payload(collection.metadata_seq.unwrap_or(0))? {
             let record = self.row_of(&collection, &row.id)?;
             let now = record.map_or(Ok(Vec::new()), |record| records.read(record))?;
             let mut patch: Patch = now
@@ -115,7 +115,7 @@ impl Store<Open> {
                 .map(|(key, value)| (key, Some(value)))
                 .collect();
             // What other rows set and the record has not was removed, by this row maybe.
-            for key in queue.keys_of(&row.id)? {
+            for key in wal.keys_of(&row.id)? {
                 if patch.iter().all(|(known, _)| *known != key) {
                     patch.push((key, None));
                 }

@@ -105,7 +105,7 @@ impl Delta {
         mut visit: impl FnMut(&Operation) -> StoreResult<()>,
     ) -> StoreResult<()> {
         let mut own = OwnIds::default();
-        self.queue(collection)
+        self.wal(collection)
             .for_each(0, u64::MAX, |row| visit(&own.for_base(row.operation)))
     }
 
@@ -123,11 +123,11 @@ impl Delta {
             visit(operation)
         })?;
         let applied = collection.metadata_seq.unwrap_or(0);
-        self.queue(collection)
+        self.wal(collection)
             .for_each(applied, u64::MAX, |row| visit(&own.for_base(row.operation)))
     }
 
-    fn queue(&self, collection: &Collection) -> WalReader<'_> {
+    fn wal(&self, collection: &Collection) -> WalReader<'_> {
         WalReader::new(&self.connection, &self.path, collection)
     }
 

@@ -30,7 +30,7 @@ pub(super) fn for_each(
         let id: String = row.get(1).map_err(failed())?;
         let vector = vectors.of(&id)?.ok_or_else(|| {
             delta.damaged(format!(
-                "record `{id}` of collection `{}` has no vector, neither indexed nor queued",
+                "record `{id}` of collection `{}` has no vector, neither in the index files nor in the log",
                 collection.name
             ))
         })?;
@@ -54,8 +54,8 @@ pub(super) fn for_each(
 struct Vectors<'d> {
     index: Option<VectorIndex>,
     /// Rows with the vectors of what the log changed after the index files.
-    queued: Overlay<i64>,
-    queue: WalReader<'d>,
+    unflushed: Overlay<i64>,
+    wal: WalReader<'d>,
 }
 
 impl<'d> Vectors<'d> {
@@ -63,25 +63,25 @@ impl<'d> Vectors<'d> {
         let index = VectorIndex::open(&delta.dir, collection)?;
         let indexed = index.as_ref().map_or(0, |index| index.progress(collection));
         let applied = collection.metadata_seq.unwrap_or(0);
-        let queue = delta.queue(collection);
-        let mut queued = Overlay::default();
-        queue.for_each_vector(indexed, applied, |seq, kind, id, vector| {
-            queued.apply(kind, id, vector.map(|_| seq), |id| {
+        let wal = delta.wal(collection);
+        let mut unflushed = Overlay::default();
+        wal.for_each_vector(indexed, applied, |seq, kind, id, vector| {
+            unflushed.apply(kind, id, vector.map(|_| seq), |id| {
                 index.as_ref().is_some_and(|index| index.contains(id))
             });
             Ok(())
         })?;
         Ok(Self {
             index,
-            queued,
-            queue,
+            unflushed,
+            wal,
         })
     }
 
-    /// The vector of `id`; the queued one is preferred, it is the user's to the bit.
+    /// The vector of `id`; the one in the log is preferred: it is the user's to the bit.
     fn of(&self, id: &str) -> StoreResult<Option<Vec<u8>>> {
-        match (self.queued.get(id), &self.index) {
-            (Some(Some(seq)), _) => self.queue.vector(*seq, id),
+        match (self.unflushed.get(id), &self.index) {
+            (Some(Some(seq)), _) => self.wal.vector(*seq, id),
             (Some(None), _) | (None, None) => Ok(None),
             (None, Some(index)) => index.vector(id),
         }

@@ -82,13 +82,13 @@ impl<'c> Flushing<'c> {
         from: IndexFrom,
     ) -> StoreResult<Self> {
         let path = crate::connection::database_path(dir);
-        let queue = WalReader::new(connection, &path, collection);
+        let wal = WalReader::new(connection, &path, collection);
         let progress = collection.vector_seq.unwrap_or(0);
         let has_files = index::is_written(dir, collection);
         let indexed = if has_files { progress } else { 0 };
         // Counting reads all that waits.
         let waited = match options.when {
-            FlushWhen::Due => queue.count_after(indexed)?,
+            FlushWhen::Due => wal.count_after(indexed)?,
             FlushWhen::Always | FlushWhen::Never => 0,
         };
         Ok(Self {
@@ -131,9 +131,9 @@ impl<'c> Flushing<'c> {
         let Some(begun) = &mut self.begun else {
             return Ok(());
         };
-        let queue = WalReader::new(self.connection, &self.path, &self.collection);
+        let wal = WalReader::new(self.connection, &self.path, &self.collection);
         let mut changes = Overlay::default();
-        queue.for_each_vector(begun.seq, last, |_, kind, id, vector| {
+        wal.for_each_vector(begun.seq, last, |_, kind, id, vector| {
             changes.apply(kind, id, vector, |id| begun.known.contains(id));
             Ok(())
         })?;
@@ -159,8 +159,8 @@ impl<'c> Flushing<'c> {
         if self.options.when == FlushWhen::Never && !must {
             return Ok(None);
         }
-        let queue = WalReader::new(self.connection, &self.path, &self.collection);
-        let waiting = queue.count_after(self.indexed)?;
+        let wal = WalReader::new(self.connection, &self.path, &self.collection);
+        let waiting = wal.count_after(self.indexed)?;
         let due = match self.options.when {
             _ if must => true,
             FlushWhen::Due if self.files_are_lost => waiting > 0,

@@ -64,7 +64,7 @@ pub(super) struct Applier<'c> {
     dimension: Option<u32>,
     options: MergeOptions,
     segment: SegmentWriter<'c>,
-    queue: WalWriter<'c>,
+    wal: WalWriter<'c>,
     progress: Option<u64>,
     effects: Effects,
     /// The space of the delta at hand, if it is not the base's.
@@ -94,7 +94,7 @@ impl<'c> Applier<'c> {
             dimension: base.dimension,
             options,
             segment: SegmentWriter::new(connection, path, level, base)?,
-            queue: WalWriter::new(connection, path, base)?,
+            wal: WalWriter::new(connection, path, base)?,
             progress: None,
             effects: Effects::default(),
             other_space: None,
@@ -197,7 +197,7 @@ impl<'c> Applier<'c> {
     /// Every write moves it.
     fn mark(&self) -> Mark {
         Mark {
-            last: self.queue.last(),
+            last: self.wal.last(),
             next_row: self.segment.next_row(),
             dimension: self.dimension,
             progress: self.progress,
@@ -206,7 +206,7 @@ impl<'c> Applier<'c> {
 
     /// Forgets what came after the mark.
     fn rewind(&mut self, to: Mark) {
-        self.queue.rewind(to.last);
+        self.wal.rewind(to.last);
         self.segment.set_next_row(to.next_row);
         self.dimension = to.dimension;
         self.progress = to.progress;
@@ -313,7 +313,7 @@ impl<'c> Applier<'c> {
 
     fn log(&mut self, operation: &Operation, patch: &Patch, log: Log) -> StoreResult<u64> {
         let seq = match log {
-            Log::Append => self.queue.append(operation, patch)?,
+            Log::Append => self.wal.append(operation, patch)?,
             Log::Already(seq) => seq,
         };
         self.progress = Some(seq);

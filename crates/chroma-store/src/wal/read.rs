@@ -10,7 +10,7 @@ use crate::{Collection, StoreError, StoreResult};
 
 /// A row of the log.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct QueueRow {
+pub(crate) struct WalRow {
     pub(crate) seq: i64,
     pub(crate) operation: Operation,
 }
@@ -49,7 +49,7 @@ impl<'c> WalReader<'c> {
         &self,
         after: u64,
         upto: u64,
-        mut visit: impl FnMut(QueueRow) -> StoreResult<()>,
+        mut visit: impl FnMut(WalRow) -> StoreResult<()>,
     ) -> StoreResult<()> {
         let failed = || StoreError::sqlite(&self.path, "read embeddings_queue");
         let mut statement = self
@@ -161,7 +161,7 @@ impl<'c> WalReader<'c> {
     }
 
     /// The row `seq`; `None` if there is none.
-    pub(crate) fn row(&self, seq: i64) -> StoreResult<Option<QueueRow>> {
+    pub(crate) fn row(&self, seq: i64) -> StoreResult<Option<WalRow>> {
         let failed = || StoreError::sqlite(&self.path, "read embeddings_queue");
         let mut statement = self
             .connection
@@ -178,7 +178,7 @@ impl<'c> WalReader<'c> {
     }
 
     /// The row `seq` with none of its metadata, which may not be readable.
-    pub(crate) fn row_without_payload(&self, seq: i64) -> StoreResult<Option<QueueRow>> {
+    pub(crate) fn row_without_payload(&self, seq: i64) -> StoreResult<Option<WalRow>> {
         let failed = || StoreError::sqlite(&self.path, "read embeddings_queue");
         let mut statement = self
             .connection
@@ -192,7 +192,7 @@ impl<'c> WalReader<'c> {
             return Ok(None);
         };
         let (seq, kind, id, vector) = self.decode_vector(row)?;
-        Ok(Some(QueueRow {
+        Ok(Some(WalRow {
             seq,
             operation: Operation {
                 kind,
@@ -209,14 +209,14 @@ impl<'c> WalReader<'c> {
             .connection
             .prepare_cached("SELECT vector FROM embeddings_queue WHERE seq_id = ?1")
             .and_then(|mut s| s.query_row([seq], |row| row.get(0)))
-            .map_err(StoreError::sqlite(&self.path, "read a queued vector"))?;
+            .map_err(StoreError::sqlite(&self.path, "read a vector of the log"))?;
         vector.map(|bytes| self.checked(id, bytes)).transpose()
     }
 
-    fn decode(&self, row: &Row<'_>) -> StoreResult<QueueRow> {
+    fn decode(&self, row: &Row<'_>) -> StoreResult<WalRow> {
         let (seq, kind, id, vector) = self.decode_vector(row)?;
         let patch = self.decode_payload(row, seq, &id)?;
-        Ok(QueueRow {
+        Ok(WalRow {
             seq,
             operation: Operation {
                 kind,

@@ -53,7 +53,7 @@ impl Info {
             "space",
             "indexed",
             "deleted",
-            "queued",
+            "unflushed",
             "sync threshold",
         ];
         let mut table = Table::new(place.iter().chain(&columns).copied());
@@ -73,7 +73,7 @@ impl Info {
                 collection.config.space.to_string(),
                 collection.vectors.indexed.to_string(),
                 collection.vectors.indexed_deleted.to_string(),
-                collection.vectors.queued.to_string(),
+                collection.vectors.unflushed.to_string(),
                 collection.config.sync_threshold.to_string(),
             ];
             table.row(place.chain(cells));
