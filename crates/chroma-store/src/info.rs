@@ -5,14 +5,13 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::collection::load_all;
+use crate::database::{Database, OpenDatabase};
 use crate::index::IndexFiles;
 use crate::problem::Problem;
-use crate::schema::detect;
 use crate::verify::{VerifyLevel, verify};
 use crate::wal::WalReader;
 use crate::{
-    Collection, DatabaseSize, EmbeddingFunction, FullName, HnswConfig, SchemaLevel, StoreError,
-    StoreResult, connection,
+    Collection, DatabaseSize, EmbeddingFunction, FullName, HnswConfig, SchemaLevel, StoreResult,
 };
 use hnsw_graph::GraphHealth;
 
@@ -70,13 +69,12 @@ impl StoreInfo {
     /// It cannot be read as a Chroma directory.
     pub fn read(dir: &Path) -> StoreResult<Self> {
         let report = verify(dir, VerifyLevel::Full)?;
-        let connection = connection::open_read(dir)?;
-        let path = connection::database_path(dir);
-        let schema_level = detect(&connection, &path)?;
-        let collections = load_all(&connection, &path, schema_level)?
+        let db = OpenDatabase::read(dir)?;
+        let db = db.get();
+        let collections = load_all(db)?
             .into_iter()
             .map(|collection| {
-                let (vectors, graph) = vectors(&connection, dir, &collection)?;
+                let (vectors, graph) = vectors(db, &collection)?;
                 let checked = report
                     .collections
                     .iter()
@@ -94,10 +92,9 @@ impl StoreInfo {
             })
             .collect::<StoreResult<_>>()?;
         Ok(Self {
-            schema_level,
-            chromadb_versions: schema_level.versions(),
-            database: DatabaseSize::of(&connection)
-                .map_err(StoreError::sqlite(&path, "measure the database"))?,
+            schema_level: db.level,
+            chromadb_versions: db.level.versions(),
+            database: DatabaseSize::of(db.connection).map_err(db.failed("measure the database"))?,
             collections,
             problems: report.problems,
         })
@@ -106,14 +103,12 @@ impl StoreInfo {
 
 /// Where the vectors are, and how well their graph can be searched.
 fn vectors(
-    connection: &rusqlite::Connection,
-    dir: &Path,
+    db: Database<'_>,
     collection: &Collection,
 ) -> StoreResult<(VectorPlaces, Option<GraphHealth>)> {
-    let files = IndexFiles::open(dir, collection)?;
+    let files = IndexFiles::open(db.dir, collection)?;
     let seen = files.as_ref().map_or(0, |files| files.progress(collection));
-    let path = connection::database_path(dir);
-    let unflushed = WalReader::new(connection, &path, collection).count_after(seen)?;
+    let unflushed = WalReader::new(db, collection).count_after(seen)?;
     let index = files.as_ref().map(|files| files.load(0)).transpose();
     let index = match index {
         // Verification has told of the damage.

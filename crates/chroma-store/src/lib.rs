@@ -12,6 +12,7 @@ mod archive;
 mod collection;
 mod connection;
 mod create;
+mod database;
 mod delta;
 mod directory;
 mod engine;

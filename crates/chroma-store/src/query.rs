@@ -2,15 +2,15 @@
 //! log.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::OptionalExtension;
 use serde::Serialize;
 
 use crate::collection::{find, load_all};
+use crate::database::OpenDatabase;
 use crate::index::{IndexFiles, MemoryIndex, as_stored};
 use crate::records::DOCUMENT_KEY;
-use crate::schema::detect;
 use crate::wal::{Overlay, WalReader};
 use crate::{Collection, Space, StoreError, StoreResult, Which, connection};
 
@@ -37,8 +37,7 @@ pub struct Neighbour {
 /// A directory opened for searching; nothing is written to it.
 #[derive(Debug)]
 pub struct Searcher {
-    connection: Connection,
-    path: PathBuf,
+    db: OpenDatabase,
     collection: Collection,
     index: Option<MemoryIndex>,
     /// The id of each element; `None` for marked ones.
@@ -58,15 +57,15 @@ impl Searcher {
         connection
             .execute_batch("BEGIN")
             .map_err(StoreError::sqlite(&path, "begin reading"))?;
-        let level = detect(&connection, &path)?;
-        let collections = load_all(&connection, &path, level)?;
+        let db = OpenDatabase::of(connection, dir)?;
+        let collections = load_all(db.get())?;
         let collection = find(&collections, which.into(), dir)?.clone();
         let files = IndexFiles::open(dir, &collection)?;
         let seen = files
             .as_ref()
             .map_or(0, |files| files.progress(&collection));
         let mut waiting = Overlay::default();
-        WalReader::new(&connection, &path, &collection).for_each_vector(
+        WalReader::new(db.get(), &collection).for_each_vector(
             seen,
             u64::MAX,
             |_, kind, id, vector| {
@@ -77,16 +76,16 @@ impl Searcher {
             },
         )?;
         let index = files.map(|files| files.load(0)).transpose()?;
-        connection
+        db.get()
+            .connection
             .execute_batch("COMMIT")
-            .map_err(StoreError::sqlite(&path, "end reading"))?;
+            .map_err(db.get().failed("end reading"))?;
         let mut ids = vec![None; index.as_ref().map_or(0, |index| index.graph.len() as usize)];
         for (id, element) in index.iter().flat_map(|index| &index.elements) {
             ids[*element as usize] = Some(id.clone());
         }
         Ok(Self {
-            connection,
-            path,
+            db,
             collection,
             index,
             ids,
@@ -187,20 +186,24 @@ impl Searcher {
     /// How many vectors belong to no record, at most.
     fn without_record(&self) -> StoreResult<usize> {
         let records: usize = self
+            .db
+            .get()
             .connection
             .query_row(
                 "SELECT count(*) FROM embeddings WHERE segment_id = ?1",
                 [self.collection.metadata_segment.to_string()],
                 |row| row.get(0),
             )
-            .map_err(StoreError::sqlite(&self.path, "count the records"))?;
+            .map_err(self.db.get().failed("count the records"))?;
         let indexed = self.index.as_ref().map_or(0, |index| index.elements.len());
         Ok((indexed + self.waiting.vectors()).saturating_sub(records))
     }
 
     /// The document of a record, `Some(None)` if it has none; `None` if there is no such record.
     fn document(&self, id: &str) -> StoreResult<Option<Option<String>>> {
-        self.connection
+        self.db
+            .get()
+            .connection
             .prepare_cached(
                 "SELECT m.string_value FROM embeddings e
                  LEFT JOIN embedding_metadata m ON m.id = e.id AND m.key = ?3
@@ -212,7 +215,7 @@ impl Searcher {
                     .query_row([segment.as_str(), id, DOCUMENT_KEY], |row| row.get(0))
                     .optional()
             })
-            .map_err(StoreError::sqlite(&self.path, "read a document"))
+            .map_err(self.db.get().failed("read a document"))
     }
 }
 

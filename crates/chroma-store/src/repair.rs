@@ -2,16 +2,17 @@
 //!
 //! Each function does one thing; which of them are needed a verification says.
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{OptionalExtension, params};
 
 use crate::collection::write_progress;
+use crate::database::Database;
 use crate::index::{dimension_in, is_written, segment_dir};
 use crate::records::{RecordReader, forget_full_text, last_touched, rebuild_full_text};
 use crate::schema::migrations;
 use crate::wal::{OperationKind, Patch, WalReader, encode, logged_dimension};
 use crate::{
-    Collection, Engine, FlushOptions, FlushWhen, FullName, Open, Remedy, SchemaLevel, Store,
-    StoreError, StoreResult, connection,
+    Collection, Engine, FlushOptions, FlushWhen, FullName, Open, Remedy, Store, StoreError,
+    StoreResult,
 };
 
 const RESTORE_DOCUMENTS: &str = "
@@ -48,15 +49,11 @@ impl Store<Open> {
             // nothing could have been opened.
             (Remedy::JournalMode | Remedy::Orphans | Remedy::Reindex, _) => Ok(()),
             (Remedy::FullText, _) => self.rebuild_full_text(),
-            (Remedy::Places, _) => self
-                .in_transaction("write databases and tenants", |connection| {
-                    connection.execute_batch(WRITE_PLACES)
-                }),
+            (Remedy::Places, _) => self.in_transaction("write databases and tenants", |db| {
+                db.connection.execute_batch(WRITE_PLACES)
+            }),
             (Remedy::Migrations, _) => {
-                let level = self.level();
-                self.in_transaction("write the migrations", |connection| {
-                    write_migrations(connection, level)
-                })
+                self.in_transaction("write the migrations", write_migrations)
             }
             (Remedy::LogRows, Some(name)) => self.rewrite_log_rows(name),
             (Remedy::Progress, Some(name)) => self.mend_progress(name),
@@ -81,17 +78,17 @@ impl Store<Open> {
     /// The directory is locked, or the documents cannot be read.
     pub fn rebuild_full_text(&mut self) -> StoreResult<()> {
         let operation = "rebuild the full text";
-        let rebuilt = self.in_transaction(operation, |connection| {
+        let rebuilt = self.in_transaction(operation, |db| {
             // Where the texts cannot be read there is nothing to restore from.
-            let _ = connection.execute_batch(RESTORE_DOCUMENTS);
-            rebuild_full_text(connection)
+            let _ = db.connection.execute_batch(RESTORE_DOCUMENTS);
+            rebuild_full_text(db.connection)
         });
         match rebuilt {
             Err(StoreError::Damaged { .. }) => {
                 // Its pages cannot even be freed: forgotten, they stay behind in a vacuum.
-                self.in_transaction(operation, |connection| {
-                    forget_full_text(connection)?;
-                    rebuild_full_text(connection)
+                self.in_transaction(operation, |db| {
+                    forget_full_text(db.connection)?;
+                    rebuild_full_text(db.connection)
                 })?;
                 self.vacuum()
             }
@@ -103,9 +100,8 @@ impl Store<Open> {
     /// the log then gets the record as it is now.
     fn rewrite_log_rows(&mut self, name: &FullName) -> StoreResult<()> {
         let collection = self.find(name)?.clone();
-        let path = connection::database_path(self.dir());
-        let wal = WalReader::new(self.connection(), &path, &collection);
-        let records = RecordReader::new(self.connection(), &path, self.level());
+        let wal = WalReader::new(self.database(), &collection);
+        let records = RecordReader::new(self.database());
         let mut payloads = Vec::new();
         for row in wal.without_payload(collection.metadata_seq.unwrap_or(0))? {
             let record = self.row_of(&collection, &row.id)?;
@@ -122,8 +118,9 @@ impl Store<Open> {
             }
             payloads.push((row.seq, encode(&patch)));
         }
-        self.in_transaction("rewrite log rows", |connection| {
-            let mut write = connection
+        self.in_transaction("rewrite log rows", |db| {
+            let mut write = db
+                .connection
                 .prepare("UPDATE embeddings_queue SET metadata = ?2 WHERE seq_id = ?1")?;
             let mut rows = payloads.iter();
             rows.try_for_each(|(seq, payload)| write.execute(params![seq, payload]).map(drop))
@@ -133,20 +130,19 @@ impl Store<Open> {
     fn row_of(&self, collection: &Collection, id: &str) -> StoreResult<Option<i64>> {
         let segment = collection.metadata_segment.to_string();
         let sql = "SELECT id FROM embeddings WHERE segment_id = ?1 AND embedding_id = ?2";
-        let path = connection::database_path(self.dir());
-        self.connection()
+        let db = self.database();
+        db.connection
             .query_row(sql, params![segment, id], |row| row.get(0))
             .optional()
-            .map_err(StoreError::sqlite(&path, "find a record"))
+            .map_err(db.failed("find a record"))
     }
 
     /// Sets the progress of both segments to what the log bears out, and applies what waits then.
     fn mend_progress(&mut self, name: &FullName) -> StoreResult<()> {
         let collection = self.find(name)?.clone();
-        let level = self.level();
         let has_files = is_written(self.dir(), &collection);
-        self.in_transaction("mend max_seq_id", |connection| {
-            mend_progress(connection, level, &collection, has_files)
+        self.in_transaction("mend max_seq_id", |db| {
+            mend_progress(db, &collection, has_files)
         })?;
         self.reload(name)?;
         // Index files that are written now have a progress that is true again: chromadb 0.x takes 0
@@ -165,9 +161,9 @@ impl Store<Open> {
     fn mend_dimension(&mut self, name: &FullName) -> StoreResult<()> {
         let collection = self.find(name)?.clone();
         let indexed = dimension_in(&segment_dir(self.dir(), &collection));
-        self.in_transaction("set the dimension", |connection| {
-            let dimension = logged_dimension(connection, &collection)?.or(indexed);
-            connection.execute(
+        self.in_transaction("set the dimension", |db| {
+            let dimension = logged_dimension(db.connection, &collection)?.or(indexed);
+            db.connection.execute(
                 "UPDATE collections SET dimension = ?2 WHERE id = ?1",
                 params![collection.id.to_string(), dimension],
             )
@@ -176,9 +172,9 @@ impl Store<Open> {
     }
 }
 
-fn write_migrations(connection: &Connection, level: SchemaLevel) -> rusqlite::Result<()> {
-    for migration in migrations(level) {
-        connection.execute(
+fn write_migrations(db: Database<'_>) -> rusqlite::Result<()> {
+    for migration in migrations(db.level) {
+        db.connection.execute(
             "UPDATE migrations SET filename = ?3, sql = ?4 WHERE dir = ?1 AND version = ?2",
             params![
                 migration.dir,
@@ -192,8 +188,7 @@ fn write_migrations(connection: &Connection, level: SchemaLevel) -> rusqlite::Re
 }
 
 fn mend_progress(
-    connection: &Connection,
-    level: SchemaLevel,
+    db: Database<'_>,
     collection: &Collection,
     has_files: bool,
 ) -> rusqlite::Result<()> {
@@ -201,42 +196,41 @@ fn mend_progress(
                          (SELECT min(seq_id) FROM embeddings_queue WHERE topic = ?1),
                          (SELECT count(*) FROM embeddings_queue WHERE id <> ?2)";
     let (last, first, others): (Option<u64>, Option<u64>, u64) =
-        connection.query_row(bounds, [collection.topic(), TAIL_ID.to_owned()], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-        })?;
+        db.connection
+            .query_row(bounds, [collection.topic(), TAIL_ID.to_owned()], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+            })?;
     // Each record knows the last operation that touched it. Without a log, larger numbers than
     // those of chromadb's id maps cannot be true.
     let limit = last.filter(|_| others > 0);
-    let touched = last_touched(connection, collection, limit.unwrap_or(u64::from(u32::MAX)))?;
+    let touched = last_touched(
+        db.connection,
+        collection,
+        limit.unwrap_or(u64::from(u32::MAX)),
+    )?;
     let Some(last) = limit else {
         let after = last.map_or(1, |last| last + 1);
-        return put_tail(
-            connection,
-            level,
-            collection,
-            (has_files, touched.max(after)),
-        );
+        return put_tail(db, collection, (has_files, touched.max(after)));
     };
     let (metadata, vector) = (collection.metadata_segment, collection.vector_segment);
     if collection.metadata_seq.is_some_and(|seq| seq > last) {
-        write_progress(connection, level, &metadata.to_string(), touched)?;
+        write_progress(db, metadata, touched)?;
     }
     if collection.vector_seq.map_or(has_files, |seq| seq > last) {
         // What the index has already may come once more.
         let before = first.map_or(last, |first| first.saturating_sub(1));
-        write_progress(connection, level, &vector.to_string(), before)?;
+        write_progress(db, vector, before)?;
     }
     Ok(())
 }
 
 /// Ends an emptied log with a row that says where it stands, so that later ones get higher numbers.
 fn put_tail(
-    connection: &Connection,
-    level: SchemaLevel,
+    db: Database<'_>,
     collection: &Collection,
     (has_files, seq): (bool, u64),
 ) -> rusqlite::Result<()> {
-    connection.execute(
+    db.connection.execute(
         "INSERT INTO embeddings_queue (seq_id, operation, topic, id, metadata)
          VALUES (?1, ?2, ?3, ?4, '{}')",
         params![
@@ -257,7 +251,7 @@ fn put_tail(
         ),
     ] {
         if has_progress {
-            write_progress(connection, level, &segment.to_string(), seq)?;
+            write_progress(db, segment, seq)?;
         }
     }
     Ok(())

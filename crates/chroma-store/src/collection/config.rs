@@ -1,16 +1,14 @@
 //! Index parameters of a collection: each schema level keeps them in another place.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
-use rusqlite::Connection;
 use rusqlite::types::Value as SqlValue;
 use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::Space;
-use crate::{StoreError, StoreResult};
+use crate::database::Database;
+use crate::{Space, StoreResult};
 
 /// HNSW parameters of a collection.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -154,11 +152,10 @@ fn parse(column: &str, text: &str) -> Result<Value, String> {
 }
 
 pub(crate) fn read_segment_metadata(
-    connection: &Connection,
-    path: &Path,
+    db: Database<'_>,
     segment: Uuid,
 ) -> StoreResult<SegmentMetadata> {
-    connection
+    db.connection
         .prepare_cached(
             "SELECT key, coalesce(str_value, int_value, float_value, bool_value)
              FROM segment_metadata WHERE segment_id = ?1",
@@ -168,7 +165,7 @@ pub(crate) fn read_segment_metadata(
                 .query_map([segment.to_string()], |row| Ok((row.get(0)?, row.get(1)?)))?
                 .collect()
         })
-        .map_err(StoreError::sqlite(path, "read the segment metadata"))
+        .map_err(db.failed("read the segment metadata"))
 }
 
 #[cfg(test)]

@@ -3,7 +3,6 @@
 
 use std::collections::HashSet;
 use std::fmt;
-use std::path::Path;
 
 use rusqlite::Connection;
 use serde::Deserialize;
@@ -11,7 +10,8 @@ use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
 use super::config::present;
-use crate::{SchemaLevel, StoreError, StoreResult};
+use crate::database::Database;
+use crate::{StoreError, StoreResult};
 
 /// Bytes of `config_json_str`, and of `schema_str`. chromadb writes some hundreds, or some thousands.
 const LONGEST: i64 = 64 << 10;
@@ -23,17 +23,13 @@ const METADATA: i64 = 1 << 20;
 ///
 /// # Errors
 /// They are too large.
-pub(crate) fn refuse_large_configurations(
-    connection: &Connection,
-    path: &Path,
-    level: SchemaLevel,
-) -> StoreResult<()> {
-    let found = too_large(connection, level.has_schema_column())
-        .map_err(StoreError::sqlite(path, "measure the configurations"))?;
+pub(crate) fn refuse_large_configurations(db: Database<'_>) -> StoreResult<()> {
+    let found = too_large(db.connection, db.level.has_schema_column())
+        .map_err(db.failed("measure the configurations"))?;
     match found {
         None => Ok(()),
         Some(detail) => Err(StoreError::ConfigurationTooLarge {
-            path: path.to_path_buf(),
+            path: db.path(),
             detail,
         }),
     }

@@ -8,12 +8,12 @@ mod parameters;
 
 use std::path::Path;
 
+use rusqlite::OptionalExtension;
 use rusqlite::types::{Value as SqlValue, ValueRef};
-use rusqlite::{Connection, OptionalExtension};
 use uuid::Uuid;
 
-use crate::schema::detect;
-use crate::{SchemaLevel, StoreError, StoreResult, connection};
+use crate::database::{Database, OpenDatabase};
+use crate::{SchemaLevel, StoreError, StoreResult};
 
 pub use config::HnswConfig;
 pub(crate) use config::{SegmentMetadata, read_segment_metadata};
@@ -68,24 +68,16 @@ impl Collection {
 }
 
 /// Loads every collection of the database, ordered by name.
-pub(crate) fn load_all(
-    connection: &Connection,
-    path: &Path,
-    level: SchemaLevel,
-) -> StoreResult<Vec<Collection>> {
-    read_rows(connection, path, level)?
+pub(crate) fn load_all(db: Database<'_>) -> StoreResult<Vec<Collection>> {
+    read_rows(db)?
         .into_iter()
-        .map(|raw| raw.complete(connection, path))
+        .map(|raw| raw.complete(db))
         .collect()
 }
 
 /// The names of all collections.
-pub(crate) fn names(
-    connection: &Connection,
-    path: &Path,
-    level: SchemaLevel,
-) -> StoreResult<Vec<FullName>> {
-    let rows = read_rows(connection, path, level)?;
+pub(crate) fn names(db: Database<'_>) -> StoreResult<Vec<FullName>> {
+    let rows = read_rows(db)?;
     Ok(rows.into_iter().map(|raw| raw.name).collect())
 }
 
@@ -94,38 +86,22 @@ pub(crate) fn names(
 /// # Errors
 /// It cannot be read as a Chroma directory.
 pub fn collection_names(dir: &Path) -> StoreResult<Vec<FullName>> {
-    let connection = connection::open_read(dir)?;
-    let path = connection::database_path(dir);
-    let level = detect(&connection, &path)?;
-    names(&connection, &path, level)
+    names(OpenDatabase::read(dir)?.get())
 }
 
-/// Loads the one collection that is meant, of the directory `dir`. The others may be many.
-pub(crate) fn load_one(
-    connection: &Connection,
-    path: &Path,
-    level: SchemaLevel,
-    which: Which<'_>,
-    dir: &Path,
-) -> StoreResult<Collection> {
-    let rows = read_rows(connection, path, level)?;
-    let meant = which.named(&rows, |raw| &raw.name, dir)?.id.clone();
+/// Loads the one collection that is meant, of the directory. The others may be many.
+pub(crate) fn load_one(db: Database<'_>, which: Which<'_>) -> StoreResult<Collection> {
+    let rows = read_rows(db)?;
+    let meant = which.named(&rows, |raw| &raw.name, db.dir)?.id.clone();
     let mut rows = rows.into_iter().filter(|raw| raw.id == meant);
     match rows.next() {
-        Some(raw) => raw.complete(connection, path),
-        None => Err(StoreError::Damaged {
-            path: path.to_path_buf(),
-            detail: format!("there is no collection {meant}"),
-        }),
+        Some(raw) => raw.complete(db),
+        None => Err(db.damaged(format!("there is no collection {meant}"))),
     }
 }
 
-fn read_rows(
-    connection: &Connection,
-    path: &Path,
-    level: SchemaLevel,
-) -> StoreResult<Vec<RawCollection>> {
-    let schema_column = if level.has_schema_column() {
+fn read_rows(db: Database<'_>) -> StoreResult<Vec<RawCollection>> {
+    let schema_column = if db.level.has_schema_column() {
         "c.schema_str"
     } else {
         "NULL"
@@ -135,7 +111,7 @@ fn read_rows(
          FROM collections c JOIN databases d ON d.id = c.database_id
          ORDER BY c.name, d.name, d.tenant_id"
     );
-    connection
+    db.connection
         .prepare_cached(&sql)
         .and_then(|mut statement| {
             statement
@@ -154,7 +130,7 @@ fn read_rows(
                 })?
                 .collect()
         })
-        .map_err(StoreError::sqlite(path, "read the collections"))
+        .map_err(db.failed("read the collections"))
 }
 
 /// Finds the one collection that is meant.
@@ -175,9 +151,9 @@ struct RawCollection {
 }
 
 impl RawCollection {
-    fn complete(self, connection: &Connection, path: &Path) -> StoreResult<Collection> {
+    fn complete(self, db: Database<'_>) -> StoreResult<Collection> {
         let bad = |detail: String| StoreError::BadConfiguration {
-            path: path.to_path_buf(),
+            path: db.path(),
             collection: self.name.to_string(),
             detail,
         };
@@ -193,7 +169,8 @@ impl RawCollection {
             })
             .transpose()?;
         let segment = |scope: &'static str, kind: &str| {
-            let found: Vec<(String, String)> = connection
+            let found: Vec<(String, String)> = db
+                .connection
                 .prepare_cached(
                     "SELECT id, type FROM segments WHERE collection = ?1 AND scope = ?2",
                 )
@@ -201,7 +178,7 @@ impl RawCollection {
                     s.query_map([&self.id, scope], |row| Ok((row.get(0)?, row.get(1)?)))?
                         .collect()
                 })
-                .map_err(StoreError::sqlite(path, "read the segments"))?;
+                .map_err(db.failed("read the segments"))?;
             match found.as_slice() {
                 [(id, found_kind)] if found_kind == kind => Uuid::try_parse(id)
                     .map_err(|_| bad(format!("the {scope} segment's id `{id}` is not a UUID"))),
@@ -211,7 +188,7 @@ impl RawCollection {
         };
         let vector_segment = segment(VECTOR_SCOPE, VECTOR_TYPE)?;
         let metadata_segment = segment(METADATA_SCOPE, METADATA_TYPE)?;
-        let segment_metadata = read_segment_metadata(connection, path, vector_segment)?;
+        let segment_metadata = read_segment_metadata(db, vector_segment)?;
         let config = HnswConfig::resolve(
             self.config_json.as_deref(),
             self.schema_json.as_deref(),
@@ -228,22 +205,22 @@ impl RawCollection {
             metadata_segment,
             config,
             embedding_functions,
-            metadata_seq: max_seq_id(connection, path, metadata_segment)?,
-            vector_seq: max_seq_id(connection, path, vector_segment)?,
+            metadata_seq: max_seq_id(db, metadata_segment)?,
+            vector_seq: max_seq_id(db, vector_segment)?,
             name: self.name,
         })
     }
 }
 
-fn max_seq_id(connection: &Connection, path: &Path, segment: Uuid) -> StoreResult<Option<u64>> {
-    connection
+fn max_seq_id(db: Database<'_>, segment: Uuid) -> StoreResult<Option<u64>> {
+    db.connection
         .prepare_cached("SELECT seq_id FROM max_seq_id WHERE segment_id = ?1")
         .and_then(|mut statement| {
             statement
                 .query_row([segment.to_string()], |row| decode_seq(row.get_ref(0)?))
                 .optional()
         })
-        .map_err(StoreError::sqlite(path, "read max_seq_id"))
+        .map_err(db.failed("read max_seq_id"))
 }
 
 /// A sequence number in either encoding: INTEGER, or 8 bytes big-endian.
@@ -275,14 +252,14 @@ pub(crate) fn encode_seq(level: SchemaLevel, seq: u64) -> SqlValue {
 }
 
 /// Records how far a segment has come.
-pub(crate) fn write_progress(
-    connection: &Connection,
-    level: SchemaLevel,
-    segment: &str,
-    seq: u64,
-) -> rusqlite::Result<()> {
-    connection
+pub(crate) fn write_progress(db: Database<'_>, segment: Uuid, seq: u64) -> rusqlite::Result<()> {
+    db.connection
         .prepare_cached("INSERT OR REPLACE INTO max_seq_id (segment_id, seq_id) VALUES (?1, ?2)")
-        .and_then(|mut s| s.execute(rusqlite::params![segment, encode_seq(level, seq)]))
+        .and_then(|mut s| {
+            s.execute(rusqlite::params![
+                segment.to_string(),
+                encode_seq(db.level, seq)
+            ])
+        })
         .map(drop)
 }

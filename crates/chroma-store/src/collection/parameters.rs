@@ -4,8 +4,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::Value;
 
 use super::Collection;
-use crate::SchemaLevel;
-use crate::Space;
+use crate::database::Database;
+use crate::{SchemaLevel, Space};
 
 /// Index parameters to set; what is `None` stays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -25,12 +25,10 @@ impl Parameters {
     }
 
     /// Writes them. Index files that are there have to be made anew afterwards.
-    pub(crate) fn write(
-        &self,
-        connection: &Connection,
-        level: SchemaLevel,
-        collection: &Collection,
-    ) -> rusqlite::Result<()> {
+    pub(crate) fn write(&self, db: Database<'_>, collection: &Collection) -> rusqlite::Result<()> {
+        let Database {
+            connection, level, ..
+        } = db;
         let id = collection.id.to_string();
         let mut columns = vec!["config_json_str"];
         if level.has_schema_column() {

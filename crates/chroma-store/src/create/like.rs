@@ -2,17 +2,12 @@
 
 use std::path::Path;
 
-use rusqlite::Connection;
-
 use super::build::{NewIds, Row, build, copy_metadata, insert_collection};
 use crate::collection::{
     check_foreign_config, load_one, only_allowed, refuse_large_configurations,
 };
-use crate::schema::detect;
-use crate::{
-    Collection, EmbeddingFunction, Open, SchemaLevel, Space, Store, StoreError, StoreResult, Which,
-    connection,
-};
+use crate::database::{Database, OpenDatabase};
+use crate::{Collection, EmbeddingFunction, Open, Space, Store, StoreError, StoreResult, Which};
 
 /// Links per element: an element of the index files takes eight bytes for each.
 const MOST_NEIGHBORS: u32 = 512;
@@ -42,11 +37,10 @@ pub fn create_like<'a>(
     ids: NewIds,
     options: LikeOptions<'_>,
 ) -> StoreResult<(Store<Open>, Vec<EmbeddingFunction>)> {
-    let source = connection::open_delta(model, options.longest_value)?;
-    let path = connection::database_path(model);
-    let level = detect(&source, &path)?;
-    refuse_large_configurations(&source, &path, level)?;
-    let collection = &load_one(&source, &path, level, which.into(), model)?;
+    let source = OpenDatabase::delta(model, options.longest_value)?;
+    let source = source.get();
+    refuse_large_configurations(source)?;
+    let collection = &load_one(source, which.into())?;
     let config = &collection.config;
     for (name, found, most) in [
         ("max_neighbors", config.max_neighbors, MOST_NEIGHBORS),
@@ -55,14 +49,13 @@ pub fn create_like<'a>(
     ] {
         if found > most {
             return Err(StoreError::BadConfiguration {
-                path,
+                path: source.path(),
                 collection: collection.name.to_string(),
                 detail: format!("{name} is {found}, and a first delta may ask for {most}"),
             });
         }
     }
-    let mut row = read_row(&source, level, collection)
-        .map_err(StoreError::sqlite(&path, "read the collection"))?;
+    let mut row = read_row(source, collection).map_err(source.failed("read the collection"))?;
     let mut left_out = Vec::new();
     for (name, text) in [
         ("config_json_str", &row.config),
@@ -70,7 +63,7 @@ pub fn create_like<'a>(
     ] {
         check_foreign_config(name, text.as_deref()).map_err(|detail| {
             StoreError::BadConfiguration {
-                path: path.clone(),
+                path: source.path(),
                 collection: collection.name.to_string(),
                 detail,
             }
@@ -87,17 +80,17 @@ pub fn create_like<'a>(
             }
         }
     }
-    let store = build(dir, level, |connection| {
-        insert_collection(connection, level, ids, &row)?;
+    let store = build(dir, source.level, |connection| {
+        insert_collection(connection, source.level, ids, &row)?;
         copy_metadata(
-            &source,
+            source.connection,
             connection,
             "collection_metadata",
             "collection_id",
             [collection.id, ids.collection],
         )?;
         copy_metadata(
-            &source,
+            source.connection,
             connection,
             "segment_metadata",
             "segment_id",
@@ -116,10 +109,7 @@ pub fn functions_left_out<'a>(
     which: impl Into<Which<'a>>,
     allowed: &[EmbeddingFunction],
 ) -> StoreResult<Vec<EmbeddingFunction>> {
-    let connection = connection::open_read(delta)?;
-    let path = connection::database_path(delta);
-    let level = detect(&connection, &path)?;
-    let collection = load_one(&connection, &path, level, which.into(), delta)?;
+    let collection = load_one(OpenDatabase::read(delta)?.get(), which.into())?;
     let named = collection.embedding_functions.into_iter();
     let is_allowed = |one: &EmbeddingFunction| allowed.iter().any(|known| known.is(one));
     Ok(named.filter(|one| !is_allowed(one)).collect())
@@ -135,24 +125,18 @@ pub fn space_of<'a>(
     which: impl Into<Which<'a>>,
     longest_value: Option<u32>,
 ) -> StoreResult<Space> {
-    let connection = connection::open_delta(delta, longest_value)?;
-    let path = connection::database_path(delta);
-    let level = detect(&connection, &path)?;
-    refuse_large_configurations(&connection, &path, level)?;
-    load_one(&connection, &path, level, which.into(), delta).map(|found| found.config.space)
+    let db = OpenDatabase::delta(delta, longest_value)?;
+    refuse_large_configurations(db.get())?;
+    load_one(db.get(), which.into()).map(|found| found.config.space)
 }
 
-fn read_row(
-    connection: &Connection,
-    level: SchemaLevel,
-    collection: &Collection,
-) -> rusqlite::Result<Row> {
-    let schema = if level.has_schema_column() {
+fn read_row(db: Database<'_>, collection: &Collection) -> rusqlite::Result<Row> {
+    let schema = if db.level.has_schema_column() {
         "schema_str"
     } else {
         "NULL"
     };
-    connection.query_row(
+    db.connection.query_row(
         &format!("SELECT config_json_str, {schema}, database_id FROM collections WHERE id = ?1"),
         [collection.id.to_string()],
         |row| {

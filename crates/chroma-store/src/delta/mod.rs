@@ -4,26 +4,19 @@ mod history;
 mod own_ids;
 mod state;
 
-use std::path::{Path, PathBuf};
-
-use rusqlite::Connection;
+use std::path::Path;
 
 use self::own_ids::OwnIds;
 use crate::collection::{collection_names, load_one, refuse_large_configurations};
+use crate::database::{Database, OpenDatabase};
 use crate::directory::Sound;
-use crate::schema::detect;
 use crate::wal::{Operation, WalReader};
-use crate::{
-    Collection, FullName, SchemaLevel, StoreError, StoreResult, Which, connection, verify,
-};
+use crate::{Collection, FullName, StoreError, StoreResult, Which, connection, verify};
 
 /// An open delta.
 #[derive(Debug)]
 pub(crate) struct Delta {
-    dir: PathBuf,
-    path: PathBuf,
-    connection: Connection,
-    level: SchemaLevel,
+    db: OpenDatabase,
     collection: Collection,
 }
 
@@ -65,28 +58,14 @@ impl Delta {
             .execute_batch("BEGIN")
             .map_err(StoreError::sqlite(&path, "begin reading"))?;
         sound.check(&path, || verify::records_are_sound(&connection, &path))?;
-        let level = detect(&connection, &path)?;
-        refuse_large_configurations(&connection, &path, level)?;
-        let collection = load_one(&connection, &path, level, name.into(), dir)?;
-        Ok(Self {
-            dir: dir.to_path_buf(),
-            path,
-            connection,
-            level,
-            collection,
-        })
+        let db = OpenDatabase::of(connection, dir)?;
+        refuse_large_configurations(db.get())?;
+        let collection = load_one(db.get(), name.into())?;
+        Ok(Self { db, collection })
     }
 
-    pub(crate) fn level(&self) -> SchemaLevel {
-        self.level
-    }
-
-    pub(crate) fn connection(&self) -> &Connection {
-        &self.connection
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
+    fn database(&self) -> Database<'_> {
+        self.db.get()
     }
 
     pub(crate) fn collection(&self) -> &Collection {
@@ -95,7 +74,7 @@ impl Delta {
 
     /// Whether the log of the collection is whole, so that it can be applied as it was written.
     pub(crate) fn is_operation_log(&self, collection: &Collection) -> StoreResult<bool> {
-        history::is_complete(&self.connection, &self.path, &self.dir, collection)
+        history::is_complete(self.database(), collection)
     }
 
     /// Hands the operations of the log to `visit`, in order, adds as [`OwnIds`] says.
@@ -116,7 +95,7 @@ impl Delta {
         collection: &Collection,
         mut visit: impl FnMut(&Operation) -> StoreResult<()>,
     ) -> StoreResult<()> {
-        verify::progress_of_a_delta_is_founded(&self.connection, &self.path, collection)?;
+        verify::progress_of_a_delta_is_founded(self.database(), collection)?;
         let mut own = OwnIds::default();
         state::for_each(self, collection, &mut |operation: &Operation| {
             own.insert(&operation.id);
@@ -128,13 +107,6 @@ impl Delta {
     }
 
     fn wal(&self, collection: &Collection) -> WalReader<'_> {
-        WalReader::new(&self.connection, &self.path, collection)
-    }
-
-    fn damaged(&self, detail: String) -> StoreError {
-        StoreError::Damaged {
-            path: self.path.clone(),
-            detail,
-        }
+        WalReader::new(self.database(), collection)
     }
 }

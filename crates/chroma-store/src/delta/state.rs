@@ -7,7 +7,7 @@ use super::Delta;
 use crate::index::VectorIndex;
 use crate::records::RecordReader;
 use crate::wal::{Operation, OperationKind, Overlay, WalReader};
-use crate::{Collection, StoreError, StoreResult};
+use crate::{Collection, StoreResult};
 
 /// Hands every record to `visit` as an upsert, in the order of insertion.
 pub(super) fn for_each(
@@ -15,21 +15,22 @@ pub(super) fn for_each(
     collection: &Collection,
     visit: &mut impl FnMut(&Operation) -> StoreResult<()>,
 ) -> StoreResult<()> {
-    let failed = || StoreError::sqlite(delta.path(), "read the records");
+    let db = delta.database();
+    let failed = db.failed("read the records");
     let vectors = Vectors::new(delta, collection)?;
-    let reader = RecordReader::new(delta.connection(), delta.path(), delta.level());
-    let mut statement = delta
-        .connection()
+    let reader = RecordReader::new(db);
+    let mut statement = db
+        .connection
         .prepare("SELECT id, embedding_id FROM embeddings WHERE segment_id = ?1 ORDER BY id")
-        .map_err(failed())?;
+        .map_err(failed)?;
     let mut rows = statement
         .query(params![collection.metadata_segment.to_string()])
-        .map_err(failed())?;
-    while let Some(row) = rows.next().map_err(failed())? {
-        let record: i64 = row.get(0).map_err(failed())?;
-        let id: String = row.get(1).map_err(failed())?;
+        .map_err(failed)?;
+    while let Some(row) = rows.next().map_err(failed)? {
+        let record: i64 = row.get(0).map_err(failed)?;
+        let id: String = row.get(1).map_err(failed)?;
         let vector = vectors.of(&id)?.ok_or_else(|| {
-            delta.damaged(format!(
+            db.damaged(format!(
                 "record `{id}` of collection `{}` has no vector, neither in the index files nor in the log",
                 collection.name
             ))
@@ -60,7 +61,7 @@ struct Vectors<'d> {
 
 impl<'d> Vectors<'d> {
     fn new(delta: &'d Delta, collection: &Collection) -> StoreResult<Self> {
-        let index = VectorIndex::open(&delta.dir, collection)?;
+        let index = VectorIndex::open(delta.database().dir, collection)?;
         let indexed = index.as_ref().map_or(0, |index| index.progress(collection));
         let applied = collection.metadata_seq.unwrap_or(0);
         let wal = delta.wal(collection);

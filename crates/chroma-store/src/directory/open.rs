@@ -10,6 +10,7 @@ use super::closed::ClosedStore;
 use super::proof::{self, CloseOptions};
 use super::sound::Sound;
 use crate::collection::{find, load_all, load_one};
+use crate::database::Database;
 use crate::schema::detect;
 use crate::{
     Collection, FullName, OpenOptions, SchemaLevel, StoreError, StoreResult, Which, connection,
@@ -42,7 +43,11 @@ impl Store<Open> {
             })
             .map_err(StoreError::sqlite(&path, "set the journal mode"))?;
         let level = detect(&connection, &path)?;
-        let collections = load_all(&connection, &path, level)?;
+        let collections = load_all(Database {
+            connection: &connection,
+            dir,
+            level,
+        })?;
         Ok(Self {
             dir: dir.to_path_buf(),
             state: Open {
@@ -73,6 +78,14 @@ impl Store<Open> {
         find(&self.state.collections, which.into(), &self.dir)
     }
 
+    pub(crate) fn database(&self) -> Database<'_> {
+        Database {
+            connection: &self.state.connection,
+            dir: &self.dir,
+            level: self.state.level,
+        }
+    }
+
     pub(crate) fn connection(&self) -> &Connection {
         &self.state.connection
     }
@@ -83,15 +96,9 @@ impl Store<Open> {
 
     /// Reads a collection again after a change.
     pub(crate) fn reload(&mut self, name: &FullName) -> StoreResult<()> {
-        let path = connection::database_path(&self.dir);
-        let Open {
-            connection,
-            level,
-            collections,
-            ..
-        } = &mut self.state;
-        let changed = load_one(connection, &path, *level, name.into(), &self.dir)?;
-        for collection in collections.iter_mut().filter(|one| one.name == *name) {
+        let changed = load_one(self.database(), name.into())?;
+        let collections = self.state.collections.iter_mut();
+        for collection in collections.filter(|one| one.name == *name) {
             collection.clone_from(&changed);
         }
         Ok(())
@@ -101,14 +108,23 @@ impl Store<Open> {
     pub(crate) fn in_transaction<T>(
         &mut self,
         operation: &'static str,
-        work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+        work: impl FnOnce(Database<'_>) -> rusqlite::Result<T>,
     ) -> StoreResult<()> {
-        let path = connection::database_path(self.dir());
-        let connection = self.connection_mut();
+        let path = connection::database_path(&self.dir);
+        let (
+            dir,
+            Open {
+                connection, level, ..
+            },
+        ) = (&self.dir, &mut self.state);
         let transaction = || -> rusqlite::Result<()> {
             let transaction =
                 connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            work(&transaction)?;
+            work(Database {
+                connection: &transaction,
+                dir,
+                level: *level,
+            })?;
             transaction.commit()
         };
         transaction().map_err(StoreError::sqlite(&path, operation))

@@ -7,23 +7,23 @@ use rusqlite::{Connection, ErrorCode, params};
 use uuid::Uuid;
 
 use crate::collection::write_progress;
+use crate::database::Database;
 use crate::index::{self, MemoryIndex, VectorIndex};
-use crate::{Collection, SchemaLevel, StoreError, StoreResult};
+use crate::{Collection, StoreResult};
 
 /// Writes `index` into a new folder and lets the database name it, in the caller's transaction.
 /// `seq` is the last log row that the index contains.
 pub(super) fn install(
-    connection: &Connection,
-    path: &Path,
-    dir: &Path,
-    (collection, level): (&Collection, SchemaLevel),
+    db: Database<'_>,
+    collection: &Collection,
     (index, read_back): (&MemoryIndex, bool),
     seq: u64,
 ) -> StoreResult<()> {
+    let (path, dir) = (&db.path(), db.dir);
     let old = collection.vector_segment;
     // The same flush of the same directory gets the same name: what a crash left is replaced.
     let new = Uuid::new_v5(&old, &seq.to_be_bytes());
-    for folder in unnamed_folders(connection, path, dir)? {
+    for folder in unnamed_folders(db)? {
         fs_err::remove_dir_all(folder)?;
     }
     // No ids, no files: chromadb takes an empty index for one that was never written.
@@ -31,10 +31,10 @@ pub(super) fn install(
         let folder = dir.join(new.to_string());
         meanwhile(
             || {
-                index::write(&folder, index, level, seq)?;
+                index::write(&folder, index, db.level, seq)?;
                 give_to_owner_of(path, &folder)
             },
-            || flush(connection, path),
+            || flush(db),
         )?;
         if read_back && let Err(error) = check(&folder, collection) {
             // Nothing has changed but for this folder.
@@ -43,10 +43,8 @@ pub(super) fn install(
         }
         fs_err::File::open(dir)?.sync_all()?;
     }
-    rename_segment(connection, old, new)
-        .map_err(StoreError::sqlite(path, "name the new index files"))?;
-    write_progress(connection, level, &new.to_string(), seq)
-        .map_err(StoreError::sqlite(path, "write max_seq_id"))
+    rename_segment(db.connection, old, new).map_err(db.failed("name the new index files"))?;
+    write_progress(db, new, seq).map_err(db.failed("write max_seq_id"))
 }
 
 /// Whether new files can be read, and agree with each other.
@@ -89,11 +87,11 @@ fn meanwhile(
 
 /// Begins to write what the transaction has changed, so that the commit waits for little more. From
 /// here on nobody else can read the database, and a crash leaves a journal to roll back.
-fn flush(connection: &Connection, path: &Path) -> StoreResult<()> {
-    match connection.cache_flush() {
+fn flush(db: Database<'_>) -> StoreResult<()> {
+    match db.connection.cache_flush() {
         // Somebody reads: the commit waits for them, once more as long.
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => Ok(()),
-        flushed => flushed.map_err(StoreError::sqlite(path, "write the changes")),
+        flushed => flushed.map_err(db.failed("write the changes")),
     }
 }
 
@@ -113,13 +111,9 @@ fn rename_segment(connection: &Connection, old: Uuid, new: Uuid) -> rusqlite::Re
 
 /// Folders with index files that no segment names: those that a flush has replaced, that a crash left
 /// behind, or of deleted collections. Chroma never looks at them again.
-pub(crate) fn unnamed_folders(
-    connection: &Connection,
-    path: &Path,
-    dir: &Path,
-) -> StoreResult<Vec<PathBuf>> {
+pub(crate) fn unnamed_folders(db: Database<'_>) -> StoreResult<Vec<PathBuf>> {
     let mut unnamed = Vec::new();
-    for entry in fs_err::read_dir(dir)? {
+    for entry in fs_err::read_dir(db.dir)? {
         let entry = entry?;
         let name = entry.file_name();
         let Some(id) = name.to_str().and_then(|name| Uuid::try_parse(name).ok()) else {
@@ -128,10 +122,11 @@ pub(crate) fn unnamed_folders(
         if !entry.file_type()?.is_dir() || !index::holds_only_index_files(&entry.path())? {
             continue;
         }
-        let named: bool = connection
+        let named: bool = db
+            .connection
             .prepare_cached("SELECT count(*) > 0 FROM segments WHERE id = ?1")
             .and_then(|mut statement| statement.query_row([id.to_string()], |row| row.get(0)))
-            .map_err(StoreError::sqlite(path, "look for a segment"))?;
+            .map_err(db.failed("look for a segment"))?;
         if !named {
             unnamed.push(entry.path());
         }

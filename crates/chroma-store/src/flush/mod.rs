@@ -10,13 +10,11 @@ mod options;
 mod records;
 
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
 
-use rusqlite::Connection;
-
+use crate::database::Database;
 use crate::index::{self, IndexFiles, MemoryIndex, segment_dir};
 use crate::wal::{Overlay, WalReader, log_is_whole, purge_below, purges};
-use crate::{Collection, SchemaLevel, StoreResult};
+use crate::{Collection, StoreResult};
 
 use indexer::{Indexer, Start};
 
@@ -26,15 +24,13 @@ pub use options::{Engine, FlushOptions, FlushReport, FlushWhen};
 
 /// What has all the vectors that damaged index files had, if anything has.
 pub(crate) fn replacement(
-    connection: &Connection,
-    dir: &Path,
+    db: Database<'_>,
     collection: &Collection,
 ) -> StoreResult<Option<IndexFrom>> {
-    let path = crate::connection::database_path(dir);
-    if log_is_whole(connection, &path, collection)? {
+    if log_is_whole(db, collection)? {
         return Ok(Some(IndexFrom::Log));
     }
-    match IndexFiles::of_remains(dir, collection) {
+    match IndexFiles::of_remains(db.dir, collection) {
         Ok(left) => Ok(left.map(|_| IndexFrom::Remains)),
         Err(error) if error.is_index_damage() => Ok(None),
         Err(error) => Err(error),
@@ -43,10 +39,7 @@ pub(crate) fn replacement(
 
 /// A flush in the caller's transaction: takes in log rows as they come, and writes in the end.
 pub(crate) struct Flushing<'c> {
-    connection: &'c Connection,
-    path: PathBuf,
-    dir: PathBuf,
-    level: SchemaLevel,
+    db: Database<'c>,
     collection: Collection,
     options: FlushOptions,
     from: IndexFrom,
@@ -74,17 +67,14 @@ struct Begun {
 
 impl<'c> Flushing<'c> {
     pub(crate) fn new(
-        connection: &'c Connection,
-        dir: &Path,
-        level: SchemaLevel,
+        db: Database<'c>,
         collection: &Collection,
         options: FlushOptions,
         from: IndexFrom,
     ) -> StoreResult<Self> {
-        let path = crate::connection::database_path(dir);
-        let wal = WalReader::new(connection, &path, collection);
+        let wal = WalReader::new(db, collection);
         let progress = collection.vector_seq.unwrap_or(0);
-        let has_files = index::is_written(dir, collection);
+        let has_files = index::is_written(db.dir, collection);
         let indexed = if has_files { progress } else { 0 };
         // Counting reads all that waits.
         let waited = match options.when {
@@ -92,20 +82,17 @@ impl<'c> Flushing<'c> {
             FlushWhen::Always | FlushWhen::Never => 0,
         };
         Ok(Self {
-            connection,
-            dir: dir.to_path_buf(),
-            level,
+            db,
             collection: collection.clone(),
             options,
             from,
             indexed,
             files_are_lost: !has_files && progress > 0,
-            purges: purges(connection, &path)?,
+            purges: purges(db)?,
             waited,
             calls: 0,
             deferred: false,
             begun: None,
-            path,
         })
     }
 
@@ -117,7 +104,7 @@ impl<'c> Flushing<'c> {
     pub(crate) fn advance(&mut self, dimension: Option<u32>, left: usize) -> StoreResult<()> {
         self.collection.dimension = dimension;
         self.calls += 1;
-        let last = WalReader::new(self.connection, &self.path, &self.collection).last()?;
+        let last = WalReader::new(self.db, &self.collection).last()?;
         // Without a dimension there has never been a record.
         let (Some(last), Some(dimension)) = (last, dimension) else {
             return Ok(());
@@ -131,7 +118,7 @@ impl<'c> Flushing<'c> {
         let Some(begun) = &mut self.begun else {
             return Ok(());
         };
-        let wal = WalReader::new(self.connection, &self.path, &self.collection);
+        let wal = WalReader::new(self.db, &self.collection);
         let mut changes = Overlay::default();
         wal.for_each_vector(begun.seq, last, |_, kind, id, vector| {
             changes.apply(kind, id, vector, |id| begun.known.contains(id));
@@ -148,7 +135,7 @@ impl<'c> Flushing<'c> {
         begun.indexer.put(batch)?;
         begun.seq = last.max(begun.seq);
         if self.purges {
-            purge_below(self.connection, &self.path, &self.collection, last)?;
+            purge_below(self.db, &self.collection, last)?;
         }
         Ok(())
     }
@@ -159,7 +146,7 @@ impl<'c> Flushing<'c> {
         if self.options.when == FlushWhen::Never && !must {
             return Ok(None);
         }
-        let wal = WalReader::new(self.connection, &self.path, &self.collection);
+        let wal = WalReader::new(self.db, &self.collection);
         let waiting = wal.count_after(self.indexed)?;
         let due = match self.options.when {
             _ if must => true,
@@ -192,10 +179,10 @@ impl<'c> Flushing<'c> {
             IndexFrom::Space(stored) => stored,
             _ => self.collection.config.space,
         };
-        let folder = segment_dir(&self.dir, &self.collection);
+        let folder = segment_dir(self.db.dir, &self.collection);
         let opened = match self.from {
             IndexFrom::Log => Ok(None),
-            IndexFrom::Remains => IndexFiles::of_remains(&self.dir, &self.collection),
+            IndexFrom::Remains => IndexFiles::of_remains(self.db.dir, &self.collection),
             _ => IndexFiles::open_at(folder, stored, self.collection.dimension),
         };
         let (files, seq) = match opened {
@@ -212,7 +199,7 @@ impl<'c> Flushing<'c> {
         let known = ids.map(str::to_owned).collect();
         let indexer = Indexer::begin(Start {
             files,
-            empty: MemoryIndex::new(&self.collection, dimension, &self.path)?,
+            empty: MemoryIndex::new(&self.collection, dimension, &self.db.path())?,
             rebuild: self.from.engine(),
             expected,
             options: self.options,
@@ -226,7 +213,7 @@ impl<'c> Flushing<'c> {
 
     /// Whether every vector is in the log, so that the old files are not needed.
     fn log_is_whole(&self) -> StoreResult<bool> {
-        log_is_whole(self.connection, &self.path, &self.collection)
+        log_is_whole(self.db, &self.collection)
     }
 
     /// Writes the files and the rows that name them, if anything was taken in. The caller commits.
@@ -235,21 +222,19 @@ impl<'c> Flushing<'c> {
             return Ok(None);
         };
         // Meanwhile the index is being finished.
-        let ghosts = records::ghosts(self.connection, &self.path, &self.collection, &begun.known);
+        let ghosts = records::ghosts(self.db, &self.collection, &begun.known);
         let mut made = begun.indexer.finish()?;
         let ghosts = ghosts?;
         let (known, indexed) = (begun.known.len(), made.index.elements.len());
         if known != indexed {
-            let dir = segment_dir(&self.dir, &self.collection);
+            let dir = segment_dir(self.db.dir, &self.collection);
             let detail = format!("{known} ids share {indexed} vectors");
             return Err(index::bad(&dir, detail));
         }
         ghosts.iter().for_each(|id| made.index.remove(id));
         install::install(
-            self.connection,
-            &self.path,
-            &self.dir,
-            (&self.collection, self.level),
+            self.db,
+            &self.collection,
             (&made.index, self.options.read_back),
             begun.seq,
         )?;

@@ -1,10 +1,8 @@
 //! Vectors against records: each has the other.
 
 use std::collections::HashSet;
-use std::path::Path;
 
-use rusqlite::Connection;
-
+use crate::database::Database;
 use crate::index;
 use crate::{Collection, StoreError, StoreResult};
 
@@ -16,13 +14,12 @@ use crate::{Collection, StoreError, StoreResult};
 /// A record has no vector: files that the log goes on from are not what they were, and must not be
 /// replaced by less.
 pub(super) fn ghosts(
-    connection: &Connection,
-    path: &Path,
+    db: Database<'_>,
     collection: &Collection,
     known: &HashSet<String>,
 ) -> StoreResult<Vec<String>> {
     let (mut with, mut without) = (0, Vec::new());
-    for_each(connection, path, collection, |id| {
+    for_each(db, collection, |id| {
         if known.contains(&id) {
             with += 1;
         } else {
@@ -30,9 +27,8 @@ pub(super) fn ghosts(
         }
     })?;
     if let Some(first) = without.first() {
-        let dir = path.parent().unwrap_or(path);
         return Err(StoreError::IndexFile {
-            path: index::segment_dir(dir, collection),
+            path: index::segment_dir(db.dir, collection),
             detail: format!(
                 "{} records have no vector there, nor in the log: `{first}` is one",
                 without.len()
@@ -43,7 +39,7 @@ pub(super) fn ghosts(
         return Ok(Vec::new());
     }
     let mut ghosts = known.clone();
-    for_each(connection, path, collection, |id| {
+    for_each(db, collection, |id| {
         ghosts.remove(&id);
     })?;
     Ok(ghosts.into_iter().collect())
@@ -51,20 +47,20 @@ pub(super) fn ghosts(
 
 /// Hands the id of every record to `visit`.
 fn for_each(
-    connection: &Connection,
-    path: &Path,
+    db: Database<'_>,
     collection: &Collection,
     mut visit: impl FnMut(String),
 ) -> StoreResult<()> {
-    let failed = || StoreError::sqlite(path, "compare vectors with records");
-    let mut statement = connection
+    let failed = db.failed("compare vectors with records");
+    let mut statement = db
+        .connection
         .prepare_cached("SELECT embedding_id FROM embeddings WHERE segment_id = ?1")
-        .map_err(failed())?;
+        .map_err(failed)?;
     let mut rows = statement
         .query([collection.metadata_segment.to_string()])
-        .map_err(failed())?;
-    while let Some(row) = rows.next().map_err(failed())? {
-        visit(row.get(0).map_err(failed())?);
+        .map_err(failed)?;
+    while let Some(row) = rows.next().map_err(failed)? {
+        visit(row.get(0).map_err(failed)?);
     }
     Ok(())
 }

@@ -1,14 +1,12 @@
 //! Applies one operation after another to a collection.
 
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
-
-use rusqlite::Connection;
 
 use super::{AppliedAs, Effects, MergeOptions, MetadataMode};
+use crate::database::Database;
 use crate::records::{DOCUMENT_KEY, SegmentWriter, URI_KEY};
 use crate::wal::{Operation, OperationKind, Patch, WalWriter, check_vector};
-use crate::{Collection, Kind, SchemaLevel, Space, StoreError, StoreResult};
+use crate::{Collection, Kind, Space, StoreError, StoreResult};
 
 /// Whether an operation is in the log already.
 #[derive(Debug, Clone, Copy)]
@@ -57,8 +55,7 @@ impl Applied {
 
 /// Applies operations to one collection inside the caller's transaction.
 pub(super) struct Applier<'c> {
-    connection: &'c Connection,
-    path: PathBuf,
+    db: Database<'c>,
     collection: String,
     collection_id: String,
     dimension: Option<u32>,
@@ -80,21 +77,18 @@ pub(super) struct Applier<'c> {
 
 impl<'c> Applier<'c> {
     pub(super) fn new(
-        connection: &'c Connection,
-        path: &Path,
-        level: SchemaLevel,
+        db: Database<'c>,
         base: &Collection,
         options: MergeOptions,
     ) -> StoreResult<Self> {
         Ok(Self {
-            connection,
-            path: path.to_path_buf(),
+            db,
             collection: base.name.to_string(),
             collection_id: base.id.to_string(),
             dimension: base.dimension,
             options,
-            segment: SegmentWriter::new(connection, path, level, base)?,
-            wal: WalWriter::new(connection, path, base)?,
+            segment: SegmentWriter::new(db, base)?,
+            wal: WalWriter::new(db, base)?,
             progress: None,
             effects: Effects::default(),
             other_space: None,
@@ -219,7 +213,7 @@ impl<'c> Applier<'c> {
     /// Whether the error is the delta's own: not the machine's, and SQLite has not given up the
     /// whole transaction.
     fn can_undo(&self, error: &StoreError) -> bool {
-        error.kind() != Kind::Environment && !self.connection.is_autocommit()
+        error.kind() != Kind::Environment && !self.db.connection.is_autocommit()
     }
 
     pub(super) fn apply(&mut self, operation: &Operation, log: Log) -> StoreResult<()> {
@@ -326,20 +320,22 @@ impl<'c> Applier<'c> {
         check_vector(&self.collection, id, vector, expected)?;
         if self.dimension.is_none() {
             let dimension = u32::try_from(vector.len() / 4).unwrap_or(u32::MAX);
-            self.connection
+            self.db
+                .connection
                 .execute(
                     "UPDATE collections SET dimension = ?2 WHERE id = ?1",
                     rusqlite::params![self.collection_id, dimension],
                 )
-                .map_err(StoreError::sqlite(&self.path, "set the dimension"))?;
+                .map_err(self.db.failed("set the dimension"))?;
             self.dimension = Some(dimension);
         }
         Ok(())
     }
 
     fn run(&self, sql: &str) -> StoreResult<()> {
-        self.connection
+        self.db
+            .connection
             .execute_batch(sql)
-            .map_err(StoreError::sqlite(&self.path, "mark a delta"))
+            .map_err(self.db.failed("mark a delta"))
     }
 }

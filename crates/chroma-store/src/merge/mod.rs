@@ -12,6 +12,7 @@ use std::path::Path;
 
 use rusqlite::TransactionBehavior;
 
+use crate::database::Database;
 use crate::delta::Delta;
 use crate::directory::Sound;
 use crate::flush::{Flushing, IndexFrom, replacement, unnamed_folders};
@@ -96,8 +97,7 @@ impl Store<Open> {
     ) -> StoreResult<T> {
         match work(self, from) {
             Err(error) if error.is_index_damage() => {
-                let (dir, collection) = (self.dir().to_path_buf(), self.find(name)?.clone());
-                match replacement(self.connection_mut(), &dir, &collection)? {
+                match replacement(self.database(), self.find(name)?)? {
                     Some(other) => work(self, other),
                     None => Err(error),
                 }
@@ -162,10 +162,7 @@ impl Store<Open> {
         parameters: Parameters,
     ) -> StoreResult<Option<FlushReport>> {
         let old = self.find(which)?.clone();
-        let level = self.level();
-        self.in_transaction("write the parameters", |connection| {
-            parameters.write(connection, level, &old)
-        })?;
+        self.in_transaction("write the parameters", |db| parameters.write(db, &old))?;
         self.reload(&old.name)?;
         let options = FlushOptions {
             when: FlushWhen::Always,
@@ -220,12 +217,17 @@ impl Store<Open> {
             .connection_mut()
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .map_err(StoreError::sqlite(&path, "begin the merge"))?;
-        verify::progress_is_founded(&transaction, &path, &base)?;
-        let mut applier = Applier::new(&transaction, &path, level, &base, options)?;
+        let db = Database {
+            connection: &transaction,
+            dir: &dir,
+            level,
+        };
+        verify::progress_is_founded(db, &base)?;
+        let mut applier = Applier::new(db, &base, options)?;
         let before = applier.count()?;
-        catch_up(&mut applier, &transaction, &path, &base)?;
+        catch_up(&mut applier, db, &base)?;
         applier.take_effects();
-        let mut flushing = Flushing::new(&transaction, &dir, level, &base, options.flush, from)?;
+        let mut flushing = Flushing::new(db, &base, options.flush, from)?;
         let result = work(&mut applier, &base, &mut flushing)?;
         applier.finish()?;
         let after = applier.count()?;
@@ -246,7 +248,7 @@ impl Store<Open> {
             .commit()
             .map_err(StoreError::sqlite(&path, "commit the merge"))?;
         if flushed.is_some() {
-            let unnamed = unnamed_folders(self.connection_mut(), &path, &dir)?;
+            let unnamed = unnamed_folders(self.database())?;
             self.remove_meanwhile(unnamed)?;
         }
         self.reload(name)?;
@@ -315,14 +317,9 @@ fn outcomes<P: AsRef<Path>>(deltas: &[P], results: Vec<AppliedDelta>) -> Vec<Del
 
 /// Applies log rows that the metadata segment has not seen (its writer died between log and
 /// segment); afterwards its progress may be moved past them.
-fn catch_up(
-    applier: &mut Applier<'_>,
-    connection: &rusqlite::Connection,
-    path: &Path,
-    base: &Collection,
-) -> StoreResult<()> {
+fn catch_up(applier: &mut Applier<'_>, db: Database<'_>, base: &Collection) -> StoreResult<()> {
     let applied = base.metadata_seq.unwrap_or(0);
-    WalReader::new(connection, path, base).for_each(applied, u64::MAX, |row| {
+    WalReader::new(db, base).for_each(applied, u64::MAX, |row| {
         let seq = u64::try_from(row.seq).unwrap_or(0);
         applier.apply(&row.operation, Log::Already(seq))
     })

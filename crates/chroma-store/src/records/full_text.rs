@@ -5,11 +5,11 @@
 //! knows what chromadb's own SQLite, which is older, expects of an index that ours has written.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 
-use crate::{SchemaLevel, StoreError, StoreResult};
+use crate::database::Database;
+use crate::{SchemaLevel, StoreResult};
 
 /// Segments of the index that may gather before it is made one.
 const MANY_SEGMENTS: u64 = 64;
@@ -24,18 +24,14 @@ const HASH_BYTES: u32 = 16 << 20;
 /// The rows to write in one transaction.
 #[derive(Debug)]
 pub(crate) struct FullText<'c> {
-    connection: &'c Connection,
-    path: PathBuf,
-    level: SchemaLevel,
+    db: Database<'c>,
     changed: BTreeSet<i64>,
 }
 
 impl<'c> FullText<'c> {
-    pub(crate) fn new(connection: &'c Connection, path: &Path, level: SchemaLevel) -> Self {
+    pub(crate) fn new(db: Database<'c>) -> Self {
         Self {
-            connection,
-            path: path.to_path_buf(),
-            level,
+            db,
             changed: BTreeSet::new(),
         }
     }
@@ -52,36 +48,36 @@ impl<'c> FullText<'c> {
             return Ok(());
         }
         // What cannot be read has no settings to keep.
-        let settings = Settings::read(self.connection).unwrap_or_default();
-        let written = match has_nul_documents(self.connection) {
+        let settings = Settings::read(self.db.connection).unwrap_or_default();
+        let written = match has_nul_documents(self.db.connection) {
             // Who wrote the index of these may have gone past the NUL, or not.
-            Ok(true) => rebuild_full_text(self.connection),
+            Ok(true) => rebuild_full_text(self.db.connection),
             Ok(false) => self.write_rows(&changed),
             Err(error) => Err(error),
         };
         let written = match written {
-            Err(error) if is_damage(&error) => rebuild_full_text(self.connection),
+            Err(error) if is_damage(&error) => rebuild_full_text(self.db.connection),
             written => written,
         };
-        let written = written.and_then(|()| settings.restore(self.connection));
-        written.map_err(StoreError::sqlite(&self.path, "write the full text"))
+        let written = written.and_then(|()| settings.restore(self.db.connection));
+        written.map_err(self.db.failed("write the full text"))
     }
 
     fn write_rows(&self, rows: &BTreeSet<i64>) -> rusqlite::Result<()> {
-        set(self.connection, "hashsize", HASH_BYTES)?;
+        set(self.db.connection, "hashsize", HASH_BYTES)?;
         // SQLite 3.41 takes the mark that an entry replaces an older one from the oldest of those
         // that it merges, 3.44 and later take it from the newest. What a later one has merged,
         // the earlier ones of chromadb 0.x would lose deletions in. Merging all is safe.
-        let keeps_segments = self.level == SchemaLevel::L06;
+        let keeps_segments = self.db.level == SchemaLevel::L06;
         if keeps_segments {
-            set(self.connection, "automerge", 0)?;
-            set(self.connection, "crisismerge", NO_CRISIS)?;
+            set(self.db.connection, "automerge", 0)?;
+            set(self.db.connection, "crisismerge", NO_CRISIS)?;
         }
         for row in rows {
             self.write_row(*row)?;
         }
-        if keeps_segments && segments(self.connection)? > MANY_SEGMENTS {
-            command(self.connection, "optimize")?;
+        if keeps_segments && segments(self.db.connection)? > MANY_SEGMENTS {
+            command(self.db.connection, "optimize")?;
         }
         Ok(())
     }
@@ -93,6 +89,7 @@ impl<'c> FullText<'c> {
                    LEFT JOIN embedding_metadata m
                      ON m.id = r.id AND m.key = 'chroma:document' AND m.string_value IS NOT NULL";
         let (is_there, document, is_same): (bool, Option<String>, bool) = self
+            .db
             .connection
             .prepare_cached(sql)?
             .query_row([row], |found| {
@@ -102,7 +99,8 @@ impl<'c> FullText<'c> {
             return Ok(());
         }
         if is_there {
-            self.connection
+            self.db
+                .connection
                 .prepare_cached("DELETE FROM embedding_fulltext_search WHERE rowid = ?1")?
                 .execute([row])?;
         }
@@ -112,13 +110,15 @@ impl<'c> FullText<'c> {
         // SQLite up to 3.46 indexes a text up to the first NUL, later ones all of it. An older one
         // must find what it deletes, and only that.
         let indexed = document.split('\0').next().unwrap_or_default();
-        self.connection
+        self.db
+            .connection
             .prepare_cached(
                 "INSERT INTO embedding_fulltext_search (rowid, string_value) VALUES (?1, ?2)",
             )?
             .execute(params![row, indexed])?;
         if indexed.len() < document.len() {
-            self.connection
+            self.db
+                .connection
                 .prepare_cached(
                     "UPDATE embedding_fulltext_search_content SET c0 = ?2 WHERE id = ?1",
                 )?

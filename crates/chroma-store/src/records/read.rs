@@ -1,18 +1,15 @@
 //! Reads the metadata of one record after another.
 
-use std::path::{Path, PathBuf};
-
-use rusqlite::{Connection, Row};
+use rusqlite::Row;
 
 use super::{Array, MetadataValue, Scalar};
-use crate::{SchemaLevel, StoreError, StoreResult};
+use crate::StoreResult;
+use crate::database::Database;
 
 /// Reads metadata rows of a database, reusing its statements.
 #[derive(Debug)]
 pub(crate) struct RecordReader<'c> {
-    connection: &'c Connection,
-    path: PathBuf,
-    arrays: bool,
+    db: Database<'c>,
 }
 
 /// What single rows say of a record.
@@ -32,28 +29,24 @@ pub(crate) struct Unread {
 }
 
 impl<'c> RecordReader<'c> {
-    pub(crate) fn new(connection: &'c Connection, path: &Path, level: SchemaLevel) -> Self {
-        Self {
-            connection,
-            path: path.to_path_buf(),
-            arrays: level.has_arrays(),
-        }
+    pub(crate) fn new(db: Database<'c>) -> Self {
+        Self { db }
     }
 
     /// All keys of the record with rowid `record` in `embeddings`, reserved ones included.
     pub(crate) fn read(&self, record: i64) -> StoreResult<Vec<(String, MetadataValue)>> {
         let mut entries = self
             .scalars(record)
-            .map_err(StoreError::sqlite(&self.path, "read embedding_metadata"))?;
-        if self.arrays {
-            let arrays = self.array_elements(record).map_err(StoreError::sqlite(
-                &self.path,
-                "read embedding_metadata_array",
-            ))?;
+            .map_err(self.db.failed("read embedding_metadata"))?;
+        if self.db.level.has_arrays() {
+            let arrays = self
+                .array_elements(record)
+                .map_err(self.db.failed("read embedding_metadata_array"))?;
             for (key, items) in arrays {
-                let array = Array::from_scalars(items).ok_or_else(|| StoreError::Damaged {
-                    path: self.path.clone(),
-                    detail: format!("array metadata `{key}` of row {record} mixes types"),
+                let array = Array::from_scalars(items).ok_or_else(|| {
+                    self.db.damaged(format!(
+                        "array metadata `{key}` of row {record} mixes types"
+                    ))
                 })?;
                 entries.push((key, MetadataValue::Array(array)));
             }
@@ -100,7 +93,7 @@ impl<'c> RecordReader<'c> {
 
     fn key(&self, table: &str, number: i64) -> rusqlite::Result<String> {
         let sql = format!("SELECT key FROM {table} NOT INDEXED WHERE rowid = ?1");
-        let mut statement = self.connection.prepare_cached(&sql)?;
+        let mut statement = self.db.connection.prepare_cached(&sql)?;
         statement.query_row([number], |row| row.get(0))
     }
 
@@ -109,12 +102,12 @@ impl<'c> RecordReader<'c> {
             "SELECT key, string_value, int_value, float_value, bool_value
              FROM {table} NOT INDEXED WHERE rowid = ?1"
         );
-        let mut statement = self.connection.prepare_cached(&sql)?;
+        let mut statement = self.db.connection.prepare_cached(&sql)?;
         statement.query_row([number], |row| Ok((row.get(0)?, typed(row)?)))
     }
 
     fn scalars(&self, record: i64) -> rusqlite::Result<Vec<(String, MetadataValue)>> {
-        let mut statement = self.connection.prepare_cached(
+        let mut statement = self.db.connection.prepare_cached(
             "SELECT key, string_value, int_value, float_value, bool_value
              FROM embedding_metadata WHERE id = ?1",
         )?;
@@ -131,7 +124,7 @@ impl<'c> RecordReader<'c> {
     }
 
     fn array_elements(&self, record: i64) -> rusqlite::Result<Vec<(String, Vec<Scalar>)>> {
-        let mut statement = self.connection.prepare_cached(
+        let mut statement = self.db.connection.prepare_cached(
             "SELECT key, string_value, int_value, float_value, bool_value
              FROM embedding_metadata_array WHERE id = ?1 ORDER BY key, rowid",
         )?;

@@ -2,13 +2,13 @@
 //!
 //! Knows nothing of operations' meaning (add, upsert, ...); that is `merge::apply`.
 
-use std::path::{Path, PathBuf};
-
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{OptionalExtension, params};
+use uuid::Uuid;
 
 use super::{DOCUMENT_KEY, FullText, MetadataValue, Scalar};
 use crate::collection::{encode_seq, write_progress};
-use crate::{Collection, SchemaLevel, StoreError, StoreResult};
+use crate::database::Database;
+use crate::{Collection, StoreError, StoreResult};
 
 /// chromadb 1.x decodes `embeddings.id` as u32.
 const MAX_RECORD_ROW: i64 = u32::MAX as i64;
@@ -16,30 +16,24 @@ const MAX_RECORD_ROW: i64 = u32::MAX as i64;
 /// Writes one collection's metadata segment inside the caller's transaction.
 #[derive(Debug)]
 pub(crate) struct SegmentWriter<'c> {
-    connection: &'c Connection,
-    path: PathBuf,
-    level: SchemaLevel,
-    segment: String,
+    db: Database<'c>,
+    segment: Uuid,
     collection: String,
     full_text: FullText<'c>,
     next_row: i64,
 }
 
 impl<'c> SegmentWriter<'c> {
-    pub(crate) fn new(
-        connection: &'c Connection,
-        path: &Path,
-        level: SchemaLevel,
-        collection: &Collection,
-    ) -> StoreResult<Self> {
+    pub(crate) fn new(db: Database<'c>, collection: &Collection) -> StoreResult<Self> {
         // Rows that a deleted collection or an older client left behind must not attach
         // themselves to new records: start above all of them.
-        let array_max = if level.has_arrays() {
+        let array_max = if db.level.has_arrays() {
             "(SELECT coalesce(max(id), 0) FROM embedding_metadata_array)"
         } else {
             "0"
         };
-        let last: i64 = connection
+        let last: i64 = db
+            .connection
             .query_row(
                 &format!(
                     "SELECT max((SELECT coalesce(max(id), 0) FROM embeddings),
@@ -49,14 +43,12 @@ impl<'c> SegmentWriter<'c> {
                 [],
                 |row| row.get(0),
             )
-            .map_err(StoreError::sqlite(path, "read the last record row"))?;
+            .map_err(db.failed("read the last record row"))?;
         Ok(Self {
-            connection,
-            path: path.to_path_buf(),
-            level,
-            segment: collection.metadata_segment.to_string(),
+            db,
+            segment: collection.metadata_segment,
             collection: collection.name.to_string(),
-            full_text: FullText::new(connection, path, level),
+            full_text: FullText::new(db),
             next_row: last + 1,
         })
     }
@@ -72,21 +64,23 @@ impl<'c> SegmentWriter<'c> {
 
     /// The row of a record; `None` if it does not exist.
     pub(crate) fn find(&self, id: &str) -> StoreResult<Option<i64>> {
-        self.connection
+        self.db
+            .connection
             .prepare_cached("SELECT id FROM embeddings WHERE segment_id = ?1 AND embedding_id = ?2")
             .and_then(|mut s| {
-                s.query_row(params![self.segment, id], |row| row.get(0))
+                s.query_row(params![self.segment.to_string(), id], |row| row.get(0))
                     .optional()
             })
-            .map_err(StoreError::sqlite(&self.path, "look a record up"))
+            .map_err(self.db.failed("look a record up"))
     }
 
     /// How many records the segment holds.
     pub(crate) fn count(&self) -> StoreResult<u64> {
-        self.connection
+        self.db
+            .connection
             .prepare_cached("SELECT count(*) FROM embeddings WHERE segment_id = ?1")
-            .and_then(|mut s| s.query_row([&self.segment], |row| row.get(0)))
-            .map_err(StoreError::sqlite(&self.path, "count the records"))
+            .and_then(|mut s| s.query_row([self.segment.to_string()], |row| row.get(0)))
+            .map_err(self.db.failed("count the records"))
     }
 
     /// Adds a record that does not exist yet; gives its row.
@@ -94,20 +88,23 @@ impl<'c> SegmentWriter<'c> {
         let row = self.next_row;
         if row > MAX_RECORD_ROW {
             let detail = format!("record row {row} is beyond what chromadb can read");
-            return Err(StoreError::Damaged {
-                path: self.path.clone(),
-                detail,
-            });
+            return Err(self.db.damaged(detail));
         }
-        self.connection
+        self.db
+            .connection
             .prepare_cached(
                 "INSERT INTO embeddings (id, segment_id, embedding_id, seq_id)
                  VALUES (?1, ?2, ?3, ?4)",
             )
             .and_then(|mut s| {
-                s.execute(params![row, self.segment, id, encode_seq(self.level, seq)])
+                s.execute(params![
+                    row,
+                    self.segment.to_string(),
+                    id,
+                    encode_seq(self.db.level, seq)
+                ])
             })
-            .map_err(StoreError::sqlite(&self.path, "insert a record"))?;
+            .map_err(self.db.failed("insert a record"))?;
         self.next_row += 1;
         // A text that a deleted record left behind must not become its own.
         self.full_text.note(row);
@@ -116,11 +113,12 @@ impl<'c> SegmentWriter<'c> {
 
     /// Notes that operation `seq` touched the record.
     pub(crate) fn touch(&self, row: i64, seq: u64) -> StoreResult<()> {
-        self.connection
+        self.db
+            .connection
             .prepare_cached("UPDATE embeddings SET seq_id = ?2 WHERE id = ?1")
-            .and_then(|mut s| s.execute(params![row, encode_seq(self.level, seq)]))
+            .and_then(|mut s| s.execute(params![row, encode_seq(self.db.level, seq)]))
             .map(drop)
-            .map_err(StoreError::sqlite(&self.path, "update a record"))
+            .map_err(self.db.failed("update a record"))
     }
 
     /// Removes a record with everything that hangs on it.
@@ -129,7 +127,7 @@ impl<'c> SegmentWriter<'c> {
             "DELETE FROM embedding_metadata WHERE id = ?1",
             "DELETE FROM embeddings WHERE id = ?1",
         ];
-        if self.level.has_arrays() {
+        if self.db.level.has_arrays() {
             tables.push("DELETE FROM embedding_metadata_array WHERE id = ?1");
         }
         for sql in tables {
@@ -141,17 +139,18 @@ impl<'c> SegmentWriter<'c> {
 
     /// The keys of a record, reserved ones included.
     pub(crate) fn keys(&self, row: i64) -> StoreResult<Vec<String>> {
-        let arrays = if self.level.has_arrays() {
+        let arrays = if self.db.level.has_arrays() {
             " UNION SELECT key FROM embedding_metadata_array WHERE id = ?1"
         } else {
             ""
         };
-        self.connection
+        self.db
+            .connection
             .prepare_cached(&format!(
                 "SELECT key FROM embedding_metadata WHERE id = ?1{arrays}"
             ))
             .and_then(|mut s| s.query_map([row], |row| row.get(0))?.collect())
-            .map_err(StoreError::sqlite(&self.path, "read the keys of a record"))
+            .map_err(self.db.failed("read the keys of a record"))
     }
 
     /// Sets one key of the record `id` at `row`; `fresh` says that the record was just inserted.
@@ -171,7 +170,7 @@ impl<'c> SegmentWriter<'c> {
         }
         match value {
             MetadataValue::Scalar(scalar) => {
-                if !fresh && self.level.has_arrays() {
+                if !fresh && self.db.level.has_arrays() {
                     self.delete_array(row, key)?;
                 }
                 self.set_scalar(row, key, scalar)?;
@@ -181,12 +180,12 @@ impl<'c> SegmentWriter<'c> {
                 Ok(())
             }
             MetadataValue::Array(array) => {
-                if !self.level.has_arrays() {
+                if !self.db.level.has_arrays() {
                     return Err(StoreError::ArraysUnsupported {
                         collection: self.collection.clone(),
                         id: id.to_owned(),
                         key: key.to_owned(),
-                        level: self.level.name(),
+                        level: self.db.level.name(),
                     });
                 }
                 self.unset(row, key)?;
@@ -200,11 +199,12 @@ impl<'c> SegmentWriter<'c> {
 
     /// Removes one key of a record.
     pub(crate) fn unset(&mut self, row: i64, key: &str) -> StoreResult<()> {
-        self.connection
+        self.db
+            .connection
             .prepare_cached("DELETE FROM embedding_metadata WHERE id = ?1 AND key = ?2")
             .and_then(|mut s| s.execute(params![row, key]))
-            .map_err(StoreError::sqlite(&self.path, "delete metadata"))?;
-        if self.level.has_arrays() {
+            .map_err(self.db.failed("delete metadata"))?;
+        if self.db.level.has_arrays() {
             self.delete_array(row, key)?;
         }
         if key == DOCUMENT_KEY {
@@ -220,8 +220,7 @@ impl<'c> SegmentWriter<'c> {
 
     /// Records how far the segment has come.
     pub(crate) fn set_progress(&self, seq: u64) -> StoreResult<()> {
-        write_progress(self.connection, self.level, &self.segment, seq)
-            .map_err(StoreError::sqlite(&self.path, "write max_seq_id"))
+        write_progress(self.db, self.segment, seq).map_err(self.db.failed("write max_seq_id"))
     }
 
     fn set_scalar(&self, row: i64, key: &str, value: &Scalar) -> StoreResult<()> {
@@ -248,9 +247,10 @@ impl<'c> SegmentWriter<'c> {
         operation: &'static str,
     ) -> StoreResult<()> {
         let mut statement = self
+            .db
             .connection
             .prepare_cached(sql)
-            .map_err(StoreError::sqlite(&self.path, operation))?;
+            .map_err(self.db.failed(operation))?;
         let none = None::<i64>;
         match value {
             Scalar::String(text) => statement.execute(params![row, key, text, none, none, none]),
@@ -259,22 +259,24 @@ impl<'c> SegmentWriter<'c> {
             Scalar::Bool(flag) => statement.execute(params![row, key, none, none, none, flag]),
         }
         .map(drop)
-        .map_err(StoreError::sqlite(&self.path, operation))
+        .map_err(self.db.failed(operation))
     }
 
     fn delete_array(&self, row: i64, key: &str) -> StoreResult<()> {
-        self.connection
+        self.db
+            .connection
             .prepare_cached("DELETE FROM embedding_metadata_array WHERE id = ?1 AND key = ?2")
             .and_then(|mut s| s.execute(params![row, key]))
             .map(drop)
-            .map_err(StoreError::sqlite(&self.path, "delete array metadata"))
+            .map_err(self.db.failed("delete array metadata"))
     }
 
     fn execute_on(&self, sql: &str, row: i64, operation: &'static str) -> StoreResult<()> {
-        self.connection
+        self.db
+            .connection
             .prepare_cached(sql)
             .and_then(|mut s| s.execute([row]))
             .map(drop)
-            .map_err(StoreError::sqlite(&self.path, operation))
+            .map_err(self.db.failed(operation))
     }
 }

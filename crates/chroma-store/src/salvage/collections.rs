@@ -68,7 +68,7 @@ pub(super) fn read(
     )
     .into_iter()
     .collect();
-    let schema = match source.level().has_schema_column() {
+    let schema = match source.database().level.has_schema_column() {
         true => "schema_str",
         false => "NULL",
     };
@@ -116,8 +116,7 @@ pub(super) fn read(
                 database,
                 name: row.name.clone(),
             };
-            let hnsw = read_segment_metadata(source.connection(), source.path(), vector_segment)
-                .unwrap_or_default();
+            let hnsw = read_segment_metadata(source.database(), vector_segment).unwrap_or_default();
             let (config, is_broken) = match parameters(&row, &hnsw) {
                 Ok(config) => (config, row.is_lost),
                 Err((config, reason)) => {

@@ -79,7 +79,12 @@ pub fn salvage(dir: &Path, out: &Path, mut ids: impl FnMut() -> NewIds) -> Store
     for like in collections::read(&source, &records, &mut lost)? {
         collections.push((like, ids()));
     }
-    let mut store = create_with(out, source.connection(), source.level(), &collections)?;
+    let mut store = create_with(
+        out,
+        source.connection(),
+        source.database().level,
+        &collections,
+    )?;
     let metadata = source.metadata(&mut lost);
     source.tell_of_the_log(&mut lost);
     source.tell_of_indexes(&mut lost);

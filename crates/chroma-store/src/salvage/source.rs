@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::{Lost, rows};
 use crate::collection::decode_seq;
+use crate::database::Database;
 use crate::index::VectorIndex;
 use crate::records::RecordReader;
 use crate::schema::{detect, level_of_columns};
@@ -37,7 +38,6 @@ pub(super) struct LogRow {
 
 pub(super) struct Source {
     dir: PathBuf,
-    path: PathBuf,
     connection: Connection,
     level: SchemaLevel,
     /// Rows of records could not be read.
@@ -61,7 +61,6 @@ impl Source {
         };
         Ok(Self {
             dir: dir.to_path_buf(),
-            path,
             connection,
             level,
             misses_records: Cell::new(false),
@@ -72,12 +71,12 @@ impl Source {
         &self.connection
     }
 
-    pub(super) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    pub(super) fn level(&self) -> SchemaLevel {
-        self.level
+    pub(super) fn database(&self) -> Database<'_> {
+        Database {
+            connection: &self.connection,
+            dir: &self.dir,
+            level: self.level,
+        }
     }
 
     pub(super) fn misses_records(&self) -> bool {
@@ -197,7 +196,7 @@ impl Source {
 
     /// The rows of a collection's log that can be read, in order.
     pub(super) fn log(&self, collection: &Collection, lost: &mut Vec<Lost>) -> Vec<LogRow> {
-        let reader = WalReader::new(&self.connection, &self.path, collection);
+        let reader = WalReader::new(self.database(), collection);
         let topic = collection.topic();
         let numbers = rows::table(
             &self.connection,
@@ -292,11 +291,7 @@ impl Metadata<'_> {
             .get(&record)
             .map(Vec::as_slice)
             .unwrap_or_default();
-        let reader = RecordReader::new(
-            &self.source.connection,
-            &self.source.path,
-            self.source.level,
-        );
+        let reader = RecordReader::new(self.source.database());
         let mut read = reader.read_rows(rows);
         let text = self.texts.get(&record);
         // Its full text has it.

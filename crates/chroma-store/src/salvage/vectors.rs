@@ -127,7 +127,7 @@ fn logged(
     records: &[&Record],
 ) -> Overlay<Vec<u8>> {
     let mut logged = Overlay::default();
-    let is_whole = log_is_whole(source.connection(), source.path(), collection).unwrap_or(false);
+    let is_whole = log_is_whole(source.database(), collection).unwrap_or(false);
     let touched: HashMap<&str, u64> = records
         .iter()
         .filter_map(|record| Some((record.id.as_str(), record.seq?)))

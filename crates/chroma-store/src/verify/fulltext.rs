@@ -6,8 +6,8 @@ use std::collections::{HashMap, HashSet};
 use rusqlite::Connection;
 
 use super::{Checked, VerifyReport};
+use crate::StoreResult;
 use crate::problem::Remedy;
-use crate::{StoreError, StoreResult};
 
 /// The table, and those in which SQLite keeps it.
 const TABLES: u64 = 6;
@@ -20,8 +20,8 @@ pub(super) fn is_whole(checked: &Checked<'_>) -> StoreResult<bool> {
 }
 
 pub(super) fn check(checked: &Checked<'_>, report: &mut VerifyReport) -> StoreResult<()> {
-    let hidden = hidden_pages(checked.connection)
-        .map_err(StoreError::sqlite(checked.path, "read the full-text index"))?;
+    let hidden = hidden_pages(checked.db.connection)
+        .map_err(checked.db.failed("read the full-text index"))?;
     if hidden > 0 {
         let detail = format!("a search would not find {hidden} pages of the full-text index");
         report.mendable(Remedy::FullText, "I9", None, detail);
@@ -55,7 +55,7 @@ pub(super) fn check(checked: &Checked<'_>, report: &mut VerifyReport) -> StoreRe
         ("embedding_fulltext_search_content", "full texts"),
         ("embedding_metadata", "metadata rows"),
     ];
-    if checked.schema.has_arrays() {
+    if checked.db.level.has_arrays() {
         tables.push(("embedding_metadata_array", "array metadata rows"));
     }
     for (table, what) in tables {

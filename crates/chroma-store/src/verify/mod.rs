@@ -14,18 +14,15 @@ mod texts;
 
 use std::path::Path;
 
-use rusqlite::Connection;
-
 use crate::collection::load_all;
+use crate::database::Database;
 use crate::directory::{Closed, orphans};
 use crate::flush::replacement;
 use crate::problem::{Problem, Remedy, Severity};
 use crate::records::has_nul_documents;
 use crate::schema::{detect, migrations, tables};
 use crate::sqlite_indexes::{is_of_indexes, only_indexes_know};
-use crate::{
-    Collection, FullName, Orphan, SchemaLevel, Store, StoreError, StoreResult, connection,
-};
+use crate::{Collection, FullName, Orphan, Store, StoreError, StoreResult, connection};
 
 use findings::Findings;
 
@@ -104,13 +101,12 @@ pub fn survey(dir: &Path, level: VerifyLevel) -> StoreResult<Survey> {
         }
         _ => detect(&connection, &path)?,
     };
-    let checked = Checked {
+    let db = Database {
         connection: &connection,
-        path: &path,
         dir,
-        schema,
-        level,
+        level: schema,
     };
+    let checked = Checked { db, level };
     let mut report = VerifyReport::new(schema);
     if let Some(damage) = found.damage {
         // Queries would fail or pass rows over: the rest shows once the indexes are mended.
@@ -162,7 +158,7 @@ pub fn survey(dir: &Path, level: VerifyLevel) -> StoreResult<Survey> {
         checked.nameless(&mut report)?;
         texts::check(&checked, &mut report)?;
     }
-    let collections = load_all(&connection, &path, schema)?;
+    let collections = load_all(db)?;
     let mut index_damage = Vec::new();
     for collection in &collections {
         match segments::check(&checked, collection, &mut report) {
@@ -170,7 +166,7 @@ pub fn survey(dir: &Path, level: VerifyLevel) -> StoreResult<Survey> {
                 index_damage.push(IndexDamage {
                     collection: collection.name.clone(),
                     error: damage,
-                    can_be_rebuilt: replacement(&connection, dir, collection)?.is_some(),
+                    can_be_rebuilt: replacement(db, collection)?.is_some(),
                 });
             }
             checked => checked?,
@@ -204,18 +200,16 @@ const MISSING_TENANTS: &str = "SELECT count(*) FROM databases d
 
 /// What the checks work on.
 struct Checked<'v> {
-    connection: &'v Connection,
-    path: &'v Path,
-    dir: &'v Path,
-    schema: SchemaLevel,
+    db: Database<'v>,
     level: VerifyLevel,
 }
 
 impl Checked<'_> {
     /// chromadb 1.x refuses a directory in which a migration's text differs by one byte.
     fn migrations(&self, report: &mut VerifyReport) -> StoreResult<()> {
-        for migration in migrations(self.schema) {
+        for migration in migrations(self.db.level) {
             let same: bool = self
+                .db
                 .connection
                 .query_row(
                     "SELECT count(*) FROM migrations
@@ -228,7 +222,7 @@ impl Checked<'_> {
                     ),
                     |row| row.get(0),
                 )
-                .map_err(StoreError::sqlite(self.path, "read the migrations"))?;
+                .map_err(self.db.failed("read the migrations"))?;
             if !same {
                 let detail = format!("migration {} {} differs", migration.dir, migration.version);
                 report.mendable(Remedy::Migrations, "I12", None, detail);
@@ -259,10 +253,8 @@ impl Checked<'_> {
 
     /// chromadb opens no directory that lacks one of its tables.
     fn tables(&self, report: &mut VerifyReport) -> StoreResult<()> {
-        let expected = tables(self.schema).map_err(StoreError::sqlite(
-            self.path,
-            "list the tables of its schema",
-        ))?;
+        let expected =
+            tables(self.db.level).map_err(self.db.failed("list the tables of its schema"))?;
         for table in expected {
             let sql = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?1";
             let of_full_text = table.starts_with("embedding_fulltext_search");
@@ -291,10 +283,11 @@ impl Checked<'_> {
     }
 
     fn count(&self, sql: &str, parameters: &[&dyn rusqlite::ToSql]) -> StoreResult<u64> {
-        self.connection
+        self.db
+            .connection
             .prepare_cached(sql)
             .and_then(|mut statement| statement.query_row(parameters, |row| row.get(0)))
-            .map_err(StoreError::sqlite(self.path, "count rows"))
+            .map_err(self.db.failed("count rows"))
     }
 }
 

@@ -1,24 +1,17 @@
 //! I5: new log rows must get numbers above every segment's progress, or readers drop them.
 
-use std::path::Path;
-
-use rusqlite::Connection;
-
+use crate::database::Database;
 use crate::problem::{Problem, Remedy, Severity};
 use crate::{Collection, StoreError, StoreResult};
 
 /// What is wrong with the progress of a collection's segments: the log has no row with its number
 /// or a higher one.
-pub(super) fn unfounded(
-    connection: &Connection,
-    path: &Path,
-    collection: &Collection,
-) -> StoreResult<Option<Problem>> {
+pub(super) fn unfounded(db: Database<'_>, collection: &Collection) -> StoreResult<Option<Problem>> {
     let applied = collection.metadata_seq.max(collection.vector_seq);
     let Some(applied) = applied.filter(|seq| *seq > 0) else {
         return Ok(None);
     };
-    let last = last_row(connection, path)?;
+    let last = last_row(db)?;
     if last.is_some_and(|last| last >= applied) {
         return Ok(None);
     }
@@ -39,12 +32,8 @@ pub(super) fn unfounded(
 ///
 /// # Errors
 /// `Inconsistent`.
-pub(crate) fn progress_is_founded(
-    connection: &Connection,
-    path: &Path,
-    collection: &Collection,
-) -> StoreResult<()> {
-    refuse(path, unfounded(connection, path, collection)?)
+pub(crate) fn progress_is_founded(db: Database<'_>, collection: &Collection) -> StoreResult<()> {
+    refuse(db, unfounded(db, collection)?)
 }
 
 /// The same for a delta, of which only what waits in the log depends on it: an empty log is none.
@@ -52,32 +41,31 @@ pub(crate) fn progress_is_founded(
 /// # Errors
 /// `Inconsistent`.
 pub(crate) fn progress_of_a_delta_is_founded(
-    connection: &Connection,
-    path: &Path,
+    db: Database<'_>,
     collection: &Collection,
 ) -> StoreResult<()> {
-    match last_row(connection, path)? {
+    match last_row(db)? {
         None => Ok(()),
-        Some(_) => progress_is_founded(connection, path, collection),
+        Some(_) => progress_is_founded(db, collection),
     }
 }
 
-fn refuse(path: &Path, problem: Option<Problem>) -> StoreResult<()> {
+fn refuse(db: Database<'_>, problem: Option<Problem>) -> StoreResult<()> {
     match problem {
         None => Ok(()),
         Some(problem) => Err(StoreError::Inconsistent {
-            path: path.parent().unwrap_or(path).to_path_buf(),
+            path: db.dir.to_path_buf(),
             problems: vec![problem],
         }),
     }
 }
 
 /// The last row of the log, which all collections share.
-fn last_row(connection: &Connection, path: &Path) -> StoreResult<Option<u64>> {
-    connection
+fn last_row(db: Database<'_>) -> StoreResult<Option<u64>> {
+    db.connection
         .query_row("SELECT max(seq_id) FROM embeddings_queue", [], |row| {
             row.get::<_, Option<i64>>(0)
         })
         .map(|last| last.and_then(|last| u64::try_from(last).ok()))
-        .map_err(StoreError::sqlite(path, "read the last log row"))
+        .map_err(db.failed("read the last log row"))
 }

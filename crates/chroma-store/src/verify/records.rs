@@ -9,7 +9,7 @@ use crate::index::VectorIndex;
 use crate::problem::Remedy;
 use crate::records::last_touched;
 use crate::wal::{WalReader, log_is_whole};
-use crate::{Collection, StoreError, StoreResult};
+use crate::{Collection, StoreResult};
 
 /// Ids that have a vector: indexed ones, and those that the log made after the index was written
 /// and did not delete again. An id that the log deleted counts only if it was made anew.
@@ -34,23 +34,24 @@ pub(super) fn check(
         let detail = format!("index progress {indexed_upto} is ahead of the records' {applied}");
         report.error("I6", name_of(collection), detail);
     }
-    let failed = || StoreError::sqlite(checked.path, "compare records with vectors");
+    let failed = checked.db.failed("compare records with vectors");
     // A write of chromadb 0.x that raises half-way leaves records beyond the progress.
-    let touched = last_touched(checked.connection, collection, u64::MAX).map_err(failed())?;
+    let touched = last_touched(checked.db.connection, collection, u64::MAX).map_err(failed)?;
     let known = [indexed_upto, applied.max(touched)];
-    collect(checked, collection, index, known).map_err(failed())?;
-    let found = compare(checked, collection, report).map_err(failed())?;
+    collect(checked, collection, index, known).map_err(failed)?;
+    let found = compare(checked, collection, report).map_err(failed)?;
     if let Some(detail) = found {
         let name = name_of(collection);
-        match log_is_whole(checked.connection, checked.path, collection)? {
+        match log_is_whole(checked.db, collection)? {
             true => report.mendable(Remedy::Index, "I2", name, detail),
             false => report.error("I2", name, detail),
         }
     }
     checked
+        .db
         .connection
         .execute_batch("DROP TABLE with_vector; DROP TABLE logged; DROP TABLE indexed;")
-        .map_err(failed())
+        .map_err(failed)
 }
 
 /// Every log row is well formed, those that are applied already too. Nobody needs the metadata of
@@ -60,9 +61,9 @@ fn read_every_row(
     collection: &Collection,
     report: &mut VerifyReport,
 ) -> StoreResult<()> {
-    let reader = WalReader::new(checked.connection, checked.path, collection);
+    let reader = WalReader::new(checked.db, collection);
     // Progress that no row bears out says nothing of what the records contain.
-    let unfounded = progress::unfounded(checked.connection, checked.path, collection)?;
+    let unfounded = progress::unfounded(checked.db, collection)?;
     let applied = match unfounded {
         None => collection.metadata_seq.unwrap_or(0),
         Some(_) => 0,
@@ -85,7 +86,7 @@ fn collect(
     index: Option<&VectorIndex>,
     rows: [u64; 2],
 ) -> rusqlite::Result<()> {
-    let connection = checked.connection;
+    let connection = checked.db.connection;
     connection.execute_batch(
         "CREATE TEMP TABLE indexed (id TEXT PRIMARY KEY) WITHOUT ROWID;
          CREATE TEMP TABLE logged (id TEXT PRIMARY KEY, made INTEGER, gone INTEGER) WITHOUT ROWID;",
@@ -115,13 +116,13 @@ fn compare(
     report: &mut VerifyReport,
 ) -> rusqlite::Result<Option<String>> {
     let segment = collection.metadata_segment.to_string();
-    let (missing, first): (u64, Option<String>) = checked.connection.query_row(
+    let (missing, first): (u64, Option<String>) = checked.db.connection.query_row(
         "SELECT count(*), min(embedding_id) FROM embeddings e WHERE segment_id = ?1
          AND NOT EXISTS (SELECT 1 FROM with_vector v WHERE v.id = e.embedding_id)",
         [&segment],
         |row| Ok((row.get(0)?, row.get(1)?)),
     )?;
-    let extra: u64 = checked.connection.query_row(
+    let extra: u64 = checked.db.connection.query_row(
         "SELECT count(*) FROM with_vector v WHERE NOT EXISTS (
            SELECT 1 FROM embeddings e WHERE e.segment_id = ?1 AND e.embedding_id = v.id)",
         [&segment],

@@ -5,7 +5,7 @@ use super::{Checked, CheckedCollection, VerifyLevel, VerifyReport, name_of, prog
 use crate::index::{VectorIndex, check_sizes, dimension_in, is_written, segment_dir};
 use crate::problem::Remedy;
 use crate::wal::logged_dimension;
-use crate::{Collection, SchemaLevel, StoreError, StoreResult};
+use crate::{Collection, SchemaLevel, StoreResult};
 
 pub(super) fn check(
     checked: &Checked<'_>,
@@ -33,31 +33,31 @@ pub(super) fn check(
         report.mendable(Remedy::Dimension, "I1", name_of(collection), detail);
         return Ok(());
     }
-    let unfounded = progress::unfounded(checked.connection, checked.path, collection)?;
+    let unfounded = progress::unfounded(checked.db, collection)?;
     let is_unfounded = unfounded.is_some();
     report.problems.extend(unfounded);
     let told = report.problems.len();
     let is_indexed = collection.vector_seq.is_some_and(|seq| seq > 0);
-    if checked.schema == SchemaLevel::L06
+    if checked.db.level == SchemaLevel::L06
         && records > 0
         && is_indexed
-        && !is_written(checked.dir, collection)
+        && !is_written(checked.db.dir, collection)
     {
         // chromadb 1.x reads the whole log in their place.
         let detail = "the index files that its progress is of are missing: chromadb 0.x fails";
         report.mendable(Remedy::Flush, "I6", name_of(collection), detail);
     }
-    let has_no_progress = checked.schema == SchemaLevel::L06
+    let has_no_progress = checked.db.level == SchemaLevel::L06
         && collection.vector_seq.is_none()
-        && is_written(checked.dir, collection);
-    check_sizes(checked.dir, collection)?;
+        && is_written(checked.db.dir, collection);
+    check_sizes(checked.db.dir, collection)?;
     if checked.level == VerifyLevel::Full {
-        let index = VectorIndex::open(checked.dir, collection)?;
+        let index = VectorIndex::open(checked.db.dir, collection)?;
         if let Some(index) = &index {
             for (invariant, finding) in index.check()? {
                 report.mendable(Remedy::Index, invariant, name_of(collection), finding);
             }
-            let of_0x = checked.schema == SchemaLevel::L06;
+            let of_0x = checked.db.level == SchemaLevel::L06;
             if let Some(finding) = index.check_for_0x().filter(|_| of_0x) {
                 let detail = format!("chromadb 0.x fails on the id maps: {finding}");
                 report.mendable(Remedy::Index, "I3", name_of(collection), detail);
@@ -89,14 +89,12 @@ pub(super) fn check(
 
 /// The dimension that the vectors have, if it is not the declared one.
 fn other_dimension(checked: &Checked<'_>, collection: &Collection) -> StoreResult<Option<u32>> {
-    let indexed = dimension_in(&segment_dir(checked.dir, collection));
+    let indexed = dimension_in(&segment_dir(checked.db.dir, collection));
     if collection.dimension.is_none() || indexed == collection.dimension {
         return Ok(None);
     }
-    let logged = logged_dimension(checked.connection, collection).map_err(StoreError::sqlite(
-        checked.path,
-        "read the length of a vector",
-    ))?;
+    let logged = logged_dimension(checked.db.connection, collection)
+        .map_err(checked.db.failed("read the length of a vector"))?;
     // Files of another length alone may be another collection's.
     let found = logged.filter(|_| indexed.is_none_or(|indexed| Some(indexed) == logged));
     Ok(found.filter(|found| Some(*found) != collection.dimension))

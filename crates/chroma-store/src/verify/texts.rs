@@ -6,7 +6,7 @@ use rusqlite::types::ValueRef;
 
 use super::{Checked, VerifyReport};
 use crate::schema::tables;
-use crate::{SchemaLevel, StoreError, StoreResult};
+use crate::{SchemaLevel, StoreResult};
 
 /// Tables of records, of which chromadb 1.x passes over what it cannot read, and their columns of text.
 const OF_RECORDS: [(&str, &str); 3] = [
@@ -18,10 +18,8 @@ const OF_RECORDS: [(&str, &str); 3] = [
 const NOT_HERE: [&str; 2] = ["embeddings_queue", "embedding_fulltext_search"];
 
 pub(super) fn check(checked: &Checked<'_>, report: &mut VerifyReport) -> StoreResult<()> {
-    let expected = tables(checked.schema).map_err(StoreError::sqlite(
-        checked.path,
-        "list the tables of its schema",
-    ))?;
+    let expected =
+        tables(checked.db.level).map_err(checked.db.failed("list the tables of its schema"))?;
     for table in expected {
         let of_records = OF_RECORDS.iter().find(|(known, _)| *known == table);
         let is_elsewhere = NOT_HERE
@@ -32,13 +30,13 @@ pub(super) fn check(checked: &Checked<'_>, report: &mut VerifyReport) -> StoreRe
             continue;
         }
         let columns = of_records.map_or("*", |(_, columns)| columns);
-        let (count, first) = not_utf8(checked.connection, &table, columns)
-            .map_err(StoreError::sqlite(checked.path, "read texts"))?;
+        let (count, first) = not_utf8(checked.db.connection, &table, columns)
+            .map_err(checked.db.failed("read texts"))?;
         let Some(first) = first else { continue };
         let detail = format!(
             "{count} rows of {table} hold text that is not UTF-8, the first is row {first}"
         );
-        match checked.schema {
+        match checked.db.level {
             SchemaLevel::L10 | SchemaLevel::L13 | SchemaLevel::L15 if of_records.is_some() => {
                 report.warn("I12", None, format!("{detail}: chromadb passes it over"));
             }

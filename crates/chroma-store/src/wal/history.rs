@@ -3,40 +3,29 @@
 //! chromadb purges log rows once both segments contain them. A log that lost rows can no longer
 //! say what was deleted or updated in part.
 
-use std::path::Path;
-
-use rusqlite::Connection;
-
-use crate::{Collection, StoreError, StoreResult};
+use crate::database::Database;
+use crate::{Collection, StoreResult};
 
 /// Whether every row since the first is there, and every record has one that made it.
-pub(crate) fn log_is_whole(
-    connection: &Connection,
-    path: &Path,
-    collection: &Collection,
-) -> StoreResult<bool> {
-    Ok(starts_at_one(connection, path)? && explains_all_records(connection, path, collection)?)
+pub(crate) fn log_is_whole(db: Database<'_>, collection: &Collection) -> StoreResult<bool> {
+    Ok(starts_at_one(db)? && explains_all_records(db, collection)?)
 }
 
 /// Sequence numbers are shared by all collections and start at 1.
-pub(crate) fn starts_at_one(connection: &Connection, path: &Path) -> StoreResult<bool> {
-    connection
+pub(crate) fn starts_at_one(db: Database<'_>) -> StoreResult<bool> {
+    db.connection
         .query_row(
             "SELECT count(*) > 0 AND count(*) = max(seq_id) FROM embeddings_queue",
             [],
             |row| row.get::<_, Option<bool>>(0),
         )
         .map(|whole| whole.unwrap_or(false))
-        .map_err(StoreError::sqlite(path, "measure embeddings_queue"))
+        .map_err(db.failed("measure embeddings_queue"))
 }
 
 /// A log that was emptied by hand starts at 1 again: every record must have an entry that made it.
-pub(crate) fn explains_all_records(
-    connection: &Connection,
-    path: &Path,
-    collection: &Collection,
-) -> StoreResult<bool> {
-    connection
+pub(crate) fn explains_all_records(db: Database<'_>, collection: &Collection) -> StoreResult<bool> {
+    db.connection
         .query_row(
             "SELECT NOT EXISTS (
                SELECT embedding_id FROM embeddings WHERE segment_id = ?1
@@ -45,8 +34,5 @@ pub(crate) fn explains_all_records(
             [collection.metadata_segment.to_string(), collection.topic()],
             |row| row.get(0),
         )
-        .map_err(StoreError::sqlite(
-            path,
-            "compare embeddings_queue with the records",
-        ))
+        .map_err(db.failed("compare embeddings_queue with the records"))
 }

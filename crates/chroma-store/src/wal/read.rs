@@ -1,11 +1,11 @@
 //! Reads rows of the log.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, OptionalExtension, Row};
+use rusqlite::{OptionalExtension, Row};
 
 use super::{Operation, OperationKind, Patch, payload};
+use crate::database::Database;
 use crate::{Collection, StoreError, StoreResult};
 
 /// A row of the log.
@@ -26,18 +26,16 @@ pub(crate) struct Unreadable {
 /// Reads the rows of one collection.
 #[derive(Debug)]
 pub(crate) struct WalReader<'c> {
-    connection: &'c Connection,
-    path: PathBuf,
+    db: Database<'c>,
     topic: String,
     collection: String,
     vector_bytes: Option<usize>,
 }
 
 impl<'c> WalReader<'c> {
-    pub(crate) fn new(connection: &'c Connection, path: &Path, collection: &Collection) -> Self {
+    pub(crate) fn new(db: Database<'c>, collection: &Collection) -> Self {
         Self {
-            connection,
-            path: path.to_path_buf(),
+            db,
             topic: collection.topic(),
             collection: collection.name.to_string(),
             vector_bytes: collection.vector_bytes(),
@@ -51,18 +49,19 @@ impl<'c> WalReader<'c> {
         upto: u64,
         mut visit: impl FnMut(WalRow) -> StoreResult<()>,
     ) -> StoreResult<()> {
-        let failed = || StoreError::sqlite(&self.path, "read embeddings_queue");
+        let failed = self.db.failed("read embeddings_queue");
         let mut statement = self
+            .db
             .connection
             .prepare_cached(
                 "SELECT seq_id, operation, id, vector, encoding, metadata FROM embeddings_queue
                  WHERE topic = ?1 AND seq_id > ?2 AND seq_id <= ?3 ORDER BY seq_id",
             )
-            .map_err(failed())?;
+            .map_err(failed)?;
         let mut rows = statement
             .query(rusqlite::params![self.topic, clamp(after), clamp(upto)])
-            .map_err(failed())?;
-        while let Some(row) = rows.next().map_err(failed())? {
+            .map_err(failed)?;
+        while let Some(row) = rows.next().map_err(failed)? {
             visit(self.decode(row)?)?;
         }
         Ok(())
@@ -70,19 +69,20 @@ impl<'c> WalReader<'c> {
 
     /// The rows up to `upto` that can be read but for their metadata, with their ids, and why not those.
     pub(crate) fn without_payload(&self, upto: u64) -> StoreResult<Vec<Unreadable>> {
-        let failed = || StoreError::sqlite(&self.path, "read embeddings_queue");
+        let failed = self.db.failed("read embeddings_queue");
         let mut statement = self
+            .db
             .connection
             .prepare_cached(
                 "SELECT seq_id, operation, id, vector, encoding, metadata FROM embeddings_queue
                  WHERE topic = ?1 AND seq_id <= ?2 ORDER BY seq_id",
             )
-            .map_err(failed())?;
+            .map_err(failed)?;
         let mut rows = statement
             .query(rusqlite::params![self.topic, clamp(upto)])
-            .map_err(failed())?;
+            .map_err(failed)?;
         let mut unreadable = Vec::new();
-        while let Some(row) = rows.next().map_err(failed())? {
+        while let Some(row) = rows.next().map_err(failed)? {
             let (seq, _, id, _) = self.decode_vector(row)?;
             if let Err(error) = self.decode_payload(row, seq, &id) {
                 let reason = error.to_string();
@@ -94,14 +94,15 @@ impl<'c> WalReader<'c> {
 
     /// The keys that rows of `id` set or remove, as far as these can be read.
     pub(crate) fn keys_of(&self, id: &str) -> StoreResult<BTreeSet<String>> {
-        let failed = || StoreError::sqlite(&self.path, "read embeddings_queue");
+        let failed = self.db.failed("read embeddings_queue");
         let mut statement = self
+            .db
             .connection
             .prepare_cached("SELECT metadata FROM embeddings_queue WHERE topic = ?1 AND id = ?2")
-            .map_err(failed())?;
+            .map_err(failed)?;
         let payloads = statement
             .query_map([&self.topic, id], |row| row.get::<_, Option<String>>(0))
-            .map_err(failed())?;
+            .map_err(failed)?;
         let patches = payloads.filter_map(|text| payload::decode(text.ok()?.as_deref()).ok());
         Ok(patches.flatten().map(|(key, _)| key).collect())
     }
@@ -113,18 +114,19 @@ impl<'c> WalReader<'c> {
         upto: u64,
         mut visit: impl FnMut(i64, OperationKind, String, Option<Vec<u8>>) -> StoreResult<()>,
     ) -> StoreResult<()> {
-        let failed = || StoreError::sqlite(&self.path, "read embeddings_queue");
+        let failed = self.db.failed("read embeddings_queue");
         let mut statement = self
+            .db
             .connection
             .prepare_cached(
                 "SELECT seq_id, operation, id, vector, encoding FROM embeddings_queue
                  WHERE topic = ?1 AND seq_id > ?2 AND seq_id <= ?3 ORDER BY seq_id",
             )
-            .map_err(failed())?;
+            .map_err(failed)?;
         let mut rows = statement
             .query(rusqlite::params![self.topic, clamp(after), clamp(upto)])
-            .map_err(failed())?;
-        while let Some(row) = rows.next().map_err(failed())? {
+            .map_err(failed)?;
+        while let Some(row) = rows.next().map_err(failed)? {
             let (seq, kind, id, vector) = self.decode_vector(row)?;
             visit(seq, kind, id, vector)?;
         }
@@ -133,7 +135,8 @@ impl<'c> WalReader<'c> {
 
     /// How many rows are above `after`.
     pub(crate) fn count_after(&self, after: u64) -> StoreResult<u64> {
-        self.connection
+        self.db
+            .connection
             .prepare_cached(
                 "SELECT count(*) FROM embeddings_queue WHERE topic = ?1 AND seq_id > ?2",
             )
@@ -142,12 +145,13 @@ impl<'c> WalReader<'c> {
                     row.get(0)
                 })
             })
-            .map_err(StoreError::sqlite(&self.path, "count embeddings_queue"))
+            .map_err(self.db.failed("count embeddings_queue"))
     }
 
     /// The last row; `None` in an empty log. Read from the end: `max` would read all of it.
     pub(crate) fn last(&self) -> StoreResult<Option<u64>> {
-        self.connection
+        self.db
+            .connection
             .prepare_cached(
                 "SELECT seq_id FROM embeddings_queue WHERE topic = ?1
                  ORDER BY seq_id DESC LIMIT 1",
@@ -157,21 +161,22 @@ impl<'c> WalReader<'c> {
                     .optional()
             })
             .map(|seq| seq.and_then(|seq| u64::try_from(seq).ok()))
-            .map_err(StoreError::sqlite(&self.path, "read the last log row"))
+            .map_err(self.db.failed("read the last log row"))
     }
 
     /// The row `seq`; `None` if there is none.
     pub(crate) fn row(&self, seq: i64) -> StoreResult<Option<WalRow>> {
-        let failed = || StoreError::sqlite(&self.path, "read embeddings_queue");
+        let failed = self.db.failed("read embeddings_queue");
         let mut statement = self
+            .db
             .connection
             .prepare_cached(
                 "SELECT seq_id, operation, id, vector, encoding, metadata FROM embeddings_queue
                  WHERE seq_id = ?1",
             )
-            .map_err(failed())?;
-        let mut rows = statement.query([seq]).map_err(failed())?;
-        match rows.next().map_err(failed())? {
+            .map_err(failed)?;
+        let mut rows = statement.query([seq]).map_err(failed)?;
+        match rows.next().map_err(failed)? {
             Some(row) => self.decode(row).map(Some),
             None => Ok(None),
         }
@@ -179,16 +184,17 @@ impl<'c> WalReader<'c> {
 
     /// The row `seq` with none of its metadata, which may not be readable.
     pub(crate) fn row_without_payload(&self, seq: i64) -> StoreResult<Option<WalRow>> {
-        let failed = || StoreError::sqlite(&self.path, "read embeddings_queue");
+        let failed = self.db.failed("read embeddings_queue");
         let mut statement = self
+            .db
             .connection
             .prepare_cached(
                 "SELECT seq_id, operation, id, vector, encoding FROM embeddings_queue
                  WHERE seq_id = ?1",
             )
-            .map_err(failed())?;
-        let mut rows = statement.query([seq]).map_err(failed())?;
-        let Some(row) = rows.next().map_err(failed())? else {
+            .map_err(failed)?;
+        let mut rows = statement.query([seq]).map_err(failed)?;
+        let Some(row) = rows.next().map_err(failed)? else {
             return Ok(None);
         };
         let (seq, kind, id, vector) = self.decode_vector(row)?;
@@ -206,10 +212,11 @@ impl<'c> WalReader<'c> {
     /// The vector of row `seq`, checked.
     pub(crate) fn vector(&self, seq: i64, id: &str) -> StoreResult<Option<Vec<u8>>> {
         let vector: Option<Vec<u8>> = self
+            .db
             .connection
             .prepare_cached("SELECT vector FROM embeddings_queue WHERE seq_id = ?1")
             .and_then(|mut s| s.query_row([seq], |row| row.get(0)))
-            .map_err(StoreError::sqlite(&self.path, "read a vector of the log"))?;
+            .map_err(self.db.failed("read a vector of the log"))?;
         vector.map(|bytes| self.checked(id, bytes)).transpose()
     }
 
@@ -238,8 +245,8 @@ impl<'c> WalReader<'c> {
         &self,
         row: &Row<'_>,
     ) -> StoreResult<(i64, OperationKind, String, Option<Vec<u8>>)> {
-        let failed = || StoreError::sqlite(&self.path, "read embeddings_queue");
-        let seq: i64 = row.get(0).map_err(failed())?;
+        let failed = self.db.failed("read embeddings_queue");
+        let seq: i64 = row.get(0).map_err(failed)?;
         let bad = |detail: String| self.bad_row(seq, detail);
         let code: i64 = row.get(1).map_err(|error| bad(error.to_string()))?;
         let kind = OperationKind::from_code(code)
@@ -258,7 +265,7 @@ impl<'c> WalReader<'c> {
 
     fn bad_row(&self, seq: i64, detail: String) -> StoreError {
         StoreError::QueueRow {
-            path: self.path.clone(),
+            path: self.db.path(),
             seq,
             detail,
         }
