@@ -1,6 +1,6 @@
-//! How this crate opens a Chroma database: which checks come first and which settings hold.
+//! Opens Chroma databases: the checks that come first, and the settings of every connection.
 //!
-//! Nothing else in the crate may call `rusqlite::Connection::open*`.
+//! No other module of the crate may call `rusqlite::Connection::open*`.
 
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
@@ -21,8 +21,8 @@ enum Usage {
 }
 
 impl Usage {
-    /// A page cache of a fixed size: memory stays bounded whatever the snapshot's size. For the same
-    /// reason SQLite writes what it needs to undo one delta to a file: that grows with the snapshot.
+    /// The page cache has a fixed size, so memory stays bounded for snapshots of any size. SQLite
+    /// writes its undo log of a delta to a file for the same reason.
     const fn pragmas(self) -> &'static str {
         match self {
             Self::Reads => "PRAGMA cache_size=-4096;",
@@ -31,20 +31,22 @@ impl Usage {
     }
 }
 
-/// How to open a directory.
+/// How to open a directory for writing.
 #[derive(Debug, Clone, Copy)]
 pub struct OpenOptions {
-    /// How long SQLite waits for another process's lock.
+    /// How long SQLite waits for another process's lock before it gives up.
     pub busy: Duration,
-    /// Lets SQLite roll back what an interrupted writer left, instead of refusing the directory.
-    /// Only for whoever changes directories in place.
+    /// Lets SQLite roll back the transaction of an interrupted writer; without this,
+    /// [`StoreError::HotJournal`] refuses the directory. Only for callers that change directories
+    /// in place.
     pub roll_back: bool,
-    /// Nothing is on disk before the store is closed: for a copy that a crash throws away.
+    /// SQLite does not sync to disk before the store is closed. Only for a copy that the caller
+    /// discards after a crash.
     pub is_scratch: bool,
 }
 
 impl OpenOptions {
-    /// For a working copy, which a crash throws away.
+    /// The options for a working copy, which the caller discards after a crash.
     pub fn scratch() -> Self {
         Self {
             is_scratch: true,
@@ -66,13 +68,14 @@ impl Default for OpenOptions {
 const HEADER_LEN: usize = 100;
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
-/// The names that SQLite puts beside an open database.
+/// Suffixes of the files that SQLite makes beside an open database.
 pub(crate) const SIDE_SUFFIXES: [&str; 3] = ["-journal", "-wal", "-shm"];
 
-/// What the first 100 bytes of the database file say.
+/// What the first 100 bytes of the database file say
+/// (<https://sqlite.org/fileformat2.html#the_database_header>).
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FileHeader {
-    /// `PRAGMA journal_mode=wal` was set: Chroma's own readers then leave side files behind.
+    /// A client ran `PRAGMA journal_mode=wal`: readers then leave side files behind.
     pub(crate) wal_mode: bool,
 }
 
@@ -80,7 +83,7 @@ pub(crate) fn database_path(dir: &Path) -> PathBuf {
     dir.join(DATABASE_NAME)
 }
 
-/// SQLite takes a name that begins with `file:` for a URI; an absolute one never does.
+/// An absolute path, because SQLite takes a name that begins with `file:` for a URI.
 fn plain_name(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
 }
@@ -94,7 +97,10 @@ pub(crate) fn side_files(dir: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Checks what can be checked without SQLite: that the file exists, is whole, and has no side file.
+/// Checks without SQLite that the database of `dir` exists, is whole, and has no side file.
+///
+/// # Errors
+/// `NotChroma`, `NotRegular`, `HotJournal`, `Truncated` or `Damaged`.
 pub(crate) fn preflight(dir: &Path) -> StoreResult<FileHeader> {
     let path = database_path(dir);
     match fs_err::symlink_metadata(&path) {
@@ -108,7 +114,7 @@ pub(crate) fn preflight(dir: &Path) -> StoreResult<FileHeader> {
     read_header(&path)
 }
 
-/// Says why `dir` is no Chroma directory, or cannot be looked at.
+/// Says why `dir` is not a Chroma directory, or why this process cannot look at it.
 pub(crate) fn not_chroma(dir: &Path, error: std::io::Error) -> StoreError {
     let detail = match fs_err::metadata(dir) {
         Err(error) if error.kind() == ErrorKind::NotFound => "there is no such folder",
@@ -164,12 +170,16 @@ fn read_header(path: &Path) -> StoreResult<FileHeader> {
     })
 }
 
-/// Opens the database of `dir` for reading; other processes' locks are respected.
+/// Opens the database of `dir` for reading, and respects the locks of other processes.
+///
+/// # Errors
+/// As for [`preflight`]; SQLite cannot open the file.
 pub(crate) fn open_read(dir: &Path) -> StoreResult<Connection> {
     let header = preflight(dir)?;
     let path = database_path(dir);
     let connection = if header.wal_mode {
-        // Reading a database in WAL mode would make side files; without a -wal it is complete.
+        // Reading a database in WAL mode would make side files. A database without a `-wal` file is
+        // complete.
         let uri = format!("file:{}?immutable=1", percent_encode(&plain_name(&path)));
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
             | OpenFlags::SQLITE_OPEN_NO_MUTEX
@@ -184,8 +194,11 @@ pub(crate) fn open_read(dir: &Path) -> StoreResult<Connection> {
     Ok(connection)
 }
 
-/// Opens the database of a delta for reading. SQLite refuses rows and values that are longer than
-/// `longest_value` bytes before it takes memory for them.
+/// Opens the database of a delta for reading. SQLite refuses rows and values of more than
+/// `longest_value` bytes before it allocates memory for them.
+///
+/// # Errors
+/// As for [`open_read`].
 pub(crate) fn open_delta(dir: &Path, longest_value: Option<u32>) -> StoreResult<Connection> {
     let connection = open_read(dir)?;
     if let Some(longest) = longest_value {
@@ -200,8 +213,11 @@ pub(crate) fn open_delta(dir: &Path, longest_value: Option<u32>) -> StoreResult<
     Ok(connection)
 }
 
-/// Opens the database of `dir` for reading what can be read of it, whatever is wrong: nobody may be
-/// writing to it, and a journal beside it is not looked at.
+/// Opens a damaged database for reading. It takes no lock and ignores a journal, so no process may
+/// be writing to it.
+///
+/// # Errors
+/// `NotChroma`; SQLite cannot open the file.
 pub(crate) fn open_damaged(dir: &Path) -> StoreResult<Connection> {
     let path = database_path(dir);
     fs_err::symlink_metadata(&path).map_err(|error| not_chroma(dir, error))?;
@@ -211,7 +227,7 @@ pub(crate) fn open_damaged(dir: &Path) -> StoreResult<Connection> {
         | OpenFlags::SQLITE_OPEN_URI;
     let connection = Connection::open_with_flags(uri, flags)
         .map_err(StoreError::sqlite(&path, "open for reading"))?;
-    // Else SQLite refuses a file that is shorter than its header says, before it reads anything.
+    // Without this, SQLite refuses a file that is shorter than its header says.
     connection
         .execute_batch("PRAGMA writable_schema=ON")
         .map_err(StoreError::sqlite(&path, "open for reading"))?;
@@ -220,10 +236,13 @@ pub(crate) fn open_damaged(dir: &Path) -> StoreResult<Connection> {
 }
 
 /// Opens the database of `dir` for writing.
+///
+/// # Errors
+/// As for [`preflight`]; SQLite cannot open the file or roll it back.
 pub(crate) fn open_write(dir: &Path, options: OpenOptions) -> StoreResult<Connection> {
     let path = database_path(dir);
     match preflight(dir) {
-        // Reading rolls the journal back; only then does the header tell of the whole file.
+        // Reading rolls the journal back. Only then does the header describe the whole file.
         Err(StoreError::HotJournal { .. }) if options.roll_back => {
             roll_back(&path).map_err(StoreError::sqlite(&path, "roll back"))?;
             preflight(dir)?;
@@ -245,8 +264,8 @@ pub(crate) fn open_write(dir: &Path, options: OpenOptions) -> StoreResult<Connec
     Ok(connection)
 }
 
-/// Lets SQLite settle the journal of a writer that was killed. One that was killed before it wrote
-/// anything leaves an empty one: nothing to roll back, but only a transaction removes it.
+/// Lets SQLite roll back the transaction of a killed writer. A writer that is killed before it
+/// writes leaves an empty journal, and only a transaction removes that.
 fn roll_back(path: &Path) -> rusqlite::Result<()> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(plain_name(path), flags)?;
@@ -254,20 +273,20 @@ fn roll_back(path: &Path) -> rusqlite::Result<()> {
     connection.execute_batch(&format!("PRAGMA user_version = {version};"))
 }
 
-/// Lets SQLite keep its temporary files in `folder`: what undoes a large statement, and rows that it
-/// sorts. Without this they go to the first of `SQLITE_TMPDIR`, `TMPDIR`, `/var/tmp`, `/tmp` and the
-/// working directory that can be written to, and where none can, large merges fail.
+/// Lets SQLite keep its temporary files in `folder`: undo logs of large statements, and rows that
+/// it sorts. Without this, SQLite takes the first writable folder of `SQLITE_TMPDIR`, `TMPDIR`,
+/// `/var/tmp`, `/tmp` and the working directory. Where none is writable, large merges fail.
 ///
-/// It holds for the whole process, and the first call that succeeds counts. SQLite reads the name
-/// without a lock: the call has to be made before other threads use a database. Returns whether that
-/// is the place now. A folder that cannot be written to, or whose path is not UTF-8, is not.
+/// The setting holds for the whole process, and the first call that succeeds wins. SQLite reads it
+/// without a lock, so call this before other threads use a database. Returns whether SQLite uses
+/// `folder` now; it does not if the folder is not writable or its path is not UTF-8.
 pub fn keep_temporary_files_in(folder: &Path) -> bool {
     static PLACE: Mutex<Option<PathBuf>> = Mutex::new(None);
     let mut place = PLACE.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = plain_name(folder);
     if place.is_none() {
-        // https://sqlite.org/pragma.html#pragma_temp_store_directory: deprecated, and all that can be
-        // said without `unsafe`.
+        // https://sqlite.org/pragma.html#pragma_temp_store_directory: deprecated, and the only way
+        // without `unsafe`.
         let tell = |name| in_memory()?.pragma_update(None, "temp_store_directory", name);
         let is_told = folder.to_str().is_some_and(|name| tell(name).is_ok());
         *place = is_told.then(|| folder.clone());
@@ -275,12 +294,12 @@ pub fn keep_temporary_files_in(folder: &Path) -> bool {
     *place == Some(folder)
 }
 
-/// Lets SQLite write a temporary file.
+/// Lets SQLite write a temporary file, to see whether it can.
 ///
 /// # Errors
-/// It has no place for it, or no space there.
+/// SQLite finds no writable folder, or the disk is full.
 pub fn try_temporary_files() -> StoreResult<()> {
-    // A database without a name is a temporary file, and one page of cache does not hold it.
+    // A database without a name is a temporary file, and a cache of one page does not hold it.
     Connection::open("")
         .and_then(|connection| {
             connection.execute_batch(
@@ -295,14 +314,14 @@ pub fn try_temporary_files() -> StoreResult<()> {
         })
 }
 
-/// Opens a database of nothing.
+/// Opens an empty database in memory.
 pub(crate) fn in_memory() -> rusqlite::Result<Connection> {
     let connection = Connection::open_in_memory()?;
     connection.execute_batch("PRAGMA foreign_keys=OFF")?;
     Ok(connection)
 }
 
-/// Opens a database only to ask for its lock. Nothing is read or configured.
+/// Opens a database only to test its lock; reads and configures nothing.
 pub(crate) fn open_probe(path: &Path) -> StoreResult<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     Connection::open_with_flags(plain_name(path), flags)
@@ -325,8 +344,8 @@ fn configure(connection: &Connection, path: &Path, usage: Usage) -> StoreResult<
     connection
         .busy_timeout(BUSY_WAIT)
         .map_err(StoreError::sqlite(path, "set the busy timeout"))?;
-    // A foreign database must not run code of its own: no trusted functions in its schema, no
-    // attaching. `foreign_keys` stays off as in chromadb, whose cascades never fire.
+    // A foreign database must not run code of its own, so its schema may call no trusted function
+    // and attach nothing. `foreign_keys` stays off as in chromadb, whose cascades never fire.
     connection
         .execute_batch(&format!(
             "PRAGMA synchronous=EXTRA; PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON; PRAGMA mmap_size=0;

@@ -1,7 +1,7 @@
-//! What the fuzz targets in `fuzz/` call, and the tests that run their committed inputs.
+//! Entry points for the fuzz targets in `fuzz/`, and for the tests that run their committed inputs.
 //!
-//! Any bytes must give a sound index or an error: no panic, no allocation beyond the input's size
-//! times a constant.
+//! Any bytes must give a sound index or an error: no panic, and no allocation beyond a constant
+//! multiple of the input's size.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use crate::collection::{self, SegmentMetadata};
 use crate::index::{self, IndexFiles, MemoryIndex};
 use crate::{EmbeddingFunction, HnswConfig, SchemaLevel, Space, StoreError, StoreResult};
 
-/// The index files in the order in which an input holds them.
+/// The index files, in the order in which an input has them.
 const FILES: [&str; 5] = [
     "header.bin",
     "data_level0.bin",
@@ -18,8 +18,8 @@ const FILES: [&str; 5] = [
     "index_metadata.pickle",
 ];
 
-/// Splits `input` into index files: four little-endian u32 lengths, then the files; what is over
-/// is the last one. Writes them into the folder `dir`.
+/// Splits `input` into index files and writes them into the folder `dir`. The input begins with the
+/// lengths of the first four files, as little-endian u32. The rest is the fifth file.
 ///
 /// # Errors
 /// A file cannot be written.
@@ -38,11 +38,11 @@ pub fn write_index_files(dir: &Path, input: &[u8]) -> StoreResult<()> {
     Ok(())
 }
 
-/// Reads the index files in `dir` in every way that there is; if they are sound, searches them,
-/// writes them to the new folder `again` and reads that.
+/// Reads the index files in `dir` in every way that this crate has. If they are sound, searches
+/// them, writes them to the new folder `again`, and reads that.
 ///
 /// # Errors
-/// They are not sound.
+/// The files are not sound.
 pub fn read_index_files(dir: &Path, again: &Path, space: Space) -> StoreResult<()> {
     let damaged = |detail: &str| StoreError::IndexFile {
         path: dir.to_path_buf(),
@@ -56,7 +56,7 @@ pub fn read_index_files(dir: &Path, again: &Path, space: Space) -> StoreResult<(
         assert!(vector.iter().all(|element| element.is_finite()));
     });
     let index = files.load(1)?;
-    // Whatever loads has sound vectors as well.
+    // Files that load have sound vectors as well.
     known?;
     check(&index, vectors);
     index::write(again, &index, SchemaLevel::L15, 1)?;
@@ -69,26 +69,26 @@ pub fn read_index_files(dir: &Path, again: &Path, space: Space) -> StoreResult<(
 /// Reads `input` as a pickle of id maps.
 ///
 /// # Errors
-/// It is none.
+/// It is not one.
 pub fn read_id_maps(input: &[u8]) -> Result<(), String> {
     index::read_id_maps(input)
 }
 
-/// A column with a collection's configuration as a new directory has it that is made after a delta, if
-/// no embedding function is allowed.
+/// The text of a configuration column in a directory that is made like a delta, when no embedding
+/// function is allowed.
 pub fn only_allowed_embedding_functions(column: &str) -> String {
     collection::only_allowed(column.to_owned(), &[]).0
 }
 
-/// The embedding functions that the column names, but for chromadb's default.
+/// The embedding functions that the column names, without chromadb's default.
 pub fn embedding_functions(column: &str) -> Vec<EmbeddingFunction> {
     collection::named([Some(column)])
 }
 
-/// The index parameters of a collection with these columns, and without metadata.
+/// The index parameters of a collection with these columns and without metadata.
 ///
 /// # Errors
-/// chromadb could not read one of them either.
+/// chromadb cannot read one of the columns either.
 pub fn index_parameters(config: Option<&str>, schema: Option<&str>) -> Result<HnswConfig, String> {
     HnswConfig::resolve(config, schema, &SegmentMetadata::new())
 }

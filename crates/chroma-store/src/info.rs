@@ -1,4 +1,4 @@
-//! What a directory holds, for people.
+//! Describes a directory for users.
 
 use std::path::Path;
 
@@ -15,58 +15,59 @@ use crate::{
 };
 use hnsw_graph::GraphHealth;
 
-/// What a directory holds.
+/// What a directory has, as `chroma-compactor store info` shows it.
 #[derive(Debug, Clone, Serialize)]
 pub struct StoreInfo {
-    /// The schema level.
+    /// The schema level of the directory.
     pub schema_level: SchemaLevel,
-    /// The chromadb versions that write it.
+    /// The chromadb versions that write this level, such as `1.3.0 to 1.4.1`.
     pub chromadb_versions: &'static str,
-    /// How large `chroma.sqlite3` is.
+    /// The size of `chroma.sqlite3`, and how much of it is free.
     pub database: DatabaseSize,
-    /// All collections, by name.
+    /// All collections, sorted by name.
     pub collections: Vec<CollectionInfo>,
-    /// Findings of a full verification.
+    /// The findings of a full verification.
     pub problems: Vec<Problem>,
 }
 
-/// What a collection holds.
+/// What a collection has, and where its vectors are.
 #[derive(Debug, Clone, Serialize)]
 pub struct CollectionInfo {
-    /// Its names: `tenant`, `database`, `name`.
+    /// Its full name, as the keys `tenant`, `database` and `name`.
     #[serde(flatten)]
     pub name: FullName,
-    /// Records.
+    /// Number of records in the metadata segment.
     pub records: u64,
-    /// Elements per vector.
+    /// Elements per vector; `None` before the first record.
     pub dimension: Option<u32>,
-    /// Index parameters, the space among them.
+    /// Parameters of its HNSW index, the space included.
     pub config: HnswConfig,
-    /// The embedding functions that its configuration names, but for chromadb's default: a reader's
-    /// chromadb makes them and sends them its queries.
+    /// The embedding functions that its configuration names, without chromadb's default. The
+    /// chromadb of a reader instantiates them and sends them its queries.
     pub embedding_functions: Vec<EmbeddingFunction>,
-    /// Where its vectors are.
+    /// How many of its vectors are indexed, and how many wait in the log.
     pub vectors: VectorPlaces,
-    /// How well its graph can be searched; `None` while nothing is indexed, and if it is damaged.
+    /// How well searches work in its graph; `None` if nothing is indexed or the files are damaged.
     pub graph: Option<GraphHealth>,
 }
 
-/// Where vectors are. A record may be counted in both places: indexed, and changed since.
+/// Where the vectors of a collection are. A record that is indexed and was changed later counts in
+/// both places.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct VectorPlaces {
-    /// Ids in the index files.
+    /// Number of ids in the index files.
     pub indexed: u64,
-    /// Elements of the graph that are marked as deleted.
+    /// Number of elements of the graph that are delete-marked.
     pub indexed_deleted: u64,
-    /// Log rows that the index files have not seen.
+    /// Number of log rows that no flush has moved into the index files.
     pub unflushed: u64,
 }
 
 impl StoreInfo {
-    /// Reads a directory that nobody is writing to.
+    /// Reads the closed directory `dir`, and verifies it in full.
     ///
     /// # Errors
-    /// It cannot be read as a Chroma directory.
+    /// As for [`verify`](crate::verify()), damaged index files included.
     pub fn read(dir: &Path) -> StoreResult<Self> {
         let report = verify(dir, VerifyLevel::Full)?;
         let db = OpenDatabase::read(dir)?;
@@ -101,7 +102,7 @@ impl StoreInfo {
     }
 }
 
-/// Where the vectors are, and how well their graph can be searched.
+/// Counts the vectors of a collection, and measures its graph.
 fn vectors(
     db: Database<'_>,
     collection: &Collection,
@@ -111,7 +112,7 @@ fn vectors(
     let unflushed = WalReader::new(db, collection).count_after(seen)?;
     let index = files.as_ref().map(|files| files.load(0)).transpose();
     let index = match index {
-        // Verification has told of the damage.
+        // The verification reports the damage.
         Err(error) if error.is_index_damage() => None,
         loaded => loaded?,
     };

@@ -1,12 +1,14 @@
-//! Chroma's own on-disk directories, natively: open → merge → verify → close.
+//! Reads, merges, verifies and closes Chroma's own on-disk directories, without Python: open →
+//! merge → verify → close.
 //!
-//! This is the only crate that opens a Chroma directory's SQLite or index files. It knows nothing
-//! of object stores, queues or leases, takes no wall-clock time and makes no identifiers: what it
-//! needs of either is passed in.
+//! This is the only crate that opens the SQLite database or the index files of a Chroma directory.
+//! It does not know object stores, message queues or leases. It reads no wall clock and makes no
+//! identifiers: the caller passes both in.
 //!
-//! The way in is [`Store::open`]; the way out is [`Store::close`], which proves that this process
-//! has nothing of the directory open, nor anybody a lock on it, and returns the [`ClosedStore`] that hashing, packing and uploading
-//! accept. Format facts were established by experiment with chromadb 0.5.23 to 1.5.9.
+//! Work starts at [`Store::open`] and ends at [`Store::close`], which proves that this process has
+//! no file of the directory open and that no process has a lock on it. It returns the
+//! [`ClosedStore`] that can be hashed, packed and uploaded. Facts about the format come from
+//! experiments with chromadb 0.5.23 to 1.5.9.
 
 mod archive;
 mod collection;
@@ -65,5 +67,5 @@ pub use verify::{
 };
 pub use wal::{Operation, OperationKind, Patch};
 
-/// The file every Chroma directory has.
+/// The name of the SQLite database, which every Chroma directory has.
 pub const DATABASE_NAME: &str = "chroma.sqlite3";

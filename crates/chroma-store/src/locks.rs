@@ -9,7 +9,7 @@ use std::time::Duration;
 /// How long SQLite waits for another process's lock.
 pub(crate) const BUSY_WAIT: Duration = Duration::from_secs(2);
 
-/// Process ids that hold a POSIX lock on `path`, from `/proc/locks`.
+/// Ids of the processes that hold a POSIX lock on `path`, from `/proc/locks`.
 #[cfg(target_os = "linux")]
 pub(crate) fn holders(path: &Path) -> Vec<u32> {
     use std::os::unix::fs::MetadataExt;
@@ -38,8 +38,8 @@ pub(crate) fn holders(path: &Path) -> Vec<u32> {
     pids
 }
 
-/// Those of `paths` that other processes have open, with their ids, of processes whose descriptors
-/// this one may look at.
+/// The files of `paths` that other processes have open, with the ids of these processes. Only finds
+/// processes whose descriptors this one may list.
 #[cfg(target_os = "linux")]
 pub(crate) fn with_open(paths: &[PathBuf]) -> Vec<(PathBuf, Vec<u32>)> {
     use std::os::unix::fs::MetadataExt;
@@ -58,7 +58,7 @@ pub(crate) fn with_open(paths: &[PathBuf]) -> Vec<(PathBuf, Vec<u32>)> {
     pids.sort_unstable();
     for pid in pids {
         let descriptors = fs_err::read_dir(format!("/proc/{pid}/fd"));
-        // Follows the link to the open file itself, whatever its name is now.
+        // Follows the link to the open file, even if its name has changed.
         let open: HashSet<_> = descriptors
             .into_iter()
             .flatten()

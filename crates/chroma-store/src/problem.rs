@@ -1,4 +1,4 @@
-//! A finding of a verification, how bad it is, and what mends it.
+//! Findings of a verification: how bad each is, and what mends it.
 
 use std::fmt;
 
@@ -8,42 +8,42 @@ use serde::Serialize;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// Chroma makes such directories itself and lives with it.
+    /// Chroma itself makes such directories and works with them.
     Warning,
     /// Readers would get wrong answers, lose writes, or crash.
     Error,
 }
 
-/// What mends a finding.
+/// A repair that mends a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Remedy {
-    /// The text of migrations as Chroma has it.
+    /// Write the texts of the migrations as Chroma has them.
     Migrations,
-    /// SQLite's own indexes made anew.
+    /// Rebuild SQLite's own indexes from their tables.
     Reindex,
-    /// Tenants and databases that are named but not there.
+    /// Insert the tenants and databases that rows name and that are missing.
     Places,
-    /// A repair copies the metadata of the records into log rows that cannot be read.
+    /// Copy the metadata of records into their unreadable log rows.
     LogRows,
-    /// Progress that no log row bears out set back, and what waits applied.
+    /// Set progress that no log row confirms back, and apply the waiting rows.
     Progress,
-    /// The dimension that its vectors have.
+    /// Set the dimension to that of the vectors.
     Dimension,
-    /// Full text made anew from the documents.
+    /// Rebuild the full text from the documents.
     FullText,
-    /// Index files made from the log.
+    /// Flush: make index files from the log.
     Flush,
-    /// Index files made anew from the log, or from the vectors that can still be read.
+    /// Rebuild the index files from the log, or from the vectors that can still be read.
     Index,
-    /// The journal mode that Chroma uses.
+    /// Set the journal mode that Chroma uses.
     JournalMode,
-    /// What no segment names removed.
+    /// Remove what no segment names.
     Orphans,
 }
 
 impl Remedy {
-    /// Whether a merge does it on the way.
+    /// Whether a merge applies it in passing.
     pub(crate) fn comes_with_a_merge(self) -> bool {
         matches!(
             self,
@@ -52,18 +52,19 @@ impl Remedy {
     }
 }
 
-/// One finding.
+/// A finding of a verification.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Problem {
-    /// How bad it is.
+    /// Whether it makes the directory unsound.
     pub severity: Severity,
-    /// The invariant that it breaks, `I1` to `I12`; `sqlite` or `files` if it is none of Chroma's.
+    /// The invariant that it breaks, `I1` to `I12`; `sqlite`, `files` or `index` for a finding that
+    /// is not about one of them.
     pub invariant: &'static str,
-    /// The collection, if it is about one.
+    /// The full name of the collection; `None` if it is about the whole directory.
     pub collection: Option<String>,
-    /// What was found.
+    /// What the verification found, in words.
     pub detail: String,
-    /// What mends it; `None` if nothing is known to.
+    /// What mends it; `None` if no repair is known.
     pub remedy: Option<Remedy>,
 }
 

@@ -1,5 +1,4 @@
-//! Searches a directory as a reader would: the index files, and on top of them what waits in the
-//! log.
+//! Searches a directory as a reader would: the index files, and the vectors that wait in the log.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -14,46 +13,48 @@ use crate::records::DOCUMENT_KEY;
 use crate::wal::{Overlay, WalReader};
 use crate::{Collection, Space, StoreError, StoreResult, Which, connection};
 
-/// What to look for.
+/// What a search compares records with.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Like {
-    /// Neighbours of the record with this id, itself among them.
+    /// The record with this id. The search finds the record itself too.
     Id(String),
-    /// Neighbours of a vector, as a user gives it (not normalised).
+    /// A vector as a user gives it: not normalised, one element per dimension.
     Vector(Vec<f32>),
 }
 
-/// A record that was found.
+/// A record that a search found.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Neighbour {
-    /// Its id.
+    /// The id of the record.
     pub id: String,
-    /// Its distance in the collection's space, as chromadb gives it.
+    /// Its distance from the query in the collection's space, as chromadb computes it.
     pub distance: f32,
-    /// Its document, if it has one.
+    /// Its document; `None` if it has none.
     pub document: Option<String>,
 }
 
-/// A directory opened for searching; nothing is written to it.
+/// A collection of a directory, open for searches. It never writes.
 #[derive(Debug)]
 pub struct Searcher {
     db: OpenDatabase,
     collection: Collection,
     index: Option<MemoryIndex>,
-    /// The id of each element; `None` for marked ones.
+    /// The id of each element; `None` for delete-marked ones.
     ids: Vec<Option<String>>,
     waiting: Overlay<Vec<u8>>,
 }
 
 impl Searcher {
-    /// Loads the collection that is meant of the directory `dir`.
+    /// Opens the collection of the directory `dir` that `which` names, and loads its index into
+    /// memory.
     ///
     /// # Errors
-    /// It cannot be read as a Chroma directory, has no such collection, or its index is damaged.
+    /// `dir` is not a closed Chroma directory or is damaged, no collection fits
+    /// (`CollectionMissing`), several do (`CollectionAmbiguous`), or index files are damaged.
     pub fn open<'a>(dir: &Path, which: impl Into<Which<'a>>) -> StoreResult<Self> {
         let connection = connection::open_read(dir)?;
         let path = connection::database_path(dir);
-        // Until the files are read, nobody can commit a flush that replaces them.
+        // Until the files are read, no process can commit a flush that replaces them.
         connection
             .execute_batch("BEGIN")
             .map_err(StoreError::sqlite(&path, "begin reading"))?;
@@ -93,22 +94,23 @@ impl Searcher {
         })
     }
 
-    /// The collection that is searched.
+    /// The collection that the searches run in.
     pub fn collection(&self) -> &Collection {
         &self.collection
     }
 
-    /// The `k` records nearest to `like`, nearest first. `ef` candidates are kept; `None` for as
-    /// many as the collection says.
+    /// Finds the `k` records nearest to `like`, nearest first. The search keeps `ef` candidates;
+    /// `None` for the collection's own number.
     ///
     /// # Errors
-    /// There is no such id, or the vector does not fit the collection.
+    /// `Query`: no record has the id, or the vector does not fit the collection. The documents
+    /// cannot be read.
     pub fn nearest(&self, like: &Like, k: usize, ef: Option<usize>) -> StoreResult<Vec<Neighbour>> {
         let query = self.stored_query(like)?;
         let ef = ef.unwrap_or(self.collection.config.ef_search as usize);
         let mut found: HashMap<&str, f32> = HashMap::new();
         if let Some(index) = &self.index {
-            // Vectors without a record are found and then left out.
+            // The search finds vectors without a record too, and the loop below drops them.
             let enough = k + self.without_record()?;
             let wanted = |element: u32| match &self.ids[element as usize] {
                 Some(id) => !self.waiting.changes(id),
@@ -147,7 +149,7 @@ impl Searcher {
         Ok(neighbours)
     }
 
-    /// The vector to search with, as the index has it.
+    /// The query vector, in the form of stored vectors.
     fn stored_query(&self, like: &Like) -> StoreResult<Vec<f32>> {
         let wrong = |detail: String| StoreError::Query {
             collection: self.collection.name.to_string(),
@@ -183,7 +185,7 @@ impl Searcher {
         }
     }
 
-    /// How many vectors belong to no record, at most.
+    /// An upper bound on the number of vectors without a record.
     fn without_record(&self) -> StoreResult<usize> {
         let records: usize = self
             .db
@@ -199,7 +201,8 @@ impl Searcher {
         Ok((indexed + self.waiting.vectors()).saturating_sub(records))
     }
 
-    /// The document of a record, `Some(None)` if it has none; `None` if there is no such record.
+    /// The document of a record: `None` if there is no such record, `Some(None)` if the record has
+    /// no document.
     fn document(&self, id: &str) -> StoreResult<Option<Option<String>>> {
         self.db
             .get()
@@ -227,7 +230,7 @@ fn floats(bytes: &[u8]) -> Vec<f32> {
         .collect()
 }
 
-/// For the few vectors that are in no graph.
+/// The distance to one of the few vectors that no graph has.
 fn distance(left: &[f32], right: &[f32], space: Space) -> f32 {
     let pairs = left.iter().zip(right);
     match space {

@@ -1,6 +1,6 @@
-//! Mends an open directory from what else is in it.
+//! Mends an open directory from its own content.
 //!
-//! Each function does one thing; which of them are needed a verification says.
+//! Each function does one thing. A verification says which are needed.
 
 use rusqlite::{OptionalExtension, params};
 
@@ -21,7 +21,8 @@ const RESTORE_DOCUMENTS: &str = "
     FROM embedding_fulltext_search_content f JOIN embeddings e ON e.id = f.id
     WHERE f.c0 IS NOT NULL AND NOT EXISTS (
         SELECT 1 FROM embedding_metadata m WHERE m.id = f.id AND m.key = 'chroma:document')";
-/// A database whose name is gone has its id for a name, but for the one that all clients use.
+/// If the name of a database is lost, its id becomes its name. Only the default database gets its
+/// known name.
 const WRITE_PLACES: &str = "
     INSERT OR IGNORE INTO databases (id, name, tenant_id)
     SELECT DISTINCT c.database_id,
@@ -31,22 +32,23 @@ const WRITE_PLACES: &str = "
     FROM collections c
     WHERE NOT EXISTS (SELECT 1 FROM databases d WHERE d.id = c.database_id);
     INSERT OR IGNORE INTO tenants (id) SELECT DISTINCT tenant_id FROM databases;";
-/// The id of the row that is put at the end of an emptied log. It deletes a record that nobody has.
+/// The record id of the row that [`put_tail`] appends to an emptied log. It deletes a record that
+/// does not exist.
 const TAIL_ID: &str = "chroma-compactor: end of the log";
 
 impl Store<Open> {
-    /// Does what a finding asks for. `collection` is the one that it is about.
+    /// Applies `remedy`. `collection` is the collection of the finding, if it has one.
     ///
     /// # Errors
-    /// The directory is locked, or lacks what it could be mended from.
+    /// Another process has locked the directory, or the directory lacks what the repair needs.
     pub fn mend(&mut self, remedy: Remedy, collection: Option<&FullName>) -> StoreResult<()> {
         let always = FlushOptions {
             when: FlushWhen::Always,
             ..FlushOptions::default()
         };
         match (remedy, collection) {
-            // Opening has set it; what no segment names is not part of a copy; without sound indexes
-            // nothing could have been opened.
+            // Opening the store has set the journal mode, copying has left orphans out, and no
+            // store opens without sound indexes.
             (Remedy::JournalMode | Remedy::Orphans | Remedy::Reindex, _) => Ok(()),
             (Remedy::FullText, _) => self.rebuild_full_text(),
             (Remedy::Places, _) => self.in_transaction("write databases and tenants", |db| {
@@ -71,21 +73,22 @@ impl Store<Open> {
         }
     }
 
-    /// Makes table and index of the full text anew, from the documents of all records. A text whose
-    /// document is gone becomes the document again.
+    /// Rebuilds the table and the index of the full text from the documents of all records. A text
+    /// whose document is lost becomes the document again.
     ///
     /// # Errors
-    /// The directory is locked, or the documents cannot be read.
+    /// Another process has locked the directory, or the documents cannot be read.
     pub fn rebuild_full_text(&mut self) -> StoreResult<()> {
         let operation = "rebuild the full text";
         let rebuilt = self.in_transaction(operation, |db| {
-            // Where the texts cannot be read there is nothing to restore from.
+            // If the texts cannot be read, no document can be restored from them.
             let _ = db.connection.execute_batch(RESTORE_DOCUMENTS);
             rebuild_full_text(db.connection)
         });
         match rebuilt {
             Err(StoreError::Damaged { .. }) => {
-                // Its pages cannot even be freed: forgotten, they stay behind in a vacuum.
+                // SQLite cannot even free its pages: the table is forgotten, and the vacuum drops
+                // the pages.
                 self.in_transaction(operation, |db| {
                     forget_full_text(db.connection)?;
                     rebuild_full_text(db.connection)
@@ -96,8 +99,8 @@ impl Store<Open> {
         }
     }
 
-    /// Copies the present metadata of each record into its unreadable log rows. A chromadb that replays
-    /// the log then gets the record as it is now.
+    /// Copies the current metadata of each record into its unreadable log rows. A chromadb that
+    /// replays the log then gets the record as it is now.
     fn rewrite_log_rows(&mut self, name: &FullName) -> StoreResult<()> {
         let collection = self.find(name)?.clone();
         let wal = WalReader::new(self.database(), &collection);
@@ -110,7 +113,7 @@ impl Store<Open> {
                 .into_iter()
                 .map(|(key, value)| (key, Some(value)))
                 .collect();
-            // What other rows set and the record has not was removed, by this row maybe.
+            // A key that other rows set and the record lacks was removed, perhaps by this row.
             for key in wal.keys_of(&row.id)? {
                 if patch.iter().all(|(known, _)| *known != key) {
                     patch.push((key, None));
@@ -137,7 +140,8 @@ impl Store<Open> {
             .map_err(db.failed("find a record"))
     }
 
-    /// Sets the progress of both segments to what the log bears out, and applies what waits then.
+    /// Sets the progress of both segments to what the log confirms, and applies the rows that wait
+    /// then.
     fn mend_progress(&mut self, name: &FullName) -> StoreResult<()> {
         let collection = self.find(name)?.clone();
         let has_files = is_written(self.dir(), &collection);
@@ -145,8 +149,7 @@ impl Store<Open> {
             mend_progress(db, &collection, has_files)
         })?;
         self.reload(name)?;
-        // Index files that are written now have a progress that is true again: chromadb 0.x takes 0
-        // for "nothing waits".
+        // New index files have true progress again: chromadb 0.x takes 0 for "no rows wait".
         let when = match self.find(name)?.vector_seq == collection.vector_seq {
             true => FlushWhen::Never,
             false => FlushWhen::Always,
@@ -200,8 +203,8 @@ fn mend_progress(
             .query_row(bounds, [collection.topic(), TAIL_ID.to_owned()], |row| {
                 Ok((row.get(0)?, row.get(1)?, row.get(2)?))
             })?;
-    // Each record knows the last operation that touched it. Without a log, larger numbers than
-    // those of chromadb's id maps cannot be true.
+    // Each record has the number of the last operation that changed it. Without a log, no true
+    // number is above the u32 of chromadb's id maps.
     let limit = last.filter(|_| others > 0);
     let touched = last_touched(
         db.connection,
@@ -217,14 +220,14 @@ fn mend_progress(
         write_progress(db, metadata, touched)?;
     }
     if collection.vector_seq.map_or(has_files, |seq| seq > last) {
-        // What the index has already may come once more.
+        // Replaying rows that the index has already is harmless.
         let before = first.map_or(last, |first| first.saturating_sub(1));
         write_progress(db, vector, before)?;
     }
     Ok(())
 }
 
-/// Ends an emptied log with a row that says where it stands, so that later ones get higher numbers.
+/// Appends a row to an emptied log that keeps its place, so that later rows get higher numbers.
 fn put_tail(
     db: Database<'_>,
     collection: &Collection,

@@ -1,5 +1,5 @@
-//! Makes SQLite's own indexes anew from the rows of their tables, where `REINDEX` cannot: it empties
-//! an index before it fills it, and pages that cannot be read cannot be emptied.
+//! Rebuilds SQLite's own indexes from the rows of their tables where `REINDEX` fails. `REINDEX`
+//! empties an index before it fills it, and SQLite cannot empty pages that it cannot read.
 
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
@@ -9,25 +9,26 @@ use rusqlite::Connection;
 use crate::{OpenOptions, Store, StoreError, StoreResult, connection};
 
 const INDEXES: &str = "SELECT name, tbl_name, sql FROM sqlite_schema WHERE type = 'index'";
-/// An index of SQLite's own has no SQL: the one that is made in its place lends it its pages.
+/// The index of a key has no SQL, so it takes over the pages of an index that is made for the
+/// purpose.
 const LEND_PAGES: &str = "UPDATE sqlite_schema
     SET rootpage = (SELECT rootpage FROM sqlite_schema WHERE name = ?2) WHERE name = ?1";
 /// The first byte of an interior and of a leaf page of a table
 /// (<https://sqlite.org/fileformat2.html#b_tree_pages>).
 const TABLE_PAGES: [u8; 2] = [0x05, 0x0d];
-/// Tables whose rows are not the database's own.
+/// Tables that belong to the full text. This module leaves them alone.
 const IS_OF_FULL_TEXT: &str = "name GLOB 'embedding_fulltext_search*'";
 
-/// An index, as the schema has it.
+/// An index, as a row of `sqlite_schema`.
 struct Index {
     name: String,
     table: String,
-    /// `None` for that of a key, which its table makes.
+    /// The statement that makes it; `None` for the index of a key, which its table makes.
     sql: Option<String>,
 }
 
 impl Index {
-    /// Which rows it has, as its SQL says; empty where it has all.
+    /// The `WHERE` clause of a partial index; empty for an index of all rows.
     fn condition(&self) -> &str {
         let sql = self.sql.as_deref().unwrap_or_default();
         let at = sql.to_ascii_uppercase().rfind(" WHERE ");
@@ -35,11 +36,12 @@ impl Index {
     }
 }
 
-/// Replaces every index in the database of the closed directory `dir`, and vacuums it: the old pages
-/// belong to nothing any more.
+/// Replaces every index in the database of the closed directory `dir`, and vacuums it, because no
+/// index names the old pages any more.
 ///
 /// # Errors
-/// The tables cannot be read, rows of tables lie in pages that nothing names, or the directory is locked.
+/// The tables cannot be read, rows of tables lie in pages that no table names (`Damaged`), or
+/// another process has locked the directory.
 pub fn replace_sqlite_indexes(dir: &Path) -> StoreResult<()> {
     let path = connection::database_path(dir);
     let connection = connection::open_write(dir, OpenOptions::scratch())?;
@@ -53,9 +55,9 @@ pub fn replace_sqlite_indexes(dir: &Path) -> StoreResult<()> {
     store.close(&crate::CloseOptions::default()).map(drop)
 }
 
-/// Whether what an integrity check found is damage of indexes alone: every row of every table can be
-/// read without one, no page belongs to two, and no index knows rows that its table has lost. The
-/// full text is not looked at.
+/// Whether the finding of an integrity check concerns indexes only: every row of every table can be
+/// read without an index, no page belongs to two tables, and no index has rows that its table lost.
+/// Does not look at the full text.
 pub(crate) fn is_of_indexes(connection: &Connection, damage: &str) -> bool {
     let sql = "SELECT count(*) = count(DISTINCT rootpage) FROM sqlite_schema WHERE rootpage > 0";
     let has_own_pages = || connection.query_row(sql, [], |row| row.get(0));
@@ -66,7 +68,7 @@ pub(crate) fn is_of_indexes(connection: &Connection, damage: &str) -> bool {
         && only_indexes_know(connection).is_ok_and(|known| known.is_empty())
 }
 
-/// What an index has and its table has not: rows, or values of rows.
+/// Entries that an index has and its table lacks: rows, or values of rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct OnlyIndexed {
     pub(crate) table: String,
@@ -88,7 +90,7 @@ impl std::fmt::Display for OnlyIndexed {
     }
 }
 
-/// Of all indexes that can be read.
+/// Finds such entries in all indexes that can be read.
 pub(crate) fn only_indexes_know(connection: &Connection) -> rusqlite::Result<Vec<OnlyIndexed>> {
     let mut found = Vec::new();
     for index in indexes(connection)? {
@@ -99,7 +101,7 @@ pub(crate) fn only_indexes_know(connection: &Connection) -> rusqlite::Result<Vec
             "SELECT count(*) FROM (SELECT rowid, {columns} FROM {table} INDEXED BY {name} {rows}
              EXCEPT SELECT rowid, {columns} FROM {table} NOT INDEXED {rows})"
         );
-        // One that cannot be read knows nothing.
+        // An unreadable index has no entries to save.
         let entries = connection
             .query_row(&sql, [], |row| row.get(0))
             .unwrap_or(0);
@@ -143,7 +145,7 @@ fn replace(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch("BEGIN IMMEDIATE; PRAGMA writable_schema = ON;")?;
     let (declared, of_keys): (Vec<_>, Vec<_>) =
         indexes.iter().partition(|index| index.sql.is_some());
-    // Forgotten, not dropped.
+    // `DROP INDEX` would read the damaged pages.
     for index in &declared {
         connection.execute("DELETE FROM sqlite_schema WHERE name = ?1", [&index.name])?;
     }
@@ -177,8 +179,11 @@ fn indexes(connection: &Connection) -> rusqlite::Result<Vec<Index>> {
     read.collect()
 }
 
-/// Refuses what a vacuum would destroy: pages that nothing names and that hold rows of a table. Those of
-/// the old indexes are told by their kind.
+/// Refuses a database in which a vacuum would destroy rows: no table names their pages. The kind of
+/// a page tells it from pages of old indexes.
+///
+/// # Errors
+/// `Damaged`.
 fn refuse_lost_rows(connection: &Connection, path: &Path) -> StoreResult<()> {
     let failed = || StoreError::sqlite(path, "look for pages that nothing names");
     let mut statement = connection
@@ -216,7 +221,7 @@ fn unused_page(line: &str) -> Option<u64> {
     number.parse().ok().filter(|number| *number > 0)
 }
 
-/// The columns of an index, as `CREATE INDEX` wants them.
+/// The columns of an index, quoted for `CREATE INDEX`.
 fn columns(connection: &Connection, index: &Index) -> rusqlite::Result<String> {
     let mut statement =
         connection.prepare("SELECT name FROM pragma_index_info(?1) ORDER BY seqno")?;

@@ -1,6 +1,6 @@
-//! Gives back the pages of the database that nothing is kept in.
+//! Gives the unused pages of the database back to the file system.
 //!
-//! A flush frees the log rows that it has taken in, and SQLite keeps their pages for later ones.
+//! A flush frees log rows, and SQLite keeps their pages for later rows.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -13,20 +13,20 @@ use crate::{
     DATABASE_NAME, FileStamp, Open, OpenOptions, Store, StoreError, StoreResult, connection,
 };
 
-/// The new database, until it takes the place of the old one.
+/// The new database, before it replaces the old one.
 const NEW_NAME: &str = "chroma.sqlite3.vacuum";
 
-/// What a vacuum of the directory `dir` leaves behind when its process is killed.
+/// The files that a killed vacuum may leave in the directory `dir`. They may not exist.
 pub fn vacuum_leftovers(dir: &Path) -> Vec<PathBuf> {
     vec![dir.join(NEW_NAME), dir.join(format!("{NEW_NAME}-journal"))]
 }
 
-/// How large a database is.
+/// The size of a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct DatabaseSize {
-    /// Bytes of the file.
+    /// Bytes of the database file.
     pub bytes: u64,
-    /// Bytes of pages that nothing is kept in.
+    /// Bytes of its unused pages.
     pub free_bytes: u64,
 }
 
@@ -40,24 +40,24 @@ impl DatabaseSize {
         })
     }
 
-    /// The free share, in percent, rounded down.
+    /// The share of unused pages in percent, rounded down.
     pub fn free_percent(&self) -> u64 {
         self.free_bytes * 100 / self.bytes.max(1)
     }
 }
 
 impl Store<Open> {
-    /// How large the database is.
+    /// Measures the database.
     ///
     /// # Errors
-    /// It cannot be read.
+    /// SQLite cannot read it.
     pub fn database_size(&self) -> StoreResult<DatabaseSize> {
         let path = connection::database_path(self.dir());
         DatabaseSize::of(self.connection())
             .map_err(StoreError::sqlite(&path, "measure the database"))
     }
 
-    /// Vacuums the database if more than `percent` of its pages are free. Returns whether it did.
+    /// Vacuums the database if more than `percent` of its pages are unused. Returns whether it did.
     ///
     /// # Errors
     /// As for [`Store::vacuum`].
@@ -69,11 +69,13 @@ impl Store<Open> {
         Ok(is_due)
     }
 
-    /// Writes a copy without free pages and puts it in the database's place. A crash leaves the old one or the new one.
+    /// Writes a copy of the database without unused pages, and replaces the database by it. A crash
+    /// leaves the old one or the new one.
     ///
     /// # Errors
-    /// `NoSpace` when there is no room for the new one beside the old, and nothing was changed;
-    /// the directory is locked or cannot be written to.
+    /// There is no room for the new one beside the old (`NoSpace`), another process has locked the
+    /// database (`Locked`) or writes to it meanwhile (`Changed`), or a file cannot be written. The
+    /// old database stays.
     pub fn vacuum(&mut self) -> StoreResult<()> {
         let dir = self.dir().to_path_buf();
         let (path, new) = (connection::database_path(&dir), dir.join(NEW_NAME));
@@ -95,14 +97,14 @@ impl Store<Open> {
                 return Err(StoreError::Changed { path: dir.clone() });
             }
             fs_err::set_permissions(&new, before.permissions())?;
-            // Only root may give files away; another user owns it already.
+            // Only root may give files away. Another user owns it already.
             let _ = std::os::unix::fs::chown(&new, Some(before.uid()), Some(before.gid()));
             fs_err::rename(&new, dir.join(DATABASE_NAME))?;
             Ok(fs_err::File::open(&dir)?.sync_all()?)
         })
     }
 
-    /// Closes the database, lets `replace` put another in its place, and opens that.
+    /// Closes the database, lets `replace` install another one, and opens that.
     fn replace_database(&mut self, replace: impl FnOnce() -> StoreResult<()>) -> StoreResult<()> {
         let dir = self.dir().to_path_buf();
         let path = connection::database_path(&dir);
@@ -119,7 +121,7 @@ impl Store<Open> {
 }
 
 fn write_into(connection: &Connection, new: &Path) -> rusqlite::Result<()> {
-    // SQLite attaches the new database while it writes it.
+    // `VACUUM INTO` attaches the new database.
     let attached = connection.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 1)?;
     let written = connection
         .prepare("VACUUM INTO ?1")

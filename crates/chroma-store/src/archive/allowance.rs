@@ -1,5 +1,5 @@
-//! Bounds what the reader of a tar takes in between two entries: names of any length, and PAX
-//! records. It reads these as a whole into memory, whatever size their header gives.
+//! Bounds what the tar reader reads between two entries: names of any length and PAX records. The
+//! reader takes them whole into memory, whatever size their header gives.
 
 use std::cell::Cell;
 use std::io::{self, Read};
@@ -14,27 +14,27 @@ const PLAIN_HEADERS: u64 = 8 << 10;
 /// What may follow the last entry. GNU tar fills its last record, of up to some hundred KiB.
 pub(super) const TRAILING_BYTES: u64 = 1 << 20;
 
-/// How much may be read before the next call says more.
+/// How many bytes the reader may still read. Each call below grants more.
 #[derive(Clone, Default)]
 pub(super) struct Allowance(Rc<Cell<u64>>);
 
 impl Allowance {
-    /// The headers of one entry come next.
+    /// Grants the bytes of the headers of one entry.
     pub(super) fn headers(&self) {
         self.0.set(EXTENSION_BYTES + PLAIN_HEADERS);
     }
 
-    /// So many bytes of content come next.
+    /// Grants `bytes` of content.
     pub(super) fn content(&self, bytes: u64) {
         self.0.set(bytes);
     }
 
-    /// Whether more was asked for than was allowed.
+    /// Whether the reader asked for more bytes than it was granted.
     pub(super) fn is_used_up(&self) -> bool {
         self.0.get() == 0
     }
 
-    /// What an archive is refused with that needs more.
+    /// The error for an archive that needs more bytes than it was granted.
     pub(super) fn passed(&self) -> StoreError {
         StoreError::ArchiveLimit {
             limit: EXTENSION_BYTES,
@@ -42,7 +42,8 @@ impl Allowance {
         }
     }
 
-    /// Reads to the end, of which there must not be much: a gzip checks its own sum only there.
+    /// Reads to the end of the stream, because gzip checks its sum only there. Refuses more than
+    /// [`TRAILING_BYTES`].
     pub(super) fn finish(&self, mut rest: impl Read) -> StoreResult<io::Result<u64>> {
         self.0.set(TRAILING_BYTES);
         match io::copy(&mut rest, &mut io::sink()) {
@@ -55,7 +56,7 @@ impl Allowance {
     }
 }
 
-/// A reader that gives no more than is allowed.
+/// A reader that gives no more bytes than were granted.
 pub(super) struct Allowed<R> {
     pub(super) inner: R,
     pub(super) allowance: Allowance,

@@ -1,4 +1,4 @@
-//! `delta.tar.gz`: packing a closed directory, and unpacking what somebody else packed.
+//! `delta.tar.gz`: packs a closed directory, and unpacks an archive of unknown origin.
 
 mod allowance;
 mod pack;
@@ -7,5 +7,5 @@ mod unpack;
 pub use pack::pack;
 pub use unpack::{UnpackLimits, Unpacked, unpack};
 
-/// The name of a packed delta under its prefix.
+/// The name of a packed delta, below the prefix of its run.
 pub const ARCHIVE_NAME: &str = "delta.tar.gz";

@@ -11,23 +11,23 @@ use tar::{Archive, Entry, EntryType};
 use super::allowance::{Allowance, Allowed};
 use crate::{StoreError, StoreResult};
 
-/// What an archive may contain.
+/// Limits on an archive of unknown origin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UnpackLimits {
-    /// Bytes of all files together, unpacked.
+    /// The most bytes that all files together may have after unpacking.
     pub bytes: u64,
-    /// Unpacked bytes per packed byte. Fresh Chroma directories are mostly zeros and reach
-    /// several hundred.
+    /// The most unpacked bytes per packed byte, above the first 16 MiB. Fresh Chroma directories
+    /// are mostly zeros and reach several hundred.
     pub ratio: u64,
-    /// Entries, folders included.
+    /// The most entries, folders included.
     pub entries: u64,
 }
 
 impl UnpackLimits {
-    /// Whether an archive of `packed` bytes with so many entries and bytes would be unpacked.
+    /// Checks that an archive of `packed` bytes may have `entries` entries and `unpacked` bytes.
     ///
     /// # Errors
-    /// The limit that it passes.
+    /// `ArchiveLimit` names the limit that it passes.
     pub fn allow(&self, packed: u64, unpacked: u64, entries: u64) -> StoreResult<()> {
         self.allow_entries(entries)?;
         let budget = self.budget(packed);
@@ -37,7 +37,7 @@ impl UnpackLimits {
         }
     }
 
-    /// Bytes that an archive of `packed` bytes may take unpacked.
+    /// The most bytes that an archive of `packed` bytes may have after unpacking.
     pub fn most_bytes(&self, packed: u64) -> u64 {
         self.budget(packed).left
     }
@@ -70,23 +70,25 @@ impl UnpackLimits {
     }
 }
 
-/// Small archives may exceed the ratio up to this size: it protects from bombs, not from zeros.
+/// Archives may exceed the ratio up to this size: the limit guards against bombs, not against
+/// zeros.
 const RATIO_FREE_BYTES: u64 = 16 << 20;
 
-/// What was unpacked.
+/// What [`unpack`] wrote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Unpacked {
-    /// Files written.
+    /// Number of files.
     pub files: u64,
-    /// Their bytes.
+    /// Bytes of all files together.
     pub bytes: u64,
 }
 
-/// Unpacks the gzip tar `archive` of `packed_bytes` into the empty folder `to`.
+/// Unpacks the gzip tar `archive` of `packed_bytes` bytes into the empty folder `to`.
 ///
 /// # Errors
-/// The archive is torn, passes a limit, or has an entry that is not a plain file or folder with a
-/// relative name. What was written until then stays; the folder is the caller's to remove.
+/// The archive is torn (`ArchiveDamaged`), passes a limit (`ArchiveLimit`), or has an entry that is
+/// not a plain file or folder with a relative name (`ArchiveEntry`); a file cannot be written
+/// (`Io`). Files that are written by then stay: the caller removes the folder.
 pub fn unpack(
     archive: impl Read,
     packed_bytes: u64,
@@ -145,9 +147,9 @@ impl Budget {
 
 /// Characters of a name that errors quote.
 const QUOTED: usize = 200;
-/// Bytes of one part of a name, as most file systems have it.
+/// Bytes of one part of a name: the limit of most file systems.
 const LONGEST_PART: usize = 255;
-/// Bytes of a name: that of the folder it goes into must fit beside it.
+/// Bytes of a whole name. The path of the target folder must fit beside it.
 const LONGEST_NAME: usize = 1024;
 
 /// The name of an entry, for errors.
@@ -167,7 +169,7 @@ fn refused<R: Read>(entry: &Entry<'_, R>, detail: &str) -> StoreError {
     }
 }
 
-/// Where an entry goes; `None` for folders, which are made as files need them.
+/// Where an entry goes; `None` for a folder, which is made when a file needs it.
 fn target<R: Read>(entry: &Entry<'_, R>, to: &Path) -> StoreResult<Option<PathBuf>> {
     let refuse = |detail: &str| refused(entry, detail);
     match entry.header().entry_type() {
@@ -234,7 +236,7 @@ fn write_file<R: Read>(
     }
 }
 
-/// Makes a file, and the folders that it is in.
+/// Makes a file and its parent folders.
 fn create(path: &Path) -> io::Result<fs_err::File> {
     if let Some(parent) = path.parent() {
         match fs_err::create_dir_all(parent) {
@@ -250,7 +252,7 @@ fn create(path: &Path) -> io::Result<fs_err::File> {
 fn damaged(error: io::Error) -> StoreError {
     let detail = error.to_string();
     match StoreError::from(error) {
-        // The disk that the archive is on.
+        // The fault is the disk that holds the archive.
         error if error.is_of_machine() => error,
         _ => StoreError::ArchiveDamaged { detail },
     }

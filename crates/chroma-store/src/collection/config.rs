@@ -10,24 +10,24 @@ use uuid::Uuid;
 use crate::database::Database;
 use crate::{Space, StoreResult};
 
-/// HNSW parameters of a collection.
+/// HNSW parameters of a collection, as chromadb resolves them.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct HnswConfig {
-    /// Distance space.
+    /// The distance that searches compare by.
     pub space: Space,
-    /// Candidate list size while building.
+    /// Candidates that hnswlib keeps while it inserts an element.
     pub ef_construction: u32,
-    /// Candidate list size while searching.
+    /// Candidates that hnswlib keeps during a search.
     pub ef_search: u32,
-    /// Links per element above level 0 (`M`).
+    /// Most links of an element above level 0 (hnswlib's `M`).
     pub max_neighbors: u32,
-    /// Log records after which chromadb writes the index files; users set a huge one so that it
-    /// never does.
+    /// Log records after which chromadb writes the index files. Some users set a huge number, so
+    /// that it never does.
     pub sync_threshold: u64,
 }
 
 impl Default for HnswConfig {
-    /// chromadb's defaults.
+    /// The defaults of chromadb 1.x.
     fn default() -> Self {
         Self {
             space: Space::L2,
@@ -51,7 +51,7 @@ impl HnswConfig {
         schema_json: Option<&str>,
         segment_metadata: &SegmentMetadata,
     ) -> Result<Self, String> {
-        // chromadb reads it in any case, and fails on what it cannot parse.
+        // chromadb reads this column in any case, and fails if it cannot parse it.
         if let Some(text) = present(config_json) {
             parse("config_json_str", text)?;
         }
@@ -135,14 +135,14 @@ impl HnswConfig {
     }
 }
 
-/// A parameter of the graph. No graph has as many elements as the highest value.
+/// Clamps a parameter of the graph to u32: no graph has that many elements.
 fn small(given: Option<u64>, default: u32) -> u32 {
     given.map_or(default, |value| u32::try_from(value).unwrap_or(u32::MAX))
 }
 
 /// NULL, the empty string and JSON null all mean "absent" to chromadb.
 pub(crate) fn present(text: Option<&str>) -> Option<&str> {
-    // What JSON calls white space, and no other.
+    // JSON knows no other white space.
     text.map(|text| text.trim_matches([' ', '\t', '\n', '\r']))
         .filter(|text| !text.is_empty() && *text != "null" && *text != "{}")
 }

@@ -1,9 +1,11 @@
-//! Embedding functions that a collection's configuration names. A reader's chromadb makes them when it
-//! opens the collection, and sends every query to where their configuration says, with the secret of
-//! the environment variable that it names: a configuration of unknown origin must not choose one.
+//! Embedding functions that a collection's configuration names.
 //!
-//! Of chromadb 1.x: `config_json_str` has one under `embedding_function`; `schema_str` (1.3 and later)
-//! has one beside each vector index.
+//! The chromadb of a reader instantiates them when it opens the collection. It then sends every
+//! query to the address in their configuration, with the secret in the environment variable that
+//! the configuration names. So a configuration of unknown origin must not choose one.
+//!
+//! In chromadb 1.x, `config_json_str` has one under `embedding_function`; `schema_str` (1.3 and
+//! later) has one beside each vector index.
 
 use std::fmt;
 
@@ -11,9 +13,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 const KEY: &str = "embedding_function";
-/// Beside this index stands the function of sparse vectors.
+/// The function of sparse vectors stands beside this index.
 const SPARSE: &str = "sparse_vector_index";
-/// What chromadb takes where none is named. It asks no service, and its configuration is empty.
+/// The function that chromadb takes where the configuration names none. It calls no service, and
+/// its configuration is empty.
 const DEFAULT: &str = "default";
 
 /// An embedding function, by the name under which chromadb registers it.
@@ -21,7 +24,7 @@ const DEFAULT: &str = "default";
 pub struct EmbeddingFunction {
     /// Its registered name, such as `openai`.
     pub name: String,
-    /// What it is made from: model, address, the variable with its key.
+    /// Its arguments: model, address, the environment variable that has the key.
     #[serde(default)]
     pub config: Map<String, Value>,
 }
@@ -37,9 +40,10 @@ impl fmt::Display for EmbeddingFunction {
 }
 
 impl EmbeddingFunction {
-    /// Reads one that chromadb would make; `None` for those that stand for none.
+    /// Reads a function that chromadb would instantiate; `None` for the values that name no
+    /// function.
     fn read(value: &Value) -> Option<Self> {
-        // Of a dense index chromadb makes one of any other type, if there is a name.
+        // For a dense index, chromadb instantiates every other type that has a name.
         let stands_for_none = match value.get("type").and_then(Value::as_str) {
             Some("legacy") => true,
             Some("unknown") => value.get("name").is_none(),
@@ -56,7 +60,8 @@ impl EmbeddingFunction {
         })
     }
 
-    /// Whether both are the same. chromadb writes null for what is not given.
+    /// Whether both have the same name and arguments. chromadb writes null for an argument that is
+    /// not given.
     pub(crate) fn is(&self, other: &Self) -> bool {
         let given = |one: &Self| {
             let config = one.config.iter().filter(|(_, value)| !value.is_null());
@@ -71,13 +76,14 @@ impl EmbeddingFunction {
     }
 }
 
-/// The embedding functions that the columns of a collection name, each once, but for chromadb's default.
+/// The embedding functions that the columns of a collection name, each once, without chromadb's
+/// default.
 pub(crate) fn named<'c>(
     columns: impl IntoIterator<Item = Option<&'c str>>,
 ) -> Vec<EmbeddingFunction> {
     let columns = columns.into_iter().flatten();
     let mut named = Vec::new();
-    // A collection with a column that cannot be read is refused where it is loaded.
+    // `load_all` and `load_one` refuse a column that is not JSON.
     for mut json in columns.filter_map(|text| serde_json::from_str(text).ok()) {
         visit(&mut json, false, &mut |value, _| {
             let found = EmbeddingFunction::read(value).filter(|one| !one.is_default());
@@ -87,8 +93,9 @@ pub(crate) fn named<'c>(
     named
 }
 
-/// The column without the embedding functions that are neither `allowed` nor chromadb's default, and
-/// those that were left out. The text stays as it is if nothing is.
+/// Removes the embedding functions that are neither `allowed` nor chromadb's default. Returns the
+/// new text of the column and the removed functions. If there are none, the text stays the same to
+/// the byte.
 pub(crate) fn only_allowed(
     column: String,
     allowed: &[EmbeddingFunction],
@@ -103,7 +110,7 @@ pub(crate) fn only_allowed(
             && !allowed.iter().any(|one| one.is(&found))
         {
             let none = if is_sparse { "unknown" } else { "legacy" };
-            // Not deeper than it was: it must stay readable.
+            // No deeper than before, so that the nesting limit of readers still holds.
             *value = match value {
                 Value::Object(_) | Value::Array(_) => json!({ "type": none }),
                 _ => Value::Null,
@@ -117,7 +124,8 @@ pub(crate) fn only_allowed(
     }
 }
 
-/// Calls `each` with the value of every key `embedding_function`, and whether it is of sparse vectors.
+/// Calls `each` with the value of every key `embedding_function`, and with whether it belongs to
+/// sparse vectors.
 fn visit(json: &mut Value, is_sparse: bool, each: &mut impl FnMut(&mut Value, bool)) {
     match json {
         Value::Object(fields) => {

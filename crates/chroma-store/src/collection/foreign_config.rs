@@ -1,5 +1,5 @@
-//! The configuration of a collection of unknown origin: small, and of a shape that every chromadb reads.
-//! What chromadb cannot read there it refuses to every reader, for good.
+//! Checks the configuration of a collection of unknown origin: it is small, and every chromadb can
+//! read its shape. If chromadb could not read it, no reader could open the collection again.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -13,16 +13,17 @@ use super::config::present;
 use crate::database::Database;
 use crate::{StoreError, StoreResult};
 
-/// Bytes of `config_json_str`, and of `schema_str`. chromadb writes some hundreds, or some thousands.
+/// The most bytes of `config_json_str`, and of `schema_str`. chromadb writes hundreds or a few
+/// thousand.
 const LONGEST: i64 = 64 << 10;
-/// Bytes of the metadata of all collections and segments.
+/// The most bytes of the metadata of all collections and segments together.
 const METADATA: i64 = 1 << 20;
 
-/// Refuses a delta whose configurations would cost each cycle more than its records, before they are
-/// read.
+/// Refuses a delta whose configurations are so large that they would cost each cycle more than its
+/// records. Measures them without reading them.
 ///
 /// # Errors
-/// They are too large.
+/// `ConfigurationTooLarge`.
 pub(crate) fn refuse_large_configurations(db: Database<'_>) -> StoreResult<()> {
     let found = too_large(db.connection, db.level.has_schema_column())
         .map_err(db.failed("measure the configurations"))?;
@@ -35,7 +36,7 @@ pub(crate) fn refuse_large_configurations(db: Database<'_>) -> StoreResult<()> {
     }
 }
 
-/// Why the configurations in a database are too large to be read, if they are.
+/// Why the configurations in a database are too large, if they are.
 fn too_large(connection: &Connection, has_schema_column: bool) -> rusqlite::Result<Option<String>> {
     let columns: &[&str] = match has_schema_column {
         true => &["config_json_str", "schema_str"],
@@ -51,7 +52,7 @@ fn too_large(connection: &Connection, has_schema_column: bool) -> rusqlite::Resu
         }
     }
     for table in ["collection_metadata", "segment_metadata"] {
-        // What needs a table that is missing tells of it.
+        // Code that needs the missing table reports it.
         if !connection.table_exists(None, table)? {
             continue;
         }
@@ -69,10 +70,10 @@ fn too_large(connection: &Connection, has_schema_column: bool) -> rusqlite::Resu
     Ok(None)
 }
 
-/// Checks a column with the configuration or the schema of a collection.
+/// Checks the text of `column`, `config_json_str` or `schema_str`.
 ///
 /// # Errors
-/// What is wrong with it.
+/// Says what is wrong with it.
 pub(crate) fn check(column: &str, text: Option<&str>) -> Result<(), String> {
     let Some(text) = present(text) else {
         return Ok(());
@@ -92,7 +93,7 @@ pub(crate) fn check(column: &str, text: Option<&str>) -> Result<(), String> {
     Ok(())
 }
 
-/// JSON of which no object has a key twice: readers differ in which of the two they take.
+/// JSON in which no object has a key twice: readers differ in which of the two values they take.
 struct Unambiguous;
 
 impl<'de> Deserialize<'de> for Unambiguous {

@@ -31,32 +31,35 @@ const METADATA_SCOPE: &str = "METADATA";
 pub(crate) const VECTOR_TYPE: &str = "urn:chroma:segment/vector/hnsw-local-persisted";
 pub(crate) const METADATA_TYPE: &str = "urn:chroma:segment/metadata/sqlite";
 
-/// One collection of a directory.
+/// A collection of a directory, as its rows in `collections`, `segments` and `max_seq_id` describe
+/// it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Collection {
-    /// Its id.
+    /// `collections.id`.
     pub id: Uuid,
-    /// Its name, with those of its database and tenant.
+    /// Its own name, and the names of its database and tenant.
     pub name: FullName,
-    /// Elements per vector; `None` until the first record.
+    /// Elements per vector; `None` before the first record.
     pub dimension: Option<u32>,
-    /// The VECTOR segment; the folder of the index files has this name.
+    /// Id of the VECTOR segment. The folder of the index files has this name.
     pub vector_segment: Uuid,
-    /// The METADATA segment.
+    /// Id of the METADATA segment, which owns the records.
     pub metadata_segment: Uuid,
-    /// Index parameters.
+    /// Parameters of its HNSW index.
     pub config: HnswConfig,
-    /// The embedding functions that its configuration names, but for chromadb's default.
+    /// The embedding functions that its configuration names, without chromadb's default.
     pub embedding_functions: Vec<EmbeddingFunction>,
-    /// Last `seq_id` applied to the metadata segment; `None` when never.
+    /// The last `seq_id` that the records contain; `None` if `max_seq_id` has no row for the
+    /// METADATA segment.
     pub metadata_seq: Option<u64>,
-    /// Last `seq_id` contained in the index files; `None` when they were never written.
+    /// The last `seq_id` that the index files contain; `None` if `max_seq_id` has no row for the
+    /// VECTOR segment: chromadb never wrote them.
     pub vector_seq: Option<u64>,
 }
 
 impl Collection {
-    /// The `topic` of its rows in `embeddings_queue`. Tenant and namespace are literally "default"
-    /// whatever the collection's own.
+    /// The `topic` of its rows in `embeddings_queue`. Its tenant and namespace are always
+    /// "default".
     pub(crate) fn topic(&self) -> String {
         format!("persistent://default/default/{}", self.id)
     }
@@ -81,15 +84,21 @@ pub(crate) fn names(db: Database<'_>) -> StoreResult<Vec<FullName>> {
     Ok(rows.into_iter().map(|raw| raw.name).collect())
 }
 
-/// The full names of the collections in `dir`.
+/// The full names of the collections in the directory `dir`, sorted by name.
 ///
 /// # Errors
-/// It cannot be read as a Chroma directory.
+/// `dir` is not a closed Chroma directory, its database is torn or damaged, or its schema level is
+/// unknown.
 pub fn collection_names(dir: &Path) -> StoreResult<Vec<FullName>> {
     names(OpenDatabase::read(dir)?.get())
 }
 
-/// Loads the one collection that is meant, of the directory. The others may be many.
+/// Loads the collection that `which` names, and reads no more than the names of the others: there
+/// may be many.
+///
+/// # Errors
+/// No collection fits (`CollectionMissing`), several do (`CollectionAmbiguous`), or its
+/// configuration cannot be read.
 pub(crate) fn load_one(db: Database<'_>, which: Which<'_>) -> StoreResult<Collection> {
     let rows = read_rows(db)?;
     let meant = which.named(&rows, |raw| &raw.name, db.dir)?.id.clone();
@@ -133,7 +142,10 @@ fn read_rows(db: Database<'_>) -> StoreResult<Vec<RawCollection>> {
         .map_err(db.failed("read the collections"))
 }
 
-/// Finds the one collection that is meant.
+/// Finds the collection that `which` names in the directory `dir`.
+///
+/// # Errors
+/// `CollectionMissing` or `CollectionAmbiguous`.
 pub(crate) fn find<'a>(
     collections: &'a [Collection],
     which: Which<'_>,
@@ -223,7 +235,7 @@ fn max_seq_id(db: Database<'_>, segment: Uuid) -> StoreResult<Option<u64>> {
         .map_err(db.failed("read max_seq_id"))
 }
 
-/// A sequence number in either encoding: INTEGER, or 8 bytes big-endian.
+/// Reads a sequence number in either encoding: INTEGER, or 8 bytes big-endian (level L06).
 pub(crate) fn decode_seq(value: ValueRef<'_>) -> rusqlite::Result<u64> {
     let invalid = || {
         rusqlite::Error::FromSqlConversionFailure(
@@ -242,7 +254,7 @@ pub(crate) fn decode_seq(value: ValueRef<'_>) -> rusqlite::Result<u64> {
     }
 }
 
-/// A sequence number as columns of this level hold it.
+/// A sequence number in the encoding of this level.
 pub(crate) fn encode_seq(level: SchemaLevel, seq: u64) -> SqlValue {
     if level.seq_is_blob() {
         SqlValue::Blob(seq.to_be_bytes().to_vec())
@@ -251,7 +263,7 @@ pub(crate) fn encode_seq(level: SchemaLevel, seq: u64) -> SqlValue {
     }
 }
 
-/// Records how far a segment has come.
+/// Writes into `max_seq_id` that `segment` contains the log up to `seq`.
 pub(crate) fn write_progress(db: Database<'_>, segment: Uuid, seq: u64) -> rusqlite::Result<()> {
     db.connection
         .prepare_cached("INSERT OR REPLACE INTO max_seq_id (segment_id, seq_id) VALUES (?1, ?2)")

@@ -1,4 +1,4 @@
-//! Names of collections. Chroma has them unique within a database, and databases within a tenant.
+//! Names of collections. They are unique within a database, and names of databases within a tenant.
 
 use std::fmt;
 use std::path::Path;
@@ -10,19 +10,20 @@ use crate::{StoreError, StoreResult};
 pub(crate) const DEFAULT_TENANT: &str = "default_tenant";
 pub(crate) const DEFAULT_DATABASE: &str = "default_database";
 
-/// The full name of a collection; deltas and snapshots are matched by it.
+/// The full name of a collection. A delta is merged into the collection of the same full name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct FullName {
-    /// The tenant that has the database.
+    /// The name of the tenant that owns the database.
     pub tenant: String,
-    /// The database that has the collection.
+    /// The name of the database that has the collection.
     pub database: String,
     /// The collection's own name.
     pub name: String,
 }
 
 impl FullName {
-    /// Whether tenant and database are those that clients use when none are given.
+    /// Whether tenant and database are `default_tenant` and `default_database`, which clients use
+    /// unless they name others.
     pub fn is_in_default_database(&self) -> bool {
         self.tenant == DEFAULT_TENANT && self.database == DEFAULT_DATABASE
     }
@@ -37,27 +38,28 @@ impl fmt::Display for FullName {
     }
 }
 
-/// Which collection is meant; what is not given may be anything, as long as only one fits.
+/// Names a collection of a directory. Parts that are `None` match any name, as long as exactly one
+/// collection fits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Which<'a> {
     /// The collection's own name.
     pub name: &'a str,
-    /// The name of its database.
+    /// The name of its database; `None` for any.
     pub database: Option<&'a str>,
-    /// Its tenant.
+    /// The name of its tenant; `None` for any.
     pub tenant: Option<&'a str>,
 }
 
 impl Which<'_> {
-    /// The one of `all` names that is meant; `all` is what the directory `dir` has.
+    /// Picks the fitting name from `all`, the names of the collections in the directory `dir`.
     ///
     /// # Errors
-    /// It is none of them, or could be more than one.
+    /// No name fits (`CollectionMissing`), or several do (`CollectionAmbiguous`).
     pub fn among<'n>(&self, all: &'n [FullName], dir: &Path) -> StoreResult<&'n FullName> {
         self.named(all, |name| name, dir)
     }
 
-    /// The one of `all` that is meant.
+    /// Picks the fitting item from `all`; `name` gives the name of an item.
     pub(super) fn named<'n, T>(
         &self,
         all: &'n [T],

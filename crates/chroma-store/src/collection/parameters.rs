@@ -1,4 +1,4 @@
-//! Changes index parameters of a collection, in all the places that chromadb reads them from.
+//! Changes index parameters of a collection, in every place from which some chromadb reads them.
 
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::Value;
@@ -7,24 +7,24 @@ use super::Collection;
 use crate::database::Database;
 use crate::{SchemaLevel, Space};
 
-/// Index parameters to set; what is `None` stays.
+/// Index parameters to set; a parameter that is `None` stays as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Parameters {
-    /// Distance space.
+    /// The distance that searches compare by.
     pub space: Option<Space>,
-    /// Links per element above level 0 (`M`).
+    /// Most links of an element above level 0 (hnswlib's `M`).
     pub max_neighbors: Option<u32>,
-    /// Candidate list size while building.
+    /// Candidates that hnswlib keeps while it inserts an element.
     pub ef_construction: Option<u32>,
 }
 
 impl Parameters {
-    /// Whether nothing is to be set.
+    /// Whether no parameter is set.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Writes them. Index files that are there have to be made anew afterwards.
+    /// Writes them. The caller has to rebuild index files that exist.
     pub(crate) fn write(&self, db: Database<'_>, collection: &Collection) -> rusqlite::Result<()> {
         let Database {
             connection, level, ..
@@ -48,7 +48,7 @@ impl Parameters {
             }
         }
         let segment = collection.vector_segment.to_string();
-        // Where JSON says nothing but defaults, these rows count.
+        // chromadb reads these rows where the JSON has nothing but defaults.
         let rows = "SELECT 1 FROM segment_metadata WHERE segment_id = ?1 AND key GLOB 'hnsw:*'";
         let has_rows = connection
             .query_row(rows, [&segment], |_| Ok(()))
@@ -64,16 +64,17 @@ impl Parameters {
             .optional()?
             .is_some();
         if has_rows || level == SchemaLevel::L06 {
-            // chromadb 0.x keeps a copy with what users gave, and shows it; later ones carry it along.
+            // chromadb 0.x keeps a copy of the user's parameters here and shows it; later versions
+            // carry it along.
             self.write_rows(connection, "collection_metadata", "collection_id", &id)?;
         }
         Ok(())
     }
 
-    /// Whether there was a place for them.
+    /// Writes into the JSON; `false` if it has no place for them.
     fn write_json(&self, json: &mut Value) -> bool {
         let mut found = false;
-        // Of 1.0 to 1.2: the space is one of the others.
+        // chromadb 1.0 to 1.2: the space stands among the other parameters.
         if let Some(hnsw) = json.pointer_mut("/vector_index/hnsw") {
             self.write_numbers(hnsw);
             if let Some(space) = self.space {
@@ -81,7 +82,7 @@ impl Parameters {
             }
             found = true;
         }
-        // Of 1.3 and later: what holds for the collection, and for keys that are to come.
+        // chromadb 1.3 and later: the parameters of the collection, and the defaults for new keys.
         for place in [
             "/keys/#embedding/float_list/vector_index/config",
             "/defaults/float_list/vector_index/config",

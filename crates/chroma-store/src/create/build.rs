@@ -13,22 +13,22 @@ use crate::{
     connection,
 };
 
-/// Without this row chromadb inserts one that turns purging off for good.
+/// Without this row, chromadb inserts one that turns purging off for good (0.5.23 to 1.5.9).
 const QUEUE_CONFIG: &str =
     r#"{"automatically_purge":true,"_type":"EmbeddingsQueueConfigurationInternal"}"#;
 
-/// Identifiers for a new collection; they come from outside, nothing here is random.
+/// Ids of a new collection. The caller makes them, so that nothing here is random.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NewIds {
-    /// Of the collection.
+    /// `collections.id` of the collection.
     pub collection: Uuid,
-    /// Of its VECTOR segment.
+    /// `segments.id` of its VECTOR segment, and the name of the folder of its index files.
     pub vector_segment: Uuid,
-    /// Of its METADATA segment.
+    /// `segments.id` of its METADATA segment.
     pub metadata_segment: Uuid,
 }
 
-/// The columns of a collection that are carried over verbatim.
+/// Columns of a collection that the new directory takes over to the byte.
 pub(super) struct Row {
     pub(super) name: FullName,
     pub(super) database_id: String,
@@ -36,7 +36,11 @@ pub(super) struct Row {
     pub(super) schema: Option<String>,
 }
 
-/// What was begun is removed when it cannot be finished.
+/// Makes the database of the new directory `dir`, and lets `fill` insert its collections. Removes
+/// the unfinished directory after an error.
+///
+/// # Errors
+/// `AlreadyExists`, or the directory cannot be written.
 pub(super) fn build(
     dir: &Path,
     level: SchemaLevel,
@@ -50,7 +54,7 @@ pub(super) fn build(
     let existed = dir.is_dir();
     let built = build_in_place(dir, level, fill);
     if built.is_err() && !existed {
-        // The error that counts is the one that is returned.
+        // The caller gets the first error, not that of the removal.
         let _ = fs_err::remove_dir_all(dir);
     } else if built.is_err() {
         let _ = fs_err::remove_file(dir.join(DATABASE_NAME));
@@ -131,7 +135,7 @@ pub(super) fn insert_collection(
     Ok(())
 }
 
-/// Writes the space where chromadb 0.x reads it from.
+/// Writes the distance space where chromadb 0.x reads it.
 pub(super) fn insert_space(
     connection: &Connection,
     ids: NewIds,
@@ -149,7 +153,7 @@ pub(super) fn insert_space(
     Ok(())
 }
 
-/// Copies the rows of one owner to another; ids are `[from, to]`.
+/// Copies the metadata rows of one owner to another; the ids are `[from, to]`.
 pub(super) fn copy_metadata(
     source: &Connection,
     target: &Connection,

@@ -2,8 +2,8 @@
 
 use crate::{SchemaLevel, Space};
 
-/// `config_json_str` and `schema_str` as the level's chromadb reads them; never both, which
-/// chromadb 1.3 refuses.
+/// `config_json_str` and `schema_str` as the chromadb of the level writes them. chromadb 1.3
+/// refuses a collection that has both.
 pub(super) fn configuration(space: Space, level: SchemaLevel) -> (Option<String>, Option<String>) {
     let space = space.name();
     match level {
@@ -18,7 +18,7 @@ pub(super) fn configuration(space: Space, level: SchemaLevel) -> (Option<String>
     }
 }
 
-/// The schema that chromadb 1.3 and later store for a collection with default index parameters.
+/// The schema of a collection with default index parameters, as chromadb 1.3 and later store it.
 fn schema_str(space: &str) -> String {
     let hnsw = r#"{"ef_construction":100,"max_neighbors":16,"ef_search":100,"batch_size":100,"sync_threshold":1000,"resize_factor":1.2}"#;
     let vector_index = |enabled: bool, source: &str| {

@@ -1,4 +1,4 @@
-//! Makes an empty directory after a delta of unknown origin.
+//! Makes an empty directory with a collection like that of a delta of unknown origin.
 
 use std::path::Path;
 
@@ -9,27 +9,29 @@ use crate::collection::{
 use crate::database::{Database, OpenDatabase};
 use crate::{Collection, EmbeddingFunction, Open, Space, Store, StoreError, StoreResult, Which};
 
-/// Links per element: an element of the index files takes eight bytes for each.
+/// Most links per element. Each takes eight bytes of every element in the index files.
 const MOST_NEIGHBORS: u32 = 512;
-/// Candidates of a search: more than that is a scan of everything.
+/// Most candidates of a search. A search with more scans the whole index.
 const MOST_CANDIDATES: u32 = 10_000;
 
-/// What is taken over from a directory of unknown origin.
+/// What a new directory takes over from a delta of unknown origin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct LikeOptions<'a> {
-    /// Embedding functions that the new collection may name; chromadb's default is one in any case.
+    /// Embedding functions that the new collection may name. chromadb's default is always allowed.
     pub embedding_functions: &'a [EmbeddingFunction],
-    /// Bytes of the longest value that is read; `None` for as long as SQLite allows.
+    /// The most bytes of a value that is read from the delta; `None` for SQLite's own limit.
     pub longest_value: Option<u32>,
 }
 
-/// Creates the new directory `dir` at the schema level of the delta `model`, with one of its
-/// collections: names of it, its database and its tenant, configuration and metadata byte for byte,
-/// and no records. Returns the embedding functions that were left out of the configuration.
+/// Creates the new directory `dir` with one collection of the delta `model` and without its
+/// records. The directory has the schema level of `model`. The collection has the same name,
+/// database, tenant, configuration and metadata, to the byte, but for embedding functions that
+/// `options` do not allow. Returns these.
 ///
 /// # Errors
-/// As for [`create`](super::create()), and whatever keeps `model` from being read; parameters that make every vector cost
-/// more than any use of them is worth.
+/// As for [`create`](super::create()). `model` cannot be read, or lacks the collection. Its
+/// configuration is too large (`ConfigurationTooLarge`), or malformed or asks for parameters that
+/// would make each vector too expensive (`BadConfiguration`).
 pub fn create_like<'a>(
     dir: &Path,
     model: &Path,
@@ -100,10 +102,11 @@ pub fn create_like<'a>(
     Ok((store, left_out))
 }
 
-/// The embedding functions of a delta's collection that [`create_like`] would leave out.
+/// The embedding functions of the collection `which` of a delta that [`create_like`] would leave
+/// out.
 ///
 /// # Errors
-/// The delta cannot be read, or does not have the collection.
+/// The delta cannot be read, or lacks the collection.
 pub fn functions_left_out<'a>(
     delta: &Path,
     which: impl Into<Which<'a>>,
@@ -115,11 +118,12 @@ pub fn functions_left_out<'a>(
     Ok(named.filter(|one| !is_allowed(one)).collect())
 }
 
-/// The distance space of a delta's collection; values that are longer than `longest_value` bytes are
-/// not read.
+/// The distance space of the collection `which` of a delta. SQLite refuses values of more than
+/// `longest_value` bytes.
 ///
 /// # Errors
-/// The delta cannot be read, or does not have the collection.
+/// The delta cannot be read, lacks the collection, or has too large a configuration
+/// (`ConfigurationTooLarge`).
 pub fn space_of<'a>(
     delta: &Path,
     which: impl Into<Which<'a>>,

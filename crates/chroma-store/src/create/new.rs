@@ -8,21 +8,21 @@ use super::configuration::configuration;
 use crate::collection::{DEFAULT_DATABASE, DEFAULT_TENANT};
 use crate::{FullName, Open, SchemaLevel, Space, Store, StoreResult};
 
-/// What to create.
+/// The collection of a new directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CreateOptions {
-    /// The collection's name.
+    /// The collection's name. Its database and tenant are chromadb's default ones.
     pub collection: String,
-    /// Its distance space.
+    /// The distance that its searches compare by.
     pub space: Space,
-    /// The schema level; the lowest that all readers have is the safest.
+    /// The schema level of the directory. Every chromadb of that level or a later one can open it.
     pub level: SchemaLevel,
 }
 
-/// Creates the new directory `dir` with one empty collection.
+/// Creates the new directory `dir` with one empty collection, which gets `ids`.
 ///
 /// # Errors
-/// `dir` holds something already, or cannot be written.
+/// `dir` has a database already (`AlreadyExists`), or cannot be written.
 pub fn create(dir: &Path, options: &CreateOptions, ids: NewIds) -> StoreResult<Store<Open>> {
     build(dir, options.level, |connection| {
         let (config, schema) = configuration(options.space, options.level);

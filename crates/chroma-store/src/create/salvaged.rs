@@ -8,19 +8,19 @@ use super::build::{NewIds, Row, build, copy_metadata, insert_collection, insert_
 use super::configuration::configuration;
 use crate::{Collection, Open, SchemaLevel, Store, StoreResult};
 
-/// A collection of another database, as far as it could be read.
+/// A collection of a damaged database, as far as it can be read.
 #[derive(Debug)]
 pub(crate) struct Like {
     pub(crate) collection: Collection,
     pub(crate) database_id: String,
     pub(crate) config: Option<String>,
     pub(crate) schema: Option<String>,
-    /// Else it gets the parameters in `collection`.
+    /// `false`: the new collection gets the parameters in `collection`.
     pub(crate) has_configuration: bool,
 }
 
-/// Creates the new directory `dir` with collections of another database, with names, configuration
-/// and metadata as far as they can be read, and no records.
+/// Creates the new directory `dir` with the collections of a damaged database and without their
+/// records. Names, configuration and metadata are copied as far as they can be read.
 ///
 /// # Errors
 /// As for [`create`](super::create()).
@@ -57,7 +57,7 @@ pub(crate) fn create_with(
                     ids.vector_segment,
                 ),
             ] {
-                // What cannot be read of it is not worth the records.
+                // Records matter more than metadata that cannot be read.
                 let _ = copy_metadata(source, connection, table, owner, [from, to]);
                 if !like.has_configuration {
                     let of_graph =

@@ -1,4 +1,4 @@
-//! A delta: a Chroma directory read as a stream of operations. Never written to.
+//! A delta: a Chroma directory that is read as a stream of operations, and never written to.
 
 mod history;
 mod own_ids;
@@ -13,18 +13,18 @@ use crate::directory::Sound;
 use crate::wal::{Operation, WalReader};
 use crate::{Collection, FullName, StoreError, StoreResult, Which, connection, verify};
 
-/// An open delta.
+/// A collection of a delta, open for reading.
 #[derive(Debug)]
 pub(crate) struct Delta {
     db: OpenDatabase,
     collection: Collection,
 }
 
-/// Reads all records of a delta's collection as a merge would, which takes none that is longer than
-/// `longest_value` bytes.
+/// Reads all records of a delta's collection as a merge would.
 ///
 /// # Errors
-/// A record is longer, or the delta cannot be read.
+/// A record has more than `longest_value` bytes (`RecordTooLarge`); the delta cannot be read, or
+/// lacks the collection.
 pub fn refuse_long_records<'a>(
     dir: &Path,
     which: impl Into<Which<'a>>,
@@ -42,9 +42,12 @@ pub fn refuse_long_records<'a>(
 }
 
 impl Delta {
-    /// Opens a directory for reading and checks that SQLite finds it sound, unless it did before. The
-    /// collection has exactly this name: one in another database is another collection. Rows and values
-    /// longer than `longest_value` bytes are refused when they are read.
+    /// Opens the directory `dir` for reading. SQLite checks it, unless `sound` says that it did
+    /// before. The collection has exactly the full name `name`. SQLite refuses rows and values of
+    /// more than `longest_value` bytes.
+    ///
+    /// # Errors
+    /// The directory is damaged, has no such collection, or has too large a configuration.
     pub(crate) fn open(
         dir: &Path,
         name: &FullName,
@@ -53,7 +56,7 @@ impl Delta {
     ) -> StoreResult<Self> {
         let connection = connection::open_delta(dir, longest_value)?;
         let path = connection::database_path(dir);
-        // All reads see one state, whoever writes meanwhile.
+        // All reads see one state, even if another process writes.
         connection
             .execute_batch("BEGIN")
             .map_err(StoreError::sqlite(&path, "begin reading"))?;
@@ -72,12 +75,12 @@ impl Delta {
         &self.collection
     }
 
-    /// Whether the log of the collection is whole, so that it can be applied as it was written.
+    /// Whether the log of the collection is whole, so that a merge can replay it.
     pub(crate) fn is_operation_log(&self, collection: &Collection) -> StoreResult<bool> {
         history::is_complete(self.database(), collection)
     }
 
-    /// Hands the operations of the log to `visit`, in order, adds as [`OwnIds`] says.
+    /// Passes the operations of the log to `visit`, in order. [`OwnIds`] decides what an add means.
     pub(crate) fn replay(
         &self,
         collection: &Collection,
@@ -88,8 +91,8 @@ impl Delta {
             .for_each(0, u64::MAX, |row| visit(&own.for_base(row.operation)))
     }
 
-    /// Hands every live record to `visit` as an upsert, in the order of insertion, then what the
-    /// metadata segment has not applied yet as the operations that they are.
+    /// Passes every live record to `visit` as an upsert, in the order of insertion. Then passes the
+    /// operations of the log that the metadata segment does not contain yet.
     pub(crate) fn state(
         &self,
         collection: &Collection,

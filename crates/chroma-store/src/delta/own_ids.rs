@@ -12,15 +12,15 @@ use crate::wal::{Operation, OperationKind};
 pub(super) struct OwnIds(HashSet<String>);
 
 impl OwnIds {
-    /// Notes a record that the delta has.
+    /// Adds the id of a record that the delta has.
     pub(super) fn insert(&mut self, id: &str) {
         if !self.0.contains(id) {
             self.0.insert(id.to_owned());
         }
     }
 
-    /// The next operation of the delta's log, as the base must take it: an add of an id that is new
-    /// to the delta is an upsert.
+    /// Turns the next operation of the delta's log into the one for the base: an add of an id that
+    /// is new to the delta becomes an upsert.
     pub(super) fn for_base(&mut self, mut operation: Operation) -> Operation {
         match operation.kind {
             OperationKind::Add if !self.0.contains(&operation.id) => {

@@ -1,5 +1,5 @@
-//! The live records of a directory as its metadata segment has them, with their vectors from the
-//! index files, the log, or both.
+//! The live records of a delta: metadata from its metadata segment, vectors from the index files,
+//! the log, or both.
 
 use rusqlite::params;
 
@@ -9,7 +9,7 @@ use crate::records::RecordReader;
 use crate::wal::{Operation, OperationKind, Overlay, WalReader};
 use crate::{Collection, StoreResult};
 
-/// Hands every record to `visit` as an upsert, in the order of insertion.
+/// Passes every record to `visit` as an upsert, in the order of insertion.
 pub(super) fn for_each(
     delta: &Delta,
     collection: &Collection,
@@ -35,7 +35,8 @@ pub(super) fn for_each(
                 collection.name
             ))
         })?;
-        // What a record lacks is not given, so that the base's stays, as for any upsert.
+        // Keys that the record lacks are not part of the patch, so the base keeps its own, as after
+        // any upsert.
         let patch = reader
             .read(record)?
             .into_iter()
@@ -54,7 +55,7 @@ pub(super) fn for_each(
 /// Where the vectors of a collection are.
 struct Vectors<'d> {
     index: Option<VectorIndex>,
-    /// Rows with the vectors of what the log changed after the index files.
+    /// For each id that the log changed after the last flush: the row with its vector.
     unflushed: Overlay<i64>,
     wal: WalReader<'d>,
 }
@@ -79,7 +80,8 @@ impl<'d> Vectors<'d> {
         })
     }
 
-    /// The vector of `id`; the one in the log is preferred: it is the user's to the bit.
+    /// The vector of `id`. The log has the user's vector to the bit, so it is preferred to the
+    /// index files.
     fn of(&self, id: &str) -> StoreResult<Option<Vec<u8>>> {
         match (self.unflushed.get(id), &self.index) {
             (Some(Some(seq)), _) => self.wal.vector(*seq, id),

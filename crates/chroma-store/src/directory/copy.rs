@@ -1,4 +1,4 @@
-//! Copies a Chroma directory that nobody writes to.
+//! Copies a closed Chroma directory.
 
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt as _;
@@ -11,15 +11,16 @@ use super::room::check_room;
 use super::stamps::Stamps;
 use crate::{StoreError, StoreResult, connection};
 
-/// What `st_blocks` counts, whatever the file system.
+/// Bytes of a block in `st_blocks`, on every file system.
 const BLOCK_BYTES: u64 = 512;
 
-/// Copies the files of `from` into the new folder `to`: what its segments name, and holes as
-/// holes. Side-cars and what no segment names stay behind.
+/// Copies the directory `from` into the new folder `to`: the database and the folders that its
+/// segments name. Holes stay holes. Side-cars and orphans are left out.
 ///
 /// # Errors
-/// The disk has no room for the copy, `from` is not a closed Chroma directory, another process
-/// wrote to `from` during the copy, `to` exists, or a file cannot be copied.
+/// The disk has no room (`NoSpace`), `from` is not a closed Chroma directory, another process wrote
+/// to `from` during the copy (`Changed`), `to` exists (`AlreadyExists`), or a file cannot be copied
+/// (`Io`).
 pub fn copy_directory(from: &Path, to: &Path) -> StoreResult<()> {
     connection::preflight(from)?;
     let before = Stamps::of(from)?;
@@ -36,7 +37,7 @@ pub fn copy_directory(from: &Path, to: &Path) -> StoreResult<()> {
         let connection = connection::open_read(from)?;
         orphans::leave_out(&connection, from, before.paths())?
     };
-    // What a hole does not take up is not needed.
+    // Holes take up no room.
     let blocks = paths
         .iter()
         .map(|path| Ok(fs_err::metadata(from.join(path))?.blocks()));
@@ -47,17 +48,18 @@ pub fn copy_directory(from: &Path, to: &Path) -> StoreResult<()> {
         if let Some(parent) = target.parent() {
             fs_err::create_dir_all(parent)?;
         }
-        // Not `fs::copy`: a read-only original would make a copy that cannot be merged into.
+        // Not `fs::copy`: the copy of a read-only file would be read-only too, and a merge could
+        // not write to it.
         let source = fs_err::File::open(from.join(path))?;
         let copy = fs_err::File::create_new(&target)?;
         copy_data(&source, &copy)?;
     }
-    // A copy of a directory that is being written is torn, now and then, and looks whole.
+    // A copy that is made during a write is sometimes torn, and looks whole.
     connection::preflight(from)?;
     before.still_hold(from)
 }
 
-/// Copies what is written in a file; what never was stays a hole.
+/// Copies the data of a file, and leaves its holes.
 fn copy_data(mut source: &fs_err::File, mut copy: &fs_err::File) -> io::Result<()> {
     let size = source.metadata()?.len();
     let mut at = 0;
@@ -70,7 +72,7 @@ fn copy_data(mut source: &fs_err::File, mut copy: &fs_err::File) -> io::Result<(
     copy.set_len(size)
 }
 
-/// Where the next data begins and ends; a file system that does not tell has no holes.
+/// Where the next data begins and ends, in bytes. A file system that does not say so has no holes.
 fn next_data(source: &fs_err::File, at: u64) -> io::Result<Option<(u64, u64)>> {
     let data = match rustix::fs::seek(source, rustix::fs::SeekFrom::Data(at)) {
         Ok(data) => data,

@@ -1,4 +1,4 @@
-//! The files of a closed directory: what is hashed, packed and uploaded.
+//! The files of a directory, and their digests.
 
 use std::io::Read;
 use std::path::Path;
@@ -8,16 +8,16 @@ use sha2::{Digest, Sha256};
 
 use crate::{StoreError, StoreResult};
 
-/// Files that a snapshot carries beside Chroma's own; they describe the directory and are not
-/// part of it.
+/// Files of a snapshot that are not Chroma's own. They describe the directory and are not part of
+/// it.
 pub const SIDE_CAR_NAMES: [&str; 2] = [".snapshot_hash", "manifest.json"];
 
-/// One file of a closed directory.
+/// A file of a closed directory, with the digests of its content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredFile {
     /// Path below the directory, `/`-separated.
     pub path: String,
-    /// Size in bytes.
+    /// Bytes of the content.
     pub size: u64,
     /// SHA-256 of the content, lower-case hex.
     pub sha256: String,
@@ -29,7 +29,7 @@ impl StoredFile {
     /// Reads and digests the file `path` below `dir`.
     ///
     /// # Errors
-    /// It cannot be read.
+    /// The file cannot be read (`Io`).
     pub fn read(dir: &Path, path: &str) -> StoreResult<Self> {
         let mut file = fs_err::File::open(dir.join(path))?;
         let (mut sha256, mut md5) = (Sha256::new(), Md5::new());
@@ -53,8 +53,11 @@ impl StoredFile {
     }
 }
 
-/// Relative paths of all files below `dir`, sorted, side-cars left out. Links and special files
-/// are refused.
+/// Paths of all files below `dir`, relative and sorted, without side-cars.
+///
+/// # Errors
+/// An entry is a link or a special file (`NotRegular`), its name is not UTF-8 (`FileName`), or a
+/// folder cannot be listed (`Io`).
 pub(crate) fn regular_files(dir: &Path) -> StoreResult<Vec<String>> {
     let mut found = Vec::new();
     let mut folders = vec![(dir.to_path_buf(), String::new())];

@@ -1,7 +1,7 @@
 //! The handle on a directory: open, or proven closed. The type says which.
 //!
-//! Dropping an open store abandons it: uncommitted work is rolled back and nothing that takes a
-//! [`ClosedStore`] can be done with it.
+//! An open store that is dropped abandons its work: SQLite rolls back what is not committed, and
+//! there is no [`ClosedStore`] to pack or upload.
 
 mod closed;
 mod copy;
@@ -26,7 +26,7 @@ pub use proof::{CloseOptions, Pause, ThreadPause, refuse_open_elsewhere};
 pub use room::Room;
 pub(crate) use sound::Sound;
 
-/// A Chroma directory in state `S`.
+/// A Chroma directory in the state `S`: [`Open`] or [`Closed`].
 #[derive(Debug)]
 pub struct Store<S> {
     dir: PathBuf,
@@ -34,7 +34,7 @@ pub struct Store<S> {
 }
 
 impl<S> Store<S> {
-    /// The directory.
+    /// The directory, as its opener named it.
     pub fn dir(&self) -> &Path {
         &self.dir
     }

@@ -22,21 +22,23 @@ pub struct Open {
     connection: Connection,
     level: SchemaLevel,
     collections: Vec<Collection>,
-    /// Deltas that were found sound.
+    /// Deltas that SQLite found sound.
     sound: Sound,
-    /// Folders that nothing names any more are being removed.
+    /// The thread that removes folders which no segment names any more.
     removal: Option<JoinHandle<std::io::Result<()>>>,
 }
 
 impl Store<Open> {
-    /// Opens a directory for writing. It must have been closed by whoever wrote it.
+    /// Opens the directory `dir` for writing. The client that wrote it must have closed it.
     ///
     /// # Errors
-    /// Not a Chroma directory, not closed, torn, of an unknown schema level, or locked.
+    /// `dir` is not a Chroma directory (`NotChroma`, `NotRegular`), was not closed (`HotJournal`),
+    /// is torn (`Truncated`) or damaged, has an unknown schema level (`UnknownSchema`), or is
+    /// locked by another process (`Locked`).
     pub fn open(dir: &Path, options: OpenOptions) -> StoreResult<Self> {
         let connection = connection::open_write(dir, options)?;
         let path = connection::database_path(dir);
-        // A database left in WAL mode keeps that mode for every later reader; Chroma's is DELETE.
+        // The mode stays in the file for every later reader, and Chroma's is DELETE.
         connection
             .query_row("PRAGMA journal_mode=DELETE", [], |row| {
                 row.get::<_, String>(0)
@@ -60,20 +62,21 @@ impl Store<Open> {
         })
     }
 
-    /// The schema level; a merge keeps it.
+    /// The schema level of the directory. A merge keeps it.
     pub fn level(&self) -> SchemaLevel {
         self.state.level
     }
 
-    /// The collections, by name.
+    /// All collections, sorted by name.
     pub fn collections(&self) -> &[Collection] {
         &self.state.collections
     }
 
-    /// The collection that is meant.
+    /// The collection that `which` names.
     ///
     /// # Errors
-    /// There is none, or more than one; the error lists those that there are.
+    /// No collection fits (`CollectionMissing`), or several do (`CollectionAmbiguous`). The error
+    /// lists the candidates.
     pub fn find<'a>(&self, which: impl Into<Which<'a>>) -> StoreResult<&Collection> {
         find(&self.state.collections, which.into(), &self.dir)
     }
@@ -94,7 +97,7 @@ impl Store<Open> {
         &mut self.state.connection
     }
 
-    /// Reads a collection again after a change.
+    /// Reads a collection again after a change to its rows.
     pub(crate) fn reload(&mut self, name: &FullName) -> StoreResult<()> {
         let changed = load_one(self.database(), name.into())?;
         let collections = self.state.collections.iter_mut();
@@ -130,7 +133,8 @@ impl Store<Open> {
         transaction().map_err(StoreError::sqlite(&path, operation))
     }
 
-    /// What is known of deltas; to be put back.
+    /// Lends the record of sound deltas, so that the store stays free to borrow. Give it back with
+    /// [`Store::put_sound`].
     pub(crate) fn take_sound(&mut self) -> Sound {
         std::mem::take(&mut self.state.sound)
     }
@@ -139,7 +143,7 @@ impl Store<Open> {
         self.state.sound = sound;
     }
 
-    /// Removes folders while something else goes on; [`Store::close`] waits for it.
+    /// Removes folders on another thread. [`Store::close`] waits for it.
     pub(crate) fn remove_meanwhile(&mut self, folders: Vec<PathBuf>) -> StoreResult<()> {
         self.removed()?;
         let mut folders = folders.into_iter();
@@ -148,18 +152,19 @@ impl Store<Open> {
         Ok(())
     }
 
-    /// Waits for what is being removed.
+    /// Waits for the thread that removes folders.
     pub(crate) fn removed(&mut self) -> StoreResult<()> {
         joined(self.state.removal.take())
     }
 
     /// Finalises all statements, closes SQLite, writes everything to disk, and proves that the
-    /// directory is closed (invariant I5): no descriptor of this process in it, no SQLite lock on
-    /// it, no side file beside it.
+    /// directory is closed (invariant I5): this process has no file of it open, no process has a
+    /// SQLite lock on it, and no side file lies beside it.
     ///
     /// # Errors
-    /// SQLite could not close, a file is still open here, or another process holds a lock beyond
-    /// the bound of `options`.
+    /// SQLite cannot close, a file cannot be synced, this process still has a file open
+    /// (`StillOpen`), or another process holds a lock for longer than `options` allow (`Locked`,
+    /// `HotJournal`).
     pub fn close(self, options: &CloseOptions<'_>) -> StoreResult<ClosedStore> {
         let Self { dir, state } = self;
         let path = connection::database_path(&dir);
@@ -178,7 +183,7 @@ fn joined(removal: Option<JoinHandle<std::io::Result<()>>>) -> StoreResult<()> {
     match removal.map(JoinHandle::join) {
         None => Ok(()),
         Some(Ok(removed)) => Ok(removed?),
-        // It does not panic; if it did, so did this.
+        // The closure does not panic. If it did, this thread panics too.
         Some(Err(panic)) => std::panic::resume_unwind(panic),
     }
 }

@@ -1,6 +1,6 @@
-//! What lies in a directory and is no part of it: folders and files that no segment names.
+//! Orphans: folders and files in a directory that no segment names.
 //!
-//! Failed migrations, drift copies and deleted collections leave them. Chroma never looks at them.
+//! Failed migrations, sync tools and deleted collections leave them. Chroma never looks at them.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -10,16 +10,16 @@ use rusqlite::Connection;
 use super::files::{self, SIDE_CAR_NAMES};
 use crate::{DATABASE_NAME, StoreError, StoreResult, connection};
 
-/// Something that no segment names.
+/// A file or folder directly below the directory that no segment names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Orphan {
-    /// Its name in the directory.
+    /// Its name, relative to the directory.
     pub name: String,
-    /// Bytes of its files.
+    /// Bytes of its files together.
     pub size: u64,
 }
 
-/// What no segment of the directory names, by name.
+/// The orphans of the directory, sorted by name.
 pub(crate) fn find(connection: &Connection, dir: &Path) -> StoreResult<Vec<Orphan>> {
     let path = connection::database_path(dir);
     let named = named(connection).map_err(StoreError::sqlite(&path, "read the segments"))?;
@@ -41,7 +41,7 @@ pub(crate) fn find(connection: &Connection, dir: &Path) -> StoreResult<Vec<Orpha
     Ok(orphans)
 }
 
-/// The files of `all`, paths below the directory, that are part of it.
+/// Those files of `all`, given as paths below the directory, that belong to no orphan.
 pub(crate) fn leave_out<'p>(
     connection: &Connection,
     dir: &Path,

@@ -6,13 +6,13 @@ use std::time::Duration;
 use super::files;
 use crate::{StoreError, StoreResult, connection, locks};
 
-/// How to wait; injected so that nothing here reads a clock.
+/// How to wait. The caller passes it in, so that nothing here reads a clock.
 pub trait Pause: Send + Sync {
     /// Waits for `duration`.
     fn pause(&self, duration: Duration);
 }
 
-/// Waits by blocking the thread.
+/// Waits by blocking the current thread.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ThreadPause;
 
@@ -26,14 +26,15 @@ impl Pause for ThreadPause {
     }
 }
 
-/// How long to wait for other processes that hold the directory.
+/// How long to wait for other processes that hold the directory. The default is two seconds, with a
+/// try every 50 milliseconds.
 #[derive(Clone, Copy)]
 pub struct CloseOptions<'p> {
-    /// At most this long in all.
+    /// The most time to wait in all.
     pub wait: Duration,
-    /// Between two tries.
+    /// Time between two tries.
     pub poll: Duration,
-    /// How to wait.
+    /// Waits between two tries.
     pub pause: &'p dyn Pause,
 }
 
@@ -47,7 +48,7 @@ impl Default for CloseOptions<'static> {
     }
 }
 
-/// Flushes every file of the directory, and the folders, to disk.
+/// Syncs every file of the directory, and the folders, to disk.
 pub(super) fn sync(dir: &Path) -> StoreResult<()> {
     let mut folders = vec![dir.to_path_buf()];
     for file in files::regular_files(dir)? {
@@ -77,7 +78,7 @@ pub(super) fn prove_closed(dir: &Path, options: &CloseOptions<'_>) -> StoreResul
                 return Err(StoreError::locked(path, waited));
             }
             Finding::SideFile(path) if attempt == tries => {
-                // With a living writer it is a journal at work, not one that was left behind.
+                // While a writer lives, its journal is not a leftover.
                 let database = connection::database_path(dir);
                 let holders = locks::holders(&database);
                 return Err(if holders.is_empty() {
@@ -102,15 +103,15 @@ pub(super) fn prove_closed(dir: &Path, options: &CloseOptions<'_>) -> StoreResul
     }
 }
 
-/// Refuses a directory of which another process has a file open. A client that does nothing holds no
-/// lock, and would go on with files that are replaced meanwhile, or write more. Only on Linux, and
-/// only processes are found that this one may look at.
+/// Refuses a directory of which another process has a file open. An idle client holds no lock, and
+/// would go on with replaced files or write more. Only on Linux, and only for processes whose
+/// descriptors this one may list.
 ///
 /// # Errors
-/// `InUse`.
+/// `InUse` names the file and the processes.
 pub fn refuse_open_elsewhere(dir: &Path) -> StoreResult<()> {
     let mut paths = vec![connection::database_path(dir)];
-    // The code that reads the directory refuses everything but plain files.
+    // Code that reads the directory refuses everything but plain files.
     let files = files::regular_files(dir).unwrap_or_default();
     paths.extend(files.iter().map(|file| dir.join(file)));
     match locks::with_open(&paths).into_iter().next() {
@@ -143,10 +144,10 @@ fn look(dir: &Path) -> StoreResult<Finding> {
         .map_or(Finding::Closed, Finding::SideFile))
 }
 
-/// Asks SQLite itself: an exclusive lock can be had only if nobody, in this process or another,
-/// holds any lock.
+/// Asks SQLite for an exclusive lock, which it grants only if no process, this one included, holds
+/// any lock.
 fn exclusive_lock_is_free(path: &Path) -> StoreResult<bool> {
-    // A journal that is there would be rolled back by taking the lock; that is for its owner.
+    // Taking the lock would roll a journal back, and that is for the journal's owner to decide.
     if path
         .parent()
         .is_some_and(|dir| !connection::side_files(dir).is_empty())
@@ -169,12 +170,12 @@ fn exclusive_lock_is_free(path: &Path) -> StoreResult<bool> {
     }
 }
 
-/// A descriptor of this process inside `dir`, if there is one.
+/// A file inside `dir` that this process has open, if there is one.
 #[cfg(target_os = "linux")]
 fn own_descriptor(dir: &Path) -> StoreResult<Option<PathBuf>> {
     let dir = fs_err::canonicalize(dir)?;
     for entry in fs_err::read_dir("/proc/self/fd")? {
-        // A descriptor may be gone by now: another thread's, or this listing's own.
+        // The descriptor may be gone by now: it belongs to another thread or to this listing.
         let Ok(target) = fs_err::read_link(entry?.path()) else {
             continue;
         };
@@ -185,7 +186,7 @@ fn own_descriptor(dir: &Path) -> StoreResult<Option<PathBuf>> {
     Ok(None)
 }
 
-/// Other systems do not list descriptors by path; SQLite's lock test stands alone there.
+/// Other systems do not list descriptors by path, so SQLite's lock test has to do.
 #[cfg(not(target_os = "linux"))]
 fn own_descriptor(_: &Path) -> StoreResult<Option<PathBuf>> {
     Ok(None)

@@ -1,11 +1,11 @@
-//! Whether a disk has room for what is about to be written.
+//! Whether a disk has room for the next write.
 
 use std::io;
 use std::path::Path;
 
 use crate::{StoreError, StoreResult};
 
-/// The room of the file system that a folder is on.
+/// The size of the file system that holds a folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Room {
     /// Bytes that this process may still write.
@@ -15,10 +15,10 @@ pub struct Room {
 }
 
 impl Room {
-    /// Asks the system.
+    /// Asks the system about the file system that holds `dir`.
     ///
     /// # Errors
-    /// There is no such folder, or the file system does not tell.
+    /// There is no such folder, or the file system does not say.
     pub fn of(dir: &Path) -> io::Result<Self> {
         let stat = rustix::fs::statvfs(dir)?;
         Ok(Self {
@@ -28,8 +28,10 @@ impl Room {
     }
 }
 
+/// Checks that the file system that holds `dir` has `needed` free bytes.
+///
 /// # Errors
-/// `NoSpace`, where `dir` is.
+/// `NoSpace`; the system does not say.
 pub(crate) fn check_room(dir: &Path, needed: u64) -> StoreResult<()> {
     let Room { free, .. } = Room::of(dir)?;
     if free < needed {

@@ -1,4 +1,4 @@
-//! Which delta databases SQLite has found sound.
+//! Remembers which delta databases SQLite found sound.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use super::file_stamp::FileStamp;
 use crate::StoreResult;
 
-/// Databases that SQLite found sound, as they were then: a delta with many collections is opened for
-/// each of them.
+/// Databases that SQLite found sound, each with the stamp of its file. A delta with many
+/// collections is opened once for each of them, and checked once.
 #[derive(Debug, Default)]
 pub(crate) struct Sound(HashSet<(PathBuf, FileStamp)>);
 
@@ -15,7 +15,7 @@ impl Sound {
     /// Runs `check` on the database `path`, unless it passed before and the file is unchanged.
     ///
     /// # Errors
-    /// Those of `check`; the file cannot be looked at.
+    /// Those of `check`; the file cannot be looked at (`Io`).
     pub(crate) fn check(
         &mut self,
         path: &Path,

@@ -1,5 +1,5 @@
-//! Reads the finished graph out of `hnsw_rs`, and leaves out what hnswlib could not read: its
-//! lists name elements above their own level, and are longer than they may be.
+//! Reads the finished graph out of `hnsw_rs`, and removes links that hnswlib cannot read: those to
+//! elements below the list's level, and those beyond the longest list.
 
 use std::cmp::Reverse;
 use std::sync::Arc;
@@ -34,7 +34,7 @@ pub(super) fn export<D: Distance<u32> + Send + Sync>(
         .iter()
         .map(|point| point.get_point_id().0.into())
         .collect();
-    // The first of the top layer is where hnsw_rs itself enters.
+    // hnsw_rs itself enters at the first element of the top layer.
     let entry = points
         .iter()
         .min_by_key(|point| {
@@ -70,7 +70,7 @@ fn lists_of(point: &Point<u32>, levels: &[usize], params: &Params) -> Vec<Vec<u3
         .collect()
 }
 
-/// The nearest that are allowed, each once.
+/// The nearest allowed elements, each once.
 fn cleaned(mut list: Vec<Neighbour>, room: usize, allowed: impl Fn(usize) -> bool) -> Vec<u32> {
     list.sort_by(|left, right| left.distance.total_cmp(&right.distance));
     let mut kept = Vec::with_capacity(room.min(list.len()));

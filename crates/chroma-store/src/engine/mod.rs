@@ -1,8 +1,8 @@
 //! The second engine: the crate `hnsw_rs` finds the links, this crate stores them.
 //!
-//! An independent opinion on graphs, for rebuilding and for comparing. It is kept at arm's length:
-//! it sees numbers in place of vectors, never reads or writes a file of its own, its panics end
-//! here, and what it returns is checked before anything uses it.
+//! It is an independent opinion on graphs, for rebuilding and comparing. It sees numbers in place
+//! of vectors, and never reads or writes a file. Its panics become errors, and this module checks
+//! its result before anything uses it.
 
 mod export;
 
@@ -17,18 +17,19 @@ use hnsw_graph::Graph;
 
 /// `hnsw_rs` ends the process above this many links.
 const MAX_LINKS: usize = 256;
-/// `ln(1)` is 0, so with one link levels would be evenly spread: build with two, keep one.
+/// `ln(1)` is 0, so `hnsw_rs` would spread levels evenly with one link. This module builds with two
+/// and keeps one.
 const MIN_LINKS: usize = 2;
-/// The most that `hnsw_rs` has.
+/// The most layers that `hnsw_rs` has.
 const LAYERS: usize = 16;
 
 /// Finds links for all elements of `graph`, none of which has any yet.
 ///
-/// On one thread: parallel insertion of `hnsw_rs` 0.3.5 deadlocks now and then, when an element of
-/// several levels holds its own list and waits for another's that waits for it.
+/// Runs on one thread: parallel insertion of `hnsw_rs` 0.3.5 sometimes deadlocks, when two elements
+/// of several levels each hold their own list and wait for the other's.
 ///
 /// # Errors
-/// `hnsw_rs` panicked, cannot have so many links, or returned a graph that is not one.
+/// `Engine`: `hnsw_rs` panicked, does not allow as many links, or returned a malformed graph.
 pub(crate) fn link(graph: &mut Graph) -> StoreResult<()> {
     if graph.is_empty() {
         return Ok(());
@@ -40,9 +41,9 @@ pub(crate) fn link(graph: &mut Graph) -> StoreResult<()> {
     Ok(())
 }
 
-/// Who links to whom.
+/// The links that `hnsw_rs` found.
 struct Links {
-    /// Per element, per level, its neighbours.
+    /// Neighbours, by element and level.
     lists: Vec<Vec<Vec<u32>>>,
     /// An element of the highest level.
     entry_point: u32,
@@ -57,11 +58,10 @@ fn build(graph: &Graph) -> Result<Links, String> {
     }
     let elements = graph.len() as usize;
     let max_links = wanted.max(MIN_LINKS);
-    // Memory for so many candidates is taken at once.
+    // `hnsw_rs` allocates this many candidates at once.
     let width = graph.params().ef_construction.min(elements).max(max_links);
     let hnsw = Hnsw::new(max_links, elements, LAYERS, width, Numbered(graph));
-    // Caught here as well, so that the graph is never dropped while a panic unwinds: its own drop
-    // can panic too.
+    // Caught here as well, so that no unwinding panic drops the graph: its drop can panic too.
     contained(|| {
         for element in shuffled(graph.len()) {
             hnsw.insert((slice::from_ref(&element), element as usize));
@@ -80,7 +80,7 @@ fn contained<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     })
 }
 
-/// Looks vectors up by number: what `hnsw_rs` is given it copies.
+/// Looks vectors up by number, because `hnsw_rs` copies what it is given.
 struct Numbered<'g>(&'g Graph);
 
 impl Distance<u32> for Numbered<'_> {
@@ -89,9 +89,9 @@ impl Distance<u32> for Numbered<'_> {
     }
 }
 
-/// Maps the numbers from -∞ to ∞ to those from 0, keeping their order but for the last bit.
-/// `hnsw_rs` wants no negative distances, such as inner products give, and only compares them.
-/// Adding a bound would round away the differences of small ones.
+/// Maps all floats to those from 0 up, and keeps their order but for the last bit. `hnsw_rs` only
+/// compares distances and refuses negative ones, which inner products give. An added bound would
+/// round away the differences of small ones.
 fn not_negative(distance: f32) -> f32 {
     const LOWEST: u32 = !f32::NEG_INFINITY.to_bits();
     if distance.is_nan() {
@@ -106,7 +106,7 @@ fn not_negative(distance: f32) -> f32 {
     f32::from_bits((ordered - LOWEST) >> 1)
 }
 
-/// Of rows that are sorted by cluster `hnsw_rs` makes a graph in which searches miss clusters.
+/// `hnsw_rs` makes a graph in which searches miss clusters if rows are sorted by cluster.
 fn shuffled(elements: u32) -> Vec<u32> {
     let mut order: Vec<u32> = (0..elements).collect();
     fastrand::Rng::with_seed(0).shuffle(&mut order);

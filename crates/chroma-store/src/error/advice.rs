@@ -1,4 +1,4 @@
-//! What each error is called and what to do about it: code, kind, next step.
+//! The code, kind and next step of each error.
 
 use std::io::{self, ErrorKind};
 
@@ -9,7 +9,7 @@ use super::{Kind, StoreError};
 use crate::{DATABASE_NAME, Problem, Remedy};
 
 impl StoreError {
-    /// The stable code, as listed in `docs/errors.md`.
+    /// The stable code of this error, such as `CS-LOCKED`. `docs/errors.md` lists all.
     pub fn code(&self) -> &'static str {
         match self {
             Self::NotChroma { .. } => "CS-NOT-CHROMA",
@@ -49,7 +49,7 @@ impl StoreError {
         }
     }
 
-    /// What sort of case this is.
+    /// Which kind of error this is: it decides whether another try can help.
     pub fn kind(&self) -> Kind {
         match self {
             Self::Locked { .. } | Self::InUse { .. } | Self::Changed { .. } => Kind::Busy,
@@ -87,8 +87,8 @@ impl StoreError {
         }
     }
 
-    /// Whether this machine lacks something: space, descriptors, memory, a disk that can be written, a
-    /// folder that was there. It says nothing about the directory.
+    /// Whether the machine is at fault and not the directory: it lacks space, descriptors or
+    /// memory, a disk cannot be written, or a folder is gone.
     pub fn is_of_machine(&self) -> bool {
         match self {
             Self::Io(error) => is_of_machine(error),
@@ -136,7 +136,7 @@ impl StoreError {
         }
     }
 
-    /// Whether a disk is full.
+    /// Whether a disk or a quota is full.
     pub fn is_out_of_space(&self) -> bool {
         match self {
             Self::NoSpace { .. } => true,
@@ -149,19 +149,20 @@ impl StoreError {
         }
     }
 
-    /// Whether index files are damaged: `Store::rebuild` may mend that.
+    /// Whether index files are damaged. [`Store::rebuild`](crate::Store::rebuild) may mend them.
     pub fn is_index_damage(&self) -> bool {
         let is_cut = matches!(self, Self::Truncated { path, .. } if !path.ends_with(DATABASE_NAME));
         is_cut || matches!(self, Self::IndexFile { .. })
     }
 
-    /// Whether nothing but full text is damaged: `Store::rebuild_full_text` mends that.
+    /// Whether only the full text is damaged.
+    /// [`Store::rebuild_full_text`](crate::Store::rebuild_full_text) mends it.
     pub fn is_full_text_damage(&self) -> bool {
         let of_text = |problem: &Problem| problem.remedy == Some(Remedy::FullText);
         matches!(self, Self::Inconsistent { problems, .. } if problems.iter().all(of_text))
     }
 
-    /// What to do next, in one sentence.
+    /// What the user can do next, in one sentence.
     pub fn help(&self) -> &'static str {
         match self {
             Self::NotChroma { .. } => {
@@ -247,8 +248,8 @@ fn lacks_temporary_folder(error: &rusqlite::Error) -> bool {
     failure.is_some_and(|failure| failure.extended_code == SQLITE_IOERR_GETTEMPPATH)
 }
 
-/// What the system says neither of a path nor of content is the machine's: a lack of descriptors and
-/// trouble of the disk have no kind.
+/// Whether an error is the machine's: every kind but those that describe a path or content. A lack
+/// of descriptors and disk faults have no kind of their own.
 fn is_of_machine(error: &io::Error) -> bool {
     use ErrorKind as Of;
     !matches!(
@@ -264,7 +265,7 @@ fn is_of_machine(error: &io::Error) -> bool {
             | Of::TooManyLinks
             | Of::CrossesDevices
             | Of::Unsupported
-            // Not by the system.
+            // The system does not return it.
             | Of::Other
     )
 }
@@ -279,7 +280,7 @@ mod tests {
     fn trouble_of_the_machine_is_told_from_a_wrong_directory() {
         let io = |number: Errno| {
             let error = io::Error::from_raw_os_error(number.raw_os_error());
-            // `fs_err` keeps the kind, and no number.
+            // `fs_err` keeps the kind and drops the number.
             StoreError::from(io::Error::new(error.kind(), "failed to open file `a`"))
         };
         for number in [

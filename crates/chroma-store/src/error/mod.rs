@@ -1,4 +1,4 @@
-//! Everything that can go wrong with a Chroma directory, each case with a stable code.
+//! The errors of this crate, each with a stable code.
 
 mod advice;
 
@@ -10,33 +10,33 @@ use thiserror::Error;
 use crate::locks::{self, BUSY_WAIT};
 use crate::problem::Problem;
 
-/// Result of an operation of this crate.
+/// The result of an operation of this crate.
 pub type StoreResult<T> = Result<T, StoreError>;
 
-/// What sort of case an error is; the caller decides by it whether trying again can help.
+/// The kind of an error. A caller decides by it whether another try can help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// The directory's content is wrong; it will be wrong next time as well.
+    /// The content of the directory is wrong. It will be wrong next time as well.
     BadInput,
-    /// Somebody else holds the directory; later it may be free.
+    /// Another process uses the directory. Later it may be free.
     Busy,
-    /// Disk, permissions, limits: a fault of the machine.
+    /// The machine is at fault: disk, permissions, limits.
     Environment,
-    /// A check of our own result failed: the result was not used.
+    /// A check of this crate's own result failed. The result is not used.
     SelfCheck,
 }
 
-/// An error of a Chroma directory. Messages name the thing and the cause; [`StoreError::help`]
+/// An error of a Chroma directory. The message names the thing and the cause; [`StoreError::help`]
 /// says what to do next.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// There is no `chroma.sqlite3`.
+    /// The directory has no `chroma.sqlite3`, or is no directory.
     #[error("{}: not a Chroma directory: {detail}", path.display())]
     NotChroma {
         /// The directory.
         path: PathBuf,
-        /// What is there instead.
+        /// What is wrong with the path.
         detail: &'static str,
     },
     /// A rollback journal, WAL or shared-memory file lies beside the database.
@@ -50,17 +50,17 @@ pub enum StoreError {
     Locked {
         /// The locked file.
         path: PathBuf,
-        /// Process ids that hold it, where the system tells.
+        /// Ids of the processes that hold the lock. Empty where the system does not say.
         holders: Vec<u32>,
-        /// How long was waited.
+        /// How long this process waited for the lock.
         waited: Duration,
     },
-    /// Another process has a file of the directory open, and holds no lock at the moment.
+    /// Another process has a file of the directory open but holds no lock.
     #[error("{}: open in another process{}", path.display(), by(holders))]
     InUse {
         /// The open file.
         path: PathBuf,
-        /// Process ids that have it open.
+        /// Ids of the processes that have it open.
         holders: Vec<u32>,
     },
     /// This process still has a descriptor open inside the directory.
@@ -74,7 +74,7 @@ pub enum StoreError {
     Truncated {
         /// The file.
         path: PathBuf,
-        /// Found and expected sizes.
+        /// The found and the expected size, in bytes.
         detail: String,
     },
     /// SQLite finds the database damaged.
@@ -82,7 +82,7 @@ pub enum StoreError {
     Damaged {
         /// The database.
         path: PathBuf,
-        /// The first finding.
+        /// The first finding of SQLite's check.
         detail: String,
     },
     /// An HNSW file holds bytes that cannot be right.
@@ -90,7 +90,7 @@ pub enum StoreError {
     IndexFile {
         /// The file.
         path: PathBuf,
-        /// What is wrong, with the offset or element.
+        /// What is wrong, and at which offset or element.
         detail: String,
     },
     /// The migrations are not those of a known schema level.
@@ -98,27 +98,28 @@ pub enum StoreError {
     UnknownSchema {
         /// The database.
         path: PathBuf,
-        /// The versions found.
+        /// The migrations that the database has.
         detail: String,
     },
-    /// A collection is not in the directory.
+    /// The directory has no such collection.
     #[error("{}: no collection named `{name}`{}", path.display(), among(available))]
     CollectionMissing {
         /// The directory.
         path: PathBuf,
-        /// The wanted name.
+        /// The name that the caller asked for.
         name: String,
-        /// The names that are there.
+        /// The full names of the collections that the directory has.
         available: Vec<String>,
     },
-    /// More than one collection has the name.
+    /// Several collections fit the name.
     #[error("{}: several collections are named `{name}`: {}", path.display(), fitting.join(", "))]
     CollectionAmbiguous {
         /// The directory.
         path: PathBuf,
-        /// The wanted name.
+        /// The name that the caller asked for.
         name: String,
-        /// Those that it fits, with tenant and database where these are not the default ones.
+        /// The full names of the fitting collections. Tenant and database are left out where they
+        /// are the default ones.
         fitting: Vec<String>,
     },
     /// The delta's vectors have another dimension than the base's.
@@ -128,23 +129,23 @@ pub enum StoreError {
     DimensionMismatch {
         /// The collection.
         collection: String,
-        /// The base's dimension.
+        /// Elements per vector of the base.
         base: u32,
-        /// The delta's dimension.
+        /// Elements per vector of the delta.
         delta: u32,
     },
-    /// A vector's byte length does not fit the dimension.
+    /// The byte length of a vector does not fit the dimension.
     #[error(
         "collection `{collection}`, record `{id}`: vector of {found} bytes, {expected} expected"
     )]
     VectorLength {
         /// The collection.
         collection: String,
-        /// The record.
+        /// The id of the record.
         id: String,
-        /// Bytes found.
+        /// Bytes of the vector.
         found: usize,
-        /// Bytes expected, 4 per dimension.
+        /// Bytes that it should have: four per element.
         expected: usize,
     },
     /// A vector or metadata value is NaN or infinite.
@@ -152,9 +153,9 @@ pub enum StoreError {
     NotFinite {
         /// The collection.
         collection: String,
-        /// The record.
+        /// The id of the record.
         id: String,
-        /// Which number: `vector element 3`, `metadata key price`.
+        /// Which number, such as `vector element 3` or `metadata key price`.
         what: String,
     },
     /// A record that is new to the base has no vector.
@@ -162,31 +163,31 @@ pub enum StoreError {
     MissingVector {
         /// The collection.
         collection: String,
-        /// The record.
+        /// The id of the record.
         id: String,
     },
-    /// A row of `embeddings_queue` cannot be understood.
+    /// A row of the log (`embeddings_queue`) cannot be understood.
     #[error("{}: embeddings_queue row {seq}: {detail}", path.display())]
     QueueRow {
         /// The database.
         path: PathBuf,
-        /// Its `seq_id`.
+        /// The `seq_id` of the row.
         seq: i64,
         /// What is wrong.
         detail: String,
     },
-    /// The delta holds array metadata, which the base's schema level has no table for.
+    /// The delta has array metadata, and the base's schema level has no table for it.
     #[error(
         "collection `{collection}`, record `{id}`: array metadata `{key}` cannot be stored at level {level} of the base"
     )]
     ArraysUnsupported {
         /// The collection.
         collection: String,
-        /// The record.
+        /// The id of the record.
         id: String,
         /// The metadata key.
         key: String,
-        /// The base's level.
+        /// The name of the base's schema level.
         level: &'static str,
     },
     /// The directory breaks invariants of the format.
@@ -207,20 +208,20 @@ pub enum StoreError {
         /// What is wrong.
         detail: String,
     },
-    /// Rows after a merge are not rows before plus new minus deleted.
+    /// The number of records after a merge is not the one before, plus new ids, minus deleted ids.
     #[error("collection `{collection}`: {found} records after the merge, {expected} expected")]
     NotConserved {
         /// The collection.
         collection: String,
-        /// Counted.
+        /// Records that were counted after the merge.
         found: u64,
-        /// Rows before + new ids - deleted ids.
+        /// Records before, plus new ids, minus deleted ids.
         expected: u64,
     },
-    /// The engine that was asked to build a graph failed.
+    /// The engine failed to build a graph.
     #[error("the index engine failed: {detail}")]
     Engine {
-        /// What it said.
+        /// The reason that the engine gave.
         detail: String,
     },
     /// A query's vector does not fit the collection.
@@ -231,29 +232,29 @@ pub enum StoreError {
         /// What does not fit.
         detail: String,
     },
-    /// There is no room for what is to be written.
+    /// The disk has no room for the next write.
     #[error("{}: {needed} bytes are needed, {free} are free", path.display())]
     NoSpace {
-        /// Where it would be written.
+        /// The folder on that disk.
         path: PathBuf,
-        /// How much room it takes.
+        /// Bytes that the write needs.
         needed: u64,
-        /// How much there is.
+        /// Bytes that this process may still write.
         free: u64,
     },
-    /// A directory was written to while it was read.
+    /// Another process wrote to the directory while this one read it.
     #[error("{}: somebody wrote to it meanwhile", path.display())]
     Changed {
         /// The directory.
         path: PathBuf,
     },
-    /// Something is where a new directory or file should be made.
+    /// A new directory or file should be made, and the path exists.
     #[error("{}: already exists", path.display())]
     AlreadyExists {
         /// The path.
         path: PathBuf,
     },
-    /// Something in the directory is neither a regular file nor a folder.
+    /// An entry of the directory is neither a regular file nor a folder.
     #[error("{}: neither a regular file nor a folder", path.display())]
     NotRegular {
         /// The path.
@@ -262,45 +263,45 @@ pub enum StoreError {
     /// The name of a file in the directory is not UTF-8.
     #[error("{}: the name of this file is not UTF-8", path.display())]
     FileName {
-        /// The path, lossily shown.
+        /// The path. Bytes that are not UTF-8 are replaced.
         path: PathBuf,
     },
     /// An archive entry is not allowed.
     #[error("archive entry `{entry}`: {detail}")]
     ArchiveEntry {
-        /// The entry's name, lossily decoded.
+        /// The name of the entry. Bytes that are not UTF-8 are replaced.
         entry: String,
-        /// Why.
+        /// The rule that it breaks.
         detail: String,
     },
     /// An archive cannot be read to its end.
     #[error("the archive is torn or not a gzip tar: {detail}")]
     ArchiveDamaged {
-        /// What the reader said.
+        /// The message of the reader.
         detail: String,
     },
     /// An archive passes a configured limit.
     #[error("the archive passes the limit of {limit} {what}")]
     ArchiveLimit {
-        /// The limit.
+        /// The most that the limit allows.
         limit: u64,
-        /// Its unit.
+        /// The unit of the limit.
         what: &'static str,
     },
-    /// A row or a value is longer than the limit of its connection.
+    /// A row or a value has more bytes than its connection allows.
     #[error("{}: {operation}: a record is larger than the limit", path.display())]
     RecordTooLarge {
         /// The database.
         path: PathBuf,
-        /// What was attempted.
+        /// The operation that failed.
         operation: &'static str,
     },
-    /// What describes the collections of a delta is larger than it may be.
+    /// The configurations or metadata of a delta's collections are too large.
     #[error("{}: {detail}", path.display())]
     ConfigurationTooLarge {
         /// The database.
         path: PathBuf,
-        /// Which column or table, found and allowed.
+        /// Which column or table, and its found and allowed bytes.
         detail: String,
     },
     /// SQLite refused an operation.
@@ -308,9 +309,9 @@ pub enum StoreError {
     Sqlite {
         /// The database.
         path: PathBuf,
-        /// What was attempted.
+        /// The operation that failed.
         operation: &'static str,
-        /// SQLite's answer.
+        /// The error that SQLite returned.
         #[source]
         source: rusqlite::Error,
     },
@@ -320,7 +321,7 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Names who holds `path`, where the system tells.
+    /// The error for a locked file. Names the processes that hold `path`, where the system says so.
     pub(crate) fn locked(path: PathBuf, waited: Duration) -> Self {
         Self::Locked {
             holders: locks::holders(&path),
@@ -335,7 +336,7 @@ impl StoreError {
     ) -> impl FnOnce(rusqlite::Error) -> Self {
         let path = path.to_path_buf();
         move |source| match source.sqlite_error_code() {
-            // Not what a machine does to a sound file: wrong pages, tables, types or values.
+            // A faulty machine does not give these: pages, tables, types or values are wrong.
             None
             | Some(
                 rusqlite::ErrorCode::DatabaseCorrupt

@@ -1,4 +1,4 @@
-//! The index in the making, on a thread of its own: the old files are read, and changes inserted,
+//! Builds the new index on a thread of its own. The thread reads the old files and inserts changes,
 //! while the caller goes on with the database.
 
 use std::sync::Arc;
@@ -10,36 +10,37 @@ use super::{Engine, FlushOptions};
 use crate::index::{IndexFiles, MemoryIndex, Put};
 use crate::{StoreError, StoreResult, engine};
 
-/// What a part of the log says of each id that it changed: its last vector there, as little-endian
-/// f32, or that it has none any more.
+/// The changes that a part of the log makes: for each id its last vector there, as little-endian
+/// f32, or `None` if the id has no vector any more.
 pub(super) type Batch = Vec<(String, Option<Vec<u8>>)>;
 
-/// Batches that may wait. The log is read faster than vectors are inserted, and waiting ones take
-/// memory.
+/// Most batches that wait for the thread. Reading the log is faster than inserting, and waiting
+/// batches take memory.
 const WAITING: usize = 4;
-/// New elements that are worth waking all threads for.
+/// The number of new elements from which waking all threads pays off.
 const LINK_AT: u32 = 256;
-/// Address space that is asked for ahead, so that a growing graph is not copied: memory is taken
-/// only as it is used.
+/// Most bytes of address space to reserve, so that a growing graph is not copied. The system hands
+/// memory out only as it is used.
 const ROOM_BYTES: usize = 256 << 20;
-/// And for no more than so many times what waits, or one so-manieth of what is there.
+/// Reserve at most this multiple of the waiting rows, or this fraction of the old elements,
+/// whichever is more.
 const ROOM: usize = 4;
 const LEAST_ROOM: usize = 4096;
 
-/// What the index begins as.
+/// What the new index starts from.
 pub(super) struct Start {
-    /// The old files, unless there are none or they cannot be used.
+    /// The old files; `None` if there are none or they are not used.
     pub(super) files: Option<IndexFiles>,
-    /// An index with nothing in it, of the collection's parameters.
+    /// An empty index with the collection's parameters.
     pub(super) empty: MemoryIndex,
-    /// `Some` to leave out the old links.
+    /// The engine that makes all links; `None` to keep the old links.
     pub(super) rebuild: Option<Engine>,
-    /// How many changes are to come at least.
+    /// The least number of changes that will come.
     pub(super) expected: usize,
     pub(super) options: FlushOptions,
 }
 
-/// The finished index, and what was done.
+/// The finished index, and what the thread did.
 pub(super) struct Made {
     pub(super) index: MemoryIndex,
     pub(super) inserted: u64,
@@ -49,10 +50,11 @@ pub(super) struct Made {
     pub(super) distances: u64,
 }
 
-/// The thread. Dropping it waits: nothing may be open once a store is closed.
+/// A handle on the thread. Dropping it waits for the end of the thread: no file may be open after a
+/// store is closed.
 pub(super) struct Indexer {
     batches: Option<SyncSender<Batch>>,
-    /// Nobody wants the result any more.
+    /// The caller dropped the handle: the thread stops early.
     abandoned: Arc<AtomicBool>,
     thread: Option<JoinHandle<StoreResult<Made>>>,
 }
@@ -71,17 +73,17 @@ impl Indexer {
         })
     }
 
-    /// Hands over the next changes.
+    /// Passes the next changes to the thread.
     pub(super) fn put(&mut self, batch: Batch) -> StoreResult<()> {
         let sent = self.batches.as_ref().map(|batches| batches.send(batch));
         match sent {
             Some(Ok(())) => Ok(()),
-            // The thread has ended before its time: its error says why.
+            // The thread ended early, and its error says why.
             _ => self.join().map(drop),
         }
     }
 
-    /// Waits for the index.
+    /// Waits for the finished index.
     pub(super) fn finish(mut self) -> StoreResult<Made> {
         self.join()
     }
@@ -102,19 +104,20 @@ impl Indexer {
 impl Drop for Indexer {
     fn drop(&mut self) {
         self.abandoned.store(true, Ordering::Relaxed);
-        // Whoever drops it does not want to know.
+        // The owner that drops the handle does not use the result.
         let _ = self.join();
     }
 }
 
 struct Work {
     index: MemoryIndex,
-    /// `Some` while all links are to be made at the end.
+    /// The engine that will make all links at the end; `None` while links are made as elements
+    /// come.
     anew: Option<Engine>,
     options: FlushOptions,
     random: fastrand::Rng,
     expected: usize,
-    /// Elements that the old files had beyond those that are live now.
+    /// How many elements of the old files the index left out: those that are not live.
     left_out: u64,
     inserted: u64,
     unchanged: u64,
@@ -131,7 +134,7 @@ impl Work {
                 Some(_) => Ok(all_vectors(index_like(&mut index), &files)?),
             };
             index = match loaded {
-                // The vectors may be sound where the links are not.
+                // The vectors may be sound although the links are damaged.
                 Err(error) if error.is_index_damage() => {
                     anew = Some(Engine::Native);
                     all_vectors(index_like(&mut index), &files)?
@@ -140,11 +143,11 @@ impl Work {
             };
             left_out = files.elements().saturating_sub(index.graph.len() as usize) as u64;
         } else {
-            // A first flush is often the first of many parts.
+            // A first flush often has many parts.
             let room = room(&index, 0, start.expected);
             index.graph.reserve(room);
         }
-        // Another graph needs other levels, the same one the same.
+        // The same graph draws the same levels again, and another graph draws others.
         let seed = start.options.seed ^ index.labels_given.rotate_left(32);
         Ok(Self {
             index,
@@ -164,7 +167,7 @@ impl Work {
         for batch in batches {
             self.take(batch);
             if self.anew.is_none() && self.index.graph.not_linked() >= LINK_AT {
-                // Links of a graph that will be built anew are not worth making.
+                // The rebuild would discard new links.
                 if self.is_worn_out() {
                     self.anew = Some(Engine::Native);
                 } else {
@@ -229,7 +232,7 @@ impl Work {
         u64::from(self.index.graph.len()) - self.index.elements.len() as u64
     }
 
-    /// Whether too many elements are marked, or labels run out.
+    /// Whether too many elements are delete-marked, or labels run out.
     fn is_worn_out(&self) -> bool {
         let limit = u64::from(self.options.rebuild_above_deleted_percent);
         self.marked() * 100 > u64::from(self.index.graph.len()) * limit
@@ -237,13 +240,13 @@ impl Work {
     }
 }
 
-/// An empty index of the same parameters.
+/// Takes the index and leaves an empty one with the same parameters.
 fn index_like(index: &mut MemoryIndex) -> MemoryIndex {
     let params = *index.graph.params();
     std::mem::replace(index, MemoryIndex::with(params))
 }
 
-/// All vectors of the files, none of them linked.
+/// Puts all vectors of the files into `index`, without links.
 fn all_vectors(mut index: MemoryIndex, files: &IndexFiles) -> StoreResult<MemoryIndex> {
     index.graph.reserve(files.len());
     let is_same = files.space() == index.graph.params().space;
@@ -258,7 +261,8 @@ fn all_vectors(mut index: MemoryIndex, files: &IndexFiles) -> StoreResult<Memory
     Ok(index)
 }
 
-/// New elements to ask for address space for, when there are `old` ones and `expected` are to come.
+/// How many new elements to reserve address space for, when the files have `old` ones and
+/// `expected` changes will come.
 fn room(index: &MemoryIndex, old: usize, expected: usize) -> usize {
     let wanted = (old / ROOM)
         .max(expected.saturating_mul(ROOM))

@@ -1,4 +1,4 @@
-//! Puts new index files in the place of the old ones.
+//! Installs new index files in the place of the old ones.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -11,8 +11,11 @@ use crate::database::Database;
 use crate::index::{self, MemoryIndex, VectorIndex};
 use crate::{Collection, StoreResult};
 
-/// Writes `index` into a new folder and lets the database name it, in the caller's transaction.
-/// `seq` is the last log row that the index contains.
+/// Writes `index` into a new folder and names the folder in the database, in the caller's
+/// transaction. `seq` is the last log row that the index contains.
+///
+/// # Errors
+/// The files cannot be written, or reading them back finds a fault.
 pub(super) fn install(
     db: Database<'_>,
     collection: &Collection,
@@ -21,12 +24,12 @@ pub(super) fn install(
 ) -> StoreResult<()> {
     let (path, dir) = (&db.path(), db.dir);
     let old = collection.vector_segment;
-    // The same flush of the same directory gets the same name: what a crash left is replaced.
+    // A repeated flush gets the same name, and so replaces what an interrupted one left.
     let new = Uuid::new_v5(&old, &seq.to_be_bytes());
     for folder in unnamed_folders(db)? {
         fs_err::remove_dir_all(folder)?;
     }
-    // No ids, no files: chromadb takes an empty index for one that was never written.
+    // An index without ids gets no files: chromadb takes it for one that was never written.
     if !index.elements.is_empty() {
         let folder = dir.join(new.to_string());
         meanwhile(
@@ -37,7 +40,7 @@ pub(super) fn install(
             || flush(db),
         )?;
         if read_back && let Err(error) = check(&folder, collection) {
-            // Nothing has changed but for this folder.
+            // Only this folder has changed.
             fs_err::remove_dir_all(&folder)?;
             return Err(error);
         }
@@ -47,7 +50,7 @@ pub(super) fn install(
     write_progress(db, new, seq).map_err(db.failed("write max_seq_id"))
 }
 
-/// Whether new files can be read, and agree with each other.
+/// Checks that new files can be read and agree with each other.
 fn check(folder: &Path, collection: &Collection) -> StoreResult<()> {
     let written = VectorIndex::open_at(folder.to_path_buf(), collection)?;
     let findings = written.map(|index| index.check()).transpose()?;
@@ -57,20 +60,20 @@ fn check(folder: &Path, collection: &Collection) -> StoreResult<()> {
     }
 }
 
-/// Makes the owner of the database the owner of the folder and its files too: the service that
-/// runs as that user writes to them next.
+/// Gives the folder and its files to the owner of the database, because the service of that user
+/// writes to them next.
 fn give_to_owner_of(path: &Path, folder: &Path) -> StoreResult<()> {
     let owner = fs_err::metadata(path)?;
     let files = fs_err::read_dir(folder)?.collect::<Result<Vec<_>, _>>()?;
     let paths = files.iter().map(fs_err::DirEntry::path);
     for path in paths.chain([folder.to_path_buf()]) {
-        // Only root may give files away; another user owns them already.
+        // Only root may give files away. Other users own them already.
         let _ = std::os::unix::fs::chown(path, Some(owner.uid()), Some(owner.gid()));
     }
     Ok(())
 }
 
-/// Does `other` on this thread while `work` is done.
+/// Runs `other` on this thread while another thread runs `work`.
 fn meanwhile(
     work: impl FnOnce() -> StoreResult<()> + Send,
     other: impl FnOnce() -> StoreResult<()>,
@@ -78,18 +81,18 @@ fn meanwhile(
     std::thread::scope(|scope| {
         let work = std::thread::Builder::new().spawn_scoped(scope, work)?;
         let other = other();
-        // It does not panic; if it did, so did this.
+        // The closure does not panic. If it did, this thread panics too.
         let work = work.join();
         work.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         other
     })
 }
 
-/// Begins to write what the transaction has changed, so that the commit waits for little more. From
-/// here on nobody else can read the database, and a crash leaves a journal to roll back.
+/// Writes the changes of the transaction to the file, so that the commit has little left to do.
+/// From here on no other process can read the database, and a crash leaves a journal to roll back.
 fn flush(db: Database<'_>) -> StoreResult<()> {
     match db.connection.cache_flush() {
-        // Somebody reads: the commit waits for them, once more as long.
+        // Another process reads the database. The commit waits for it once more.
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => Ok(()),
         flushed => flushed.map_err(db.failed("write the changes")),
     }
@@ -109,8 +112,8 @@ fn rename_segment(connection: &Connection, old: Uuid, new: Uuid) -> rusqlite::Re
     Ok(())
 }
 
-/// Folders with index files that no segment names: those that a flush has replaced, that a crash left
-/// behind, or of deleted collections. Chroma never looks at them again.
+/// Folders of index files that no segment names: a flush replaced them, a crash left them, or their
+/// collection was deleted. Chroma never looks at them.
 pub(crate) fn unnamed_folders(db: Database<'_>) -> StoreResult<Vec<PathBuf>> {
     let mut unnamed = Vec::new();
     for entry in fs_err::read_dir(db.dir)? {

@@ -1,8 +1,8 @@
-//! Flushes the vectors that wait in the log into the index files.
+//! Flushes vectors from the log into the index files.
 //!
-//! The new files go into a folder of their own, under a new segment id, and are on disk before the
-//! transaction that names the id commits: before it the directory is the old one, after it the
-//! new one, and no crash leaves a mixture.
+//! The new files go into a folder of their own, under a new segment id. They are on disk before the
+//! transaction that names the id commits. So the directory is the old one before the commit and the
+//! new one after it, and no crash leaves a mixture.
 
 mod indexer;
 mod install;
@@ -22,7 +22,7 @@ pub(crate) use install::unnamed_folders;
 pub(crate) use options::IndexFrom;
 pub use options::{Engine, FlushOptions, FlushReport, FlushWhen};
 
-/// What has all the vectors that damaged index files had, if anything has.
+/// Finds a source that has all vectors of damaged index files; `None` if there is no such source.
 pub(crate) fn replacement(
     db: Database<'_>,
     collection: &Collection,
@@ -37,7 +37,8 @@ pub(crate) fn replacement(
     }
 }
 
-/// A flush in the caller's transaction: takes in log rows as they come, and writes in the end.
+/// A flush in the caller's transaction. It takes log rows in as they come, and writes files at the
+/// end.
 pub(crate) struct Flushing<'c> {
     db: Database<'c>,
     collection: Collection,
@@ -45,23 +46,23 @@ pub(crate) struct Flushing<'c> {
     from: IndexFrom,
     /// The last row that the index files contain.
     indexed: u64,
-    /// Files are named that are not there: the log has to replace them.
+    /// The database names files that do not exist: the log has to replace them.
     files_are_lost: bool,
     purges: bool,
-    /// How many rows waited before all.
+    /// How many rows waited at the start.
     waited: u64,
-    /// How often it was asked to go on.
+    /// How often the caller called [`Flushing::advance`].
     calls: u64,
     deferred: bool,
     begun: Option<Begun>,
 }
 
-/// What has been taken in so far.
+/// What the flush has taken in so far.
 struct Begun {
     indexer: Indexer,
     /// Ids that have a vector.
     known: HashSet<String>,
-    /// The last row that was taken in.
+    /// The last row that the flush took in.
     seq: u64,
 }
 
@@ -76,7 +77,7 @@ impl<'c> Flushing<'c> {
         let progress = collection.vector_seq.unwrap_or(0);
         let has_files = index::is_written(db.dir, collection);
         let indexed = if has_files { progress } else { 0 };
-        // Counting reads all that waits.
+        // Counting reads every waiting row.
         let waited = match options.when {
             FlushWhen::Due => wal.count_after(indexed)?,
             FlushWhen::Always | FlushWhen::Never => 0,
@@ -96,16 +97,16 @@ impl<'c> Flushing<'c> {
         })
     }
 
-    /// Takes in the rows that are there now, if it is time for a flush. Their space in the log is
-    /// free for the next ones afterwards, so that a large merge does not leave a large file.
+    /// Takes the waiting rows in, if a flush is due. Later rows can use their space in the log, so
+    /// a large merge does not leave a large file.
     ///
-    /// `dimension` is the collection's as it is now. It is time early when it will be after `left`
-    /// more calls that find as much as those before.
+    /// `dimension` is the collection's current one. A flush is due early if it will be due after
+    /// `left` more calls that each find as many rows as those before.
     pub(crate) fn advance(&mut self, dimension: Option<u32>, left: usize) -> StoreResult<()> {
         self.collection.dimension = dimension;
         self.calls += 1;
         let last = WalReader::new(self.db, &self.collection).last()?;
-        // Without a dimension there has never been a record.
+        // A collection without a dimension has never had a record.
         let (Some(last), Some(dimension)) = (last, dimension) else {
             return Ok(());
         };
@@ -140,7 +141,7 @@ impl<'c> Flushing<'c> {
         Ok(())
     }
 
-    /// How many rows wait, if it is time for a flush or will be.
+    /// How many rows wait, if a flush is due or will be.
     fn due(&mut self, left: usize) -> StoreResult<Option<usize>> {
         let must = self.from != IndexFrom::Files;
         if self.options.when == FlushWhen::Never && !must {
@@ -169,7 +170,7 @@ impl<'c> Flushing<'c> {
         self.collection.config.sync_threshold.max(1)
     }
 
-    /// Whether the threshold is passed and only [`FlushOptions::at_least`] is not.
+    /// Whether only [`FlushOptions::at_least`] holds the flush back.
     pub(crate) fn is_deferred(&self) -> bool {
         self.deferred
     }
@@ -211,17 +212,21 @@ impl<'c> Flushing<'c> {
         })
     }
 
-    /// Whether every vector is in the log, so that the old files are not needed.
+    /// Whether the log has every vector, so that the flush does not need the old files.
     fn log_is_whole(&self) -> StoreResult<bool> {
         log_is_whole(self.db, &self.collection)
     }
 
-    /// Writes the files and the rows that name them, if anything was taken in. The caller commits.
+    /// Writes the files and the rows that name them; `None` if no row was taken in. The caller
+    /// commits.
+    ///
+    /// # Errors
+    /// A record has no vector, the thread failed, or the files cannot be written.
     pub(crate) fn finish(self) -> StoreResult<Option<FlushReport>> {
         let Some(begun) = self.begun else {
             return Ok(None);
         };
-        // Meanwhile the index is being finished.
+        // The thread finishes the index meanwhile.
         let ghosts = records::ghosts(self.db, &self.collection, &begun.known);
         let mut made = begun.indexer.finish()?;
         let ghosts = ghosts?;

@@ -1,21 +1,21 @@
-//! What a flush is asked for and what it reports.
+//! Options of a flush, and its report.
 
 use serde::{Deserialize, Serialize};
 
 use crate::Space;
 
-/// What new index files are made from.
+/// The source of new index files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum IndexFrom {
-    /// The files that are there, and what waits in the log.
+    /// The old files, and the waiting rows of the log.
     Files,
-    /// The vectors of the files, and what waits in the log; the engine makes all links anew.
+    /// The vectors of the old files, and the waiting rows. The engine makes all links again.
     Vectors(Engine),
-    /// The vectors of the files, which are stored as this other space wants them.
+    /// The vectors of the old files, which are stored for this other space, and the waiting rows.
     Space(Space),
-    /// The vectors of files whose other parts cannot be read, and what waits in the log.
+    /// The vectors of files of which other parts cannot be read, and the waiting rows.
     Remains,
-    /// The log alone, which has to be whole: the files cannot be read.
+    /// The log alone. It has to be whole; the files cannot be read.
     Log,
 }
 
@@ -29,50 +29,50 @@ impl IndexFrom {
     }
 }
 
-/// When vectors that wait in the log go into the index files.
+/// When a flush moves vectors from the log into the index files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FlushWhen {
-    /// When as many rows wait as the collection's sync threshold says, as Chroma does.
+    /// As Chroma does: when as many rows wait as the collection's sync threshold says.
     #[default]
     Due,
-    /// Whenever one waits.
+    /// Whenever a row waits.
     Always,
-    /// Never: they stay in the log, and readers index them at every start.
+    /// Never: the rows stay in the log, and every reader indexes them when it starts.
     Never,
 }
 
-/// Which code builds a graph anew.
+/// The code that rebuilds a graph.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Engine {
-    /// This crate's own, which also inserts into graphs that are there.
+    /// The crate `hnsw-graph`, which can also insert into an existing graph.
     #[default]
     Native,
-    /// The crate `hnsw_rs`, as a second opinion.
+    /// The crate `hnsw_rs`, as an independent second opinion.
     HnswRs,
 }
 
-/// How index files are made.
+/// How a flush makes index files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FlushOptions {
-    /// When.
+    /// When the flush is due.
     pub when: FlushWhen,
-    /// With [`FlushWhen::Due`]: how many rows must wait, if that is more than the collection's
-    /// threshold.
+    /// With [`FlushWhen::Due`]: the least number of waiting rows, if that is more than the
+    /// collection's threshold.
     pub at_least: u64,
-    /// Threads; 0 for one per core. With 1 the same input gives the same files.
+    /// Number of threads; 0 for one per core. With one thread the same input gives the same files.
     pub threads: usize,
-    /// A graph with a larger share of delete-marked elements is built anew, in percent. Chroma's
-    /// own searches change their ways above 20.
+    /// Percentage of delete-marked elements above which the graph is rebuilt. Chroma's own searches
+    /// change their algorithm above 20.
     pub rebuild_above_deleted_percent: u8,
-    /// A database with a larger share of free pages is written anew, in percent, by whoever closes it
-    /// ([`Store::vacuum_above`](crate::Store::vacuum_above)). With 100 none is.
+    /// Percentage of free pages above which the caller that closes the directory vacuums its
+    /// database ([`Store::vacuum_above`](crate::Store::vacuum_above)). With 100 it never does.
     pub vacuum_above_free_percent: u8,
-    /// What random levels are drawn from.
+    /// Seed of the random levels of new elements.
     pub seed: u64,
-    /// New index files are read and checked before the database names them: for a directory that is
-    /// changed in place, which nothing verifies before the transaction ends.
+    /// Reads and checks new index files before the database names them. Meant for a directory that
+    /// is changed in place, which nothing else verifies before the transaction commits.
     pub read_back: bool,
 }
 
@@ -99,19 +99,19 @@ impl FlushOptions {
     }
 }
 
-/// What became of the index files of a collection.
+/// What a flush did to the index files of a collection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct FlushReport {
-    /// Vectors that were inserted.
+    /// Vectors that the flush inserted.
     pub inserted: u64,
-    /// Vectors that were there already, bit by bit, and were left alone.
+    /// Vectors that the index had already, bit for bit.
     pub unchanged: u64,
-    /// Elements that were delete-marked, or left out of a graph built anew.
+    /// Elements that the flush marked as deleted, or left out of a rebuilt graph.
     pub removed: u64,
-    /// Whether the graph was built anew, and by whom.
+    /// The engine that rebuilt the graph; `None` if the old links were kept.
     pub rebuilt: Option<Engine>,
-    /// Ids in the index now.
+    /// Ids in the index after the flush.
     pub indexed: u64,
-    /// Distances that the native engine computed.
+    /// Distances that the native engine computed: a measure of its work.
     pub distances: u64,
 }

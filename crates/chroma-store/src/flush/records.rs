@@ -1,4 +1,4 @@
-//! Vectors against records: each has the other.
+//! Compares vectors with records.
 
 use std::collections::HashSet;
 
@@ -6,13 +6,12 @@ use crate::database::Database;
 use crate::index;
 use crate::{Collection, StoreError, StoreResult};
 
-/// Compares the records with the ids that are `known` to have a vector, and gives those without a
-/// record. chromadb 0.x leaves them behind when an id is deleted twice in one batch, and readers
-/// stumble over them.
+/// Returns the ids that are `known` to have a vector and have no record. chromadb 0.x leaves such
+/// vectors when an id is deleted twice in one batch, and readers fail on them.
 ///
 /// # Errors
-/// A record has no vector: files that the log goes on from are not what they were, and must not be
-/// replaced by less.
+/// `IndexFile` if a record has no vector: the old files have lost vectors, and must not be replaced
+/// by fewer.
 pub(super) fn ghosts(
     db: Database<'_>,
     collection: &Collection,
@@ -45,7 +44,7 @@ pub(super) fn ghosts(
     Ok(ghosts.into_iter().collect())
 }
 
-/// Hands the id of every record to `visit`.
+/// Passes the id of every record to `visit`.
 fn for_each(
     db: Database<'_>,
     collection: &Collection,

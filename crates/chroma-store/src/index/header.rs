@@ -8,17 +8,18 @@ use hnsw_graph::Graph;
 
 pub(super) const LEN: usize = 100;
 const PERSISTENCE_VERSION: u32 = 1;
-/// hnswlib draws levels from an exponential distribution; more than this is not a real graph.
+/// Highest plausible level: hnswlib draws levels from an exponential distribution.
 const MAX_LEVEL: i32 = 64;
-/// The largest M that is written: twice as many links are counted in 16 bits.
+/// The largest M that this crate writes: the count of twice as many links has 16 bits.
 pub(super) const MAX_M: u64 = 32_767;
-/// The largest M that is read. hnswlib has no limit, and users give far too many, with room for which
-/// no element has links.
+/// The largest M that this crate reads. hnswlib has no limit, and some users ask for far too many
+/// links, which no element ever has.
 const MAX_M_READ: u64 = 1 << 20;
-/// chromadb accepts far smaller dimensions only; bounds every allocation below.
+/// The largest dimension that this crate reads; it bounds every allocation below. chromadb accepts
+/// far smaller ones only.
 pub(super) const MAX_DIMENSION: u64 = 1 << 20;
 
-/// The parts of the header that the other files are read by.
+/// The fields of the header that the other files depend on.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Header {
     /// Elements in the graph, delete-marked ones included.
@@ -37,7 +38,7 @@ pub(super) struct Header {
     pub(super) max_links_0: usize,
     /// Highest level of any element; -1 when empty.
     pub(super) max_level: i32,
-    /// Where a search enters.
+    /// The element at which a search enters.
     pub(super) entry_point: u32,
     /// Candidates kept while an element is inserted.
     pub(super) ef_construction: usize,
@@ -81,12 +82,12 @@ impl Header {
                 "at most {max_links} and {max_links_0} links per element"
             ));
         }
-        // chromadb crashes at its next write where these two are not what M gives.
+        // If these two do not follow from M, chromadb crashes at its next write.
         let (m, scale) = (u64_at(76), f64::from_bits(u64_at(84)));
         if m != max_links {
             return Err(format!("M is {m}, elements have at most {max_links} links"));
         }
-        // Of M 1 there is no scale.
+        // With M 1 the scale is infinite.
         if max_links > 1 && !is_about(scale, level_scale(max_links)) {
             return Err(format!(
                 "the scale of levels is {scale}, which is not that of M {m}"
@@ -130,8 +131,7 @@ impl Header {
         })
     }
 
-    /// Where the parts of a record are, if a collection's parameters are those that its files were
-    /// written with. It says nothing about the graph.
+    /// A header for records of these parameters. It says nothing about the graph.
     pub(super) fn assumed(dimension: u32, max_links: u32) -> Option<Self> {
         let is_possible =
             u64::from(dimension) <= MAX_DIMENSION && (1..=MAX_M_READ).contains(&max_links.into());
@@ -152,14 +152,14 @@ impl Header {
         })
     }
 
-    /// The same for no more than `elements` elements.
+    /// The same header, with at most this many elements.
     pub(super) fn with_at_most(mut self, elements: u64) -> Self {
         self.elements =
             u32::try_from(elements).map_or(self.elements, |at_most| self.elements.min(at_most));
         self
     }
 
-    /// The vectors have as many elements as the collection's.
+    /// Checks that the vectors have the collection's dimension.
     pub(super) fn check_dimension(&self, path: &Path, dimension: Option<u32>) -> StoreResult<()> {
         match dimension {
             Some(dimension) if dimension != self.dimension => {
@@ -171,7 +171,7 @@ impl Header {
         }
     }
 
-    /// The header of a graph; `None` when its sizes do not fit the fields.
+    /// The header of a graph; `None` if its sizes do not fit the fields.
     pub(super) fn of(graph: &Graph) -> Option<Self> {
         let params = graph.params();
         let vector_offset = 4 + 4 * params.max_links_0;
@@ -193,8 +193,8 @@ impl Header {
         })
     }
 
-    /// The bytes of the file. The graph has room for its own elements only: whoever adds one
-    /// makes more.
+    /// The bytes of the file. The graph has capacity for its own elements only; a client that adds
+    /// one resizes it.
     pub(super) fn to_bytes(&self) -> [u8; LEN] {
         let mut bytes = [0; LEN];
         let mut put = |at: usize, value: &[u8]| bytes[at..at + value.len()].copy_from_slice(value);
@@ -217,8 +217,8 @@ impl Header {
     }
 }
 
-/// hnswlib's scale of the exponential distribution that it draws levels from. Its own of M 1 is
-/// infinite, and makes it crash.
+/// hnswlib's scale of the exponential distribution of levels. With M 1 it is infinite, and hnswlib
+/// crashes.
 fn level_scale(m: u64) -> f64 {
     match m {
         0 | 1 => 0.0,
@@ -226,7 +226,7 @@ fn level_scale(m: u64) -> f64 {
     }
 }
 
-/// Logarithms of another machine may differ in the last bits.
+/// Compares loosely: logarithms of another machine may differ in the last bits.
 fn is_about(found: f64, expected: f64) -> bool {
     (found - expected).abs() < 1e-9
 }

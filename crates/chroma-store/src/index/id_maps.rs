@@ -1,7 +1,7 @@
-//! `index_metadata.pickle`: which user id has which label.
+//! `index_metadata.pickle`: the label of each user id.
 //!
-//! chromadb 0.x pickles an instance of a class, 1.x a plain dict; the pickle library reads both
-//! and never runs anything.
+//! chromadb 0.x pickles an instance of a class, 1.x a plain dict. The pickle library reads both,
+//! and never runs code.
 
 use std::collections::HashMap;
 use std::io::{self, Write};
@@ -15,35 +15,35 @@ use serde_pickle::{DeOptions, SerOptions};
 use super::{MemoryIndex, bad, pickle_remains, pickle_scan, read_bounded};
 use crate::{SchemaLevel, StoreResult};
 
-/// Enough for tens of millions of ids, little enough to be read whole.
+/// Most bytes of the file: enough for tens of millions of ids, and small enough to read at once.
 const MAX_BYTES: u64 = 2 << 30;
 
-/// The fields that chromadb relies on.
+/// The fields of the pickle that chromadb uses.
 #[derive(Debug, Deserialize)]
 pub(super) struct IdMaps {
-    /// Labels given out so far; the next one is this plus one.
+    /// Number of labels given out so far. The next label is this plus one.
     pub(super) total_elements_added: u64,
-    /// Progress, kept here only up to chromadb 0.5.5; stale whenever the table has a row.
+    /// The progress of chromadb up to 0.5.5. It is stale if the table `max_seq_id` has a row.
     #[serde(default)]
     pub(super) max_seq_id: Option<u64>,
     id_to_label: HashMap<String, u64>,
     label_to_id: HashMap<u64, String>,
-    /// Of 0.x, which takes the width of a vector from here.
+    /// chromadb 0.x reads the dimension here.
     #[serde(default)]
     dimensionality: Option<u64>,
-    /// Of 0.x, which fails when it deletes an id that is not here.
+    /// chromadb 0.x fails when it deletes an id that is missing here.
     #[serde(default)]
     id_to_seq_id: HashMap<String, IgnoredAny>,
-    /// It is an instance of chromadb 0.x's class.
+    /// Whether the pickle is an instance of chromadb 0.x's class.
     #[serde(skip)]
     is_instance: bool,
-    /// They were found pair by pair: others may be lost.
+    /// Whether the maps were recovered pair by pair, so that pairs may be missing.
     #[serde(skip)]
     pub(super) are_remains: bool,
 }
 
 impl IdMaps {
-    /// `None` when the file is missing or maps nothing.
+    /// Reads the file; `None` if it is missing or its maps are empty.
     pub(super) fn read(path: &Path) -> StoreResult<Option<Self>> {
         if path.symlink_metadata().is_err() {
             return Ok(None);
@@ -54,8 +54,8 @@ impl IdMaps {
         Ok((!maps.id_to_label.is_empty()).then_some(maps))
     }
 
-    /// The same of a damaged file: what follows the end of the pickle, which chromadb 0.x does not read
-    /// and 1.x refuses, is left out, and of a pickle that cannot be read the pairs that can be found.
+    /// Reads a damaged file. Ignores bytes after the end of the pickle, which chromadb 0.x does not
+    /// read and 1.x refuses. If the pickle cannot be read, recovers the pairs that can be found.
     pub(super) fn read_remains(path: &Path) -> StoreResult<Option<Self>> {
         if path.symlink_metadata().is_err() {
             return Ok(None);
@@ -119,7 +119,7 @@ impl IdMaps {
         self.id_to_label.values().copied()
     }
 
-    /// Says if the two maps are not each other's inverse.
+    /// Says what is wrong if the two maps are not each other's inverse.
     pub(super) fn check(&self) -> Option<String> {
         let agree = self
             .id_to_label
@@ -136,7 +136,7 @@ impl IdMaps {
         ))
     }
 
-    /// Says if chromadb 0.x fails on them, of vectors of `dimension`. 1.x reads less of them.
+    /// Says on what chromadb 0.x fails, for vectors of `dimension`. 1.x reads fewer fields.
     pub(super) fn check_for_0x(&self, dimension: u32) -> Option<String> {
         if !self.is_instance {
             return Some("they are not an instance of chromadb 0.x's class".to_owned());
@@ -158,16 +158,16 @@ impl IdMaps {
 /// chromadb 0.x's class of id maps.
 const MODULE: &[u8] = b"chromadb.segment.impl.vector.local_persistent_hnsw";
 const CLASS: &[u8] = b"PersistentData";
-/// Before that class, `PROTO 2` and `GLOBAL`; behind it, an empty tuple and `NEWOBJ`.
+/// Precede the name of the class: `PROTO 2` and `GLOBAL`. An empty tuple and `NEWOBJ` follow it.
 const BEFORE_CLASS: &[u8] = b"\x80\x02c";
 const BEHIND_CLASS: &[u8] = b"\n)\x81";
-/// Protocol 2 begins with two bytes that say so, and every pickle ends with `.`.
+/// Bytes that open a pickle of protocol 2. Every pickle ends with `.`.
 const PROTOCOL_BYTES: usize = 2;
-/// `BUILD`, `STOP`: gives the instance its state.
+/// `BUILD` and `STOP`: give the instance its state.
 const BUILD: &[u8] = b"b.";
 
-/// Writes the id maps of `index` in the form that chromadb of this level writes: 0.x an instance
-/// of its class with the last sequence number of every id, 1.x a dict without.
+/// Writes the id maps of `index` in the form of the chromadb of this level: for 0.x an instance of
+/// its class, with the last sequence number of every id; for 1.x a dict without.
 pub(super) fn write_id_maps(
     out: &mut impl Write,
     index: &MemoryIndex,
@@ -205,7 +205,7 @@ pub(super) fn write_id_maps(
     out.write_all(BUILD)
 }
 
-/// The fields in the order in which chromadb has them.
+/// The fields, in chromadb's order.
 #[derive(Serialize)]
 struct State<A: Serialize, B: Serialize, C: Serialize> {
     dimensionality: Option<usize>,
@@ -216,7 +216,7 @@ struct State<A: Serialize, B: Serialize, C: Serialize> {
     id_to_seq_id: C,
 }
 
-/// A map written as it is walked through: no second copy of all ids.
+/// A map that is written from an iterator, without a second copy of all ids.
 struct Map<F>(F);
 
 impl<F, I, K, V> Serialize for Map<F>
@@ -235,7 +235,7 @@ where
     }
 }
 
-/// Of what is written to, its own error, which says whether the disk is full.
+/// The error of the file behind a pickle error: it says whether the disk is full.
 fn of_pickle(error: serde_pickle::Error) -> io::Error {
     match error {
         serde_pickle::Error::Io(error) => error,
@@ -249,7 +249,7 @@ pub(super) mod tests {
     use crate::{SchemaLevel, Space};
     use hnsw_graph::Params;
 
-    /// The pickle of so many ids, `record 0` with label 1 first.
+    /// The pickle of `ids` ids. The first is `record 0` with label 1.
     pub(in crate::index) fn written(ids: usize, level: SchemaLevel) -> Vec<u8> {
         let mut index = MemoryIndex::with(Params {
             dimension: 1,

@@ -1,7 +1,7 @@
 //! `data_level0.bin` and `length.bin`.
 //!
 //! Record: `u16 links | u8 flags (bit 0 = deleted) | u8 0 | u32 neighbours[maxM0] | f32 vector[dim]
-//! | u64 label`. Files are longer than their elements: chromadb allocates ahead.
+//! | u64 label`. The files are longer than their elements need: chromadb allocates ahead.
 
 use std::collections::{HashMap, HashSet};
 use std::io::{ErrorKind, IoSliceMut, Read};
@@ -11,23 +11,23 @@ use super::header::Header;
 use super::{bad, open_file};
 use crate::{StoreError, StoreResult};
 
-// Vectors are read and written as they are in memory, as hnswlib does.
+// Vectors are read and written in the byte order of memory, as hnswlib does.
 const _: () = assert!(cfg!(target_endian = "little"));
 
 const DELETED: u8 = 1;
 const LABEL_BYTES: usize = 8;
-/// What is read at once.
+/// Bytes of one read.
 const READ_BYTES: usize = 1 << 19;
-/// Linux takes 1024 buffers in one call, and a record has three.
+/// Records of one read: Linux takes 1024 buffers in one call, and a record has three.
 const MOST_TOGETHER: usize = 256;
-/// How far the length of a normalised vector may be from 1.
+/// Most difference between the length of a normalised vector and 1.
 const OFF_UNIT: f32 = 1e-3;
-/// Original vectors that are shorter or longer do not come out exactly.
+/// A shorter original vector is not exact after normalisation, nor is one longer than [`LONG`].
 const SHORT: f32 = 1e-15;
-/// The root of the smallest f32: no shorter length but 0 can be computed.
+/// The root of the smallest f32: a shorter length computes to 0.
 const LEAST: f32 = 3.7e-23;
 const LONG: f32 = 1e18;
-/// Labels are u32 in chromadb 1.x's id maps, whatever the file's type.
+/// The id maps of chromadb 1.x have u32 labels, although this file has u64.
 const MAX_LABEL: u64 = u32::MAX as u64;
 
 /// The labels of a graph.
@@ -56,14 +56,14 @@ impl Record<'_> {
     }
 }
 
-/// Whether links must be right. Whoever makes them anew does not need the old ones.
+/// Whether to check links. A rebuild does not use the old ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LinkCheck {
     Strict,
     Skip,
 }
 
-/// The records of a file, one after the other, each checked: numbers, labels and, if asked, links.
+/// The records of a file, in order. Each is checked: numbers, labels, and links if asked.
 pub(super) struct Records<'p> {
     file: fs_err::File,
     path: &'p Path,
@@ -91,14 +91,15 @@ impl<'p> Records<'p> {
         })
     }
 
-    /// How many to read next: few enough that the processor's cache keeps them for the checks.
-    /// 0 at the end.
+    /// How many records to read next: few enough that they stay in the processor's cache for the
+    /// checks. 0 at the end.
     pub(super) fn ready(&self) -> usize {
         let left = (self.header.elements - self.next) as usize;
         left.min((READ_BYTES / self.header.record_bytes).clamp(1, MOST_TOGETHER))
     }
 
-    /// Reads a record for each of `rows`, no more than are ready, and its vector into it.
+    /// Reads one record for each of `rows`, at most as many as are ready, and puts its vector
+    /// there.
     pub(super) fn read<'s>(
         &'s mut self,
         mut rows: Vec<&mut [f32]>,
@@ -134,7 +135,7 @@ impl<'p> Records<'p> {
             }))
     }
 
-    /// Hands every record and its vector to `visit`.
+    /// Passes every record and its vector to `visit`.
     pub(super) fn for_each(
         mut self,
         mut visit: impl FnMut(&Record<'_>, &[f32]),
@@ -154,7 +155,7 @@ impl<'p> Records<'p> {
     }
 }
 
-/// Fills all of `parts`.
+/// Fills all of `parts` from the file.
 fn read_all(file: &mut fs_err::File, parts: &mut [IoSliceMut<'_>]) -> std::io::Result<()> {
     let mut parts = parts;
     while !parts.is_empty() {
@@ -168,9 +169,9 @@ fn read_all(file: &mut fs_err::File, parts: &mut [IoSliceMut<'_>]) -> std::io::R
     Ok(())
 }
 
-/// Reads every record once, checking counts, neighbours, numbers and labels.
+/// Reads every record once, and checks counts, neighbours, numbers and labels.
 ///
-/// With `norms`, those of a cosine space, a vector has to be a normalised one.
+/// With `norms`, in a cosine space, a vector has to be normalised.
 pub(super) fn scan(
     path: &Path,
     header: &Header,
@@ -197,7 +198,7 @@ pub(super) fn scan(
     }
 }
 
-/// The squared length. In lanes, which the processor adds up side by side.
+/// The squared length, summed in lanes that the processor adds side by side.
 pub(super) fn squared(vector: &[f32]) -> f32 {
     let (chunks, rest) = vector.as_chunks::<16>();
     let mut lanes = [0.0_f32; 16];
@@ -215,7 +216,7 @@ pub(super) fn not_normalised(path: &Path, element: u32) -> StoreError {
     bad(path, detail)
 }
 
-/// The file holds all elements.
+/// Checks that the file has all elements.
 pub(super) fn check_size(file: &fs_err::File, path: &Path, header: &Header) -> StoreResult<()> {
     let needed = u64::from(header.elements) * header.record_bytes as u64;
     let size = file.metadata()?.len();
@@ -242,7 +243,7 @@ fn check_record(
         }
         check_neighbours(&list[4..4 + 4 * count], header.elements)?;
     }
-    // Without branches it is many times as fast, and nearly all vectors are sound.
+    // Much faster without branches, and nearly all vectors are sound.
     if vector.iter().fold(true, |sound, x| sound & x.is_finite()) {
         return Ok(());
     }
@@ -259,7 +260,7 @@ fn check_label(label: [u8; LABEL_BYTES], seen: &mut HashSet<u64>) -> Result<(), 
     Ok(())
 }
 
-/// Whether a record is that of an element which is marked as deleted.
+/// Whether the element of a record is delete-marked.
 pub(super) fn is_deleted(record: &[u8]) -> bool {
     record.get(2).is_some_and(|flags| flags & DELETED != 0)
 }
@@ -268,7 +269,7 @@ fn count_of(record: &[u8]) -> usize {
     usize::from(u16::from_le_bytes([record[0], record[1]]))
 }
 
-/// Every neighbour is an element of the graph.
+/// Checks that every neighbour is an element of the graph.
 pub(super) fn check_neighbours(list: &[u8], elements: u32) -> Result<(), String> {
     let (ids, _) = list.as_chunks::<4>();
     match ids
@@ -281,28 +282,29 @@ pub(super) fn check_neighbours(list: &[u8], elements: u32) -> Result<(), String>
     }
 }
 
-/// As many norms of `elements` original vectors as can be read.
+/// The norms of the original vectors, up to the first that cannot be read.
 pub(super) fn norms_that_are_left(path: &Path, elements: u32) -> Vec<f32> {
     let mut bytes = Vec::new();
     if let Ok(file) = open_file(path) {
-        // What was read before an error counts.
+        // Norms before an error count.
         let _ = file.take(u64::from(elements) * 4).read_to_end(&mut bytes);
     }
     let (norms, _) = bytes.as_chunks::<4>();
     norms.iter().map(|norm| f32::from_le_bytes(*norm)).collect()
 }
 
-/// Whether a vector can be the normalised one of another that was `norm` long, as hnswlib computes it:
-/// the root of the sum of squares, all in f32, and each element divided by it plus 1e-30.
+/// Whether `vector` can be the normalised form of a vector of length `norm`, as hnswlib computes
+/// it: the root of the sum of squares, all in f32, and each element divided by that plus 1e-30.
 pub(super) fn is_normalised(vector: &[f32], norm: f32) -> bool {
     let length = squared(vector).sqrt();
     let is_unit = (length - 1.0).abs() <= OFF_UNIT;
-    // Where squares vanish or overflow, the length that was computed is not the true one.
+    // If squares vanish or overflow, the computed length is not the true one.
     let most = 2.0 * (vector.len() as f32).sqrt();
     match norm {
-        // Of zeros, or so short that all squares vanish: it is scaled by 1e30, to any length.
+        // The original has zeros only, or is so short that all squares vanish: the result is scaled
+        // by 1e30, to any length.
         0.0 => length.is_finite() && !is_unit,
-        // Its squares overflow, and chromadb keeps nothing of it.
+        // The squares overflow, and chromadb keeps only zeros.
         f32::INFINITY => length == 0.0,
         LEAST..SHORT | LONG..=f32::MAX => length <= most,
         SHORT..LONG => is_unit,

@@ -13,18 +13,18 @@ use crate::{StoreError, StoreResult};
 #[derive(Debug)]
 pub(super) struct UpperLists {
     bytes: Vec<u8>,
-    /// Where each element's lists are.
+    /// The range of each element's lists, in bytes.
     places: Vec<Range<usize>>,
     list_bytes: usize,
 }
 
 impl UpperLists {
-    /// Checks every list: sizes, counts, neighbours, and that a neighbour reaches the list's level
-    /// (hnswlib reads out of bounds otherwise).
+    /// Reads and checks every list: sizes, counts, neighbours, and that a neighbour reaches the
+    /// list's level. Otherwise hnswlib reads out of bounds.
     pub(super) fn read(path: &Path, header: &Header) -> StoreResult<Self> {
         let list_bytes = 4 + 4 * header.max_links;
         let max_lists = usize::try_from(header.max_level.max(0)).unwrap_or(0);
-        // Levels are exponentially rare, but the bound must hold for any file.
+        // High levels are exponentially rare, but the bound must hold for any file.
         let limit = u64::from(header.elements) * (4 + max_lists * list_bytes) as u64;
         let bytes = read_bounded(path, limit)?;
         Self::parse(bytes, header).map_err(|torn| match torn {
@@ -104,7 +104,7 @@ pub(super) enum Torn {
     Bad(String),
 }
 
-/// Where the lists of each element are.
+/// Finds the lists of each element.
 fn split(
     bytes: &[u8],
     header: &Header,

@@ -11,7 +11,7 @@ use super::{HEADER, ID_MAPS, LENGTH, LEVEL0, LINKS, MemoryIndex, bad, open_file,
 use crate::{Collection, Space, StoreResult};
 use hnsw_graph::{Graph, Params};
 
-/// The index files of a collection, opened, with what is read first.
+/// The open index files of a collection: header and id maps are read, vectors and links are not.
 #[derive(Debug)]
 pub(crate) struct IndexFiles {
     pub(super) path: PathBuf,
@@ -21,13 +21,13 @@ pub(crate) struct IndexFiles {
 }
 
 impl IndexFiles {
-    /// Opens the files of a collection. `None` when nothing is indexed yet.
+    /// Opens the files of a collection; `None` if nothing is indexed yet.
     pub(crate) fn open(dir: &Path, collection: &Collection) -> StoreResult<Option<Self>> {
         let path = segment_dir(dir, collection);
         Self::open_at(path, collection.config.space, collection.dimension)
     }
 
-    /// Opens the files in the folder `path`, of vectors of `dimension` if that is known.
+    /// Opens the files in the folder `path`. Their vectors must have `dimension`, if that is known.
     pub(crate) fn open_at(
         path: PathBuf,
         space: Space,
@@ -63,7 +63,7 @@ impl IndexFiles {
         self.space
     }
 
-    /// Elements of the graph, marked ones included.
+    /// Elements of the graph, delete-marked ones included.
     pub(crate) fn elements(&self) -> usize {
         self.header.elements as usize
     }
@@ -73,13 +73,13 @@ impl IndexFiles {
         self.ids.ids()
     }
 
-    /// The last sequence number that the files contain: the table's row, where there is one, else
-    /// what chromadb up to 0.5.5 kept in the id maps.
+    /// The last sequence number that the files contain: the row in `max_seq_id`, or without one the
+    /// value that chromadb up to 0.5.5 kept in the id maps.
     pub(crate) fn progress(&self, collection: &Collection) -> u64 {
         collection.vector_seq.or(self.ids.max_seq_id).unwrap_or(0)
     }
 
-    /// Loads everything, with room for `more` elements. Every byte is checked.
+    /// Loads the index, with room for `more` elements, and checks every byte.
     pub(crate) fn load(&self, more: usize) -> StoreResult<MemoryIndex> {
         let (path, header) = (&self.path, &self.header);
         if let Some(finding) = self.ids.check() {
@@ -116,7 +116,7 @@ impl IndexFiles {
                 for level in 0..=level {
                     list.clear();
                     let mut take = |other: u32| {
-                        // Harmless to hnswlib, and of no use.
+                        // hnswlib tolerates such links and has no use for them.
                         if other != element && !list.contains(&other) {
                             list.push(other);
                         }
@@ -162,8 +162,8 @@ impl IndexFiles {
         })
     }
 
-    /// Hands every indexed id, its norm and its vector, as they are stored, to `visit`. Links are
-    /// not looked at: for making them anew.
+    /// Passes every indexed id, its norm and its stored vector to `visit`. Does not read links: for
+    /// a rebuild.
     pub(crate) fn vectors(&self, mut visit: impl FnMut(String, f32, &[f32])) -> StoreResult<()> {
         let norms = self.norms()?;
         let mut by_label: HashMap<u64, &str> =

@@ -1,4 +1,4 @@
-//! An index in memory: the graph, and which of its elements are whose.
+//! An index in memory: the graph, and the element of each id.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -8,22 +8,22 @@ use hnsw_graph::{Graph, Params};
 
 use super::header::{MAX_DIMENSION, MAX_M};
 
-/// What index files hold, or are to hold.
+/// The content of index files.
 #[derive(Debug)]
 pub(crate) struct MemoryIndex {
     pub(crate) graph: Graph,
     /// The live element of each id.
     pub(crate) elements: HashMap<String, u32>,
-    /// Labels given out so far, those of marked elements included.
+    /// Number of labels given out so far, those of delete-marked elements included.
     pub(crate) labels_given: u64,
 }
 
 impl MemoryIndex {
-    /// An empty index with the parameters that the collection asks for. An element gets no
-    /// more links than the files can count.
+    /// An empty index with the parameters of the collection. An element gets no more links than the
+    /// files can count.
     ///
     /// # Errors
-    /// Its vectors have more elements than those of an index may have.
+    /// Vectors of `dimension` are too long for an index.
     pub(crate) fn new(collection: &Collection, dimension: u32, path: &Path) -> StoreResult<Self> {
         let config = &collection.config;
         let max_links = u64::from(config.max_neighbors).clamp(1, MAX_M) as usize;
@@ -45,7 +45,7 @@ impl MemoryIndex {
         }))
     }
 
-    /// An empty index.
+    /// An empty index with the given parameters.
     pub(crate) fn with(params: Params) -> Self {
         Self {
             graph: Graph::new(params),
@@ -54,8 +54,8 @@ impl MemoryIndex {
         }
     }
 
-    /// Adds a vector under `id` as its user gave it, in place of the one that the id has. An equal
-    /// one stays where it is: moving it costs as much as several new ones, and changes nothing.
+    /// Sets the vector of `id`, as its user gave it. An equal vector stays where it is: a move
+    /// costs as much as several inserts, and changes nothing.
     pub(crate) fn put(&mut self, id: String, vector: &[f32]) -> Put {
         let (stored, norm) = as_stored(vector, self.graph.params().space);
         if let Some(element) = self.elements.get(&id) {
@@ -72,7 +72,7 @@ impl MemoryIndex {
         Put::Added
     }
 
-    /// Adds a vector that is normalised already where the space wants that.
+    /// Adds a stored vector: normalised, if the space needs that.
     pub(crate) fn add_stored(
         &mut self,
         id: String,
@@ -88,7 +88,7 @@ impl MemoryIndex {
         self.elements.insert(id, element);
     }
 
-    /// Forgets links and marked elements, and gives out labels anew: for building the graph again.
+    /// Drops links and delete-marked elements, and gives out labels from 1 again: for a rebuild.
     pub(crate) fn compact(&mut self) {
         let numbers = self.graph.compact();
         for element in self.elements.values_mut() {
@@ -99,7 +99,7 @@ impl MemoryIndex {
         self.labels_given = u64::from(self.graph.len());
     }
 
-    /// Takes an id out; its element is only marked.
+    /// Removes an id. Its element is only marked.
     pub(crate) fn remove(&mut self, id: &str) {
         if let Some(element) = self.elements.remove(id) {
             self.graph.mark_deleted(element);
@@ -107,19 +107,19 @@ impl MemoryIndex {
     }
 }
 
-/// What became of a vector.
+/// What [`MemoryIndex::put`] did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Put {
     Added,
     Unchanged,
 }
 
-/// The vector that the files hold, and the norm beside it: to the bit what hnswlib makes of it.
+/// The vector and the norm that the files have for `vector`, to the bit as hnswlib computes them.
 pub(crate) fn as_stored(vector: &[f32], space: Space) -> (Vec<f32>, f32) {
     if space != Space::Cosine {
         return (vector.to_vec(), 1.0);
     }
-    // In this order, because hnswlib adds one after the other.
+    // In this order, as hnswlib adds one after the other.
     let mut norm = vector.iter().fold(0.0, |sum, x| sum + x * x).sqrt();
     if !norm.is_finite() {
         let exact = vector.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>();

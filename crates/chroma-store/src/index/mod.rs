@@ -1,7 +1,7 @@
-//! The HNSW files of a vector segment: read with every bound checked, written whole.
+//! The HNSW files of a VECTOR segment: read with every bound checked, and written whole.
 //!
-//! Chroma's own loader checks almost nothing and crashes on bad files; this module must turn any
-//! bytes into either a sound index or an error. What is written goes to new files only.
+//! Chroma's own loader checks almost nothing and crashes on bad files. This module must turn any
+//! bytes into either a sound index or an error. It writes to new files only.
 
 mod header;
 mod id_maps;
@@ -35,19 +35,20 @@ const LENGTH: &str = "length.bin";
 const LINKS: &str = "link_lists.bin";
 const ID_MAPS: &str = "index_metadata.pickle";
 
-/// What a segment's files hold, without the vectors themselves.
+/// The index files of a segment, without the vectors, which are read from disk one by one.
 #[derive(Debug)]
 pub(crate) struct VectorIndex {
     path: PathBuf,
     header: Header,
     ids: IdMaps,
-    /// Label of every element that is not delete-marked, to its position in `data_level0.bin`.
+    /// Labels of the elements that are not delete-marked, with their positions in
+    /// `data_level0.bin`.
     live: HashMap<u64, u32>,
-    /// The highest label, delete-marked elements included.
+    /// The highest label, those of delete-marked elements included.
     max_label: u64,
     /// Norms of the original vectors (cosine only).
     norms: Option<Vec<f32>>,
-    /// Labels of vectors whose length is lost.
+    /// Labels of vectors of which the original length is lost.
     unit: HashSet<u64>,
     level0: fs_err::File,
 }
@@ -57,7 +58,7 @@ pub(crate) fn segment_dir(dir: &Path, collection: &Collection) -> PathBuf {
     dir.join(collection.vector_segment.to_string())
 }
 
-/// For the fuzz target: reads a pickle of id maps in every way that there is.
+/// For the fuzz target: reads a pickle of id maps in every way that this module has.
 #[cfg(feature = "fuzzing")]
 pub(crate) fn read_id_maps(bytes: &[u8]) -> Result<(), String> {
     let maps = IdMaps::parse(bytes)?;
@@ -80,7 +81,7 @@ pub(crate) fn is_written(dir: &Path, collection: &Collection) -> bool {
     ids.symlink_metadata().is_ok()
 }
 
-/// Checks what costs little: that the header can be right and the vectors are all there.
+/// Checks what costs little: that the header is plausible and the file has all vectors.
 pub(crate) fn check_sizes(dir: &Path, collection: &Collection) -> StoreResult<()> {
     let path = segment_dir(dir, collection);
     if path.join(ID_MAPS).symlink_metadata().is_err() {
@@ -91,13 +92,13 @@ pub(crate) fn check_sizes(dir: &Path, collection: &Collection) -> StoreResult<()
 }
 
 impl VectorIndex {
-    /// Opens the index files of a collection. `None` when nothing is indexed yet: no folder, no
-    /// id maps, or empty ones — chromadb treats all three the same and replays the log.
+    /// Opens the index files of a collection; `None` if nothing is indexed yet: no folder, no id
+    /// maps, or empty ones. chromadb treats all three alike and replays the log.
     pub(crate) fn open(dir: &Path, collection: &Collection) -> StoreResult<Option<Self>> {
         Self::open_at(segment_dir(dir, collection), collection)
     }
 
-    /// The same for the folder `path`.
+    /// Opens the index files in the folder `path`.
     pub(crate) fn open_at(path: PathBuf, collection: &Collection) -> StoreResult<Option<Self>> {
         if path.symlink_metadata().is_err() {
             return Ok(None);
@@ -124,8 +125,11 @@ impl VectorIndex {
         }))
     }
 
-    /// Checks what reading vectors does not need: links, and the id maps against the graph. Gives
-    /// findings with the invariant they break; bytes out of bounds are an error.
+    /// Checks what the vectors do not depend on: links, and the id maps against the graph. Returns
+    /// findings with the invariants that they break.
+    ///
+    /// # Errors
+    /// Bytes are out of bounds, or a file cannot be read.
     pub(crate) fn check(&self) -> StoreResult<Vec<(&'static str, String)>> {
         if !self.path.join(LENGTH).is_file() {
             return Err(bad(&self.path.join(LENGTH), "the file is missing"));
@@ -159,7 +163,7 @@ impl VectorIndex {
         Ok(findings)
     }
 
-    /// Says if chromadb 0.x fails on the id maps.
+    /// Says on what in the id maps chromadb 0.x fails.
     pub(crate) fn check_for_0x(&self) -> Option<String> {
         self.ids.check_for_0x(self.header.dimension)
     }
@@ -174,12 +178,13 @@ impl VectorIndex {
         self.ids.label(id).is_some()
     }
 
-    /// The last sequence number that the files contain: the table's row, where there is one.
+    /// The last sequence number that the files contain: the row in `max_seq_id`, or without one the
+    /// value in the id maps.
     pub(crate) fn progress(&self, collection: &Collection) -> u64 {
         collection.vector_seq.or(self.legacy_seq()).unwrap_or(0)
     }
 
-    /// `max_seq_id` of the id maps, which chromadb up to 0.5.5 kept its progress in.
+    /// `max_seq_id` of the id maps: the progress of chromadb up to 0.5.5.
     pub(crate) fn legacy_seq(&self) -> Option<u64> {
         self.ids.max_seq_id
     }
@@ -202,7 +207,8 @@ impl VectorIndex {
         file.seek(SeekFrom::Start(offset))?;
         file.read_exact(&mut bytes)?;
         if let Some(norms) = &self.norms {
-            // Cosine files hold the normalised vector; get() multiplies it back, so do we.
+            // Cosine files have the normalised vector. chromadb's `get` multiplies it by the norm,
+            // and so does this.
             let norm = norms.get(position as usize).copied().unwrap_or(1.0);
             let (elements, _) = bytes.as_chunks_mut::<4>();
             for element in elements {
@@ -213,7 +219,7 @@ impl VectorIndex {
     }
 }
 
-/// Reads a whole small file, refusing more than `limit` bytes.
+/// Reads a whole file, and refuses one of more than `limit` bytes.
 fn read_bounded(path: &Path, limit: u64) -> StoreResult<Vec<u8>> {
     let file = open_file(path)?;
     let size = file.metadata()?.len();
@@ -238,7 +244,7 @@ fn open_file(path: &Path) -> StoreResult<fs_err::File> {
     }
 }
 
-/// Whether a folder has nothing in it but what this module writes.
+/// Whether a folder has only files that this module writes.
 pub(crate) fn holds_only_index_files(dir: &Path) -> StoreResult<bool> {
     for entry in fs_err::read_dir(dir)? {
         let entry = entry?;

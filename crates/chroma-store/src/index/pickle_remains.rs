@@ -1,14 +1,15 @@
-//! The labels of ids in a damaged pickle of id maps: pairs are found one by one, so that a bad byte
-//! hides one and not all.
+//! Recovers the labels of ids from a damaged pickle of id maps. It finds pairs one by one, so that
+//! a bad byte hides one pair and not all.
 //!
-//! What two places say differently is given up: a wrong label would be another record's vector.
+//! If two places contradict each other, it gives the id up: a wrong label would give another
+//! record's vector.
 
 use std::collections::{HashMap, HashSet};
 
-/// The maps of the pickle, in its order. The last one has no labels.
+/// The maps of the pickle, in their order. The last one has no labels.
 const NAMES: [&str; 3] = ["id_to_label", "label_to_id", "id_to_seq_id"];
 
-/// Ids with their labels, as far as they can be found.
+/// Ids with their labels, as far as they can be recovered.
 pub(super) fn labels(bytes: &[u8]) -> HashMap<String, u64> {
     let [labels, ids, seqs] = NAMES.map(|name| place(bytes, name));
     let mut found = Found::default();
@@ -23,7 +24,7 @@ fn place(bytes: &[u8], name: &str) -> Option<usize> {
     (0..bytes.len()).find(is_name)
 }
 
-/// A pair, and what follows it.
+/// A pair, and the bytes after it.
 type Pair<'b> = (&'b str, u64, &'b [u8]);
 
 fn id_and_label(bytes: &[u8]) -> Option<Pair<'_>> {
@@ -46,8 +47,8 @@ struct Found {
 }
 
 impl Found {
-    /// Takes the pairs between two names. Where the second one cannot be found, what follows a bad byte
-    /// may be of the next map: it is left alone.
+    /// Reads the pairs between two names. If the second name cannot be found, stops at a bad byte:
+    /// what follows may belong to the next map.
     fn read(
         &mut self,
         bytes: &[u8],
@@ -75,7 +76,7 @@ impl Found {
     }
 
     fn add(&mut self, id: &str, label: u64) {
-        // chromadb counts from 1: this is what a zeroed page says.
+        // chromadb counts from 1; 0 is what a zeroed page gives.
         if label == 0 {
             return;
         }
@@ -96,10 +97,10 @@ impl Found {
     }
 }
 
-/// EMPTY_DICT, MARK, SETITEMS and SETITEM: what stands between pairs.
+/// Opcodes between pairs: EMPTY_DICT, MARK, SETITEMS and SETITEM.
 const BETWEEN: &[u8] = b"}(us";
 
-/// A string, and what follows it and what the pickler notes behind it.
+/// A string, and the bytes after it and after the pickler's memo opcodes.
 fn string(bytes: &[u8]) -> Option<(&str, &[u8])> {
     let (opcode, after) = bytes.split_first()?;
     let (length, after) = match opcode {
@@ -132,7 +133,7 @@ fn integer(bytes: &[u8]) -> Option<(u64, &[u8])> {
     Some((value, behind(after)))
 }
 
-/// Skips the notes of the pickler: BINPUT, LONG_BINPUT, MEMOIZE and the head of a FRAME.
+/// Skips BINPUT, LONG_BINPUT, MEMOIZE and the head of a FRAME.
 fn behind(mut bytes: &[u8]) -> &[u8] {
     loop {
         let length = match bytes.first() {
@@ -178,12 +179,12 @@ mod tests {
         }
     }
 
-    /// Wherever a byte is bad, no pair is wrong; and unless it is in a name, few pairs are lost.
+    /// A bad byte never gives a wrong pair, and outside of a name it costs few pairs.
     #[test]
     fn a_bad_byte_hides_few_pairs_and_makes_no_wrong_one() {
         for level in [SchemaLevel::L06, SchemaLevel::L15] {
             let (sound, expected) = (written(40, level), of(40));
-            // The byte of a name, or of a length, which makes one string of many.
+            // The bad byte lies in a name, or in a length, so that one string swallows many.
             let few = NAMES.join("").len() + 2 * expected.len();
             let mut hiding = 0;
             for at in 0..sound.len() {
@@ -203,7 +204,7 @@ mod tests {
         }
     }
 
-    /// What is zeroed may hide the name of a map, and with it which of two is the label.
+    /// A zeroed part may hide the name of a map, and so which of two numbers is the label.
     #[test]
     fn a_zeroed_part_makes_no_wrong_pair() {
         for level in [SchemaLevel::L06, SchemaLevel::L15] {

@@ -1,29 +1,33 @@
-//! A look at a pickle before it is read: only what chromadb writes, and nothing nested deeply.
+//! Scans a pickle before it is read: it must have only opcodes that chromadb writes, and no deep
+//! nesting.
 //!
-//! The pickle library runs nothing and follows no pointers out of memory, but values are nested as
-//! deeply as the bytes say, and the stack is not endless.
+//! The pickle library runs no code and stays within its memory. But it recurses as deeply as values
+//! are nested, and the stack is finite.
 
-/// Dicts, instances and the like in one pickle of chromadb: five or six.
+/// Most containers of one pickle. Those of chromadb have five or six.
 const MAX_CONTAINERS: usize = 64;
 
-/// Python's newest protocol.
+/// The newest pickle protocol of Python.
 const MAX_PROTOCOL: u8 = 5;
 
-/// What a look at a pickle finds.
+/// What [`scan`] finds.
 #[derive(Debug, PartialEq)]
 pub(super) struct Scanned<'b> {
-    /// Its length: neither Python nor this crate reads what follows its end.
+    /// Bytes up to the end of the pickle. Neither Python nor this crate reads what follows.
     pub(super) length: usize,
-    /// Module and name of the first class that it has an instance of.
+    /// Module and name of the first class of which it has an instance.
     pub(super) class: Option<[&'b [u8]; 2]>,
 }
 
-/// Looks at a pickle, or says what is wrong with it.
+/// Scans a pickle.
+///
+/// # Errors
+/// Says what is wrong with it.
 pub(super) fn scan(bytes: &[u8]) -> Result<Scanned<'_>, String> {
     let mut rest = bytes;
     let mut containers = 0;
     let mut class = None;
-    // The last string, and the one before it: STACK_GLOBAL takes its class from these.
+    // The last two strings, from which STACK_GLOBAL takes its class.
     let mut strings: [&[u8]; 2] = [&[], &[]];
     loop {
         let at = bytes.len() - rest.len();
@@ -60,7 +64,7 @@ pub(super) fn scan(bytes: &[u8]) -> Result<Scanned<'_>, String> {
             b'M' => 2,
             // BININT, LONG_BINGET, LONG_BINPUT
             b'J' | b'j' | b'r' => 4,
-            // FRAME: Python reads it at once
+            // FRAME, which Python reads at once
             0x95 => match sized::<8>(after) {
                 frame if frame <= after.len() => 8,
                 _ => return Err(format!("it ends inside the frame at {at}")),
@@ -101,7 +105,7 @@ pub(super) fn scan(bytes: &[u8]) -> Result<Scanned<'_>, String> {
     }
 }
 
-/// The bytes of a length and of what is that long.
+/// Bytes of a length field and of the value that it measures.
 fn sized<const N: usize>(bytes: &[u8]) -> usize {
     let Some(length) = bytes.first_chunk::<N>() else {
         return usize::MAX;
@@ -111,7 +115,7 @@ fn sized<const N: usize>(bytes: &[u8]) -> usize {
     usize::try_from(u64::from_le_bytes(whole)).map_or(usize::MAX, |length| length.saturating_add(N))
 }
 
-/// The bytes of so many lines.
+/// Bytes of `count` lines.
 fn lines(bytes: &[u8], count: usize) -> usize {
     let ends = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
     let last = ends.map(|(at, _)| at).nth(count - 1);

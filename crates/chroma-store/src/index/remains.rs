@@ -1,7 +1,8 @@
-//! What is left of damaged index files: every vector that can still be told from its record.
+//! Reads what is left of damaged index files: every vector that can still be matched with its
+//! record.
 //!
-//! Links are not looked at. A record whose label has no id, or whose vector cannot be right, is left
-//! out; one that was changed in a way that could be right cannot be told.
+//! Links are ignored. A record is left out if its label has no id or its vector cannot be right. A
+//! change that leaves the vector plausible cannot be detected.
 
 use std::collections::{HashMap, HashSet};
 use std::io::{BufReader, Read};
@@ -14,25 +15,25 @@ use super::{
 };
 use crate::{Collection, Space, StoreResult};
 
-/// What is found where a header says that it is.
+/// Vectors and labels, read at the offsets of a header.
 #[derive(Debug)]
 struct Remains {
     header: Header,
     /// Norms of the original vectors (cosine only).
     norms: Option<Vec<f32>>,
-    /// Label to position, of the elements whose label has an id.
+    /// Labels that have an id, with the positions of their elements.
     live: HashMap<u64, u32>,
-    /// Labels that more than one element has: which of them is right cannot be told.
+    /// Labels of more than one element. Which of them is right cannot be decided.
     ambiguous: HashSet<u64>,
-    /// Labels of vectors whose original length is lost (cosine only).
+    /// Labels of vectors of which the original length is lost (cosine only).
     unit: HashSet<u64>,
-    /// Elements that are not deleted and whose label has no id.
+    /// Elements that are not delete-marked and have a label without an id.
     nameless: u32,
 }
 
 impl VectorIndex {
-    /// Opens what is left of the index files in `folder`, which may be those of `collection`. `None`
-    /// without id maps.
+    /// Opens what is left of the index files in `folder`, which may be those of `collection`;
+    /// `None` if there are no id maps.
     ///
     /// # Errors
     /// The id maps or the vectors cannot be read at all.
@@ -59,13 +60,13 @@ impl VectorIndex {
         }))
     }
 
-    /// Whether the vector of `id` is given with length 1, because its own is lost.
+    /// Whether the vector of `id` has length 1 here because its original length is lost.
     pub(crate) fn has_lost_length(&self, id: &str) -> bool {
         let label = self.ids.label(id);
         label.is_some_and(|label| self.unit.contains(&label))
     }
 
-    /// The ids that a folder's id maps have, where these can be read.
+    /// The ids in a folder's id maps; none if these cannot be read.
     pub(crate) fn ids_in(folder: &Path) -> HashSet<String> {
         match IdMaps::read_remains(&folder.join(ID_MAPS)) {
             Ok(Some(ids)) => ids.ids().map(str::to_owned).collect(),
@@ -75,7 +76,7 @@ impl VectorIndex {
 }
 
 impl IndexFiles {
-    /// Opens what is left of a collection's index files, if that is every vector: links cannot be
+    /// Opens what is left of a collection's index files, if that is every vector. Links cannot be
     /// loaded from them.
     pub(crate) fn of_remains(dir: &Path, collection: &Collection) -> StoreResult<Option<Self>> {
         let path = segment_dir(dir, collection);
@@ -104,15 +105,15 @@ pub(crate) fn dimension_in(folder: &Path) -> Option<u32> {
 }
 
 impl Remains {
-    /// Where the header says that vectors are, or, if more are found there, where the collection's
-    /// parameters say it.
+    /// Reads vectors at the offsets of the header, or at those of the collection's parameters if
+    /// more are found there.
     fn read(folder: &Path, collection: &Collection) -> StoreResult<Option<(IdMaps, Self)>> {
         let Some(ids) = IdMaps::read_remains(&folder.join(ID_MAPS))? else {
             return Ok(None);
         };
         let labels: HashSet<u64> = ids.labels().collect();
         let read = Header::read(&folder.join(HEADER)).ok();
-        // Vectors of another length are another collection's.
+        // Vectors of another length belong to another collection.
         let read = read.filter(|header| {
             let declared = collection.dimension;
             declared.is_none_or(|declared| declared == header.dimension)
@@ -121,7 +122,7 @@ impl Remains {
         let assumed = collection
             .dimension
             .and_then(|dimension| Header::assumed(dimension, collection.config.max_neighbors))
-            // Behind the elements there is room for more, with whatever was in memory.
+            // Behind the elements, the file has capacity for more, filled with stale memory.
             .map(|header| header.with_at_most(ids.total_elements_added.max(last)));
         let mut best: Option<Self> = None;
         for header in read.into_iter().chain(assumed) {
@@ -196,7 +197,7 @@ impl Remains {
         if level0::is_normalised(&vector, norm) {
             return true;
         }
-        // The vector may be sound where its length is not.
+        // The vector may be sound although its length is lost.
         let is_unit = level0::is_normalised(&vector, 1.0);
         if is_unit {
             self.unit.insert(label);

@@ -1,6 +1,6 @@
 //! Writes index files, whole, into a new folder.
 //!
-//! Nothing is changed in place: a folder is complete and on disk before anything names it.
+//! It changes nothing in place: a folder is complete and on disk before the database names it.
 
 use std::io::{BufWriter, ErrorKind, IoSlice, Write};
 use std::ops::Range;
@@ -16,12 +16,12 @@ use hnsw_graph::Graph;
 
 const BUFFER: usize = 1 << 20;
 const BEGIN_EVERY: u64 = 16 << 20;
-/// Linux takes 1024 buffers in one call, and a record has three.
+/// Records of one write: Linux takes 1024 buffers in one call, and a record has three.
 const TOGETHER: usize = 256;
 const DELETED: u8 = 1;
 
-/// Writes the files of `index` into the new folder `dir`; `seq` is the last sequence number that
-/// it contains.
+/// Writes the files of `index` into the new folder `dir`. `seq` is the last sequence number that
+/// the index contains.
 pub(crate) fn write(
     dir: &Path,
     index: &MemoryIndex,
@@ -31,7 +31,7 @@ pub(crate) fn write(
     let graph = &index.graph;
     let header = Header::of(graph).ok_or_else(|| bad(&dir.join(HEADER), "too large a graph"))?;
     fs_err::create_dir(dir)?;
-    // Each of the small files waits for the disk as long as the large one does.
+    // A sync of a small file takes as long as that of the large one.
     let (large, small) = thread::scope(|scope| -> StoreResult<_> {
         let small = thread::Builder::new().spawn_scoped(scope, || {
             file(dir, HEADER, |out| out.write_all(&header.to_bytes()))?;
@@ -45,7 +45,7 @@ pub(crate) fn write(
         Ok((write_level_0(dir, graph, &header), small.join()))
     })?;
     large?;
-    // It does not panic; if it did, so did this.
+    // The closure does not panic. If it did, this thread panics too.
     small.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
     fs_err::File::open(dir)?.sync_all()?;
     Ok(())
@@ -65,7 +65,7 @@ fn file(
     Ok(())
 }
 
-/// `data_level0.bin`: the disk begins with what is there while the rest is made.
+/// Writes `data_level0.bin`. The disk starts with the first part while later ones are made.
 fn write_level_0(dir: &Path, graph: &Graph, header: &Header) -> StoreResult<()> {
     let file = fs_err::File::create_new(dir.join(LEVEL0))?;
     thread::scope(|scope| {
@@ -78,11 +78,11 @@ fn write_level_0(dir: &Path, graph: &Graph, header: &Header) -> StoreResult<()> 
     Ok(())
 }
 
-/// Starts writing a part of `file` to disk. Its failure comes back from the last sync.
+/// Starts writing a part of `file` to disk. The last sync reports a failure.
 fn begin_to_disk(file: &fs_err::File, part: Range<u64>) {
     #[cfg(target_os = "linux")]
     {
-        // What is not on disk yet cannot be dropped from memory: Linux only begins to write it.
+        // Linux only starts to write here: memory that is not on disk cannot be dropped.
         let size = std::num::NonZeroU64::new(part.end - part.start);
         let _ = rustix::fs::fadvise(file, part.start, size, rustix::fs::Advice::DontNeed);
     }

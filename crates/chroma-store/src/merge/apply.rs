@@ -1,4 +1,4 @@
-//! Applies one operation after another to a collection.
+//! Applies operations to a collection, one after the other.
 
 use std::collections::HashSet;
 
@@ -8,41 +8,41 @@ use crate::records::{DOCUMENT_KEY, SegmentWriter, URI_KEY};
 use crate::wal::{Operation, OperationKind, Patch, WalWriter, check_vector};
 use crate::{Collection, Kind, Space, StoreError, StoreResult};
 
-/// Whether an operation is in the log already.
+/// Whether the log has an operation already.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Log {
-    /// It must be appended.
+    /// No: append it.
     Append,
-    /// It has this sequence number.
+    /// Yes, with this sequence number.
     Already(u64),
 }
 
-/// What a delta did, or why it was left out.
+/// What a delta did, or the error for which it was left out.
 pub(super) type AppliedDelta = StoreResult<(AppliedAs, Applied)>;
 
-/// How far a transaction has come.
+/// How far a transaction has come: every write changes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Mark {
-    /// The last row of the log.
+    /// The sequence number of the last row of the log.
     last: u64,
-    /// The next row of the records.
+    /// The rowid of the next new record.
     next_row: i64,
     dimension: Option<u32>,
     progress: Option<u64>,
 }
 
-/// What one delta did, with the rows that it was done to.
+/// What one delta did, with the rows of the records that it changed.
 pub(super) struct Applied {
     pub(super) effects: Effects,
-    /// The delta's space, if it is not the base's.
+    /// The delta's space, if it differs from the base's.
     pub(super) other_space: Option<Space>,
     touched: HashSet<i64>,
     removed: HashSet<i64>,
 }
 
 impl Applied {
-    /// Effects with what later deltas of the same merge removed taken off. Rows are never used
-    /// twice in a merge, so a row tells a record that was made again from the one before.
+    /// The effects of this delta, without records that later deltas of the same merge removed. A
+    /// merge never uses a row twice, so a row tells a record from a later one with the same id.
     pub(super) fn outlived_by(&self, later: &[&Self]) -> Effects {
         let gone = |row: &&i64| later.iter().any(|delta| delta.removed.contains(*row));
         let lost = self.touched.iter().filter(gone).count() as u64;
@@ -64,14 +64,14 @@ pub(super) struct Applier<'c> {
     wal: WalWriter<'c>,
     progress: Option<u64>,
     effects: Effects,
-    /// The space of the delta at hand, if it is not the base's.
+    /// The current delta's space, if it differs from the base's.
     pub(super) other_space: Option<Space>,
-    /// Rows that the delta at hand wrote.
+    /// Rows that the current delta wrote.
     touched: HashSet<i64>,
-    /// Rows that the delta at hand removed.
+    /// Rows that the current delta removed.
     removed: HashSet<i64>,
     total: Effects,
-    /// Operations without effect go into the log too, as chromadb has it.
+    /// Appends operations without effect to the log too, as chromadb does.
     logs_ignored: bool,
 }
 
@@ -99,7 +99,7 @@ impl<'c> Applier<'c> {
         })
     }
 
-    /// From now on operations without effect are logged too.
+    /// From now on, appends operations without effect to the log too.
     pub(super) fn log_ignored(&mut self) {
         self.logs_ignored = true;
     }
@@ -112,7 +112,7 @@ impl<'c> Applier<'c> {
         self.segment.count()
     }
 
-    /// Effects since the last call.
+    /// Takes the effects since the last call.
     pub(super) fn take_effects(&mut self) -> Applied {
         let (touched, removed) = (
             std::mem::take(&mut self.touched),
@@ -129,12 +129,12 @@ impl<'c> Applier<'c> {
         }
     }
 
-    /// Effects of everything that was kept.
+    /// Effects of all deltas that were kept.
     pub(super) fn total(&self) -> Effects {
         self.total
     }
 
-    /// Writes the full text and the segment's progress.
+    /// Writes the full text, and how far the segment has come.
     pub(super) fn finish(&mut self) -> StoreResult<()> {
         self.segment.write_full_text()?;
         let Some(seq) = self.progress else {
@@ -143,8 +143,11 @@ impl<'c> Applier<'c> {
         self.segment.set_progress(seq)
     }
 
-    /// Applies one delta so that its error leaves no trace in the transaction. The outer error is
-    /// not the delta's: the machine's, or a transaction that SQLite gave up altogether.
+    /// Applies one delta. If the delta is at fault, undoes it and returns the inner error.
+    ///
+    /// # Errors
+    /// The outer error is not the delta's fault: the machine's, or SQLite gave the whole
+    /// transaction up.
     pub(super) fn whole_or_nothing(
         &mut self,
         apply: impl FnOnce(&mut Self) -> StoreResult<AppliedAs>,
@@ -165,9 +168,11 @@ impl<'c> Applier<'c> {
         }
     }
 
-    /// As [`Applier::whole_or_nothing`], but SQLite writes down nothing by which to undo the delta.
-    /// If it fails after it has written, that is the outer error and `must_undo` is set: the
-    /// transaction has to be given up, and all of it done again.
+    /// As [`Applier::whole_or_nothing`], but SQLite keeps no undo log of the delta.
+    ///
+    /// # Errors
+    /// If the delta fails after a write, that is the outer error and `must_undo` is set: the caller
+    /// has to roll the transaction back and repeat it.
     pub(super) fn without_undo(
         &mut self,
         must_undo: &mut bool,
@@ -188,7 +193,7 @@ impl<'c> Applier<'c> {
         }
     }
 
-    /// Every write moves it.
+    /// Marks the current place: every write moves it.
     fn mark(&self) -> Mark {
         Mark {
             last: self.wal.last(),
@@ -198,7 +203,7 @@ impl<'c> Applier<'c> {
         }
     }
 
-    /// Forgets what came after the mark.
+    /// Resets this object to the mark, after SQLite has rolled back.
     fn rewind(&mut self, to: Mark) {
         self.wal.rewind(to.last);
         self.segment.set_next_row(to.next_row);
@@ -210,8 +215,8 @@ impl<'c> Applier<'c> {
         self.removed.clear();
     }
 
-    /// Whether the error is the delta's own: not the machine's, and SQLite has not given up the
-    /// whole transaction.
+    /// Whether the error is the delta's own. It is not if the machine is at fault or SQLite gave
+    /// the whole transaction up.
     fn can_undo(&self, error: &StoreError) -> bool {
         error.kind() != Kind::Environment && !self.db.connection.is_autocommit()
     }
@@ -285,7 +290,7 @@ impl<'c> Applier<'c> {
         Ok(())
     }
 
-    /// Keys that replacing metadata deletes, as a patch that says so in the log as well.
+    /// Deletions of the keys that replaced metadata does not name, as a patch for the log.
     fn replaced_keys(&self, row: i64, operation: &Operation) -> StoreResult<Patch> {
         let replaces = self.options.metadata == MetadataMode::Replace
             && operation.kind == OperationKind::Upsert;
@@ -314,7 +319,7 @@ impl<'c> Applier<'c> {
         Ok(seq)
     }
 
-    /// Checks a vector; the first one of a collection sets its dimension.
+    /// Checks a vector. The first vector of a collection sets its dimension.
     fn accept_vector(&mut self, id: &str, vector: &[u8]) -> StoreResult<()> {
         let expected = self.dimension.map(|dimension| dimension as usize * 4);
         check_vector(&self.collection, id, vector, expected)?;

@@ -1,9 +1,12 @@
-//! Whether a delta's collection fits the base's. Its space need not: vectors are the users' own,
-//! and are indexed in the base's space, as chromadb's own upsert would.
+//! Checks that a delta's collection fits the base's. Their spaces may differ: vectors are the
+//! user's own, and the base indexes them in its space, as an upsert of chromadb would.
 
 use crate::{Collection, StoreError, StoreResult};
 
-/// `dimension` is the base's as it is now: an earlier delta of the same merge may have set it.
+/// `dimension` is the base's current one: an earlier delta of the same merge may have set it.
+///
+/// # Errors
+/// `DimensionMismatch`.
 pub(super) fn check(
     dimension: Option<u32>,
     base: &Collection,

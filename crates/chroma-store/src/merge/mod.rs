@@ -1,8 +1,8 @@
-//! Merges deltas into an open directory with Chroma's semantics.
+//! Merges deltas into an open directory, with Chroma's semantics.
 //!
-//! Metadata and full text are applied at once, in one transaction; vectors go to
-//! `embeddings_queue`, and from there into the index files when it is time (`flush`). Each
-//! delta is applied whole or not at all, and one that fails does not hold up the others.
+//! A merge applies metadata and full text at once, in one transaction. Vectors go to the log
+//! (`embeddings_queue`), and a flush moves them into the index files when it is due. Each delta is
+//! applied whole or not at all, and one that fails does not hold up the others.
 
 mod apply;
 mod compatible;
@@ -27,14 +27,15 @@ use apply::{Applied, AppliedDelta, Applier, Log};
 pub use report::{AppliedAs, DeltaOutcome, Effects, MergeOptions, MergeReport, MetadataMode};
 
 impl Store<Open> {
-    /// Merges `deltas`, in order, into the collection that is meant.
+    /// Merges `deltas`, in order, into the collection that `which` names.
     ///
-    /// A delta whose own content is at fault is left out, with its error in the report; the
-    /// others are applied. An `Err` means that nothing was changed.
+    /// A delta whose content is at fault is left out, and the report has its error. The other
+    /// deltas are applied.
     ///
     /// # Errors
-    /// The collection is missing here, the directory is locked or damaged, or the result does not
-    /// have exactly the rows that it must have.
+    /// Nothing was changed: the collection is missing here, another process has locked the
+    /// directory, it is damaged, the machine failed, or the result does not have exactly the
+    /// records that it must have (`NotConserved`).
     pub fn merge<'a, P: AsRef<Path>>(
         &mut self,
         which: impl Into<Which<'a>>,
@@ -62,8 +63,8 @@ impl Store<Open> {
         options: MergeOptions,
         from: IndexFrom,
     ) -> StoreResult<Done<Vec<AppliedDelta>>> {
-        // Most deltas are sound. What undoes one is as large as what the delta changed, so SQLite
-        // keeps it only when the merge is done a second time, because one was not.
+        // Most deltas are sound, and an undo log is as large as the change. So SQLite keeps one
+        // only in a second try, after a delta has failed.
         let (mut must_undo, mut sound) = (false, self.take_sound());
         let longest = options.longest_value;
         let merged = self.transact(name, options, from, |applier, base, flushing| {
@@ -87,8 +88,8 @@ impl Store<Open> {
         merged
     }
 
-    /// Does `work` once more where index files cannot be read, from the log or from what is left of
-    /// them, if that is all that they had.
+    /// Runs `work`. If index files are damaged, runs it again with another source that has all
+    /// their vectors, if there is one.
     fn with_files_or_log<T>(
         &mut self,
         name: &FullName,
@@ -106,12 +107,12 @@ impl Store<Open> {
         }
     }
 
-    /// Puts the vectors of a collection that wait in the log into its index files; `None`
-    /// when `options` say that it is not time.
+    /// Moves the vectors of a collection from the log into its index files. Returns `None` if
+    /// `options` say that no flush is due.
     ///
     /// # Errors
-    /// As for [`Store::merge`], and index files that are damaged while their vectors are not in
-    /// the log.
+    /// As for [`Store::merge`]. Index files are damaged, and neither the log nor their remains have
+    /// all vectors (`IndexFile`, `Truncated`).
     pub fn flush<'a>(
         &mut self,
         which: impl Into<Which<'a>>,
@@ -121,11 +122,12 @@ impl Store<Open> {
         self.only_flush(name, options, IndexFrom::Files)
     }
 
-    /// Builds the index files of a collection anew from all its vectors, indexed or
-    /// waiting. Links are not read, so damaged ones do no harm. `None` for an empty collection.
+    /// Rebuilds the index files of a collection from all its vectors, indexed or waiting in the
+    /// log. It does not read links, so damaged links do no harm. Returns `None` for an empty
+    /// collection.
     ///
     /// # Errors
-    /// As for [`Store::flush`], and `engine` failed.
+    /// As for [`Store::flush`]; `engine` failed (`Engine`).
     pub fn rebuild<'a>(
         &mut self,
         which: impl Into<Which<'a>>,
@@ -152,10 +154,10 @@ impl Store<Open> {
         .map(|done| done.flushed)
     }
 
-    /// Changes index parameters of a collection, and makes its index files anew with them.
+    /// Changes index parameters of a collection, and rebuilds its index files with them.
     ///
     /// # Errors
-    /// As for [`Store::rebuild`]; then parameters may be changed and files not.
+    /// As for [`Store::rebuild`]. The parameters may be changed by then, and the files not.
     pub fn set_parameters<'a>(
         &mut self,
         which: impl Into<Which<'a>>,
@@ -171,12 +173,12 @@ impl Store<Open> {
         self.only_flush(&old.name, options, IndexFrom::Space(old.config.space))
     }
 
-    /// Applies `operations` to a collection, as a chromadb client would: for producers
-    /// and tests. All or nothing. Vectors stay in the log, and so do operations without effect here,
-    /// so that all of it can be applied elsewhere.
+    /// Applies `operations` to a collection as a chromadb client would, all or none. For producers
+    /// and tests. Vectors stay in the log. So do operations without effect here, because they may
+    /// have one in another directory.
     ///
     /// # Errors
-    /// As for [`Store::merge`]; a faulty operation is an error as well.
+    /// As for [`Store::merge`]. An operation is at fault.
     pub fn write<'a>(
         &mut self,
         which: impl Into<Which<'a>>,
@@ -200,7 +202,7 @@ impl Store<Open> {
         .map(|done| done.result)
     }
 
-    /// Runs `work` in one transaction and checks that it conserved the rows (I7).
+    /// Runs `work` in one transaction, and checks that the number of records is right (I7).
     fn transact<T>(
         &mut self,
         name: &FullName,
@@ -262,17 +264,17 @@ impl Store<Open> {
     }
 }
 
-/// What a transaction did.
+/// What a transaction did to a collection.
 struct Done<T> {
     result: T,
-    /// Records before and after.
+    /// Number of records before and after.
     before: u64,
     after: u64,
     flushed: Option<FlushReport>,
     flush_deferred: bool,
 }
 
-/// Hands one delta after the other to `apply`, and lets the index take in what they brought.
+/// Passes the deltas to `apply`, in order, and lets the flush take in their rows.
 fn apply_each<'c, P: AsRef<Path>>(
     applier: &mut Applier<'c>,
     flushing: &mut Flushing<'_>,
@@ -289,7 +291,7 @@ fn apply_each<'c, P: AsRef<Path>>(
         .collect()
 }
 
-/// What each delta did, measured at the end of the merge.
+/// What each delta did, as seen at the end of the merge.
 fn outcomes<P: AsRef<Path>>(deltas: &[P], results: Vec<AppliedDelta>) -> Vec<DeltaOutcome> {
     let applied: Vec<Option<&Applied>> = results
         .iter()
@@ -315,8 +317,8 @@ fn outcomes<P: AsRef<Path>>(deltas: &[P], results: Vec<AppliedDelta>) -> Vec<Del
         .collect()
 }
 
-/// Applies log rows that the metadata segment has not seen (its writer died between log and
-/// segment); afterwards its progress may be moved past them.
+/// Applies log rows that the metadata segment does not contain, because their writer died in
+/// between. Afterwards its progress may move past them.
 fn catch_up(applier: &mut Applier<'_>, db: Database<'_>, base: &Collection) -> StoreResult<()> {
     let applied = base.metadata_seq.unwrap_or(0);
     WalReader::new(db, base).for_each(applied, u64::MAX, |row| {

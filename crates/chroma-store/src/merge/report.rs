@@ -1,4 +1,4 @@
-//! What a merge is asked for and what it reports.
+//! Options of a merge, and its report.
 
 use std::path::PathBuf;
 
@@ -6,62 +6,62 @@ use serde::{Deserialize, Serialize};
 
 use crate::{FlushOptions, FlushReport, Space, StoreResult};
 
-/// What an upsert of an existing record does to metadata keys that it does not name.
+/// What an upsert of an existing record does to the metadata keys that it does not name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum MetadataMode {
     /// They stay, as in chromadb.
     #[default]
     Merge,
-    /// They go; document and uri stay unless given. An update still merges: it is partial by
-    /// nature.
+    /// They are removed; document and uri stay unless the upsert gives them. An update still
+    /// merges, because it is partial by nature.
     Replace,
 }
 
-/// Options of a merge.
+/// How to merge deltas.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct MergeOptions {
-    /// See [`MetadataMode`].
+    /// What an upsert does to metadata keys that it does not name.
     pub metadata: MetadataMode,
-    /// When and how vectors go into the index files.
+    /// When a flush is due at the end of the merge, and how it makes index files.
     pub flush: FlushOptions,
-    /// Bytes of the longest record that is taken from a delta: its id, vector, document and metadata
-    /// together. `None` for as long as SQLite allows.
+    /// The most bytes of a record that the merge takes from a delta: its id, vector, document and
+    /// metadata together. `None` for SQLite's own limit.
     pub longest_value: Option<u32>,
 }
 
-/// How a delta was read.
+/// How a merge read a delta.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AppliedAs {
-    /// Its log was whole: every operation counted, deletions and partial updates too.
+    /// Its log was whole: the merge replayed every operation, deletions and partial updates too.
     OperationLog,
-    /// Its log was purged: every live record was upserted.
+    /// Its log was purged: the merge upserted every live record.
     State,
 }
 
-/// What operations did to the records.
+/// Counts of what operations did to records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Effects {
-    /// Records that are new.
+    /// New records.
     pub added: u64,
-    /// Changes of records that existed.
+    /// Operations that changed an existing record.
     pub updated: u64,
-    /// Records that were removed.
+    /// Removed records.
     pub deleted: u64,
     /// Operations without effect: updates and deletes of ids that do not exist, and adds of ids that
     /// the delta itself had already.
     pub ignored: u64,
-    /// Different records that were written and are there at the end of the merge.
+    /// Different records that the operations wrote and that exist at the end of the merge.
     pub merged: u64,
 }
 
 impl Effects {
-    /// Whether there were operations, and none had an effect.
+    /// Whether there were operations, none of which had an effect.
     pub fn changed_nothing(&self) -> bool {
         self.ignored > 0 && self.added + self.updated + self.deleted == 0
     }
 
-    /// Sums two effects.
+    /// The sum of both, field by field.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
         Self {
@@ -74,37 +74,38 @@ impl Effects {
     }
 }
 
-/// What became of one delta.
+/// The result of a merge for one delta.
 #[derive(Debug)]
 pub struct DeltaOutcome {
-    /// Its directory.
+    /// The directory of the delta.
     pub dir: PathBuf,
-    /// Its space, if that is not the base's: its vectors are indexed in the base's.
+    /// The delta's space, if it differs from the base's. Its vectors are then indexed in the base's
+    /// space.
     pub other_space: Option<Space>,
-    /// How it was read and what it did, or why it was left out.
+    /// How the merge read it and what it did, or the error for which it was left out.
     pub result: StoreResult<(AppliedAs, Effects)>,
 }
 
-/// What became of a merge.
+/// The result of a merge.
 #[derive(Debug)]
 pub struct MergeReport {
-    /// The collection.
+    /// The full name of the collection.
     pub collection: String,
-    /// Records before.
+    /// Number of records before the merge.
     pub records_before: u64,
-    /// Records after.
+    /// Number of records after the merge.
     pub records_after: u64,
-    /// One per delta, in order.
+    /// The result of each delta, in the order of the deltas.
     pub outcomes: Vec<DeltaOutcome>,
-    /// What became of the index files; `None` when vectors were left in the log.
+    /// What the flush did; `None` if no flush was due and the vectors stay in the log.
     pub flushed: Option<FlushReport>,
-    /// As many vectors wait as the collection's threshold says, and were left in the log only
-    /// because of [`FlushOptions::at_least`](crate::FlushOptions::at_least).
+    /// Whether a flush was due by the collection's threshold, and only
+    /// [`FlushOptions::at_least`](crate::FlushOptions::at_least) held it back.
     pub flush_deferred: bool,
 }
 
 impl MergeReport {
-    /// Effects of all deltas that were applied.
+    /// The sum of the effects of all deltas that were applied.
     pub fn effects(&self) -> Effects {
         self.outcomes
             .iter()

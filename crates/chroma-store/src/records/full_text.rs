@@ -1,8 +1,9 @@
 //! Keeps the full-text table in step with the documents in `embedding_metadata`.
 //!
-//! Rows are noted while operations are applied and written at the end, each once and in order:
-//! SQLite begins a new segment of the index whenever it goes back to a smaller row. This module
-//! knows what chromadb's own SQLite, which is older, expects of an index that ours has written.
+//! Operations only note rows, and [`FullText::write`] writes them at the end, each once and in
+//! order, because SQLite begins a new segment of the index whenever it goes back to a smaller row.
+//! This module knows what the older SQLite of chromadb expects of an index that a newer one has
+//! written.
 
 use std::collections::BTreeSet;
 
@@ -11,17 +12,17 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 use crate::database::Database;
 use crate::{SchemaLevel, StoreResult};
 
-/// Segments of the index that may gather before it is made one.
+/// Most segments of the index. More are merged into one.
 const MANY_SEGMENTS: u64 = 64;
-/// More than SQLite allows, so that it takes its limit.
+/// Above SQLite's limit, so that SQLite takes its limit.
 const NO_CRISIS: u32 = 2000;
-/// As Chroma's migrations make the table.
+/// The table, as Chroma's migrations make it.
 const TABLE: &str =
     "CREATE VIRTUAL TABLE embedding_fulltext_search USING fts5(string_value, tokenize='trigram')";
-/// Bytes of index that SQLite gathers in memory before it writes a segment.
+/// Bytes of the index that SQLite gathers in memory before it writes a segment.
 const HASH_BYTES: u32 = 16 << 20;
 
-/// The rows to write in one transaction.
+/// The rows whose full text one transaction has to write.
 #[derive(Debug)]
 pub(crate) struct FullText<'c> {
     db: Database<'c>,
@@ -41,16 +42,16 @@ impl<'c> FullText<'c> {
         self.changed.insert(row);
     }
 
-    /// Writes what was noted. An index that cannot be written to is made anew from the documents.
+    /// Writes the noted rows. Rebuilds an index that cannot be written to from the documents.
     pub(crate) fn write(&mut self) -> StoreResult<()> {
         let changed = std::mem::take(&mut self.changed);
         if changed.is_empty() {
             return Ok(());
         }
-        // What cannot be read has no settings to keep.
+        // A table that cannot be read has no settings to keep.
         let settings = Settings::read(self.db.connection).unwrap_or_default();
         let written = match has_nul_documents(self.db.connection) {
-            // Who wrote the index of these may have gone past the NUL, or not.
+            // The SQLite that wrote the index of these may have read past the NUL or not.
             Ok(true) => rebuild_full_text(self.db.connection),
             Ok(false) => self.write_rows(&changed),
             Err(error) => Err(error),
@@ -65,9 +66,10 @@ impl<'c> FullText<'c> {
 
     fn write_rows(&self, rows: &BTreeSet<i64>) -> rusqlite::Result<()> {
         set(self.db.connection, "hashsize", HASH_BYTES)?;
-        // SQLite 3.41 takes the mark that an entry replaces an older one from the oldest of those
-        // that it merges, 3.44 and later take it from the newest. What a later one has merged,
-        // the earlier ones of chromadb 0.x would lose deletions in. Merging all is safe.
+        // An entry of the index has a mark that says whether it replaces an older one. When SQLite
+        // 3.41 merges entries, it keeps the mark of the oldest; 3.44 and later keep that of the
+        // newest. So the older SQLite of chromadb 0.x would lose deletions in segments that a later
+        // one has merged in part. Merging all of them is safe.
         let keeps_segments = self.db.level == SchemaLevel::L06;
         if keeps_segments {
             set(self.db.connection, "automerge", 0)?;
@@ -107,8 +109,8 @@ impl<'c> FullText<'c> {
         let Some(document) = document else {
             return Ok(());
         };
-        // SQLite up to 3.46 indexes a text up to the first NUL, later ones all of it. An older one
-        // must find what it deletes, and only that.
+        // SQLite up to 3.46 indexes a text up to the first NUL, later ones index all of it. An
+        // older one must find exactly what it deletes.
         let indexed = document.split('\0').next().unwrap_or_default();
         self.db
             .connection
@@ -128,12 +130,13 @@ impl<'c> FullText<'c> {
     }
 }
 
-/// Makes table and index anew from the documents of all records, inside the caller's transaction.
+/// Rebuilds the table and its index from the documents of all records, inside the caller's
+/// transaction.
 pub(crate) fn rebuild_full_text(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch("SAVEPOINT full_text")?;
     match fill(connection) {
         Err(error) if is_damage(&error) => {
-            // Parts of the table are missing: it cannot even be opened.
+            // SQLite cannot open a table of which parts are missing.
             connection.execute_batch("ROLLBACK TO full_text")?;
             drop_table(connection)?;
             connection.execute_batch(TABLE)?;
@@ -144,8 +147,8 @@ pub(crate) fn rebuild_full_text(connection: &Connection) -> rusqlite::Result<()>
     connection.execute_batch("RELEASE full_text")
 }
 
-/// Puts an empty table in the place of one whose pages cannot be read. The old pages belong to nothing
-/// afterwards, which a vacuum has to mend.
+/// Replaces a table whose pages cannot be read by an empty one. No table names the old pages
+/// afterwards; a vacuum has to drop them.
 pub(crate) fn forget_full_text(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(
         "PRAGMA writable_schema = ON;
@@ -156,7 +159,7 @@ pub(crate) fn forget_full_text(connection: &Connection) -> rusqlite::Result<()> 
     connection.execute_batch(TABLE)
 }
 
-/// Whether it is the table's own fault: not the machine's, and nobody holds it.
+/// Whether the table is at fault, and not the machine or another process that holds a lock.
 fn is_damage(error: &rusqlite::Error) -> bool {
     matches!(
         error.sqlite_error_code(),
@@ -164,7 +167,7 @@ fn is_damage(error: &rusqlite::Error) -> bool {
     )
 }
 
-/// Removes the table where `DROP TABLE` cannot, because SQLite cannot open it.
+/// Removes a table that SQLite cannot open, and so `DROP TABLE` cannot drop.
 fn drop_table(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(
         "PRAGMA writable_schema = ON;
@@ -195,7 +198,7 @@ fn fill(connection: &Connection) -> rusqlite::Result<()> {
     ))
 }
 
-/// Whether there are documents with a NUL character: SQLite versions index them differently.
+/// Whether any document has a NUL character: SQLite versions index these differently.
 pub(crate) fn has_nul_documents(connection: &Connection) -> rusqlite::Result<bool> {
     connection.query_row(
         "SELECT EXISTS (SELECT 1 FROM embedding_fulltext_search_content
@@ -205,12 +208,12 @@ pub(crate) fn has_nul_documents(connection: &Connection) -> rusqlite::Result<boo
     )
 }
 
-/// Rows of the table's configuration.
+/// Settings of the index, as rows of its configuration table.
 #[derive(Default)]
 struct Settings(Vec<(String, rusqlite::types::Value)>);
 
 impl Settings {
-    /// The names of all that this module sets.
+    /// The names of the settings that this module changes.
     const NAMES: &str = "('automerge', 'crisismerge', 'hashsize')";
 
     fn read(connection: &Connection) -> rusqlite::Result<Self> {
@@ -223,7 +226,7 @@ impl Settings {
         rows.collect::<rusqlite::Result<_>>().map(Self)
     }
 
-    /// Puts them back; SQLite reads them when it opens the table.
+    /// Restores the settings. SQLite reads them when it opens the table.
     fn restore(self, connection: &Connection) -> rusqlite::Result<()> {
         connection.execute_batch(&format!(
             "DELETE FROM embedding_fulltext_search_config WHERE k IN {}",

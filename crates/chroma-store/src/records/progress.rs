@@ -1,11 +1,12 @@
-//! How far the log has come into the records, as they say themselves.
+//! How much of the log the records contain, by the sequence numbers in their own rows.
 
 use rusqlite::Connection;
 
 use crate::Collection;
 use crate::collection::decode_seq;
 
-/// The highest number of an operation that touched a record and that can be true.
+/// The highest sequence number in the records of a collection that is at most `limit`; 0 if there
+/// is none.
 pub(crate) fn last_touched(
     connection: &Connection,
     collection: &Collection,

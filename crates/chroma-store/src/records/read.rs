@@ -12,7 +12,7 @@ pub(crate) struct RecordReader<'c> {
     db: Database<'c>,
 }
 
-/// What single rows say of a record.
+/// Metadata from single rows.
 #[derive(Debug, Default)]
 pub(crate) struct RowsRead {
     pub(crate) values: Vec<(String, MetadataValue)>,
@@ -22,9 +22,9 @@ pub(crate) struct RowsRead {
 /// A row that cannot be read.
 #[derive(Debug)]
 pub(crate) struct Unread {
-    /// Its key, where that can.
+    /// Its key, if the key can be read.
     pub(crate) key: Option<String>,
-    /// Which row it is, and why.
+    /// Names the row, and the reason.
     pub(crate) reason: String,
 }
 
@@ -33,7 +33,8 @@ impl<'c> RecordReader<'c> {
         Self { db }
     }
 
-    /// All keys of the record with rowid `record` in `embeddings`, reserved ones included.
+    /// All keys and values of the record with rowid `record` in `embeddings`, reserved keys
+    /// included.
     pub(crate) fn read(&self, record: i64) -> StoreResult<Vec<(String, MetadataValue)>> {
         let mut entries = self
             .scalars(record)
@@ -54,15 +55,15 @@ impl<'c> RecordReader<'c> {
         Ok(entries)
     }
 
-    /// The keys in these rows of `embedding_metadata` and `embedding_metadata_array`, those of one
-    /// array in their order, and why others cannot be read: for a database whose indexes cannot be
-    /// trusted.
+    /// Reads the given rows of `embedding_metadata` and `embedding_metadata_array` by number, for a
+    /// database whose indexes may be wrong. Returns the values, arrays in the order of their rows,
+    /// and the reasons for rows that cannot be read.
     pub(crate) fn read_rows(&self, rows: &[(&'static str, i64)]) -> RowsRead {
         let mut read = RowsRead::default();
         let mut arrays: Vec<(String, Vec<Scalar>)> = Vec::new();
         for (table, number) in rows {
             match self.row(table, *number) {
-                // As above: a NaN.
+                // All columns are NULL: a NaN of chromadb 0.x, which its readers drop.
                 Ok((_, None)) => {}
                 Ok((key, Some(value))) if *table == "embedding_metadata" => {
                     read.values.push((key, value.into()));
@@ -115,7 +116,8 @@ impl<'c> RecordReader<'c> {
         let mut entries = Vec::new();
         for row in rows {
             let (key, value): (String, Option<Scalar>) = row?;
-            // All columns NULL: a NaN of chromadb 0.x. Its readers drop the key; so do we.
+            // All columns are NULL: a NaN of chromadb 0.x. Its readers drop the key, and so does
+            // this.
             if let Some(value) = value {
                 entries.push((key, value.into()));
             }
@@ -142,7 +144,7 @@ impl<'c> RecordReader<'c> {
     }
 }
 
-/// Columns 1 to 4 in chromadb's order of precedence: string, int, float, bool.
+/// The value in columns 1 to 4, in chromadb's order of precedence: string, int, float, bool.
 fn typed(row: &Row<'_>) -> rusqlite::Result<Option<Scalar>> {
     if let Some(text) = row.get(1)? {
         return Ok(Some(Scalar::String(text)));

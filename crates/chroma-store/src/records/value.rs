@@ -1,35 +1,35 @@
-//! What a metadata key can hold.
+//! Values of metadata keys.
 
 use serde_json::{Number, Value};
 
-/// The reserved key under which a record's document is stored.
+/// The reserved metadata key that has the document of a record.
 pub const DOCUMENT_KEY: &str = "chroma:document";
-/// The reserved key under which a record's uri is stored.
+/// The reserved metadata key that has the uri of a record.
 pub const URI_KEY: &str = "chroma:uri";
 
-/// A single value.
+/// A single metadata value.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Scalar {
-    /// Text.
+    /// UTF-8 text.
     String(String),
     /// A 64-bit integer.
     Int(i64),
     /// A finite double.
     Float(f64),
-    /// A truth value.
+    /// A boolean; SQLite stores it as 0 or 1.
     Bool(bool),
 }
 
-/// A non-empty array of one type (schema level L15).
+/// A non-empty array of one type. Only schema level L15 stores arrays.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Array {
-    /// Texts.
+    /// An array of UTF-8 texts.
     String(Vec<String>),
-    /// Integers.
+    /// An array of 64-bit integers.
     Int(Vec<i64>),
-    /// Finite doubles.
+    /// An array of finite doubles.
     Float(Vec<f64>),
-    /// Truth values.
+    /// An array of booleans.
     Bool(Vec<bool>),
 }
 
@@ -67,12 +67,12 @@ impl Array {
     }
 }
 
-/// What a metadata key holds.
+/// The value of a metadata key: one value, or an array.
 #[derive(Debug, Clone, PartialEq)]
 pub enum MetadataValue {
-    /// One value.
+    /// A single value.
     Scalar(Scalar),
-    /// Several of one type.
+    /// Several values of one type.
     Array(Array),
 }
 
@@ -119,7 +119,7 @@ impl Scalar {
     }
 
     fn from_number(number: &Number) -> Result<Self, String> {
-        // As chromadb 1.x does it: an integer beyond SQLite's becomes a float.
+        // As in chromadb 1.x, an integer beyond SQLite's becomes a float.
         match number.as_i64() {
             Some(int) => Ok(Self::Int(int)),
             None => number
@@ -162,7 +162,7 @@ impl MetadataValue {
         }
     }
 
-    /// Whether every number in it is finite; JSON and SQLite both lose the others.
+    /// Whether all its numbers are finite. JSON and SQLite lose the others.
     pub(crate) fn is_finite(&self) -> bool {
         match self {
             Self::Scalar(Scalar::Float(float)) => float.is_finite(),

@@ -1,6 +1,6 @@
 //! Writes the rows of a metadata segment: records, their metadata, arrays and full text.
 //!
-//! Knows nothing of operations' meaning (add, upsert, ...); that is `merge::apply`.
+//! It does not know what add or upsert mean; `merge::apply` does.
 
 use rusqlite::{OptionalExtension, params};
 use uuid::Uuid;
@@ -10,7 +10,7 @@ use crate::collection::{encode_seq, write_progress};
 use crate::database::Database;
 use crate::{Collection, StoreError, StoreResult};
 
-/// chromadb 1.x decodes `embeddings.id` as u32.
+/// The highest rowid: chromadb 1.x decodes `embeddings.id` as u32.
 const MAX_RECORD_ROW: i64 = u32::MAX as i64;
 
 /// Writes one collection's metadata segment inside the caller's transaction.
@@ -25,8 +25,8 @@ pub(crate) struct SegmentWriter<'c> {
 
 impl<'c> SegmentWriter<'c> {
     pub(crate) fn new(db: Database<'c>, collection: &Collection) -> StoreResult<Self> {
-        // Rows that a deleted collection or an older client left behind must not attach
-        // themselves to new records: start above all of them.
+        // Metadata rows of a deleted collection or an older client must not attach themselves to
+        // new records, so these start above all of them.
         let array_max = if db.level.has_arrays() {
             "(SELECT coalesce(max(id), 0) FROM embedding_metadata_array)"
         } else {
@@ -53,7 +53,7 @@ impl<'c> SegmentWriter<'c> {
         })
     }
 
-    /// The row that the next new record will get; restore it when rolling back.
+    /// The rowid that the next new record gets. The caller restores it after a rollback.
     pub(crate) fn next_row(&self) -> i64 {
         self.next_row
     }
@@ -62,7 +62,7 @@ impl<'c> SegmentWriter<'c> {
         self.next_row = row;
     }
 
-    /// The row of a record; `None` if it does not exist.
+    /// The rowid of a record; `None` if there is no such record.
     pub(crate) fn find(&self, id: &str) -> StoreResult<Option<i64>> {
         self.db
             .connection
@@ -74,7 +74,7 @@ impl<'c> SegmentWriter<'c> {
             .map_err(self.db.failed("look a record up"))
     }
 
-    /// How many records the segment holds.
+    /// Counts the records of the segment.
     pub(crate) fn count(&self) -> StoreResult<u64> {
         self.db
             .connection
@@ -83,7 +83,7 @@ impl<'c> SegmentWriter<'c> {
             .map_err(self.db.failed("count the records"))
     }
 
-    /// Adds a record that does not exist yet; gives its row.
+    /// Inserts a new record and returns its rowid.
     pub(crate) fn insert(&mut self, id: &str, seq: u64) -> StoreResult<i64> {
         let row = self.next_row;
         if row > MAX_RECORD_ROW {
@@ -106,12 +106,12 @@ impl<'c> SegmentWriter<'c> {
             })
             .map_err(self.db.failed("insert a record"))?;
         self.next_row += 1;
-        // A text that a deleted record left behind must not become its own.
+        // A text that a deleted record left must not become its own.
         self.full_text.note(row);
         Ok(row)
     }
 
-    /// Notes that operation `seq` touched the record.
+    /// Writes that operation `seq` was the last to change the record.
     pub(crate) fn touch(&self, row: i64, seq: u64) -> StoreResult<()> {
         self.db
             .connection
@@ -121,7 +121,7 @@ impl<'c> SegmentWriter<'c> {
             .map_err(self.db.failed("update a record"))
     }
 
-    /// Removes a record with everything that hangs on it.
+    /// Removes a record with its metadata, arrays and full text.
     pub(crate) fn remove(&mut self, row: i64) -> StoreResult<()> {
         let mut tables = vec![
             "DELETE FROM embedding_metadata WHERE id = ?1",
@@ -153,7 +153,8 @@ impl<'c> SegmentWriter<'c> {
             .map_err(self.db.failed("read the keys of a record"))
     }
 
-    /// Sets one key of the record `id` at `row`; `fresh` says that the record was just inserted.
+    /// Sets one key of the record `id` at `row`. `fresh` says that the record was just inserted and
+    /// has no older value.
     pub(crate) fn set(
         &mut self,
         (id, row, fresh): (&str, i64, bool),
@@ -213,12 +214,12 @@ impl<'c> SegmentWriter<'c> {
         Ok(())
     }
 
-    /// Writes the full text of what was changed. Until then the table has the old one.
+    /// Writes the full text of changed records. Until then the table has the old one.
     pub(crate) fn write_full_text(&mut self) -> StoreResult<()> {
         self.full_text.write()
     }
 
-    /// Records how far the segment has come.
+    /// Writes that the segment contains the log up to `seq`.
     pub(crate) fn set_progress(&self, seq: u64) -> StoreResult<()> {
         write_progress(self.db, self.segment, seq).map_err(self.db.failed("write max_seq_id"))
     }
@@ -237,7 +238,7 @@ impl<'c> SegmentWriter<'c> {
         self.write_typed(sql, row, key, value, "write array metadata")
     }
 
-    /// Exactly one of the typed columns is set.
+    /// Writes a row in which exactly one of the typed columns is set.
     fn write_typed(
         &self,
         sql: &str,

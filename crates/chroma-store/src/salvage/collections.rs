@@ -1,5 +1,5 @@
-//! The collections of a damaged database, each as far as it can be read. What is missing of one is
-//! taken from what points to it.
+//! Reads the collections of a damaged database, each as far as possible. What a collection lacks is
+//! inferred from rows that refer to it.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -13,7 +13,7 @@ use crate::collection::{
 use crate::create::{DEFAULT_DATABASE_ID, Like};
 use crate::{Collection, FullName, HnswConfig, StoreResult};
 
-/// Rows of `segments`.
+/// A row of `segments`.
 #[derive(Debug)]
 struct Segment {
     id: Uuid,
@@ -21,7 +21,7 @@ struct Segment {
     collection: String,
 }
 
-/// A row of `collections`, as it is.
+/// A row of `collections`, unchecked.
 #[derive(Debug)]
 struct Row {
     id: Uuid,
@@ -30,11 +30,11 @@ struct Row {
     database: String,
     config: Option<String>,
     schema: Option<String>,
-    /// There is no such row.
+    /// The row is lost; these values are inferred.
     is_lost: bool,
 }
 
-/// All collections that have a name. `records` are those of all of them.
+/// All collections. `records` are the records of all of them.
 pub(super) fn read(
     source: &Source,
     records: &[Record],
@@ -139,7 +139,7 @@ pub(super) fn read(
                     vector_segment,
                     metadata_segment,
                     config,
-                    // They stay in its configuration.
+                    // The configuration keeps them.
                     embedding_functions: Vec::new(),
                     metadata_seq: of(metadata_segment),
                     vector_seq: of(vector_segment),
@@ -154,7 +154,7 @@ pub(super) fn read(
         .collect()
 }
 
-/// Collections of which nothing but their segments is left get a name after their ids.
+/// Adds the collections of which only segments are left, and names them after their ids.
 fn with_nameless(mut all: Vec<Row>, segments: &[Segment], lost: &mut Vec<Lost>) -> Vec<Row> {
     for segment in segments
         .iter()
@@ -184,7 +184,8 @@ fn with_nameless(mut all: Vec<Row>, segments: &[Segment], lost: &mut Vec<Lost>) 
     all
 }
 
-/// The index parameters of a collection; where one place cannot be read, those of another, and why.
+/// The index parameters of a collection. If one place cannot be read, returns those of another, and
+/// the reason.
 fn parameters(row: &Row, hnsw: &SegmentMetadata) -> Result<HnswConfig, (HnswConfig, String)> {
     let (config, schema) = (row.config.as_deref(), row.schema.as_deref());
     HnswConfig::resolve(config, schema, hnsw).map_err(|reason| {
@@ -204,8 +205,8 @@ fn parameters(row: &Row, hnsw: &SegmentMetadata) -> Result<HnswConfig, (HnswConf
     })
 }
 
-/// The segment that records have and no row of `segments`, where one collection lacks such a row:
-/// with more than one of either it cannot be told whose it is.
+/// The segment that records name and `segments` lacks, if exactly one collection lacks a metadata
+/// segment. With more of either, the owner cannot be decided.
 fn forgotten_segment(all: &[Row], segments: &[Segment], records: &[Record]) -> Option<Uuid> {
     let known: HashSet<String> = segments.iter().map(|one| one.id.to_string()).collect();
     let unknown: BTreeSet<&str> = records
@@ -225,7 +226,7 @@ fn forgotten_segment(all: &[Row], segments: &[Segment], records: &[Record]) -> O
     }
 }
 
-/// The folder that no segment names and that has index files of a collection's records.
+/// The folder that no segment names and that has index files for records of a collection.
 fn forgotten_folder(
     source: &Source,
     segments: &[Segment],

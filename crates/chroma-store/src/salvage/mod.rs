@@ -1,7 +1,7 @@
 //! Saves what can still be read of a damaged directory into a new one, and lists what is lost.
 //!
-//! Reading goes row by row: one that SQLite cannot give does not hide the others. Nothing is written
-//! to the damaged directory.
+//! It reads row by row, so that a row that SQLite cannot return does not hide the others. It never
+//! writes to the damaged directory.
 
 mod collections;
 mod rows;
@@ -22,24 +22,25 @@ use crate::{
 use source::{LogRow, Metadata, Record, Source, log_to_apply};
 use vectors::{Vectors, dimension};
 
-/// Operations that are written at once.
+/// Operations of one transaction.
 const BATCH: usize = 500;
 
-/// Something that could not be saved, or not as a whole.
+/// Something that could not be saved, or only in part.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Lost {
-    /// The collection, where that is known.
+    /// The full name of the collection; `None` if it is not known.
     pub collection: Option<String>,
-    /// The record, where that is known.
+    /// The id of the record; `None` if it is not known.
     pub id: Option<String>,
-    /// Why.
+    /// Why it is lost.
     pub reason: String,
-    /// What is left of the record, as JSON: with a vector it can be added again.
+    /// What is left of the record, as a JSON object of its metadata. With a vector it can be added
+    /// again.
     pub left: Option<serde_json::Value>,
 }
 
 impl Lost {
-    /// A part of the directory.
+    /// A loss that concerns a part of the directory.
     fn part(reason: String) -> Self {
         Self {
             collection: None,
@@ -50,19 +51,19 @@ impl Lost {
     }
 }
 
-/// What came of it.
+/// The result of [`salvage`].
 #[derive(Debug)]
 pub struct Salvaged {
-    /// The new directory, still open.
+    /// The new directory, open.
     pub store: Store<Open>,
-    /// Records that were saved, per collection.
+    /// Number of saved records, by collection.
     pub saved: BTreeMap<FullName, u64>,
-    /// What was not.
+    /// What could not be saved.
     pub lost: Vec<Lost>,
 }
 
-/// Saves what can be read of the directory `dir` into the new directory `out`. `ids` gives
-/// identifiers for each collection.
+/// Saves what can be read of the directory `dir` into the new directory `out`. `ids` makes the ids
+/// of each new collection.
 ///
 /// # Errors
 /// Not even the collections can be read, or `out` cannot be written.
@@ -138,14 +139,14 @@ pub fn salvage(dir: &Path, out: &Path, mut ids: impl FnMut() -> NewIds) -> Store
     Ok(Salvaged { store, saved, lost })
 }
 
-/// The rescue of one collection.
+/// Saves one collection.
 struct Rescue<'r> {
     store: &'r mut Store<Open>,
     collection: &'r Collection,
     lost: &'r mut Vec<Lost>,
     waiting: Vec<Operation>,
     saved: HashSet<String>,
-    /// Records that were saved without some of their metadata or document, and what cannot be read.
+    /// Records that were saved without some of their metadata or document, with the reason.
     bare: BTreeMap<String, String>,
 }
 
@@ -187,7 +188,8 @@ impl Rescue<'_> {
             })?;
         }
         self.flush()?;
-        // What was accepted and never applied, and what is left of records that cannot be read.
+        // Operations that chromadb accepted and never applied, and what the log has of unreadable
+        // records.
         let everything = source.misses_records() || !self.bare.is_empty();
         for LogRow {
             mut operation,
@@ -200,7 +202,7 @@ impl Rescue<'_> {
                 self.lose(Some(&operation.id), reason, None);
             }
             if operation.kind == OperationKind::Add && self.bare.remove(&operation.id).is_some() {
-                // The log still has what the record has lost.
+                // The log still has what the record lost.
                 operation.kind = OperationKind::Upsert;
             }
             self.put(operation)?;
@@ -233,7 +235,7 @@ impl Rescue<'_> {
         Ok(())
     }
 
-    /// Writes what waits; where that fails, one after the other.
+    /// Writes the waiting operations; if that fails, one by one.
     fn flush(&mut self) -> StoreResult<()> {
         let batch = std::mem::take(&mut self.waiting);
         match self.store.write(&self.collection.name, batch.clone()) {

@@ -1,4 +1,4 @@
-//! Reads the rows of a table of which parts cannot be read, in the order of their numbers.
+//! Reads the rows of a damaged table, in the order of their numbers.
 
 use std::collections::HashSet;
 
@@ -6,15 +6,15 @@ use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::Lost;
 
-/// What was found.
+/// The rows that could be read, and the gaps.
 #[derive(Debug)]
 pub(super) struct Rows<T> {
     pub(super) found: Vec<T>,
-    /// Numbers between which SQLite could not read.
+    /// Ranges of row numbers that SQLite could not read.
     pub(super) gaps: Vec<(i64, i64)>,
 }
 
-/// Every row of `[table, columns]` that can be read; the rest is told of. A table that is not there
+/// Reads every readable row of `[table, columns]`, and notes the gaps in `lost`. A missing table
 /// has no rows.
 pub(super) fn table<T>(
     connection: &Connection,
@@ -34,7 +34,7 @@ pub(super) fn table<T>(
     }
 }
 
-/// Notes what cannot be read of a table; whether there is such.
+/// Notes the gaps of a table. Returns whether there are any.
 pub(super) fn tell_of(table: &str, gaps: &[(i64, i64)], lost: &mut Vec<Lost>) -> bool {
     for (first, last) in gaps {
         let reason = match (*first, *last) {
@@ -52,8 +52,8 @@ pub(super) fn tell_of(table: &str, gaps: &[(i64, i64)], lost: &mut Vec<Lost>) ->
     !gaps.is_empty()
 }
 
-/// Every row of `table` that can be read. `columns` may hold anything; `read` gets them, after the
-/// row's number `key`. No index is asked, which may be damaged by itself.
+/// Reads every readable row of `table`. `read` gets the row's number `key`, then `columns`, which
+/// may have any type. The queries use no index: it may be damaged too.
 pub(super) fn all<T>(
     connection: &Connection,
     [table, key, columns]: [&str; 3],
@@ -66,14 +66,14 @@ pub(super) fn all<T>(
     let from = format!("FROM {table} NOT INDEXED WHERE {key} >= ?1 ORDER BY {key}");
     let stream = format!("SELECT {key}, {columns} {from} LIMIT -1 OFFSET ?2");
     let mut stream = connection.prepare(&stream)?;
-    // Reads nothing of a row but its number.
+    // Reads only the number of a row.
     let mut probe = connection.prepare(&format!("SELECT {key} {from} LIMIT 1 OFFSET ?2"))?;
     let mut number_of = |at: i64, skipped: u64| {
         let number = probe.query_row((at, skipped), |row| row.get::<_, i64>(0));
         number.optional()
     };
     let (mut next, mut skipped, mut in_order) = (i64::MIN, 0, true);
-    // A damaged page may give rows out of order, and again.
+    // A damaged page may return rows out of order, or twice.
     let mut seen = HashSet::new();
     loop {
         let mut last = Vec::new();
@@ -106,12 +106,12 @@ pub(super) fn all<T>(
             in_order &= last.last().is_none_or(|last| bad > *last);
             match bad.checked_add(1).filter(|_| in_order) {
                 Some(after) => (next, skipped) = (after, 0),
-                // SQLite would look for a number as if all were in order.
+                // SQLite would search for a number as if all were in order.
                 None => skipped += 1,
             }
             continue;
         }
-        // Not even numbers: a whole page.
+        // Not even a number can be read: the whole page is damaged.
         next = after(&last, &seen).max(next);
         let mut can_read = |at: i64| match number_of(at, 0) {
             Ok(number) => number.is_none_or(|number| number >= at),
@@ -126,8 +126,8 @@ pub(super) fn all<T>(
     }
 }
 
-/// The number behind the last three that were read, and behind those that are known. One of the three
-/// may be wrong: the middle one is near the others.
+/// The number after the last three that were read, and after all that are known. One of the three
+/// may be wrong, but the middle one is near the others.
 fn after(last: &[i64], seen: &HashSet<i64>) -> i64 {
     let mut sorted = last.to_vec();
     sorted.sort_unstable();
@@ -169,8 +169,8 @@ mod tests {
 
     use super::*;
 
-    /// The place of a row's text in the file. Before it stand the sizes of payload and header, the
-    /// row's number between them, and the kind of the column.
+    /// The place of a row's text in the file. Before it come the sizes of payload and header, with
+    /// the row's number between them, and the type of the column.
     fn text_of(file: &[u8], row: i64) -> usize {
         let text = format!("row {row:03}");
         let mut windows = file.windows(text.len());
@@ -179,8 +179,8 @@ mod tests {
             .unwrap()
     }
 
-    /// What is found of a hundred rows when the number of the fiftieth is wrong, and the row after the
-    /// next cannot be read either.
+    /// What is found of a hundred rows if the number of the fiftieth is wrong and, on demand, row
+    /// 52 cannot be read.
     fn found_beside(wrong: u8, with_bad_row: bool) -> Rows<String> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("database");
@@ -210,7 +210,7 @@ mod tests {
         for wrong in WRONG {
             let rows = found_beside(wrong, false);
             let texts: HashSet<&String> = rows.found.iter().collect();
-            // Of two rows with one number one is left.
+            // Of two rows with the same number, one is found.
             assert!(texts.len() >= 99, "{wrong}: {} rows", texts.len());
         }
     }

@@ -1,4 +1,4 @@
-//! The damaged directory: opened in spite of what is wrong, and read part by part.
+//! The damaged directory: opened in spite of its faults, and read part by part.
 
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
@@ -23,7 +23,7 @@ pub(super) struct Record {
     pub(super) row: i64,
     pub(super) segment: String,
     pub(super) id: String,
-    /// The last operation that touched it, where that can be read.
+    /// The last operation that changed it, if that can be read.
     pub(super) seq: Option<u64>,
 }
 
@@ -32,7 +32,7 @@ pub(super) struct Record {
 pub(super) struct LogRow {
     pub(super) seq: u64,
     pub(super) operation: Operation,
-    /// Why its metadata cannot be read, if that is so.
+    /// Why its metadata cannot be read; `None` if it can.
     pub(super) torn: Option<String>,
 }
 
@@ -40,7 +40,7 @@ pub(super) struct Source {
     dir: PathBuf,
     connection: Connection,
     level: SchemaLevel,
-    /// Rows of records could not be read.
+    /// Whether rows of records could not be read.
     misses_records: Cell<bool>,
 }
 
@@ -55,7 +55,7 @@ impl Source {
         let connection = connection::open_damaged(dir)?;
         let path = connection::database_path(dir);
         let level = match detect(&connection, &path) {
-            // What its columns say, where its migrations do not.
+            // The columns tell the level if the migrations do not.
             Err(error) if !error.is_of_machine() => level_of_columns(&connection).ok_or(error)?,
             level => level?,
         };
@@ -88,7 +88,7 @@ impl Source {
         self.dir.join(segment.to_string())
     }
 
-    /// All folders, named by a segment or not.
+    /// All folders of the directory, whether a segment names them or not.
     pub(super) fn folders(&self) -> Vec<PathBuf> {
         let entries = fs_err::read_dir(&self.dir).into_iter().flatten().flatten();
         let mut folders: Vec<PathBuf> = entries
@@ -99,7 +99,7 @@ impl Source {
         folders
     }
 
-    /// How many of these records have a vector in the index files of a folder.
+    /// How many of these records have a vector in the index files of `folder`.
     pub(super) fn records_in(&self, folder: &Path, ids: &HashSet<&str>) -> usize {
         let indexed = VectorIndex::ids_in(folder);
         indexed
@@ -108,7 +108,7 @@ impl Source {
             .count()
     }
 
-    /// All records that can be read.
+    /// Reads all records that can be read.
     pub(super) fn records(&self, lost: &mut Vec<Lost>) -> Vec<Record> {
         let columns = ["embeddings", "segment_id, embedding_id, seq_id"];
         let told = lost.len();
@@ -134,7 +134,7 @@ impl Source {
         found.into_iter().chain(rescued).collect()
     }
 
-    /// The records as the index of their ids has them, if it can be read. It knows their rows too.
+    /// The records by the index of their ids, which also has their row numbers.
     fn records_of_index(&self) -> rusqlite::Result<Vec<Record>> {
         let sql = "SELECT rowid, segment_id, embedding_id
                    FROM embeddings INDEXED BY sqlite_autoindex_embeddings_1";
@@ -150,14 +150,14 @@ impl Source {
         records.collect()
     }
 
-    /// Notes what indexes know and their tables do not.
+    /// Notes entries that indexes have and their tables lack.
     pub(super) fn tell_of_indexes(&self, lost: &mut Vec<Lost>) {
         let known = only_indexes_know(&self.connection).unwrap_or_default();
         let others = known.iter().filter(|known| known.table != "embeddings");
         lost.extend(others.map(|known| Lost::part(known.to_string())));
     }
 
-    /// Where the metadata of each record is.
+    /// Finds the metadata rows of each record.
     pub(super) fn metadata(&self, lost: &mut Vec<Lost>) -> Metadata<'_> {
         let mut tables = vec!["embedding_metadata"];
         if self.level.has_arrays() {
@@ -182,7 +182,7 @@ impl Source {
         metadata
     }
 
-    /// Documents as the full text has them, by the rows of their records.
+    /// The documents in the full text, by the row numbers of their records.
     fn texts(&self) -> HashMap<i64, String> {
         let columns = ["embedding_fulltext_search_content", "id, c0"];
         let texts = rows::table(&self.connection, columns, &mut Vec::new(), |row| {
@@ -194,7 +194,7 @@ impl Source {
             .collect()
     }
 
-    /// The rows of a collection's log that can be read, in order.
+    /// Reads the readable rows of a collection's log, in order.
     pub(super) fn log(&self, collection: &Collection, lost: &mut Vec<Lost>) -> Vec<LogRow> {
         let reader = WalReader::new(self.database(), collection);
         let topic = collection.topic();
@@ -226,7 +226,7 @@ impl Source {
         log
     }
 
-    /// Bytes of the vectors that a collection's log has; where they differ, of most of them.
+    /// Elements of the vectors in a collection's log; if they differ, of most of them.
     pub(super) fn logged_dimension(&self, collection: &Collection) -> Option<u32> {
         let topic = collection.topic();
         let columns = ["embeddings_queue", "topic, length(vector) / 4"];
@@ -253,15 +253,15 @@ impl Source {
     }
 }
 
-/// What the log has that the records do not have yet; `everything` where it is not known what they
-/// had.
+/// The log rows that the records do not contain. `everything` asks for all rows, because it is not
+/// known what the records contained.
 pub(super) fn log_to_apply(
     collection: &Collection,
     log: Vec<LogRow>,
     everything: bool,
 ) -> Vec<LogRow> {
     let last = log.last().map_or(0, |row| row.seq);
-    // Progress beyond the log says nothing: all of it is applied once more.
+    // Progress beyond the end of the log is wrong: apply all of it again.
     let applied = collection
         .metadata_seq
         .filter(|seq| *seq <= last)
@@ -272,19 +272,19 @@ pub(super) fn log_to_apply(
         .collect()
 }
 
-/// The metadata of all records, found without an index.
+/// The metadata of all records, read without an index.
 pub(super) struct Metadata<'s> {
     source: &'s Source,
-    /// Documents as the full text has them.
+    /// The documents in the full text.
     texts: HashMap<i64, String>,
-    /// Tables and numbers of the rows of each record.
+    /// Tables and row numbers of the metadata of each record.
     rows: HashMap<i64, Vec<(&'static str, i64)>>,
-    /// Some rows cannot be read, and nobody knows whose.
+    /// Whether some rows cannot be read, so that their records are not known.
     is_torn: bool,
 }
 
 impl Metadata<'_> {
-    /// Metadata, document and uri of a record, and what cannot be read of them.
+    /// Metadata, document and uri of a record, and a list of what cannot be read of them.
     pub(super) fn of(&self, record: i64) -> (Patch, Option<String>) {
         let rows = self
             .rows
@@ -294,7 +294,7 @@ impl Metadata<'_> {
         let reader = RecordReader::new(self.source.database());
         let mut read = reader.read_rows(rows);
         let text = self.texts.get(&record);
-        // Its full text has it.
+        // The full text has the document.
         read.unread
             .retain(|unread| text.is_none() || unread.key.as_deref() != Some(DOCUMENT_KEY));
         let mut unread: Vec<String> = read
@@ -307,7 +307,7 @@ impl Metadata<'_> {
         }
         let values = read.values.into_iter();
         let mut patch: Patch = values.map(|(key, value)| (key, Some(value))).collect();
-        // A document that is gone is still in its full text.
+        // The full text still has a lost document.
         if let Some(text) = text.filter(|_| patch.iter().all(|(key, _)| key != DOCUMENT_KEY)) {
             let document = Scalar::String(text.clone()).into();
             patch.push((DOCUMENT_KEY.to_owned(), Some(document)));

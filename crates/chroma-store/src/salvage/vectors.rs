@@ -1,5 +1,5 @@
-//! The vectors of a collection: from its log and from index files, which are its own, or what is left
-//! of them, or those of a folder that has its records.
+//! The vectors of a collection: from its log and from index files. The files are its own, or what
+//! is left of them, or those in another folder that has its records.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use crate::index::{VectorIndex, dimension_in};
 use crate::wal::{OperationKind, Overlay, log_is_whole};
 use crate::{Collection, StoreResult};
 
-/// The vectors that can be read.
+/// The vectors that can be read, and their sources.
 #[derive(Debug)]
 pub(super) struct Vectors {
     indexed: Indexed,
@@ -21,14 +21,15 @@ pub(super) struct Vectors {
 #[derive(Debug, Default)]
 struct Indexed {
     files: Option<VectorIndex>,
-    /// What is wrong.
+    /// What is wrong with them.
     damage: Vec<String>,
-    /// The files are those of another segment, or of none.
+    /// The files belong to another segment, or to none.
     are_foreign: bool,
 }
 
-/// The number of elements that most vectors of a collection have; the directory may say another.
-/// `others` are those that other collections are said to have: their files may lie in its place.
+/// The dimension of most vectors of a collection, which may differ from the declared one. `others`
+/// are the declared dimensions of the other collections: their files may lie in this collection's
+/// place.
 pub(super) fn dimension(
     source: &Source,
     collection: &Collection,
@@ -47,11 +48,11 @@ pub(super) fn dimension(
 }
 
 impl Vectors {
-    /// Finds those of a collection with these records; `is_of_another` says of a folder that it is
-    /// sure to be another collection's.
+    /// Finds the vectors of a collection with these records. `is_of_another` says that a folder
+    /// surely belongs to another collection.
     ///
     /// # Errors
-    /// Files cannot be read for a reason that is not theirs.
+    /// The machine is at fault, not the files.
     pub(super) fn find(
         source: &Source,
         collection: &Collection,
@@ -84,7 +85,7 @@ impl Vectors {
         &self.indexed.damage
     }
 
-    /// The vector of `id`; the logged one is the user's own, to the bit, and the newer one.
+    /// The vector of `id`. The vector in the log is newer, and the user's own to the bit.
     pub(super) fn of(&self, id: &str) -> Option<Vec<u8>> {
         let vector = match self.logged.get(id) {
             Some(Some(vector)) => Some(vector.clone()),
@@ -93,14 +94,14 @@ impl Vectors {
         vector.filter(|vector| self.bytes.is_none_or(|bytes| bytes == vector.len()))
     }
 
-    /// Whether the vector of `id` is given with length 1, because its own is lost.
+    /// Whether the vector of `id` has length 1 here because its original length is lost.
     pub(super) fn has_lost_length(&self, id: &str) -> bool {
         let is_logged = matches!(self.logged.get(id), Some(Some(_)));
         let mut files = self.indexed.files.iter();
         !is_logged && files.any(|files| files.has_lost_length(id))
     }
 
-    /// Ids that have a vector, are not among `saved`, and were not deleted.
+    /// Vectors of ids that are not among `saved` and were not deleted.
     pub(super) fn others(&self, saved: &HashSet<String>) -> Vec<(String, Vec<u8>)> {
         let own = self.indexed.files.iter();
         let own = own.filter(|_| !self.indexed.are_foreign);
@@ -118,8 +119,8 @@ impl Vectors {
     }
 }
 
-/// What the log says of vectors. Of a log that is whole, what it says in its order. Else an add of a
-/// record that was touched last before it was ignored, and other adds made their records.
+/// The vectors that the log gives. If the log is whole, its order decides. Otherwise, an add after
+/// the last change of its record was ignored, and every other add made its record.
 fn logged(
     source: &Source,
     collection: &Collection,
@@ -169,7 +170,7 @@ impl Indexed {
         Ok(indexed)
     }
 
-    /// Takes the folder that has most of the records.
+    /// Takes the files of the folder that has most of the records.
     fn take_foreign(
         &mut self,
         source: &Source,

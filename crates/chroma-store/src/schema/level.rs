@@ -1,4 +1,4 @@
-//! The four schema levels and how a database tells which one it has.
+//! The four schema levels, and how to detect which one a database has.
 
 use std::fmt;
 use std::path::Path;
@@ -14,13 +14,13 @@ use crate::{StoreError, StoreResult};
 /// A merge keeps the level of its base; nothing here ever migrates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum SchemaLevel {
-    /// chromadb 0.5.6 to 0.6.3.
+    /// chromadb 0.5.6 to 0.6.3: sysdb 9, metadb 4.
     L06,
-    /// chromadb 1.0.0 to 1.2.2.
+    /// chromadb 1.0.0 to 1.2.2: sysdb 9, metadb 5. Sequence numbers become integers.
     L10,
-    /// chromadb 1.3.0 to 1.4.1.
+    /// chromadb 1.3.0 to 1.4.1: sysdb 10, metadb 5. Collections get `schema_str`.
     L13,
-    /// chromadb 1.5.0 and later.
+    /// chromadb 1.5.0 and later: sysdb 10, metadb 6. Metadata may have arrays.
     L15,
 }
 
@@ -38,7 +38,7 @@ impl SchemaLevel {
         }
     }
 
-    /// The chromadb versions that write this level.
+    /// The chromadb versions that write this level, such as `1.3.0 to 1.4.1`.
     pub fn versions(self) -> &'static str {
         match self {
             Self::L06 => "0.5.6 to 0.6.3",
@@ -48,7 +48,7 @@ impl SchemaLevel {
         }
     }
 
-    /// Last migration of (sysdb, metadb, embeddings_queue).
+    /// The last migration of sysdb, metadb and embeddings_queue.
     pub(crate) fn last_migrations(self) -> [(&'static str, u32); 3] {
         let (sysdb, metadb) = match self {
             Self::L06 => (9, 4),
@@ -96,7 +96,8 @@ impl FromStr for SchemaLevel {
     }
 }
 
-/// The level that tables and columns of a damaged database are of.
+/// Detects the level of a damaged database by its tables and columns; `None` if even `collections`
+/// cannot be read.
 pub(crate) fn level_of_columns(connection: &Connection) -> Option<SchemaLevel> {
     let has = |sql: &str| connection.prepare(sql).is_ok();
     has("SELECT id, name FROM collections").then_some(())?;
@@ -113,7 +114,11 @@ pub(crate) fn level_of_columns(connection: &Connection) -> Option<SchemaLevel> {
     }
 }
 
-/// Reads the level off the `migrations` table.
+/// Detects the level by the `migrations` table.
+///
+/// # Errors
+/// `UnknownSchema`: the migrations are those of no level, or the schema has triggers, views or
+/// computed values.
 pub(crate) fn detect(connection: &Connection, path: &Path) -> StoreResult<SchemaLevel> {
     let unknown = |detail: String| StoreError::UnknownSchema {
         path: path.to_path_buf(),
@@ -139,7 +144,7 @@ pub(crate) fn detect(connection: &Connection, path: &Path) -> StoreResult<Schema
             let wanted = level.last_migrations();
             found.len() == wanted.len()
                 && wanted.iter().all(|(dir, version)| {
-                    // Versions are dense from 1, so the count equals the last one.
+                    // Versions count from 1 without gaps, so their number equals the last one.
                     found
                         .iter()
                         .any(|row| row == &((*dir).to_owned(), *version, *version))
@@ -154,8 +159,8 @@ pub(crate) fn detect(connection: &Connection, path: &Path) -> StoreResult<Schema
         })
 }
 
-/// What computes or runs something: triggers, views, virtual tables but the one of the full text,
-/// computed columns, indexes on expressions.
+/// Names parts of a schema that run code: triggers, views, virtual tables but that of the full
+/// text, computed columns, and indexes on expressions.
 const CODE: &str = "
     SELECT name FROM sqlite_schema WHERE type IN ('trigger', 'view')
     UNION ALL
@@ -169,7 +174,7 @@ const CODE: &str = "
     WHERE s.type = 'index' AND c.cid = -2
     LIMIT 3";
 
-/// Chroma has none of that; a foreign one would run on our reads and writes.
+/// Refuses a schema with code: Chroma makes none, and SQLite would run it on our reads and writes.
 fn refuse_code_in_schema(connection: &Connection, path: &Path) -> StoreResult<()> {
     let names: Vec<String> = connection
         .prepare(CODE)

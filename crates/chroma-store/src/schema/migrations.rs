@@ -1,8 +1,8 @@
 //! The texts of Chroma's migrations.
 //!
-//! chromadb 1.x compares the stored text of every migration byte by byte when it opens a
-//! directory, so the texts are data of the format. They were read from the `migrations` table of a
-//! directory made by chromadb 1.5.9 (Apache-2.0; see NOTICE).
+//! chromadb 1.x compares the stored text of every migration byte by byte when it opens a directory,
+//! so the texts are data of the format. They come from the `migrations` table of a directory that
+//! chromadb 1.5.9 made (Apache-2.0; see NOTICE).
 
 use md5::{Digest, Md5};
 use rusqlite::{Connection, params};
@@ -10,16 +10,16 @@ use rusqlite::{Connection, params};
 use super::SchemaLevel;
 use crate::connection;
 
-/// One migration as the `migrations` table stores it.
+/// A migration, as a row of the `migrations` table.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Migration {
     /// `sysdb`, `metadb` or `embeddings_queue`.
     pub(crate) dir: &'static str,
-    /// Position in `dir`, from 1.
+    /// Number within `dir`, from 1.
     pub(crate) version: u32,
-    /// The file name chromadb ships it under.
+    /// The name of its file in chromadb.
     pub(crate) file_name: &'static str,
-    /// The exact text.
+    /// The text, to the byte.
     pub(crate) sql: &'static str,
 }
 
@@ -34,7 +34,7 @@ macro_rules! migration {
     };
 }
 
-/// In the order chromadb 1.x applies them.
+/// All migrations, in the order in which chromadb 1.x applies them.
 const ALL: [Migration; 18] = [
     migration!("sysdb", 1, "00001-collections"),
     migration!("sysdb", 2, "00002-segments"),
@@ -65,7 +65,7 @@ pub(crate) fn migrations(level: SchemaLevel) -> impl Iterator<Item = &'static Mi
     })
 }
 
-/// The tables of a schema level.
+/// The names of the tables of a schema level.
 pub(crate) fn tables(level: SchemaLevel) -> rusqlite::Result<Vec<String>> {
     let connection = connection::in_memory()?;
     migrate(&connection, level)?;

@@ -1,4 +1,4 @@
-//! What SQLite's own checks say of a database, told apart by what it is that is wrong.
+//! Findings of SQLite's own checks, by what they concern.
 
 use std::path::Path;
 
@@ -8,16 +8,16 @@ use super::damaged;
 use crate::problem::{Problem, Remedy, Severity};
 use crate::{StoreError, StoreResult};
 
-/// The first finding of each kind of a check of SQLite's.
+/// The first finding of each kind.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
-    /// Pages or rows are damaged.
+    /// Damage of pages or rows.
     pub(super) damage: Option<String>,
-    /// An index does not agree with its table.
+    /// An index that contradicts its table.
     pub(super) index: Option<String>,
-    /// A full-text index does not agree with its table, as SQLite 3.44 and later compare them. Of a
-    /// document with a NUL character, which chromadb accepts, older and newer SQLite index different
-    /// parts.
+    /// A full-text index that contradicts its table, as SQLite 3.44 and later compare them.
+    /// chromadb accepts documents with a NUL character, and older and newer SQLite index different
+    /// parts of them.
     pub(super) full_text: Option<String>,
 }
 
@@ -26,7 +26,8 @@ impl Findings {
         let mut found = Self::default();
         match found.take(connection, &format!("PRAGMA {check}(100)")) {
             Ok(()) => {
-                // Pages have no name: what no other table has is the full text's.
+                // SQLite does not name the table of a page. Damage that no other table has is the
+                // full text's.
                 let of_tree = |line: &String| {
                     let of_page = line.starts_with("Tree ") || line.starts_with("Page ");
                     of_page && !line.contains("never used")
@@ -39,13 +40,13 @@ impl Findings {
                 }
                 Ok(found)
             }
-            // Parts of the full text are missing, and SQLite stops there.
+            // SQLite stops if parts of the full text are missing.
             Err(error) => match Self::beside_full_text(connection, check) {
                 Ok(mut found) if found.damage.is_none() => {
                     found.full_text = Some(error.to_string());
                     Ok(found)
                 }
-                // Or where a page cannot even be checked.
+                // SQLite also stops at a page that it cannot check.
                 _ if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) => Ok(Self {
                     damage: Some(error.to_string()),
                     ..Self::default()
@@ -55,7 +56,7 @@ impl Findings {
         }
     }
 
-    /// Table by table.
+    /// Checks all tables but those of the full text, one by one.
     fn beside_full_text(connection: &Connection, check: &str) -> rusqlite::Result<Self> {
         let sql = "SELECT quote(name) FROM sqlite_schema
                    WHERE type = 'table' AND name NOT GLOB 'embedding_fulltext_search*'";
@@ -92,8 +93,11 @@ impl Findings {
     }
 }
 
-/// Whether the records of a delta can be read: SQLite's quick check of all tables but those of the
-/// full text, which is never read from a delta.
+/// Checks that the records of a delta can be read, with SQLite's quick check of all tables but
+/// those of the full text, which no merge reads from a delta.
+///
+/// # Errors
+/// `Damaged`, or `Inconsistent` if an index contradicts its table.
 pub(crate) fn records_are_sound(connection: &Connection, path: &Path) -> StoreResult<()> {
     let found = Findings::beside_full_text(connection, "quick_check")
         .map_err(StoreError::sqlite(path, "check the integrity"))?;

@@ -1,5 +1,5 @@
-//! I9: the full-text table says what the documents say, and nothing hangs on a record that is
-//! not there.
+//! I9: the full-text table has the same texts as the documents, and no text or metadata row belongs
+//! to a missing record.
 
 use std::collections::{HashMap, HashSet};
 
@@ -9,10 +9,10 @@ use super::{Checked, VerifyReport};
 use crate::StoreResult;
 use crate::problem::Remedy;
 
-/// The table, and those in which SQLite keeps it.
+/// The number of tables: the virtual one, and those in which SQLite keeps it.
 const TABLES: u64 = 6;
 
-/// Whether nothing of the table is missing, so that it can be looked at.
+/// Whether all parts of the table exist, so that it can be checked.
 pub(super) fn is_whole(checked: &Checked<'_>) -> StoreResult<bool> {
     let sql = "SELECT count(*) FROM sqlite_schema
                WHERE type = 'table' AND name GLOB 'embedding_fulltext_search*'";
@@ -50,7 +50,7 @@ pub(super) fn check(checked: &Checked<'_>, report: &mut VerifyReport) -> StoreRe
         let detail = format!("{without_document} full texts have no document");
         report.mendable(Remedy::FullText, "I9", None, detail);
     }
-    // Orphans attach themselves to the next record that gets their row; chromadb leaves some.
+    // Orphans attach themselves to the next record that gets their row. chromadb leaves some.
     let mut tables = vec![
         ("embedding_fulltext_search_content", "full texts"),
         ("embedding_metadata", "metadata rows"),
@@ -77,9 +77,9 @@ const LEAVES: &str = "SELECT id >> 37, id & 0x7fffffff, substr(block, 3, 2), len
     WHERE id >= 1 << 37 AND (id >> 31) & 63 = 0";
 const FOUND: &str = "SELECT segid, pgno >> 1 FROM embedding_fulltext_search_idx";
 
-/// How many leaves of the full-text index FTS5 would not find. It finds a term by the last page whose
-/// row in the table `_idx` has a term that is not greater; its own integrity check asks only whether
-/// the rows that are there are right. The first leaf of a segment needs no row.
+/// Counts the leaves of the full-text index that FTS5 would not find. FTS5 finds a term through the
+/// last row of the table `_idx` whose term is not greater. Its own integrity check only asks
+/// whether existing rows are right. The first leaf of a segment needs no row.
 fn hidden_pages(connection: &Connection) -> rusqlite::Result<usize> {
     let found: HashSet<(i64, i64)> = connection
         .prepare(FOUND)?
@@ -93,7 +93,7 @@ fn hidden_pages(connection: &Connection) -> rusqlite::Result<usize> {
         let (segment, page): (i64, i64) = (row.get(0)?, row.get(1)?);
         let first = first.entry(segment).or_insert(page);
         *first = page.min(*first);
-        // Behind the terms stands where each of them begins.
+        // The offsets of the terms follow the terms.
         let terms: Vec<u8> = row.get(2)?;
         let has_terms = match terms.first_chunk::<2>() {
             Some(end) => i64::from(u16::from_be_bytes(*end)) < row.get(3)?,

@@ -1,8 +1,8 @@
-//! Whether a directory is what Chroma would accept: SQLite's own checks, the invariants I1 to I12
-//! of the format, and every byte of the index files within bounds.
+//! Checks that a directory is what Chroma accepts: SQLite's own checks, the invariants I1 to I12 of
+//! the format, and every byte of the index files within bounds.
 //!
-//! Verification only reads. A directory that cannot be read at all is an error; one that can is
-//! reported on.
+//! A verification only reads. A directory that cannot be read at all is an error. For any other it
+//! makes a report.
 
 mod findings;
 mod fulltext;
@@ -33,8 +33,10 @@ pub use report::{CheckedCollection, VerifyLevel, VerifyReport};
 /// Verifies the directory `dir`.
 ///
 /// # Errors
-/// It is not a Chroma directory, not closed, torn, damaged in the eyes of SQLite, or of an unknown
-/// schema level.
+/// `dir` is not a Chroma directory (`NotChroma`, `NotRegular`), was not closed (`HotJournal`), is
+/// torn (`Truncated`), or is damaged by SQLite's own check (`Damaged`). Its schema level is unknown
+/// (`UnknownSchema`). Index files cannot be read (`IndexFile`, `Truncated`). A log row cannot be
+/// read (`QueueRow`).
 pub fn verify(dir: &Path, level: VerifyLevel) -> StoreResult<VerifyReport> {
     let survey = survey(dir, level)?;
     match survey.index_damage.into_iter().next() {
@@ -43,12 +45,12 @@ pub fn verify(dir: &Path, level: VerifyLevel) -> StoreResult<VerifyReport> {
     }
 }
 
-/// What there is to say of a directory, damaged index files included.
+/// What [`survey`] finds in a directory, damaged index files included.
 #[derive(Debug)]
 pub struct Survey {
-    /// All other findings.
+    /// All findings but damaged index files.
     pub report: VerifyReport,
-    /// What no segment names.
+    /// Files and folders that no segment names, sorted by name.
     pub orphans: Vec<Orphan>,
     /// Index files that cannot be read.
     pub index_damage: Vec<IndexDamage>,
@@ -57,16 +59,16 @@ pub struct Survey {
 /// Index files that cannot be read.
 #[derive(Debug)]
 pub struct IndexDamage {
-    /// The collection.
+    /// The full name of the collection that they belong to.
     pub collection: FullName,
-    /// Why.
+    /// Why they cannot be read.
     pub error: StoreError,
-    /// Whether all their vectors can be had from elsewhere, so that they can be rebuilt.
+    /// Whether the log or what is left of them has all their vectors, so that they can be rebuilt.
     pub can_be_rebuilt: bool,
 }
 
 impl Survey {
-    /// All findings, damaged index files among them.
+    /// All findings, with damaged index files as findings too.
     pub fn problems(&self) -> Vec<Problem> {
         let damage = self.index_damage.iter().map(|damage| Problem {
             severity: Severity::Error,
@@ -82,10 +84,10 @@ impl Survey {
     }
 }
 
-/// Verifies the directory `dir` and does not stop at damaged index files.
+/// Verifies the directory `dir`, and goes on after damaged index files.
 ///
 /// # Errors
-/// As for [`verify`], but for damaged index files.
+/// As for [`verify`], without damaged index files.
 pub fn survey(dir: &Path, level: VerifyLevel) -> StoreResult<Survey> {
     let header = connection::preflight(dir)?;
     let connection = connection::open_read(dir)?;
@@ -109,7 +111,7 @@ pub fn survey(dir: &Path, level: VerifyLevel) -> StoreResult<Survey> {
     let checked = Checked { db, level };
     let mut report = VerifyReport::new(schema);
     if let Some(damage) = found.damage {
-        // Queries would fail or pass rows over: the rest shows once the indexes are mended.
+        // Queries would fail or skip rows. The rest shows after the indexes are mended.
         report.mendable(Remedy::Reindex, "sqlite", None, damage);
         return Ok(Survey {
             report,
@@ -122,7 +124,7 @@ pub fn survey(dir: &Path, level: VerifyLevel) -> StoreResult<Survey> {
         let detail = "the table of the full text, or a part of it, is missing";
         report.mendable(Remedy::FullText, "I9", None, detail);
     } else if let Some(finding) = found.full_text {
-        // A text that cannot be read is damaged, whatever is in it.
+        // A text that cannot be read is damaged, whatever its content.
         if has_nul_documents(&connection).unwrap_or(false) {
             let detail =
                 "documents with a NUL character are not searched as a whole by every SQLite";
@@ -139,7 +141,7 @@ pub fn survey(dir: &Path, level: VerifyLevel) -> StoreResult<Survey> {
         ))?;
         match known.is_empty() {
             true => report.mendable(Remedy::Reindex, "sqlite", None, finding),
-            // A rebuild from the table would drop the entry from the index as well.
+            // A rebuild from the table would lose the entry of the index too.
             false => known
                 .iter()
                 .for_each(|known| report.error("sqlite", None, known.to_string())),
@@ -183,10 +185,11 @@ pub fn survey(dir: &Path, level: VerifyLevel) -> StoreResult<Survey> {
 }
 
 impl Store<Closed> {
-    /// Verifies the closed directory; findings of error severity are an error.
+    /// Verifies the closed directory. A finding of error severity is an error.
     ///
     /// # Errors
-    /// As for [`verify`], and `Inconsistent` with all findings.
+    /// As for [`verify`]; `Inconsistent` with all findings of error severity; `Changed` if another
+    /// process wrote to the directory.
     pub fn verify(&self, level: VerifyLevel) -> StoreResult<VerifyReport> {
         let report = verify(self.dir(), level)?.into_sound(self.dir())?;
         self.unchanged(report)
@@ -198,14 +201,14 @@ const MISSING_DATABASES: &str = "SELECT count(*) FROM collections c
 const MISSING_TENANTS: &str = "SELECT count(*) FROM databases d
     WHERE NOT EXISTS (SELECT 1 FROM tenants t WHERE t.id = d.tenant_id)";
 
-/// What the checks work on.
+/// The database that the checks read, and how much they check.
 struct Checked<'v> {
     db: Database<'v>,
     level: VerifyLevel,
 }
 
 impl Checked<'_> {
-    /// chromadb 1.x refuses a directory in which a migration's text differs by one byte.
+    /// chromadb 1.x refuses a directory if the text of a migration differs by one byte.
     fn migrations(&self, report: &mut VerifyReport) -> StoreResult<()> {
         for migration in migrations(self.db.level) {
             let same: bool = self
@@ -231,7 +234,7 @@ impl Checked<'_> {
         Ok(())
     }
 
-    /// chromadb reaches a collection by its tenant and its database.
+    /// chromadb finds a collection through its tenant and its database.
     fn places(&self, report: &mut VerifyReport) -> StoreResult<()> {
         for (sql, what) in [
             (
@@ -265,7 +268,7 @@ impl Checked<'_> {
         Ok(())
     }
 
-    /// Deleted collections may leave records behind, and so does a row of `collections` that is lost.
+    /// Records without a collection: of a deleted one, or the row in `collections` is lost.
     fn nameless(&self, report: &mut VerifyReport) -> StoreResult<()> {
         let count = self.count(
             "SELECT count(*) FROM embeddings WHERE segment_id NOT IN

@@ -4,8 +4,8 @@ use crate::database::Database;
 use crate::problem::{Problem, Remedy, Severity};
 use crate::{Collection, StoreError, StoreResult};
 
-/// What is wrong with the progress of a collection's segments: the log has no row with its number
-/// or a higher one.
+/// The finding for a collection whose segments claim more progress than the log has; `None` if the
+/// progress is founded.
 pub(super) fn unfounded(db: Database<'_>, collection: &Collection) -> StoreResult<Option<Problem>> {
     let applied = collection.metadata_seq.max(collection.vector_seq);
     let Some(applied) = applied.filter(|seq| *seq > 0) else {
@@ -27,8 +27,8 @@ pub(super) fn unfounded(db: Database<'_>, collection: &Collection) -> StoreResul
     }))
 }
 
-/// Refuses to change a collection whose progress says that rows were applied which nobody knows of:
-/// the log would be purged of rows that were not.
+/// Refuses to change a collection whose progress names rows that the log never had. A purge would
+/// lose rows that no segment contains.
 ///
 /// # Errors
 /// `Inconsistent`.
@@ -36,7 +36,8 @@ pub(crate) fn progress_is_founded(db: Database<'_>, collection: &Collection) -> 
     refuse(db, unfounded(db, collection)?)
 }
 
-/// The same for a delta, of which only what waits in the log depends on it: an empty log is none.
+/// As [`progress_is_founded`], for a delta. Only its waiting rows depend on the progress, so an
+/// empty log passes.
 ///
 /// # Errors
 /// `Inconsistent`.

@@ -1,6 +1,6 @@
 //! I2: the records of the metadata segment are those of the index, changed by the log rows that the
-//! index has not seen. Compared by SQLite in temporary tables, so that memory does not grow with
-//! the log.
+//! index does not contain. SQLite compares them in temporary tables, so that memory does not grow
+//! with the log.
 
 use rusqlite::params;
 
@@ -11,8 +11,8 @@ use crate::records::last_touched;
 use crate::wal::{WalReader, log_is_whole};
 use crate::{Collection, StoreResult};
 
-/// Ids that have a vector: indexed ones, and those that the log made after the index was written
-/// and did not delete again. An id that the log deleted counts only if it was made anew.
+/// Ids that have a vector: indexed ones, and those that the log made after the last flush and did
+/// not delete again. An id that the log deleted counts only if the log made it again later.
 const WITH_VECTOR: &str = "
     CREATE TEMP TABLE with_vector AS
     SELECT id FROM logged WHERE made > gone
@@ -29,13 +29,13 @@ pub(super) fn check(
     read_every_row(checked, collection, report)?;
     let indexed_upto = index.map_or(0, |index| index.progress(collection));
     let applied = collection.metadata_seq.unwrap_or(0);
-    // Without a row of their own, the records get the whole log once more.
+    // Without a row in `max_seq_id`, the records get the whole log again.
     if indexed_upto > applied && collection.metadata_seq.is_some() {
         let detail = format!("index progress {indexed_upto} is ahead of the records' {applied}");
         report.error("I6", name_of(collection), detail);
     }
     let failed = checked.db.failed("compare records with vectors");
-    // A write of chromadb 0.x that raises half-way leaves records beyond the progress.
+    // A write that raises half-way in chromadb 0.x leaves records beyond the progress.
     let touched = last_touched(checked.db.connection, collection, u64::MAX).map_err(failed)?;
     let known = [indexed_upto, applied.max(touched)];
     collect(checked, collection, index, known).map_err(failed)?;
@@ -54,15 +54,15 @@ pub(super) fn check(
         .map_err(failed)
 }
 
-/// Every log row is well formed, those that are applied already too. Nobody needs the metadata of
-/// those, but chromadb reads it.
+/// Checks that every log row is well formed. The metadata of applied rows has no effect any more,
+/// but chromadb reads it.
 fn read_every_row(
     checked: &Checked<'_>,
     collection: &Collection,
     report: &mut VerifyReport,
 ) -> StoreResult<()> {
     let reader = WalReader::new(checked.db, collection);
-    // Progress that no row bears out says nothing of what the records contain.
+    // Unfounded progress says nothing about the records.
     let unfounded = progress::unfounded(checked.db, collection)?;
     let applied = match unfounded {
         None => collection.metadata_seq.unwrap_or(0),
@@ -109,7 +109,7 @@ fn collect(
     connection.execute_batch(WITH_VECTOR)
 }
 
-/// Warns of vectors without a record, and says which records have no vector.
+/// Warns of vectors without a record. Returns a finding for records without a vector.
 fn compare(
     checked: &Checked<'_>,
     collection: &Collection,
@@ -129,7 +129,7 @@ fn compare(
         |row| row.get(0),
     )?;
     if extra > 0 {
-        // chromadb 0.x leaves them when an id is deleted twice in one batch, and lives with them.
+        // chromadb 0.x leaves them when an id is deleted twice in one batch, and works with them.
         report.warn(
             "I2",
             name_of(collection),

@@ -1,4 +1,4 @@
-//! What a verification found.
+//! The report of a verification.
 
 use std::path::Path;
 
@@ -7,37 +7,37 @@ use serde::Serialize;
 use crate::problem::{Problem, Remedy, Severity};
 use crate::{FullName, SchemaLevel, Space, StoreError, StoreResult};
 
-/// How much is checked.
+/// How much a verification checks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum VerifyLevel {
-    /// What costs little: SQLite's quick check, segments, progress, headers and sizes.
+    /// Only what costs little: SQLite's quick check, segments, progress, headers and sizes.
     Quick,
     /// Everything: all rows, all index bytes, full text against documents.
     Full,
 }
 
-/// A collection as the verification saw it.
+/// A collection, as a verification sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CheckedCollection {
-    /// Its names: `tenant`, `database`, `name`.
+    /// Its full name, as the keys `tenant`, `database` and `name`.
     #[serde(flatten)]
     pub full_name: FullName,
-    /// Records in the metadata segment.
+    /// Number of records in the metadata segment.
     pub records: u64,
-    /// Elements per vector.
+    /// Elements per vector; `None` before the first record.
     pub dimension: Option<u32>,
-    /// Distance space.
+    /// The distance that its searches compare by.
     pub space: Space,
 }
 
-/// The outcome of a verification.
+/// The report of a verification.
 #[derive(Debug, Clone, Serialize)]
 pub struct VerifyReport {
-    /// The schema level.
+    /// The schema level of the directory.
     pub schema_level: SchemaLevel,
-    /// All collections, by name.
+    /// All collections, sorted by name.
     pub collections: Vec<CheckedCollection>,
-    /// All findings.
+    /// All findings, warnings included.
     pub problems: Vec<Problem>,
 }
 
@@ -59,7 +59,7 @@ impl VerifyReport {
         self.push(Severity::Error, invariant, collection, detail.into());
     }
 
-    /// An error that something mends.
+    /// Adds an error that `remedy` mends.
     pub(super) fn mendable(
         &mut self,
         remedy: Remedy,
@@ -82,7 +82,7 @@ impl VerifyReport {
         self.push(Severity::Warning, invariant, collection, detail.into());
     }
 
-    /// A warning that something does away with.
+    /// Adds a warning that `remedy` removes.
     pub(super) fn avoidable(
         &mut self,
         remedy: Remedy,
@@ -111,19 +111,18 @@ impl VerifyReport {
         });
     }
 
-    /// The report, or its findings as an error if there are some that a merge into a copy of the
-    /// directory does not mend.
+    /// Returns the report if a merge into a copy of the directory mends all its errors.
     ///
     /// # Errors
-    /// `Inconsistent` when there is a finding of error severity that a merge does not mend.
+    /// `Inconsistent` with the errors that a merge does not mend.
     pub fn into_base(self, dir: &Path) -> StoreResult<Self> {
         self.but_for(dir, Remedy::comes_with_a_merge)
     }
 
-    /// The report, or its findings as an error if there are some that new index files do not mend.
+    /// Returns the report if new index files mend all its errors.
     ///
     /// # Errors
-    /// `Inconsistent`.
+    /// `Inconsistent` with the errors that they do not mend.
     pub fn into_indexable(self, dir: &Path) -> StoreResult<Self> {
         self.but_for(dir, |remedy| {
             matches!(remedy, Remedy::Flush | Remedy::Index)
@@ -141,30 +140,30 @@ impl VerifyReport {
         Ok(sound)
     }
 
-    /// The findings that ask for `remedy`.
+    /// The findings that `remedy` mends.
     pub fn asking_for(&self, remedy: Remedy) -> impl Iterator<Item = &Problem> {
         let problems = self.problems.iter();
         problems.filter(move |problem| problem.remedy == Some(remedy))
     }
 
-    /// Whether there is no finding of error severity.
+    /// Whether the report has no finding of error severity.
     pub fn is_sound(&self) -> bool {
         self.problems
             .iter()
             .all(|problem| problem.severity == Severity::Warning)
     }
 
-    /// The collection `name`, if there is one, in whichever database.
+    /// The first collection with this name in any database; `None` if there is none.
     pub fn collection(&self, name: &str) -> Option<&CheckedCollection> {
         self.collections
             .iter()
             .find(|collection| collection.full_name.name == name)
     }
 
-    /// The report, or its findings as an error.
+    /// Returns the report if it has no error.
     ///
     /// # Errors
-    /// `Inconsistent` when there is a finding of error severity.
+    /// `Inconsistent` with all findings of error severity.
     pub fn into_sound(self, dir: &Path) -> StoreResult<Self> {
         if self.is_sound() {
             return Ok(self);

@@ -1,5 +1,5 @@
-//! One collection: its segments, its progress, its log, its index files, and that all of them
-//! tell of the same records.
+//! Checks one collection: its segments, progress, log and index files, and that all of them agree
+//! on its records.
 
 use super::{Checked, CheckedCollection, VerifyLevel, VerifyReport, name_of, progress, records};
 use crate::index::{VectorIndex, check_sizes, dimension_in, is_written, segment_dir};
@@ -43,7 +43,7 @@ pub(super) fn check(
         && is_indexed
         && !is_written(checked.db.dir, collection)
     {
-        // chromadb 1.x reads the whole log in their place.
+        // chromadb 1.x reads the whole log instead.
         let detail = "the index files that its progress is of are missing: chromadb 0.x fails";
         report.mendable(Remedy::Flush, "I6", name_of(collection), detail);
     }
@@ -77,7 +77,7 @@ pub(super) fn check(
             }
         }
         records::check(checked, collection, index.as_ref(), report)?;
-        // Records and vectors were compared by a progress that is not true.
+        // The comparison of records with vectors used a progress that is wrong.
         for problem in report.problems.iter_mut().skip(told) {
             if is_unfounded && problem.remedy.is_none() {
                 problem.remedy = Some(Remedy::Progress);
@@ -87,7 +87,7 @@ pub(super) fn check(
     Ok(())
 }
 
-/// The dimension that the vectors have, if it is not the declared one.
+/// The dimension of the vectors, if it differs from the declared one.
 fn other_dimension(checked: &Checked<'_>, collection: &Collection) -> StoreResult<Option<u32>> {
     let indexed = dimension_in(&segment_dir(checked.db.dir, collection));
     if collection.dimension.is_none() || indexed == collection.dimension {
@@ -95,7 +95,7 @@ fn other_dimension(checked: &Checked<'_>, collection: &Collection) -> StoreResul
     }
     let logged = logged_dimension(checked.db.connection, collection)
         .map_err(checked.db.failed("read the length of a vector"))?;
-    // Files of another length alone may be another collection's.
+    // Without the log, files of another dimension may belong to another collection.
     let found = logged.filter(|_| indexed.is_none_or(|indexed| Some(indexed) == logged));
     Ok(found.filter(|found| Some(*found) != collection.dimension))
 }

@@ -1,5 +1,5 @@
-//! Texts are UTF-8. SQLite stores any bytes as text and compares them as bytes, so its own checks
-//! say nothing of it.
+//! Checks that texts are UTF-8. SQLite stores any bytes as text and compares them as bytes, so its
+//! own checks do not notice.
 
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
@@ -8,13 +8,14 @@ use super::{Checked, VerifyReport};
 use crate::schema::tables;
 use crate::{SchemaLevel, StoreResult};
 
-/// Tables of records, of which chromadb 1.x passes over what it cannot read, and their columns of text.
+/// Tables of records, with their text columns. chromadb 1.x skips texts of these that it cannot
+/// read.
 const OF_RECORDS: [(&str, &str); 3] = [
     ("embeddings", "embedding_id"),
     ("embedding_metadata", "key, string_value"),
     ("embedding_metadata_array", "key, string_value"),
 ];
-/// Rows of the log are read one by one elsewhere, and the full text is compared with the documents.
+/// Tables that other checks read: the log row by row, and the full text against the documents.
 const NOT_HERE: [&str; 2] = ["embeddings_queue", "embedding_fulltext_search"];
 
 pub(super) fn check(checked: &Checked<'_>, report: &mut VerifyReport) -> StoreResult<()> {
@@ -48,7 +49,7 @@ pub(super) fn check(checked: &Checked<'_>, report: &mut VerifyReport) -> StoreRe
     Ok(())
 }
 
-/// How many rows hold text that is not UTF-8, and the place of the first one among them.
+/// Counts the rows with text that is not UTF-8, and returns the place of the first one.
 fn not_utf8(
     connection: &Connection,
     table: &str,

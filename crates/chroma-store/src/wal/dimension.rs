@@ -1,11 +1,11 @@
-//! How long the vectors of the log are.
+//! The dimension of the vectors in the log.
 
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::Collection;
 
-/// Elements of the first vector in a collection's log, or, where that differs from the declared
-/// dimension, of most of them.
+/// Elements of the first vector in a collection's log. If that differs from the declared dimension,
+/// elements of most of its vectors.
 pub(crate) fn logged_dimension(
     connection: &Connection,
     collection: &Collection,

@@ -1,17 +1,18 @@
-//! Whether the log tells the whole history of its collections.
+//! Whether the log has the whole history of its collections.
 //!
-//! chromadb purges log rows once both segments contain them. A log that lost rows can no longer
-//! say what was deleted or updated in part.
+//! chromadb purges log rows once both segments contain them. A log that lost rows can no longer say
+//! what was deleted or updated in part.
 
 use crate::database::Database;
 use crate::{Collection, StoreResult};
 
-/// Whether every row since the first is there, and every record has one that made it.
+/// Whether the log has every row since the first, and for every record a row that made it.
 pub(crate) fn log_is_whole(db: Database<'_>, collection: &Collection) -> StoreResult<bool> {
     Ok(starts_at_one(db)? && explains_all_records(db, collection)?)
 }
 
-/// Sequence numbers are shared by all collections and start at 1.
+/// Whether the log has every row since the first. All collections share its numbers, which start at
+/// 1.
 pub(crate) fn starts_at_one(db: Database<'_>) -> StoreResult<bool> {
     db.connection
         .query_row(
@@ -23,7 +24,8 @@ pub(crate) fn starts_at_one(db: Database<'_>) -> StoreResult<bool> {
         .map_err(db.failed("measure embeddings_queue"))
 }
 
-/// A log that was emptied by hand starts at 1 again: every record must have an entry that made it.
+/// Whether the log has a row that made each record. A log that was emptied by hand starts at 1
+/// again and lacks some.
 pub(crate) fn explains_all_records(db: Database<'_>, collection: &Collection) -> StoreResult<bool> {
     db.connection
         .query_row(

@@ -1,17 +1,18 @@
-//! One entry of the log.
+//! Operations, as the log has them.
 
 use crate::records::MetadataValue;
 
-/// What an operation does to the record with its id.
+/// What an operation does to the record with its id. The codes are those of the column `operation`,
+/// 0 to 3.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OperationKind {
-    /// Insert; ignored if the id exists.
+    /// Insert the record; no effect if the id exists.
     Add,
-    /// Merge into the record; ignored if the id does not exist.
+    /// Change the given fields of the record; no effect if the id does not exist.
     Update,
-    /// Insert or merge.
+    /// Insert the record, or change the given fields if the id exists.
     Upsert,
-    /// Remove; ignored if the id does not exist.
+    /// Remove the record; no effect if the id does not exist.
     Delete,
 }
 
@@ -32,24 +33,27 @@ impl OperationKind {
     }
 }
 
-/// Keys to set, and keys to delete (`None`). Document and uri are the reserved keys.
+/// Metadata keys with their new values; `None` deletes the key. The reserved keys
+/// [`DOCUMENT_KEY`](crate::DOCUMENT_KEY) and [`URI_KEY`](crate::URI_KEY) stand for document and
+/// uri.
 pub type Patch = Vec<(String, Option<MetadataValue>)>;
 
-/// One operation on one record.
+/// An operation on one record.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Operation {
-    /// What to do.
+    /// What the operation does.
     pub kind: OperationKind,
-    /// The record's id.
+    /// The user's id of the record.
     pub id: String,
-    /// The vector, little-endian f32 as the user gave it (not normalised); `None` leaves it.
+    /// The vector as the user gave it, not normalised: little-endian f32, four bytes per element.
+    /// `None` leaves the old one.
     pub vector: Option<Vec<u8>>,
-    /// Changes to metadata, document and uri.
+    /// Changes of metadata, document and uri.
     pub patch: Patch,
 }
 
 impl Operation {
-    /// An upsert of a whole record.
+    /// Makes an upsert of the record `id` with a vector.
     pub fn upsert(id: impl Into<String>, vector: &[f32], patch: Patch) -> Self {
         let vector = Some(
             vector
@@ -65,7 +69,7 @@ impl Operation {
         }
     }
 
-    /// A deletion.
+    /// Makes a deletion of the record `id`.
     pub fn delete(id: impl Into<String>) -> Self {
         Self {
             kind: OperationKind::Delete,

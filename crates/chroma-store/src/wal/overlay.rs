@@ -1,20 +1,20 @@
-//! What log rows do to the vectors of an index that has not seen them.
+//! The effect of log rows on the vectors of an index that does not contain them.
 
 use std::collections::HashMap;
 
 use super::OperationKind;
 
-/// The last word of the log on each id that it changed: a vector, or that there is none any more.
+/// The last change of each id that the log changed: a vector, or `None` for a deletion.
 #[derive(Debug)]
 pub(crate) struct Overlay<V> {
     changes: HashMap<String, Change<V>>,
-    /// Rows that were taken in.
+    /// Number of rows so far.
     rows: u64,
 }
 
 #[derive(Debug)]
 struct Change<V> {
-    /// The row that had the last word.
+    /// The row that made the change.
     row: u64,
     vector: Option<V>,
 }
@@ -29,7 +29,7 @@ impl<V> Default for Overlay<V> {
 }
 
 impl<V> Overlay<V> {
-    /// Takes in the next row; `indexed` says which ids the index has.
+    /// Adds the next row. `indexed` says which ids the index has.
     pub(crate) fn apply(
         &mut self,
         kind: OperationKind,
@@ -55,7 +55,8 @@ impl<V> Overlay<V> {
         }
     }
 
-    /// What the log says of an id; `None` if it does not change it.
+    /// The change of an id: its vector, or `Some(None)` for a deletion. `None` if the log does not
+    /// change it.
     pub(crate) fn get(&self, id: &str) -> Option<Option<&V>> {
         self.changes.get(id).map(|change| change.vector.as_ref())
     }
@@ -65,7 +66,7 @@ impl<V> Overlay<V> {
         self.changes.contains_key(id)
     }
 
-    /// How many ids get a vector.
+    /// How many ids have a vector after the changes.
     pub(crate) fn vectors(&self) -> usize {
         self.changes
             .values()
@@ -73,12 +74,12 @@ impl<V> Overlay<V> {
             .count()
     }
 
-    /// The ids that are changed.
+    /// The changed ids, in no order.
     pub(crate) fn ids(&self) -> impl Iterator<Item = &str> {
         self.changes.keys().map(String::as_str)
     }
 
-    /// All changes, in the order of the log: the same input gives the same index.
+    /// All changes in the order of the log, so that the same input gives the same index.
     pub(crate) fn into_changes(self) -> impl Iterator<Item = (String, Option<V>)> {
         let mut changes: Vec<_> = self.changes.into_iter().collect();
         changes.sort_unstable_by_key(|(_, change)| change.row);

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::Patch;
 use crate::records::{DOCUMENT_KEY, MetadataValue};
 
-/// Reads a payload. NULL means no change; a null value deletes its key.
+/// Reads a payload. NULL changes nothing; a null value deletes its key.
 pub(super) fn decode(text: Option<&str>) -> Result<Patch, String> {
     let Some(text) = text else {
         return Ok(Patch::new());
@@ -26,7 +26,7 @@ pub(super) fn decode(text: Option<&str>) -> Result<Patch, String> {
         .collect()
 }
 
-/// Python writes halves of surrogate pairs, NaN and Infinity, which are no JSON.
+/// Python writes lone surrogates, NaN and Infinity, which are not JSON.
 fn not_json(error: &serde_json::Error) -> String {
     let error = error.to_string();
     if error.contains("hex escape") {
@@ -37,10 +37,10 @@ fn not_json(error: &serde_json::Error) -> String {
     format!("its metadata is not JSON (NaN and Infinity are not): {error}")
 }
 
-/// Writes a payload; no change is `{}`, as chromadb 1.x has it (0.x reads it as well).
+/// Writes a payload. No change gives `{}`, as in chromadb 1.x; 0.x reads it as well.
 ///
-/// chromadb 0.x logs a removed document as null; on such a row every call of 1.x panics. By the
-/// time a row is written the removal is applied, so the key is left out.
+/// chromadb 0.x logs a removed document as null, and every call of 1.x panics on such a row. The
+/// removal is applied before the row is written, so this leaves the key out.
 pub(crate) fn encode(patch: &Patch) -> String {
     let entries: Map<String, Value> = patch
         .iter()
@@ -68,7 +68,7 @@ mod tests {
         assert!(error.contains("NaN"), "{error}");
     }
 
-    /// chromadb 1.x makes them floats before it logs them; 0.6 logs them and then fails.
+    /// chromadb 1.x turns them into floats before it logs them; 0.6 logs them and then fails.
     #[test]
     fn integers_beyond_those_of_sqlite_become_floats() {
         for (text, float) in [

@@ -42,7 +42,7 @@ impl<'c> WalReader<'c> {
         }
     }
 
-    /// Hands every row with `after < seq_id <= upto` to `visit`, in order, one at a time.
+    /// Passes every row with `after < seq_id <= upto` to `visit`, in order, one at a time.
     pub(crate) fn for_each(
         &self,
         after: u64,
@@ -67,7 +67,7 @@ impl<'c> WalReader<'c> {
         Ok(())
     }
 
-    /// The rows up to `upto` that can be read but for their metadata, with their ids, and why not those.
+    /// The rows up to `upto` of which only the metadata cannot be read, with the reasons.
     pub(crate) fn without_payload(&self, upto: u64) -> StoreResult<Vec<Unreadable>> {
         let failed = self.db.failed("read embeddings_queue");
         let mut statement = self
@@ -92,7 +92,7 @@ impl<'c> WalReader<'c> {
         Ok(unreadable)
     }
 
-    /// The keys that rows of `id` set or remove, as far as these can be read.
+    /// The keys that rows of `id` set or delete, as far as these rows can be read.
     pub(crate) fn keys_of(&self, id: &str) -> StoreResult<BTreeSet<String>> {
         let failed = self.db.failed("read embeddings_queue");
         let mut statement = self
@@ -107,7 +107,8 @@ impl<'c> WalReader<'c> {
         Ok(patches.flatten().map(|(key, _)| key).collect())
     }
 
-    /// Hands what `(after, upto]` does to vectors to `visit`, in order; payloads are not read.
+    /// Passes the changes of vectors in rows with `after < seq_id <= upto` to `visit`, in order.
+    /// Does not read payloads.
     pub(crate) fn for_each_vector(
         &self,
         after: u64,
@@ -133,7 +134,7 @@ impl<'c> WalReader<'c> {
         Ok(())
     }
 
-    /// How many rows are above `after`.
+    /// Counts the rows above `after`.
     pub(crate) fn count_after(&self, after: u64) -> StoreResult<u64> {
         self.db
             .connection
@@ -148,7 +149,8 @@ impl<'c> WalReader<'c> {
             .map_err(self.db.failed("count embeddings_queue"))
     }
 
-    /// The last row; `None` in an empty log. Read from the end: `max` would read all of it.
+    /// The number of the last row; `None` for an empty log. Reads from the end: `max` would read
+    /// all rows.
     pub(crate) fn last(&self) -> StoreResult<Option<u64>> {
         self.db
             .connection
@@ -164,7 +166,7 @@ impl<'c> WalReader<'c> {
             .map_err(self.db.failed("read the last log row"))
     }
 
-    /// The row `seq`; `None` if there is none.
+    /// The row `seq`; `None` if there is no such row.
     pub(crate) fn row(&self, seq: i64) -> StoreResult<Option<WalRow>> {
         let failed = self.db.failed("read embeddings_queue");
         let mut statement = self
@@ -182,7 +184,7 @@ impl<'c> WalReader<'c> {
         }
     }
 
-    /// The row `seq` with none of its metadata, which may not be readable.
+    /// The row `seq` without its metadata, which may be unreadable.
     pub(crate) fn row_without_payload(&self, seq: i64) -> StoreResult<Option<WalRow>> {
         let failed = self.db.failed("read embeddings_queue");
         let mut statement = self
@@ -209,7 +211,7 @@ impl<'c> WalReader<'c> {
         }))
     }
 
-    /// The vector of row `seq`, checked.
+    /// Reads and checks the vector of row `seq`.
     pub(crate) fn vector(&self, seq: i64, id: &str) -> StoreResult<Option<Vec<u8>>> {
         let vector: Option<Vec<u8>> = self
             .db
@@ -240,7 +242,7 @@ impl<'c> WalReader<'c> {
         payload::decode(metadata.as_deref()).map_err(bad)
     }
 
-    /// The columns before the payload.
+    /// Reads the columns before the payload.
     fn decode_vector(
         &self,
         row: &Row<'_>,
@@ -277,7 +279,10 @@ impl<'c> WalReader<'c> {
     }
 }
 
-/// A vector has the collection's length, and only finite elements.
+/// Checks that a vector has the collection's length and only finite elements.
+///
+/// # Errors
+/// `VectorLength` or `NotFinite`.
 pub(crate) fn check_vector(
     collection: &str,
     id: &str,

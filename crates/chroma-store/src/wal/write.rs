@@ -7,8 +7,8 @@ use crate::collection::decode_seq;
 use crate::database::Database;
 use crate::{Collection, StoreResult};
 
-/// The highest sequence number known anywhere in the database: in the log, or as the progress of
-/// any segment. New rows must be above it, else every reader silently drops them.
+/// The highest sequence number in the database: of the log, or of the progress of any segment. New
+/// rows must be above it, or every reader silently drops them.
 fn last_seq(db: Database<'_>) -> StoreResult<u64> {
     let failed = db.failed("read the last sequence number");
     let logged: Option<i64> = db
@@ -47,7 +47,7 @@ impl<'c> WalWriter<'c> {
         })
     }
 
-    /// The last sequence number given out.
+    /// The sequence number of the last row.
     pub(crate) fn last(&self) -> u64 {
         self.last
     }
@@ -57,7 +57,7 @@ impl<'c> WalWriter<'c> {
         self.last = seq;
     }
 
-    /// Appends an operation with `patch` as its payload; gives its sequence number.
+    /// Appends an operation with `patch` as its payload, and returns its sequence number.
     pub(crate) fn append(&mut self, operation: &Operation, patch: &Patch) -> StoreResult<u64> {
         let seq = self.last + 1;
         let column = i64::try_from(seq).map_err(|_| {
@@ -65,7 +65,7 @@ impl<'c> WalWriter<'c> {
                 .damaged(format!("sequence number {seq} is beyond SQLite's integers"))
         })?;
         let encoding = operation.vector.is_some().then_some("FLOAT32");
-        // created_at takes its DEFAULT: chromadb 1.x skips rows whose text it cannot parse.
+        // `created_at` takes its DEFAULT: chromadb 1.x skips rows whose text it cannot parse.
         self.db
             .connection
             .prepare_cached(
@@ -90,7 +90,8 @@ impl<'c> WalWriter<'c> {
     }
 }
 
-/// Deletes the rows of a collection below `seq`. The last row must stay, or numbers start again.
+/// Deletes the rows of a collection below `seq`. The last row must stay, or numbers start at 1
+/// again.
 pub(crate) fn purge_below(db: Database<'_>, collection: &Collection, seq: u64) -> StoreResult<()> {
     let seq = i64::try_from(seq).unwrap_or(i64::MAX);
     db.connection
@@ -100,8 +101,8 @@ pub(crate) fn purge_below(db: Database<'_>, collection: &Collection, seq: u64) -
         .map_err(db.failed("purge embeddings_queue"))
 }
 
-/// Whether Chroma would purge rows that both segments contain. Without a row that says so it
-/// decides by whether the log is empty, which a log to be purged is not.
+/// Whether Chroma purges rows that both segments contain. Without a configuration row, it purges
+/// only if the log is empty, and a log with rows to purge is not.
 pub(crate) fn purges(db: Database<'_>) -> StoreResult<bool> {
     let text: Option<Option<String>> = db
         .connection
