@@ -1,7 +1,7 @@
 //! A growing block of zeroed memory, on large pages where the system has them.
 //!
-//! Graphs fill hundreds of megabytes in one go: with small pages, much of the time would go to
-//! the system handing them over one by one.
+//! Graphs fill hundreds of megabytes at once. With small pages, the system would spend much of the
+//! time handing them over one by one.
 
 use std::alloc::{Layout, handle_alloc_error};
 use std::marker::PhantomData;
@@ -9,15 +9,15 @@ use std::marker::PhantomData;
 use bytemuck::Pod;
 use memmap2::MmapMut;
 
-/// Below this, large pages are not worth asking for.
+/// Bytes below which large pages do not pay off.
 const LARGE: usize = 4 << 20;
 
-/// Values in one piece of memory, which begins on a page.
+/// Values in one piece of memory, which starts at a page boundary.
 #[derive(Debug)]
 pub(crate) struct Block<T> {
     map: Option<MmapMut>,
     len: usize,
-    /// Values from here on have never been written.
+    /// The first value that was never written.
     untouched: usize,
     values: PhantomData<T>,
 }
@@ -32,7 +32,7 @@ impl<T: Pod> Block<T> {
         }
     }
 
-    /// Asks for room for exactly `more` values. Memory is taken only as it is used.
+    /// Reserves room for exactly `more` values. The system hands memory out only as it is used.
     pub(crate) fn reserve(&mut self, more: usize) {
         let _ = self.grow_to(self.len.saturating_add(more));
     }
@@ -62,7 +62,7 @@ impl<T: Pod> Block<T> {
         Ok(())
     }
 
-    /// Appends zeros. Memory that the system does not have ends the process, as for a [`Vec`].
+    /// Appends zeros. If the system has no memory left, the process ends, as with a [`Vec`].
     pub(crate) fn push_zeros(&mut self, count: usize) -> &mut [T] {
         let (first, end) = (self.len, self.len + count);
         if end > self.capacity() && self.grow_to(end.max(2 * self.capacity())).is_err() {

@@ -1,59 +1,60 @@
-//! How well a graph can be searched.
+//! How well searches work in a graph.
 
 use serde::Serialize;
 
 use super::{Graph, search::Scratch};
 
-/// Queries of the recall sample.
+/// Most queries of the recall sample.
 const SAMPLE: usize = 100;
-/// Fewer when comparing with everything would take more multiplications than this.
+/// Most multiplications of the comparison with brute force; the sample shrinks to fit.
 const BRUTE_FORCE_LIMIT: u64 = 4_000_000_000;
 const LEAST_SAMPLE: usize = 5;
 const NEIGHBOURS: usize = 10;
 
-/// The shape of a graph, and what searches find in it.
+/// The shape of a graph, and how well searches work in it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct GraphHealth {
-    /// Elements, delete-marked ones included.
+    /// Number of elements, delete-marked ones included.
     pub elements: u64,
-    /// Elements that are delete-marked.
+    /// Number of delete-marked elements.
     pub deleted: u64,
-    /// Elements by their highest level.
+    /// Number of elements by their highest level, from level 0.
     pub levels: Vec<u64>,
-    /// Links at level 0: fewest, mean, most.
+    /// Numbers of links per element at level 0.
     pub links: Degree,
-    /// Elements that are not delete-marked and that no walk from the entry point reaches.
+    /// Number of live elements that no walk from the entry point reaches.
     pub unreachable: u64,
-    /// What searches for stored vectors find; `None` in an empty graph.
+    /// The recall of searches for stored vectors; `None` in an empty graph.
     pub recall: Option<SampledRecall>,
 }
 
-/// Numbers of links per element.
+/// The distribution of links per element.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Degree {
-    /// Of the element with the fewest.
+    /// Links of the element that has the fewest.
     pub min: usize,
-    /// On average.
+    /// Mean number of links.
     pub mean: f64,
-    /// Of the element with the most.
+    /// Links of the element that has the most.
     pub max: usize,
 }
 
-/// The share of true neighbours that searches found.
+/// The share of true nearest neighbours that a sample of searches found.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct SampledRecall {
-    /// Of so many neighbours.
+    /// Neighbours per search.
     pub k: usize,
-    /// With so many candidates kept.
+    /// Candidates that each search kept.
     pub ef: usize,
-    /// In so many searches.
+    /// Number of searches.
     pub queries: usize,
-    /// From 0 to 1.
+    /// The share that was found, from 0 to 1.
     pub value: f64,
 }
 
 impl Graph {
-    /// Measures the graph; searches keep `ef` candidates.
+    /// Measures the graph. Searches keep `ef` candidates. Takes time in proportion to elements, and
+    /// up to four thousand million multiplications for the recall.
     pub fn health(&self, ef: usize) -> GraphHealth {
         let mut levels = Vec::new();
         let (mut min, mut max, mut sum) = (usize::MAX, 0, 0);
@@ -89,7 +90,7 @@ impl Graph {
             .collect()
     }
 
-    /// Searches for evenly spread stored vectors and compares with brute force.
+    /// Searches for evenly spread stored vectors, and compares with brute force.
     fn sampled_recall(&self, ef: usize) -> Option<SampledRecall> {
         let live: Vec<u32> = self.live().collect();
         let k = NEIGHBOURS.min(live.len());
@@ -112,8 +113,8 @@ impl Graph {
         })
     }
 
-    /// How many of the `k` nearest a search for an element's vector finds. Elements at equal
-    /// distances are as good as each other.
+    /// Counts how many of the `k` nearest elements a search for an element's vector finds. Elements
+    /// at equal distances count the same.
     fn found_of(
         &self,
         element: u32,

@@ -1,4 +1,4 @@
-//! Linking new elements, on one thread or on many.
+//! Links new elements, on one thread or many.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -8,11 +8,11 @@ use super::links::Links;
 use super::search::{Candidate, Scratch, descend, for_each_ahead, nearest};
 use super::select::select;
 
-/// Where searches enter.
+/// The element at which searches enter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Entry {
     pub(crate) element: u32,
-    /// Its level, the highest of the graph.
+    /// Its level, which is the highest of the graph.
     pub(crate) level: usize,
 }
 
@@ -20,7 +20,7 @@ pub(crate) struct Entry {
 pub(super) struct Inserter<'g, B> {
     pub(super) links: &'g Links,
     pub(super) between: &'g B,
-    /// Delete-marked elements route, but nothing links to them anew.
+    /// Delete-marked elements route searches, but get no new links.
     pub(super) deleted: &'g [bool],
     pub(super) ef_construction: usize,
     /// Most links that a new element gets at a level.
@@ -29,8 +29,8 @@ pub(super) struct Inserter<'g, B> {
 }
 
 impl<B: Between> Inserter<'_, B> {
-    /// Links the elements `first..end` with `threads` threads. With one the result depends on
-    /// nothing but the input. Gives the entry, and how many distances were computed.
+    /// Links the elements `first..end` with `threads` threads. With one thread the result depends
+    /// on nothing but the input. Returns the entry, and how many distances were computed.
     pub(super) fn link(self, first: u32, end: u32, threads: usize) -> (Option<Entry>, u64) {
         let next = AtomicU32::new(first);
         let distances = AtomicU64::new(0);
@@ -65,7 +65,7 @@ impl<B: Between> Inserter<'_, B> {
             return;
         };
         if level > start.level {
-            // The lock is kept: no other element may become the highest meanwhile.
+            // Keep the lock, so that no other element becomes the highest meanwhile.
             self.connect(element, level, start, scratch);
             *entry = Some(Entry { element, level });
         } else {
@@ -94,7 +94,8 @@ impl<B: Between> Inserter<'_, B> {
                 wanted,
                 scratch,
             );
-            // Where all are marked, a marked one has to do: who links to nothing is never found.
+            // If all candidates are marked, link to a marked one: no search finds an element that
+            // has no links.
             if !found.is_empty() {
                 starts = found;
             }
@@ -104,7 +105,8 @@ impl<B: Between> Inserter<'_, B> {
                 select(self.between, &starts, most, &mut scratch.distances),
             ));
         }
-        // All own lists first: whoever finds the element at some level can go down from there.
+        // Write all own lists first: a search that finds the element at some level can go down from
+        // there.
         for (at, neighbours) in &chosen {
             let neighbours: Vec<u32> = neighbours.iter().map(|found| found.element()).collect();
             self.links.set(element, *at, &neighbours);
@@ -122,7 +124,7 @@ impl<B: Between> Inserter<'_, B> {
         }
     }
 
-    /// Adds `element` to the list of `owner`, choosing anew if that is full.
+    /// Adds `element` to the list of `owner`. If the list is full, selects its neighbours again.
     fn link_back(
         &self,
         owner: u32,

@@ -1,9 +1,9 @@
-//! A navigable small-world graph of vectors in memory: search, insertion, deletion marks.
+//! A navigable small-world graph (HNSW) of vectors in memory: search, insertion, deletion marks.
 //!
-//! The algorithm is hnswlib's (Malkov and Yashunin), so hnswlib can insert into a graph that this
-//! crate built, and this crate into one of hnswlib's. Vectors, links and marks are kept apart. The
-//! crate knows no file format: `chroma-store` writes and reads the files. It opens no file, reads no
-//! clock, and draws random numbers only from the generator that its caller passes.
+//! The algorithm is hnswlib's (Malkov and Yashunin), so hnswlib can insert into a graph of this
+//! crate, and this crate into one of hnswlib's. The crate keeps vectors, links and marks apart. It
+//! knows no file format: `chroma-store` writes and reads the files. It opens no file, reads no
+//! clock, and draws random numbers only from the generator that the caller passes.
 
 mod block;
 mod distance;
@@ -31,21 +31,23 @@ pub use health::{Degree, GraphHealth, SampledRecall};
 pub use search::Scratch;
 pub use space::Space;
 
-/// hnswlib draws levels without a bound; that of a graph of 2^32 elements is far below this.
+/// The highest level. hnswlib draws levels without a bound, and a graph of 2^32 elements stays far
+/// below this.
 const MAX_LEVEL: usize = 32;
 
-/// What a graph is built with.
+/// Parameters of a graph. They cannot change later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Params {
-    /// Elements per vector.
+    /// Elements per vector; each is an f32.
     pub dimension: usize,
-    /// Distance space.
+    /// The distance that elements are compared by.
     pub space: Space,
-    /// Most links per element above level 0, and most that a new element gets.
+    /// Most links per element above level 0, and most links that a new element gets at a level
+    /// (hnswlib's `M`).
     pub max_links: usize,
-    /// Most links per element at level 0.
+    /// Most links per element at level 0 (hnswlib's `maxM0`, twice `M`).
     pub max_links_0: usize,
-    /// Candidates kept while an element is inserted.
+    /// Candidates that an insertion keeps (hnswlib's `ef_construction`).
     pub ef_construction: usize,
 }
 
@@ -55,13 +57,13 @@ pub struct Graph {
     params: Params,
     kernels: Kernels,
     vectors: Vectors,
-    /// Norms of the original vectors; 1 where the space does not normalise.
+    /// Norms of the original vectors; 1 in spaces that do not normalise.
     norms: Vec<f32>,
     labels: Vec<u32>,
     deleted: Vec<bool>,
     links: Links,
     entry: Option<Entry>,
-    /// Elements from here on were added and are not linked yet.
+    /// The first element that was added and is not linked yet.
     linked: u32,
     shadow: Shadow,
 }
@@ -69,14 +71,14 @@ pub struct Graph {
 /// An element that a search found.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Found {
-    /// Its number.
+    /// The number of the element, from 0.
     pub element: u32,
-    /// Its distance from the query.
+    /// Its distance from the query, in the graph's space.
     pub distance: f32,
 }
 
 impl Graph {
-    /// An empty graph.
+    /// Makes an empty graph.
     pub fn new(params: Params) -> Self {
         Self {
             params,
@@ -92,8 +94,8 @@ impl Graph {
         }
     }
 
-    /// Asks for room for exactly `elements` more, so that growing does not copy what is there. No
-    /// more than a wish: where there is no such room, elements get it one by one.
+    /// Reserves room for exactly `elements` more, so that growth copies nothing. If the system
+    /// refuses, elements get their room one by one.
     pub fn reserve(&mut self, elements: usize) {
         self.vectors.reserve(elements);
         self.links.reserve(elements);
@@ -102,32 +104,32 @@ impl Graph {
         let _ = self.deleted.try_reserve_exact(elements);
     }
 
-    /// Bytes that an element takes.
+    /// Bytes of memory that an element takes, without links above level 0.
     pub fn element_bytes(&self) -> usize {
         4 * self.vectors.padded() + 4 * (1 + self.params.max_links_0) + 32
     }
 
-    /// The instruction set that distances are computed with on this machine.
+    /// The name of the instruction set that computes distances on this machine, such as `avx2`.
     pub fn instruction_set(&self) -> &'static str {
         self.kernels.name()
     }
 
-    /// What it was built with.
+    /// The parameters of the graph.
     pub fn params(&self) -> &Params {
         &self.params
     }
 
-    /// Elements, delete-marked ones included.
+    /// Number of elements, delete-marked ones included.
     pub fn len(&self) -> u32 {
         u32::try_from(self.labels.len()).unwrap_or(u32::MAX)
     }
 
-    /// Whether nothing was ever added.
+    /// Whether the graph has no element, not even a delete-marked one.
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()
     }
 
-    /// Elements that are not delete-marked.
+    /// The numbers of the elements that are not delete-marked, in ascending order.
     pub fn live(&self) -> impl Iterator<Item = u32> + '_ {
         (0..self.len()).filter(|element| !self.is_deleted(*element))
     }
@@ -142,23 +144,23 @@ impl Graph {
         self.deleted[element as usize]
     }
 
-    /// Marks an element: it routes searches still, but is not found any more.
+    /// Marks an element as deleted: it still routes searches, and no search returns it.
     pub fn mark_deleted(&mut self, element: u32) {
         self.deleted[element as usize] = true;
     }
 
-    /// The stored vector of an element: normalised under cosine.
+    /// The stored vector of an element, `dimension` long. It is normalised in a cosine space.
     pub fn vector(&self, element: u32) -> &[f32] {
         self.vectors.get(element)
     }
 
-    /// The norm of an element's original vector.
+    /// The norm of an element's original vector; 1 in spaces that do not normalise.
     pub fn norm(&self, element: u32) -> f32 {
         self.norms[element as usize]
     }
 
-    /// Adds an element that is not linked yet, its vector to be filled in by the caller as it is
-    /// to be stored.
+    /// Adds an element that is not linked yet. Returns its number and its row, which the caller
+    /// fills with the stored vector: normalised in a cosine space.
     pub fn add(&mut self, label: u32, norm: f32) -> (u32, &mut [f32]) {
         let element = self.len();
         self.labels.push(label);
@@ -167,8 +169,8 @@ impl Graph {
         (element, self.vectors.push_zeros())
     }
 
-    /// Links everything that was added, on `threads` threads; `random` draws the levels. Gives the
-    /// number of distances that were computed.
+    /// Links all added elements on `threads` threads, and ends the series as [`Graph::settle`]
+    /// does. `random` draws the levels. Returns how many distances it computed.
     pub fn link(&mut self, random: &mut fastrand::Rng, threads: usize) -> u64 {
         let new = (self.len() - self.linked) as usize;
         let distances = self.link_some(random, threads, new);
@@ -176,7 +178,8 @@ impl Graph {
         distances
     }
 
-    /// As [`Graph::link`], with more to come: `new` elements in all. [`Graph::settle`] ends it.
+    /// Links all added elements while more will come: `new` elements in all. Call [`Graph::settle`]
+    /// after the last call. Returns how many distances it computed.
     pub fn link_some(&mut self, random: &mut fastrand::Rng, threads: usize, new: usize) -> u64 {
         let (first, end) = (self.linked, self.len());
         let scale = match self.params.max_links {
@@ -197,21 +200,21 @@ impl Graph {
         distances
     }
 
-    /// Ends a series of insertions: every element can be found, and memory that only insertion
-    /// needs is given back.
+    /// Ends a series of insertions: links elements that no search would reach, and frees memory
+    /// that only insertions need.
     pub fn settle(&mut self) {
         self.shadow = Shadow::default();
         let entry = self.entry_point();
         reattach::reattach(&self.links, entry, &mut self.reached(), self.live());
     }
 
-    /// Elements that are not linked yet.
+    /// Number of elements that are not linked yet.
     pub fn not_linked(&self) -> u32 {
         self.len() - self.linked
     }
 
-    /// Forgets all links and the elements that are delete-marked; the others move up and get the
-    /// labels from 1. Gives the new number of each old element.
+    /// Drops all links and all delete-marked elements. The other elements move up and get labels
+    /// from 1. Returns the new number of each old element; `None` for dropped ones.
     pub fn compact(&mut self) -> Vec<Option<u32>> {
         let mut numbers = vec![None; self.labels.len()];
         let live: Vec<u32> = self.live().collect();
@@ -232,7 +235,7 @@ impl Graph {
         numbers
     }
 
-    /// Which elements searches can get to.
+    /// For each element, whether searches can reach it.
     pub(crate) fn reached(&self) -> Vec<bool> {
         reattach::reached_from(&self.links, self.entry_point())
     }
@@ -256,8 +259,9 @@ impl Graph {
         }
     }
 
-    /// The `k` nearest elements that are neither delete-marked nor refused by `wanted`, nearest
-    /// first. `query` is as vectors are stored; `ef` candidates are kept.
+    /// Finds the `k` nearest elements that are not delete-marked and that `wanted` accepts, nearest
+    /// first. `query` is in stored form: normalised in a cosine space. The search keeps `ef`
+    /// candidates, at least `k`.
     pub fn search(
         &self,
         query: &[f32],
@@ -287,7 +291,7 @@ impl Graph {
             .collect()
     }
 
-    /// The distance between two elements.
+    /// The distance between the vectors of two elements.
     pub fn distance(&self, left: u32, right: u32) -> f32 {
         distance::Origin::to(&self.exact().origin(left), right)
     }
@@ -307,7 +311,7 @@ impl Graph {
         self.links.level_of(element)
     }
 
-    /// The elements that an element links to at a level.
+    /// The neighbours of an element at a level. None if the element does not reach the level.
     pub fn links_of(&self, element: u32, level: usize) -> impl Iterator<Item = u32> + '_ {
         self.links.of(element, level)
     }
@@ -317,13 +321,14 @@ impl Graph {
         self.entry.map(|entry| entry.element)
     }
 
-    /// The highest level of any element.
+    /// The highest level of any element; `None` in an empty graph.
     pub fn top_level(&self) -> Option<usize> {
         self.entry.map(|entry| entry.level)
     }
 
-    /// Links everything that was added as somebody else found: per element its neighbours by
-    /// level. The caller answers for every neighbour being an element of its level, and settles.
+    /// Links all added elements with `lists` of another algorithm: neighbours by element and level.
+    /// Searches enter at `entry`. The caller guarantees that every neighbour is an element of its
+    /// level, and calls [`Graph::settle`].
     pub fn link_as(&mut self, lists: Vec<Vec<Vec<u32>>>, entry: u32) {
         self.links.reserve(lists.len());
         for (element, lists) in (self.linked..).zip(lists) {
@@ -336,13 +341,14 @@ impl Graph {
         self.enter_at(entry);
     }
 
-    /// Where the vectors of the next `count` elements belong, for [`Graph::adopt`] to come after.
+    /// Appends rows for the vectors of the next `count` elements. The caller fills them, and then
+    /// adds the elements with [`Graph::adopt`].
     pub fn rows(&mut self, count: usize) -> impl Iterator<Item = &mut [f32]> {
         self.vectors.push_rows(count)
     }
 
-    /// Adds an element that is linked already and has a row, its lists to be filled in by the
-    /// caller.
+    /// Adds an element of an existing graph whose vector is in a row of [`Graph::rows`]. The caller
+    /// writes its lists with [`Graph::set_links`].
     pub fn adopt(&mut self, label: u32, norm: f32, deleted: bool, level: usize) {
         self.links.push(level);
         self.linked += 1;
@@ -351,12 +357,13 @@ impl Graph {
         self.norms.push(norm);
     }
 
-    /// Writes a list of an adopted element. The caller has checked the neighbours.
+    /// Writes a list of an adopted element. The caller guarantees that every neighbour is an
+    /// element of the level.
     pub fn set_links(&mut self, element: u32, level: usize, neighbours: &[u32]) {
         self.links.set(element, level, neighbours);
     }
 
-    /// Lets searches enter at an element of the highest level.
+    /// Lets searches enter at an element. It must be of the highest level.
     pub fn enter_at(&mut self, element: u32) {
         self.entry = Some(Entry {
             element,
@@ -364,13 +371,13 @@ impl Graph {
         });
     }
 
-    /// Memory for searches in this graph.
+    /// Makes memory that searches in this graph use again and again.
     pub fn scratch(&self) -> Scratch {
         Scratch::new(self.labels.len())
     }
 }
 
-/// An exponentially distributed level, as hnswlib draws it.
+/// Draws an exponentially distributed level, as hnswlib does.
 fn draw_level(random: &mut fastrand::Rng, scale: f64) -> usize {
     let uniform = 1.0 - random.f64();
     let level = (-uniform.ln() * scale).floor();

@@ -1,11 +1,11 @@
-//! Who links to whom. Lists are read and written by many threads at once: an entry is always an
-//! element, a list may be a mixture of its old and its new content for a moment, and only the
-//! holder of an element's lock writes to its lists.
+//! The links of a graph. Many threads read and write lists at once. An entry is always an element.
+//! A list may briefly mix old and new content. Only the holder of an element's lock writes to its
+//! lists.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Locks are shared between elements; nobody holds two.
+/// Number of locks. Elements share them, and no thread holds two.
 const LOCKS: usize = 4096;
 
 /// The lists of all elements.
@@ -13,9 +13,9 @@ const LOCKS: usize = 4096;
 pub(crate) struct Links {
     max: usize,
     max_0: usize,
-    /// `1 + max_0` per element: count, neighbours.
+    /// `1 + max_0` values per element: the count, then neighbours.
     level_0: Vec<AtomicU32>,
-    /// Per element `1 + max` for each level above 0.
+    /// Per element, `1 + max` values for each level above 0.
     upper: Vec<Box<[AtomicU32]>>,
     locks: Box<[Mutex<()>]>,
 }
@@ -58,21 +58,21 @@ impl Links {
         self.upper[element as usize].len() / (1 + self.max)
     }
 
-    /// The neighbours of `element` at `level`; none where the element does not reach it.
+    /// The neighbours of `element` at `level`. None if the element does not reach the level.
     #[inline]
     pub(crate) fn of(&self, element: u32, level: usize) -> impl Iterator<Item = u32> + '_ {
         let list = self.list(element, level);
         let count = list
             .first()
             .map_or(0, |count| count.load(Ordering::Acquire));
-        // Acquire: whoever finds an element here also sees its own lists.
+        // Acquire: a thread that finds an element here also sees the element's own lists.
         list.iter()
             .skip(1)
             .take(count as usize)
             .map(|link| link.load(Ordering::Acquire))
     }
 
-    /// Writes a list; what does not fit is left out.
+    /// Writes a list. Neighbours that do not fit are left out.
     pub(crate) fn set(&self, element: u32, level: usize, neighbours: &[u32]) {
         let list = self.list(element, level);
         let Some((count, slots)) = list.split_first() else {
@@ -85,7 +85,7 @@ impl Links {
         count.store(u32::try_from(kept).unwrap_or(0), Ordering::Release);
     }
 
-    /// Appends to a list; `false` if it is full.
+    /// Appends to a list. Returns `false` if the list is full.
     pub(crate) fn append(&self, element: u32, level: usize, neighbour: u32) -> bool {
         let list = self.list(element, level);
         let Some((count, slots)) = list.split_first() else {
@@ -100,9 +100,9 @@ impl Links {
         true
     }
 
-    /// The right to write to an element's lists.
+    /// Locks an element's lists for writing.
     pub(crate) fn lock(&self, element: u32) -> MutexGuard<'_, ()> {
-        // There is nothing in the lock that a panic could have left half done.
+        // The lock guards no data that a panic could leave half written.
         self.locks[element as usize % LOCKS]
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

@@ -1,14 +1,14 @@
-//! Links to live elements that no walk from the entry point leads to: pruning a full list does not
-//! ask whether a link was the only way to somewhere. Such elements could never be found.
+//! Links to live elements that no walk from the entry point reaches. Pruning a full list does not
+//! ask whether a link was the only way to an element, and no search would find such an element.
 
 use std::collections::{HashSet, VecDeque};
 
 use super::links::Links;
 
-/// How many elements are looked at for one to link from.
+/// Most elements to consider as the source of the new link.
 const LOOK_AT: usize = 1000;
 
-/// Which elements a walk from `entry` reaches.
+/// For each element, whether a walk from `entry` reaches it.
 pub(super) fn reached_from(links: &Links, entry: Option<u32>) -> Vec<bool> {
     let mut reached = vec![false; links.len()];
     if let Some(entry) = entry {
@@ -17,7 +17,7 @@ pub(super) fn reached_from(links: &Links, entry: Option<u32>) -> Vec<bool> {
     reached
 }
 
-/// Links to every element of `lost` that `reached` does not have.
+/// Links to every element of `lost` that is not `reached`.
 pub(super) fn reattach(
     links: &Links,
     entry: Option<u32>,
@@ -28,7 +28,7 @@ pub(super) fn reattach(
         if reached[lost as usize] {
             continue;
         }
-        // An island far from everything is linked from the entry point.
+        // An island far from all others gets its link from the entry point.
         if let Some(host) = host_for(lost, links, reached).or(entry) {
             splice(host, lost, links);
             spread(links, lost, reached);
@@ -48,12 +48,13 @@ fn spread(links: &Links, from: u32, reached: &mut [bool]) {
     }
 }
 
-/// Of all levels.
+/// The neighbours of an element on all its levels.
 fn neighbours(links: &Links, element: u32) -> impl Iterator<Item = u32> + '_ {
     (0..=links.level_of(element)).flat_map(move |level| links.of(element, level))
 }
 
-/// The nearest reachable element with room, by way of its own links, or else the nearest.
+/// The nearest reachable element with room, found through the links of `lost`. If none has room,
+/// the nearest.
 fn host_for(lost: u32, links: &Links, reached: &[bool]) -> Option<u32> {
     let mut seen = HashSet::from([lost]);
     let mut open = VecDeque::from([lost]);
@@ -74,8 +75,8 @@ fn host_for(lost: u32, links: &Links, reached: &[bool]) -> Option<u32> {
     nearest
 }
 
-/// In a full list `lost` takes the place of the last, and links there itself, so that one stays
-/// reachable.
+/// Puts `lost` in the place of the last neighbour of a full list, and links from `lost` to that
+/// one, so that it stays reachable.
 fn splice(host: u32, lost: u32, links: &Links) {
     if links.append(host, 0, lost) {
         return;

@@ -1,4 +1,4 @@
-//! Finding the nearest elements of one level, best first.
+//! Finds the nearest elements of a level, best first.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -6,17 +6,17 @@ use std::collections::BinaryHeap;
 use super::distance::Origin;
 use super::links::Links;
 
-/// How many elements' vectors are asked for before their turn; more were no faster.
+/// How many vectors to prefetch; more were not faster.
 const AHEAD: usize = 2;
 
-/// An element at a distance; ordered by distance, then by element, so that ties are decided the
-/// same way everywhere. Whole numbers, because heaps compare them faster than floats.
+/// An element and its distance, ordered by distance and then by element, so that ties are decided
+/// alike everywhere. The distance is an integer, because heaps compare integers faster than floats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Candidate(u64);
 
 impl Candidate {
     pub(crate) fn new(distance: f32, element: u32) -> Self {
-        // The bits of floats, flipped so that they sort as the numbers do (as `total_cmp`).
+        // The bits of the float, flipped so that they sort as the numbers do (as `total_cmp`).
         let bits = distance.to_bits();
         let sortable = if bits >> 31 == 0 {
             bits ^ (1 << 31)
@@ -41,16 +41,16 @@ impl Candidate {
     }
 }
 
-/// Memory that searches use again and again.
+/// Memory that searches use again and again, so that none allocates its own.
 #[derive(Debug, Default)]
 pub struct Scratch {
-    /// The search in which an element was last seen.
+    /// For each element, the last search that saw it.
     seen: Vec<u32>,
     search: u32,
     open: BinaryHeap<Reverse<Candidate>>,
     best: BinaryHeap<Candidate>,
     neighbours: Vec<u32>,
-    /// Distances that were computed.
+    /// Number of computed distances.
     pub(super) distances: u64,
 }
 
@@ -72,7 +72,7 @@ impl Scratch {
         }
     }
 
-    /// `true` the first time in a search.
+    /// Marks an element as seen. Returns `true` the first time in a search.
     #[inline]
     fn meet(&mut self, element: u32) -> bool {
         let seen = &mut self.seen[element as usize];
@@ -82,7 +82,7 @@ impl Scratch {
     }
 }
 
-/// Walks to the nearest element that can be reached at `level` by ever nearer ones.
+/// Walks at `level` from one element to an ever nearer one, to the nearest that this can reach.
 pub(super) fn descend<F: Origin>(
     links: &Links,
     from: F,
@@ -103,8 +103,8 @@ pub(super) fn descend<F: Origin>(
     }
 }
 
-/// The `width` nearest elements of a level that are `wanted`, nearest first. The others are
-/// passed through.
+/// Finds the `width` nearest elements of a level that are `wanted`, nearest first. The walk passes
+/// through the others.
 pub(super) fn nearest<F: Origin>(
     links: &Links,
     from: F,
@@ -156,7 +156,7 @@ pub(super) fn nearest<F: Origin>(
     best
 }
 
-/// Hands every element with its distance to `visit`, while the next ones come from memory.
+/// Passes every element and its distance to `visit`, and prefetches the next ones.
 #[inline]
 pub(super) fn for_each_ahead<F: Origin>(
     from: F,
@@ -182,7 +182,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn candidates_sort_as_their_distances_do(a: f32, b: f32, x: u32, y: u32) {
+        fn candidates_sort_by_distance(a: f32, b: f32, x: u32, y: u32) {
             let (left, right) = (Candidate::new(a, x), Candidate::new(b, y));
             prop_assert_eq!(left.cmp(&right), a.total_cmp(&b).then(x.cmp(&y)));
             prop_assert_eq!((left.distance().to_bits(), left.element()), (a.to_bits(), x));

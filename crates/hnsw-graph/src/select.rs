@@ -1,9 +1,9 @@
-//! Choosing neighbours: of the near ones, those that are not nearer to one already chosen.
+//! Selects neighbours: near elements that are not nearer to one already selected.
 
 use super::distance::{Between, Origin};
 use super::search::Candidate;
 
-/// At most `most` of `candidates` (nearest first), chosen as hnswlib does: so that links lead in
+/// Selects at most `most` of `candidates` (nearest first) as hnswlib does, so that links lead in
 /// different directions.
 pub(super) fn select<B: Between>(
     between: &B,

@@ -1,25 +1,25 @@
-//! Distance spaces.
+//! Distance spaces, with chromadb's names and formulas.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// The distance a collection is searched by.
+/// The distance that a collection is searched by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Space {
-    /// Squared Euclidean distance; chromadb's default.
+    /// Squared Euclidean distance, Σ(a − b)²: chromadb's default.
     #[default]
     L2,
-    /// 1 - cosine similarity. Index files hold normalised vectors and their norms.
+    /// 1 − cosine similarity. Index files have the normalised vectors and their norms.
     Cosine,
-    /// 1 - inner product.
+    /// 1 − inner product, 1 − Σ a·b.
     Ip,
 }
 
 impl Space {
-    /// The name chromadb uses: `l2`, `cosine`, `ip`.
+    /// The name that chromadb uses: `l2`, `cosine`, `ip`.
     pub fn name(self) -> &'static str {
         match self {
             Self::L2 => "l2",

@@ -1,4 +1,4 @@
-//! The graph against brute force, on every kind of data that has been trouble for such graphs.
+//! Compares the graph with brute force, on kinds of data that are hard for such graphs.
 
 use std::collections::BTreeSet;
 
@@ -17,7 +17,7 @@ fn params(space: Space, dimension: usize) -> Params {
     }
 }
 
-/// Rows around common centres, as they are stored.
+/// Rows around common centres, in stored form.
 fn clustered(rows: usize, dimension: usize, space: Space, seed: u64) -> Vec<Vec<f32>> {
     let mut rng = fastrand::Rng::with_seed(seed);
     let mut point =
@@ -62,7 +62,7 @@ fn recall(graph: &Graph) -> f64 {
     graph.health(100).recall.unwrap().value
 }
 
-/// Every list has distinct elements of its level, and no element itself.
+/// Checks that every list has distinct elements of its level, and not its own element.
 fn check_lists(graph: &Graph) {
     for element in 0..graph.len() {
         for level in 0..=graph.level_of(element) {
@@ -80,7 +80,7 @@ fn check_lists(graph: &Graph) {
 }
 
 #[test]
-fn neighbours_are_found_in_every_space_on_one_thread_and_on_more() {
+fn nearest_neighbours_are_found_in_every_space_on_one_thread_and_many() {
     for space in SPACES {
         for dimension in [3, 64, 300] {
             let rows = clustered(1500, dimension, space, 1);
@@ -95,7 +95,7 @@ fn neighbours_are_found_in_every_space_on_one_thread_and_on_more() {
 }
 
 #[test]
-fn one_thread_gives_the_same_graph_each_time() {
+fn insertion_on_one_thread_gives_the_same_graph_each_time() {
     let rows = clustered(500, 20, Space::L2, 2);
     let links = |graph: &Graph| -> Vec<Vec<u32>> {
         (0..graph.len())
@@ -107,7 +107,7 @@ fn one_thread_gives_the_same_graph_each_time() {
 }
 
 #[test]
-fn elements_added_to_a_finished_graph_are_found_as_well() {
+fn elements_that_are_added_to_a_finished_graph_are_found() {
     for space in SPACES {
         let rows = clustered(2000, 32, space, 3);
         let mut graph = build(space, &rows[..1000], 2);
@@ -120,7 +120,7 @@ fn elements_added_to_a_finished_graph_are_found_as_well() {
 }
 
 #[test]
-fn what_is_marked_is_not_found_and_leads_on_to_the_others() {
+fn marked_element_is_not_found_but_routes_searches() {
     let rows = clustered(1000, 32, Space::L2, 4);
     let mut graph = build(Space::L2, &rows, 1);
     for element in (0..1000).filter(|element| element % 3 == 0) {
@@ -134,7 +134,7 @@ fn what_is_marked_is_not_found_and_leads_on_to_the_others() {
 }
 
 #[test]
-fn what_the_caller_refuses_is_not_found() {
+fn element_that_the_caller_refuses_is_not_found() {
     let rows = clustered(300, 8, Space::L2, 6);
     let graph = build(Space::L2, &rows, 1);
     let found = graph.search(
@@ -149,7 +149,7 @@ fn what_the_caller_refuses_is_not_found() {
 }
 
 #[test]
-fn duplicates_and_zeros_are_reachable() {
+fn duplicate_and_zero_vectors_are_reachable() {
     let mut rows = clustered(400, 16, Space::Cosine, 7);
     let same = rows[0].clone();
     rows.extend(std::iter::repeat_n(same, 600));
@@ -162,7 +162,7 @@ fn duplicates_and_zeros_are_reachable() {
 }
 
 #[test]
-fn an_empty_graph_and_a_graph_of_one_answer() {
+fn graphs_of_none_and_one_element_can_be_searched() {
     let mut graph = Graph::new(params(Space::L2, 2));
     assert!(
         graph
@@ -185,7 +185,7 @@ fn an_empty_graph_and_a_graph_of_one_answer() {
 }
 
 #[test]
-fn few_links_and_small_candidate_lists_do_not_break_anything() {
+fn graph_with_few_links_and_candidates_is_sound() {
     for (max_links, ef_construction) in [(1, 0), (1, 1), (2, 1), (3, 1000)] {
         let mut graph = Graph::new(Params {
             max_links,

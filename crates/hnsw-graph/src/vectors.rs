@@ -1,18 +1,18 @@
-//! Vectors in one block of memory: rows padded with zeros to whole cache lines, on their
-//! boundaries.
+//! Vectors in one block of memory. Rows start at cache lines and are padded with zeros to whole
+//! ones.
 
 use bytemuck::{Pod, Zeroable};
 
 use super::block::Block;
 
-/// Elements per cache line; every row is a multiple of it.
+/// Elements per cache line. Every row is a multiple of it.
 pub(crate) const LANES: usize = 16;
 
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
 #[repr(C, align(64))]
 struct Line([f32; LANES]);
 
-/// Rows of one dimension.
+/// Vectors of one dimension, as rows.
 #[derive(Debug)]
 pub(crate) struct Vectors {
     dimension: usize,
@@ -29,7 +29,7 @@ impl Vectors {
         }
     }
 
-    /// Asks for room for exactly `rows` more rows: growing by doubling would double the memory.
+    /// Reserves room for exactly `rows` more rows. Growth by doubling would double the memory.
     pub(crate) fn reserve(&mut self, rows: usize) {
         let lines = rows.saturating_mul(self.lines_per_row);
         self.lines.reserve(lines);
@@ -55,7 +55,7 @@ impl Vectors {
         bytemuck::cast_slice(&self.lines.values()[first..first + self.lines_per_row])
     }
 
-    /// Row `at` as it was given.
+    /// Row `at` without padding.
     pub(crate) fn get(&self, at: u32) -> &[f32] {
         &self.row(at)[..self.dimension]
     }
@@ -89,7 +89,7 @@ impl Vectors {
         self.lines.truncate(rows * self.lines_per_row);
     }
 
-    /// `vector` padded as the rows are, on a cache line's boundary.
+    /// A copy of `vector`, padded as the rows are and aligned to a cache line.
     pub(crate) fn padded_copy(&self, vector: &[f32]) -> Self {
         let mut one = Self::new(self.dimension);
         one.push_zeros().copy_from_slice(vector);

@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn schema_wins_over_configuration() {
+    fn schema_column_wins_over_configuration_column() {
         let schema = r##"{"keys":{"#embedding":{"float_list":{"vector_index":{"config":
             {"space":"ip","hnsw":{"max_neighbors":8}}}}}}}"##;
         let config = r#"{"vector_index":{"hnsw":{"space":"cosine"}}}"#;
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_space_is_refused_by_name() {
+    fn unknown_space_is_refused_by_name() {
         let config = r#"{"vector_index":{"hnsw":{"space":"hamming"}}}"#;
         let error = HnswConfig::resolve(Some(config), None, &SegmentMetadata::new()).unwrap_err();
         assert!(error.contains("hamming"), "{error}");

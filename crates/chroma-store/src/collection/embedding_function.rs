@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_function_that_is_not_allowed_is_left_out() {
+    fn embedding_function_that_is_not_allowed_is_left_out() {
         let (text, left_out) = only_allowed(config(EVIL), &[]);
         assert_eq!(
             text,
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_given_may_be_null() {
+    fn null_argument_equals_a_missing_one() {
         let stored =
             r#"{"type":"known","name":"openai","config":{"model_name":"m","api_base":null}}"#;
         let listed: EmbeddingFunction =
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_for_none_stays_to_the_byte() {
+    fn column_without_a_function_stays_the_same_to_the_byte() {
         for harmless in [
             r#"{"type": "legacy"}"#,
             r#"{"type":"unknown"}"#,
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn all_places_and_spellings_are_looked_at() {
+    fn embedding_function_is_found_in_every_place_and_spelling() {
         let escaped = r#"{"embedding\u005ffunction":{"name":"openai"}}"#;
         assert_eq!(only_allowed(escaped.to_owned(), &[]).1.len(), 1);
         let odd = config(r#"{"type":"known","name":"default","config":{"url":"http://evil"}}"#);

@@ -158,7 +158,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_chromadb_cannot_read_is_refused() {
+    fn configuration_that_chromadb_cannot_read_is_refused() {
         for good in [
             "",
             "null",

@@ -101,11 +101,11 @@ pub fn collection_names(dir: &Path) -> StoreResult<Vec<FullName>> {
 /// configuration cannot be read.
 pub(crate) fn load_one(db: Database<'_>, which: Which<'_>) -> StoreResult<Collection> {
     let rows = read_rows(db)?;
-    let meant = which.named(&rows, |raw| &raw.name, db.dir)?.id.clone();
-    let mut rows = rows.into_iter().filter(|raw| raw.id == meant);
+    let id = which.named(&rows, |raw| &raw.name, db.dir)?.id.clone();
+    let mut rows = rows.into_iter().filter(|raw| raw.id == id);
     match rows.next() {
         Some(raw) => raw.complete(db),
-        None => Err(db.damaged(format!("there is no collection {meant}"))),
+        None => Err(db.damaged(format!("there is no collection {id}"))),
     }
 }
 

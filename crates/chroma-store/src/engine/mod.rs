@@ -121,7 +121,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn distances_keep_their_order(left: f32, right: f32) {
+        fn mapped_distances_keep_their_order(left: f32, right: f32) {
             prop_assume!(left.is_finite() && right.is_finite());
             let (small, large) = if left <= right { (left, right) } else { (right, left) };
             prop_assert!(not_negative(small) <= not_negative(large));
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_becomes_an_error() {
+    fn panic_of_the_engine_becomes_an_error() {
         let error = contained(|| -> () { panic!("distance of {}", 7) }).unwrap_err();
         assert_eq!(error, "hnsw_rs panicked: distance of 7");
     }

@@ -277,7 +277,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn trouble_of_the_machine_is_told_from_a_wrong_directory() {
+    fn machine_fault_is_distinguished_from_a_wrong_directory() {
         let io = |number: Errno| {
             let error = io::Error::from_raw_os_error(number.raw_os_error());
             // `fs_err` keeps the kind and drops the number.

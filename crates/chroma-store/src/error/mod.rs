@@ -243,7 +243,7 @@ pub enum StoreError {
         free: u64,
     },
     /// Another process wrote to the directory while this one read it.
-    #[error("{}: somebody wrote to it meanwhile", path.display())]
+    #[error("{}: another process wrote to it meanwhile", path.display())]
     Changed {
         /// The directory.
         path: PathBuf,

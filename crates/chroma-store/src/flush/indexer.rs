@@ -64,8 +64,8 @@ impl Indexer {
         let (batches, received) = sync_channel(WAITING);
         let builder = std::thread::Builder::new().name("index".to_owned());
         let abandoned = Arc::new(AtomicBool::new(false));
-        let told = Arc::clone(&abandoned);
-        let thread = builder.spawn(move || Work::new(start)?.run(&received, &told))?;
+        let is_abandoned = Arc::clone(&abandoned);
+        let thread = builder.spawn(move || Work::new(start)?.run(&received, &is_abandoned))?;
         Ok(Self {
             abandoned,
             batches: Some(batches),
@@ -113,7 +113,7 @@ struct Work {
     index: MemoryIndex,
     /// The engine that will make all links at the end; `None` while links are made as elements
     /// come.
-    anew: Option<Engine>,
+    relink: Option<Engine>,
     options: FlushOptions,
     random: fastrand::Rng,
     expected: usize,
@@ -126,17 +126,17 @@ struct Work {
 
 impl Work {
     fn new(start: Start) -> StoreResult<Self> {
-        let (mut anew, mut left_out) = (start.rebuild, 0);
+        let (mut relink, mut left_out) = (start.rebuild, 0);
         let mut index = start.empty;
         if let Some(files) = start.files {
-            let loaded = match anew {
+            let loaded = match relink {
                 None => files.load(room(&index, files.elements(), start.expected)),
                 Some(_) => Ok(all_vectors(index_like(&mut index), &files)?),
             };
             index = match loaded {
                 // The vectors may be sound although the links are damaged.
                 Err(error) if error.is_index_damage() => {
-                    anew = Some(Engine::Native);
+                    relink = Some(Engine::Native);
                     all_vectors(index_like(&mut index), &files)?
                 }
                 loaded => loaded?,
@@ -151,7 +151,7 @@ impl Work {
         let seed = start.options.seed ^ index.labels_given.rotate_left(32);
         Ok(Self {
             index,
-            anew,
+            relink,
             options: start.options,
             random: fastrand::Rng::with_seed(seed),
             expected: start.expected,
@@ -166,10 +166,10 @@ impl Work {
         let marked_before = self.marked();
         for batch in batches {
             self.take(batch);
-            if self.anew.is_none() && self.index.graph.not_linked() >= LINK_AT {
+            if self.relink.is_none() && self.index.graph.not_linked() >= LINK_AT {
                 // The rebuild would discard new links.
                 if self.is_worn_out() {
-                    self.anew = Some(Engine::Native);
+                    self.relink = Some(Engine::Native);
                 } else {
                     self.link();
                 }
@@ -181,10 +181,10 @@ impl Work {
             });
         }
         let removed = self.left_out + (self.marked() - marked_before);
-        if self.anew.is_none() && self.is_worn_out() {
-            self.anew = Some(Engine::Native);
+        if self.relink.is_none() && self.is_worn_out() {
+            self.relink = Some(Engine::Native);
         }
-        match self.anew {
+        match self.relink {
             None => self.link(),
             Some(engine) => {
                 self.index.compact();
@@ -199,7 +199,7 @@ impl Work {
             removed,
             inserted: self.inserted,
             unchanged: self.unchanged,
-            rebuilt: self.anew,
+            rebuilt: self.relink,
             distances: self.distances,
             index: self.index,
         })

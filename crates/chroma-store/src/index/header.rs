@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sound_header_parses() {
+    fn sound_header_is_read() {
         let header = Header::parse(&sound()).unwrap();
         assert_eq!(
             (header.elements, header.dimension, header.record_bytes),
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn each_field_out_of_bounds_is_refused() {
+    fn header_field_out_of_bounds_is_refused() {
         let cases: [(usize, &[u8]); 14] = [
             (0, &2_u32.to_le_bytes()),
             (4, &1_u64.to_le_bytes()),
@@ -292,7 +292,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_give_a_header_or_an_error(bytes: [u8; 32], at in 0..LEN - 32) {
+        fn arbitrary_header_bytes_never_panic(bytes: [u8; 32], at in 0..LEN - 32) {
             let mut header = sound();
             header[at..at + 32].copy_from_slice(&bytes);
             let _ = Header::parse(&header);

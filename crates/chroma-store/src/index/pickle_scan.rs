@@ -133,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_deep_nest_is_refused() {
+    fn deeply_nested_pickle_is_refused() {
         let mut nest = b"\x80\x02".to_vec();
         nest.extend([b']'; 1000]);
         nest.extend([b'a'; 999]);
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_torn_pickle_is_refused() {
+    fn torn_pickle_is_refused() {
         for torn in [
             &b"\x80"[..],
             b"\x80\x02X\xff\xff\xff\xff.",
@@ -160,13 +160,13 @@ mod tests {
     }
 
     #[test]
-    fn a_protocol_that_python_has_not_is_refused() {
+    fn unknown_pickle_protocol_is_refused() {
         assert!(scan(b"\x80\x05N.").is_ok());
         assert!(scan(b"\x80\x06N.").is_err());
     }
 
     #[test]
-    fn the_class_is_the_first_one_in_either_form() {
+    fn scan_returns_the_first_class_in_either_form() {
         let class: [&[u8]; 2] = [b"a.b", b"C"];
         let instances: [&[u8]; 3] = [
             b"\x80\x02ca.b\nC\n)\x81cd\nE\n.",

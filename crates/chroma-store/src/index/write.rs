@@ -69,8 +69,12 @@ fn file(
 fn write_level_0(dir: &Path, graph: &Graph, header: &Header) -> StoreResult<()> {
     let file = fs_err::File::create_new(dir.join(LEVEL0))?;
     thread::scope(|scope| {
-        let (written, told) = mpsc::channel();
-        let begin = || told.into_iter().for_each(|part| begin_to_disk(&file, part));
+        let (written, parts) = mpsc::channel();
+        let begin = || {
+            for part in parts {
+                begin_to_disk(&file, part);
+            }
+        };
         thread::Builder::new().spawn_scoped(scope, begin)?;
         write_records(&file, graph, header, &written)
     })?;
@@ -99,7 +103,7 @@ fn write_records(
     let list_bytes = header.vector_offset;
     let mut lists = vec![0; TOGETHER * list_bytes];
     let mut labels = [[0; 8]; TOGETHER];
-    let (mut told, mut size) = (0, 0);
+    let (mut sent, mut size) = (0, 0);
     for first in (0..graph.len()).step_by(TOGETHER) {
         let elements = first..graph.len().min(first + TOGETHER as u32);
         let own = lists.chunks_exact_mut(list_bytes).zip(&mut labels);
@@ -122,9 +126,9 @@ fn write_records(
         }
         size += parts.iter().map(|part| part.len() as u64).sum::<u64>();
         write_all(&mut file, &mut parts)?;
-        if size - told >= BEGIN_EVERY {
-            let _ = written.send(told..size);
-            told = size;
+        if size - sent >= BEGIN_EVERY {
+            let _ = written.send(sent..size);
+            sent = size;
         }
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! Reads the metadata of one record after another.
+//! Reads the metadata of records.
 
 use rusqlite::Row;
 

@@ -206,7 +206,7 @@ mod tests {
     const WRONG: [u8; 3] = [3, 60, 0x7f];
 
     #[test]
-    fn a_wrong_number_hides_no_other_row() {
+    fn wrong_row_number_hides_no_other_row() {
         for wrong in WRONG {
             let rows = found_beside(wrong, false);
             let texts: HashSet<&String> = rows.found.iter().collect();
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn nor_does_it_beside_a_bad_row() {
+    fn wrong_row_number_near_an_unreadable_row_hides_no_other_row() {
         for wrong in WRONG {
             let rows = found_beside(wrong, true);
             let texts: HashSet<&String> = rows.found.iter().collect();

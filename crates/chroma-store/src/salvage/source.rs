@@ -111,7 +111,7 @@ impl Source {
     /// Reads all records that can be read.
     pub(super) fn records(&self, lost: &mut Vec<Lost>) -> Vec<Record> {
         let columns = ["embeddings", "segment_id, embedding_id, seq_id"];
-        let told = lost.len();
+        let noted = lost.len();
         let found = rows::table(&self.connection, columns, lost, |row| {
             Ok(Record {
                 row: row.get(0)?,
@@ -120,7 +120,7 @@ impl Source {
                 seq: decode_seq(row.get_ref(3)?).ok(),
             })
         });
-        self.misses_records.set(lost.len() > told);
+        self.misses_records.set(lost.len() > noted);
         let known: HashSet<i64> = found.iter().map(|record| record.row).collect();
         let indexed = self.records_of_index().unwrap_or_default();
         let rescued = indexed.into_iter().filter(|one| !known.contains(&one.row));
@@ -170,11 +170,11 @@ impl Source {
             is_torn: false,
         };
         for table in tables {
-            let told = lost.len();
+            let noted = lost.len();
             let found = rows::table(&self.connection, [table, "id"], lost, |row| {
                 Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))
             });
-            metadata.is_torn |= lost.len() > told;
+            metadata.is_torn |= lost.len() > noted;
             for (row, record) in found {
                 metadata.rows.entry(record).or_default().push((table, row));
             }

@@ -239,11 +239,11 @@ impl Checked<'_> {
         for (sql, what) in [
             (
                 MISSING_DATABASES,
-                "collections are in a database that is not there",
+                "collections name a database that does not exist",
             ),
             (
                 MISSING_TENANTS,
-                "databases are those of a tenant that is not there",
+                "databases name a tenant that does not exist",
             ),
         ] {
             let count = self.count(sql, &[])?;
@@ -308,7 +308,7 @@ fn tell_of(orphans: &[Orphan], report: &mut VerifyReport) {
     let bytes: u64 = orphans.iter().map(|orphan| orphan.size).sum();
     let names: Vec<&str> = orphans.iter().map(|orphan| orphan.name.as_str()).collect();
     let detail = format!(
-        "no segment names {}: {bytes} bytes that nobody reads",
+        "no segment names {}: {bytes} bytes that no reader uses",
         names.join(", ")
     );
     report.avoidable(Remedy::Orphans, "files", detail);

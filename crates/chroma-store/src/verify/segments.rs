@@ -36,7 +36,7 @@ pub(super) fn check(
     let unfounded = progress::unfounded(checked.db, collection)?;
     let is_unfounded = unfounded.is_some();
     report.problems.extend(unfounded);
-    let told = report.problems.len();
+    let reported = report.problems.len();
     let is_indexed = collection.vector_seq.is_some_and(|seq| seq > 0);
     if checked.db.level == SchemaLevel::L06
         && records > 0
@@ -78,7 +78,7 @@ pub(super) fn check(
         }
         records::check(checked, collection, index.as_ref(), report)?;
         // The comparison of records with vectors used a progress that is wrong.
-        for problem in report.problems.iter_mut().skip(told) {
+        for problem in report.problems.iter_mut().skip(reported) {
             if is_unfounded && problem.remedy.is_none() {
                 problem.remedy = Some(Remedy::Progress);
             }

@@ -63,14 +63,14 @@ mod tests {
     use crate::records::Scalar;
 
     #[test]
-    fn nan_is_named() {
+    fn payload_with_nan_is_refused_by_name() {
         let error = decode(Some(r#"{"a": NaN}"#)).unwrap_err();
         assert!(error.contains("NaN"), "{error}");
     }
 
     /// chromadb 1.x turns them into floats before it logs them; 0.6 logs them and then fails.
     #[test]
-    fn integers_beyond_those_of_sqlite_become_floats() {
+    fn integer_beyond_sqlite_becomes_a_float() {
         for (text, float) in [
             ("9223372036854775808", 9.223372036854776e18),
             ("18446744073709551615", 1.8446744073709552e19),
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn half_of_a_surrogate_pair_is_called_that() {
+    fn lone_surrogate_is_refused_by_name() {
         for text in [r#"{"a": "x\ud800y"}"#, r#"{"a": "\udc00"}"#] {
             let error = decode(Some(text)).unwrap_err();
             assert!(error.contains("surrogate pair"), "{error}");
@@ -94,13 +94,13 @@ mod tests {
     }
 
     #[test]
-    fn a_removed_document_is_not_logged() {
+    fn removed_document_is_not_logged() {
         let patch = vec![(DOCUMENT_KEY.to_owned(), None), ("a".to_owned(), None)];
         assert_eq!(encode(&patch), r#"{"a":null}"#);
     }
 
     #[test]
-    fn mixed_and_nested_values_are_refused() {
+    fn mixed_or_nested_array_is_refused() {
         for text in [
             r#"{"a": [1, "x"]}"#,
             r#"{"a": []}"#,
@@ -114,7 +114,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn scalars_round_trip(key in ".*", int: i64, float in -1e300..1e300, text in ".*", flag: bool) {
+        fn scalar_survives_a_round_trip_through_the_payload(key in ".*", int: i64, float in -1e300..1e300, text in ".*", flag: bool) {
             let patch: Patch = vec![
                 (format!("i{key}"), Some(int.into())),
                 (format!("f{key}"), Some(MetadataValue::Scalar(Scalar::Float(float)))),

@@ -3,10 +3,10 @@
 #[cfg(target_arch = "x86_64")]
 pub(super) use x86::{Vnni, maddubs};
 
-/// Codes per cache line; rows are whole lines.
+/// Codes per cache line. Rows are whole lines.
 const LINE: usize = 64;
 
-/// For any machine.
+/// The dot product on any machine.
 pub(super) fn plain(a: &[i8], b: &[i8]) -> i32 {
     a.iter()
         .zip(b)
@@ -14,7 +14,7 @@ pub(super) fn plain(a: &[i8], b: &[i8]) -> i32 {
         .sum()
 }
 
-/// Written so that compilers make multiply-adds of neighbouring pairs of it.
+/// Written so that compilers emit multiply-adds of neighbouring pairs.
 #[cfg(target_arch = "aarch64")]
 #[inline(always)]
 pub(super) fn pairs(a: &[i8], b: &[i8]) -> i32 {
@@ -52,7 +52,7 @@ mod x86 {
     }
 
     impl Vnni {
-        /// The dot product; the sum of the codes of `b` is known already.
+        /// The dot product. The caller knows the sum of the codes of `b`.
         #[inline]
         pub(in super::super) fn dot(self, a: &[i8], b: &[i8], sum_of_b: i32) -> i32 {
             #[expect(unsafe_code, reason = "no library offers this instruction safely")]
@@ -62,7 +62,7 @@ mod x86 {
         }
     }
 
-    /// The sum of `(a + 128) · b`: the instruction wants one side without signs.
+    /// The sum of `(a + 128) · b`, because the instruction takes one side without signs.
     #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
     fn dpbusd(a: &[i8], b: &[i8]) -> i32 {
         let flip = _mm512_set1_epi8(i8::MIN);
@@ -84,7 +84,7 @@ mod x86 {
         _mm512_reduce_add_epi32(_mm512_add_epi32(sums[0], sums[1]))
     }
 
-    /// Pairs of products in 16 bits: two of ±127 · ±127 just fit.
+    /// Adds pairs of products in 16 bits: two of ±127 · ±127 just fit.
     #[inline(always)]
     pub(in super::super) fn maddubs(avx: Avx, avx2: Avx2, a: &[i8], b: &[i8]) -> i32 {
         let ones = avx._mm256_set1_epi16(1);

@@ -1,5 +1,6 @@
-//! Vectors rounded to 8 bits per element: a shadow to find neighbours by while a graph is built.
-//! Never stored, and never what a search's answer is measured with.
+//! Vectors rounded to 8 bits per element, to find neighbours with while a graph is built.
+//!
+//! Codes are never stored, and no search measures its answer with them.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -9,31 +10,31 @@ use crate::block::Block;
 use crate::vectors::Vectors;
 
 const LANES: usize = 64;
-/// Below this many elements the vectors themselves are as fast.
+/// Least elements per vector: shorter vectors are as fast without codes.
 const MIN_DIMENSION: usize = 128;
-/// Above, sums of products could pass 32 bits.
+/// Most elements per vector: with more, sums of products could pass 32 bits.
 const MAX_DIMENSION: usize = 1 << 15;
-/// For fewer new elements than one in so many, encoding the old ones costs more than it saves.
+/// Encoding pays off if at least one element in this many is new.
 const WORTHWHILE: usize = 64;
-/// 1.5 · 2^23: added to a small number, it leaves the fraction no bits.
+/// 1.5 · 2^23: added to a small number, it rounds away the fraction.
 const ROUNDING: f32 = 12_582_912.0;
-/// Vectors that the centre is the mean of, at most.
+/// Most vectors in the mean that gives the centre.
 const CENTRE_SAMPLE: usize = 1024;
 
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
 #[repr(C, align(64))]
 struct Line([i8; LANES]);
 
-/// What a row of codes stands for. It lies in a line of its own before them: whoever wants one
+/// How to read a row of codes. It has a cache line of its own before them: code that wants one
 /// wants the other, and the processor fetches neighbouring lines together.
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
 struct Row {
-    /// What a unit is worth.
+    /// The value of one unit of a code.
     scale: f32,
     /// The sum of the codes.
     sum: i32,
-    /// The squared distance from the centre; only the space L2 needs it.
+    /// The squared distance from the centre. Only the space L2 needs it.
     squared: f32,
 }
 
@@ -42,15 +43,15 @@ struct Row {
 pub(crate) struct Codes {
     kernels: Kernels,
     space: Space,
-    /// The line with a [`Row`] and those with its codes.
+    /// Cache lines per row: one for its [`Row`], and those of its codes.
     lines_per_row: usize,
     lines: Block<Line>,
-    /// What is taken off before rounding.
+    /// The vector that is subtracted before rounding.
     centre: Vec<f32>,
 }
 
 impl Codes {
-    /// Whether codes could find the same neighbours as vectors, sooner.
+    /// Whether codes could find the same neighbours as vectors, and faster.
     pub(crate) fn suit(dimension: usize, new: usize, all: usize) -> bool {
         (MIN_DIMENSION..=MAX_DIMENSION).contains(&dimension)
             && new.saturating_mul(WORTHWHILE) >= all
@@ -69,7 +70,7 @@ impl Codes {
         codes
     }
 
-    /// Encodes the vectors that were added since.
+    /// Encodes the vectors that were added since the last call.
     pub(crate) fn extend(&mut self, exact: Exact<'_>, threads: usize) {
         let Exact {
             kernels, vectors, ..
@@ -117,8 +118,9 @@ impl Line {
     }
 }
 
-/// Under L2 only differences count, and those between vectors far from zero would be lost in the
-/// rounding: codes are of what is left after the mean is taken off. Padded as rows are.
+/// The centre of the vectors. Under L2 only differences count, and rounding would lose those
+/// between vectors far from zero; so codes stand for what is left after the mean is subtracted.
+/// Padded as rows are.
 fn centre(vectors: &Vectors, space: Space) -> Vec<f32> {
     let mut sum = vec![0.0; vectors.dimension().next_multiple_of(crate::vectors::LANES)];
     let count = vectors.len().min(CENTRE_SAMPLE);
@@ -134,7 +136,7 @@ fn centre(vectors: &Vectors, space: Space) -> Vec<f32> {
     sum
 }
 
-/// Plain loops over whole lanes, which compilers turn into the widest instructions there are.
+/// Plain loops over whole lanes, which compilers turn into the widest instructions of the machine.
 #[inline(always)]
 fn encode(vector: &[f32], centre: &[f32], codes: &mut [i8]) -> Row {
     const WIDTH: usize = crate::vectors::LANES;
@@ -158,7 +160,7 @@ fn encode(vector: &[f32], centre: &[f32], codes: &mut [i8]) -> Row {
     let mut sums = [0_i32; WIDTH];
     for ((vector, centre), codes) in vector.iter().zip(centre).zip(codes) {
         for at in 0..WIDTH {
-            // The low bits of the sum are the nearest whole number: no call per element.
+            // The low bits of the sum are the nearest integer, without a call per element.
             let code = ((vector[at] - centre[at]) * inverse + ROUNDING).to_bits() as i8;
             codes[at] = code;
             sums[at] += i32::from(code);
@@ -171,7 +173,7 @@ fn encode(vector: &[f32], centre: &[f32], codes: &mut [i8]) -> Row {
     }
 }
 
-/// A row of codes, and what it is compared with.
+/// A row of codes, and the codes that it is compared with.
 #[derive(Clone, Copy)]
 pub(crate) struct CodesOrigin<'c> {
     codes: &'c Codes,

@@ -1,18 +1,18 @@
-//! Whether codes tell near from nearer as well as the vectors do, measured on the data at hand.
+//! Whether codes order neighbours as well as the vectors do, measured on the data itself.
 //!
-//! Rounding is harmless while its error is small beside the differences between the distances of
-//! neighbours. It is not for vectors with a few huge elements, or for clusters much tighter than
-//! the space between them.
+//! Rounding is harmless while its error is small beside the differences between distances of
+//! neighbours. It is harmful for vectors with a few huge elements, and for clusters that are much
+//! tighter than the space between them.
 
 use super::{Between, Codes, Exact, Origin};
 
-/// Elements that are compared.
+/// Number of sampled elements.
 const QUERIES: usize = 16;
-/// Elements that each is compared with.
+/// Number of elements that each is compared with.
 const OTHERS: usize = 512;
-/// Of these, the nearest: only they are candidates for links.
+/// How many of the nearest count: only they are candidates for links.
 const NEAREST: usize = 32;
-/// The largest error that does not matter, as a share of the spread of distances.
+/// The largest tolerated error, as a share of the spread of distances.
 const MAX_ERROR: f64 = 0.1;
 
 /// Whether `codes` may stand in for the vectors.
@@ -35,7 +35,7 @@ pub(crate) fn faithful(codes: &Codes, exact: Exact<'_>) -> bool {
         distances.truncate(NEAREST);
         let count = distances.len().max(1) as f64;
         let mean = distances.iter().map(|(exact, _)| exact).sum::<f64>() / count;
-        // An error that all distances share changes no order.
+        // An error that all distances share does not change their order.
         let bias = distances.iter().map(|(_, error)| error).sum::<f64>() / count;
         spreads += distances
             .iter()

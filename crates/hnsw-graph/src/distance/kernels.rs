@@ -1,7 +1,7 @@
-//! The arithmetic of distances, once per instruction set, chosen when the program runs.
+//! The arithmetic of distances, for each instruction set. The program chooses one when it runs.
 //!
-//! Every path adds up the same 64 partial sums in the same order, without fused operations, so
-//! all give the same bits, and a graph does not depend on the machine that it was built on.
+//! Every path adds the same 64 partial sums in the same order, without fused operations. So all
+//! give the same bits, and a graph does not depend on the machine that built it.
 
 use pulp::{Simd, WithSimd};
 
@@ -9,7 +9,7 @@ use super::code_dot;
 #[cfg(target_arch = "x86_64")]
 use super::code_dot::Vnni;
 
-/// Partial sums per kernel; rows are whole multiples of [`super::super::vectors::LANES`].
+/// Partial sums per kernel. Rows are whole multiples of [`super::super::vectors::LANES`].
 const SUMS: usize = 64;
 
 /// Dot products and squared differences on one instruction set.
@@ -28,12 +28,12 @@ enum Path {
 }
 
 impl Kernels {
-    /// The fastest that this machine has.
+    /// The fastest instruction set of this machine.
     pub(crate) fn detect() -> Self {
         Self::available()[0]
     }
 
-    /// All that this machine has, fastest first; plain code is the last.
+    /// All instruction sets of this machine, fastest first. Plain code is the last.
     pub(crate) fn available() -> Vec<Self> {
         let mut found = Vec::new();
         #[cfg(target_arch = "x86_64")]
@@ -88,7 +88,7 @@ impl Kernels {
         }
     }
 
-    /// The dot product of two rows of codes, exact; `sum_of_b` is the sum of the second.
+    /// The exact dot product of two rows of codes. `sum_of_b` is the sum of the second.
     #[inline]
     pub(crate) fn code_dot(self, a: &[i8], b: &[i8], sum_of_b: i32) -> i32 {
         match self.0 {
@@ -113,7 +113,7 @@ impl Kernels {
         }
     }
 
-    /// Runs `work`, inlined into it, with the machine's instructions.
+    /// Runs `work`, inlined into this function and compiled for the machine's instructions.
     #[inline]
     pub(crate) fn vectorized<T>(self, work: impl FnOnce() -> T) -> T {
         match self.0 {
@@ -127,7 +127,7 @@ impl Kernels {
         }
     }
 
-    /// Asks the processor to fetch the first lines of what will be read next.
+    /// Asks the processor to fetch the first lines of the next row.
     #[inline]
     pub(crate) fn prefetch<T>(self, row: &[T]) {
         const LINES: usize = 24;
@@ -166,7 +166,7 @@ impl<const SQUARED: bool> WithSimd for Sum<'_, SQUARED> {
         let (b, _) = S::as_simd_f32s(self.b);
         let (a, b) = (a.chunks_exact(registers), b.chunks_exact(registers));
         let (a_rest, b_rest) = (a.remainder(), b.remainder());
-        // 16 registers of 4 lanes (NEON) are the most.
+        // NEON has the most registers: 16 of 4 lanes.
         let mut sums = [simd.splat_f32s(0.0); 16];
         let add = |sum: S::f32s, a: S::f32s, b: S::f32s| {
             if SQUARED {
@@ -219,8 +219,8 @@ fn plain<const SQUARED: bool>(a: &[f32], b: &[f32]) -> f32 {
     total(sums.as_flattened().try_into().unwrap_or(&[0.0; SUMS]))
 }
 
-/// Adds up the partial sums. Not inlined: merged with the loops above, it makes the compiler
-/// keep the sums in the wrong registers.
+/// Adds up the partial sums. Not inlined: merged with the loops above, it makes the compiler keep
+/// the sums in the wrong registers.
 #[inline(never)]
 fn total(sums: &[f32; SUMS]) -> f32 {
     let mut sixteen = [0.0; 16];
@@ -242,7 +242,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn all_paths_give_the_same_bits(
+        fn every_instruction_set_gives_the_same_distance(
             lines in 0_usize..40,
             seed: u64,
             scale in prop::sample::select(vec![1e-10_f32, 1.0, 1e15]),
@@ -263,7 +263,7 @@ mod tests {
         }
 
         #[test]
-        fn all_paths_add_up_the_same_codes(lines in 0_usize..30, seed: u64) {
+        fn every_instruction_set_gives_the_same_dot_product_of_codes(lines in 0_usize..30, seed: u64) {
             let mut rng = fastrand::Rng::with_seed(seed);
             let mut row = || -> Vec<i8> { (0..lines * 64).map(|_| rng.i8(-127..=127)).collect() };
             let (a, b) = (row(), row());

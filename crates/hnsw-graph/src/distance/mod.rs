@@ -1,4 +1,4 @@
-//! How far apart two elements are.
+//! Distances between elements.
 
 mod code_dot;
 mod codes;
@@ -18,7 +18,7 @@ pub(crate) use shadow::Shadow;
 pub(super) trait Origin: Copy {
     fn to(&self, element: u32) -> f32;
 
-    /// Says that `element` is wanted soon.
+    /// Hints that `element` is needed soon.
     fn prefetch(&self, element: u32);
 }
 
@@ -31,7 +31,7 @@ pub(super) trait Between: Sync {
     fn origin(&self, element: u32) -> Self::Origin<'_>;
 }
 
-/// Distances of the vectors themselves.
+/// Distances between the vectors themselves.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Exact<'v> {
     pub(super) kernels: Kernels,
@@ -39,7 +39,7 @@ pub(super) struct Exact<'v> {
     pub(super) vectors: &'v Vectors,
 }
 
-/// A padded row, and what it is compared with.
+/// A padded row, and the vectors that it is compared with.
 #[derive(Clone, Copy)]
 pub(super) struct ExactOrigin<'v> {
     exact: Exact<'v>,
@@ -47,7 +47,7 @@ pub(super) struct ExactOrigin<'v> {
 }
 
 impl<'v> Exact<'v> {
-    /// Distances from a row that is padded as the graph's are.
+    /// Distances from a row that is padded as the graph's rows are.
     pub(super) fn at(self, row: &'v [f32]) -> ExactOrigin<'v> {
         ExactOrigin { exact: self, row }
     }

@@ -1,21 +1,21 @@
-//! Codes that are kept from one batch of insertions to the next, as long as they can be trusted.
+//! Codes that are kept from one batch of insertions to the next, as long as they are faithful.
 
 use super::{Codes, Exact, faithful};
 
-/// Whether there are codes to find neighbours by.
+/// The state of the codes.
 #[derive(Debug, Default)]
 pub(crate) enum Shadow {
-    /// Too little was inserted so far for codes to be worth their making.
+    /// Too few elements were inserted for codes to pay off.
     #[default]
     Undecided,
-    /// Codes tell the vectors apart too badly.
+    /// Codes would order the vectors too badly.
     Refused,
-    /// There are, and they were compared with so many vectors.
+    /// The codes, and how many vectors they were compared with.
     Codes { codes: Codes, compared: usize },
 }
 
 impl Shadow {
-    /// Brings the codes up to date with the vectors, `new` of which are to be inserted in all.
+    /// Brings the codes up to date with the vectors. `new` elements will be inserted in all.
     pub(crate) fn updated(self, exact: Exact<'_>, new: usize, threads: usize) -> Self {
         let all = exact.vectors.len();
         let (codes, compared) = match self {
