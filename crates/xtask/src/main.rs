@@ -48,7 +48,7 @@ enum Task {
         advisories: bool,
     },
     /// Check that no modules form a circle, and that crates depend on each other only as ARCHITECTURE.md
-    /// draws it.
+    /// draws it. `test` does it, too.
     Layers,
     /// Run all tests for AWS against LocalStack. `test` runs only those whose outcome depends on the emulator.
     Localstack,

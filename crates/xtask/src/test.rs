@@ -7,7 +7,7 @@ use crate::emulator::{self, ENDPOINT};
 use crate::localstack::{self, Extent, LocalStack};
 use crate::phases::{Phases, tell_not_run};
 use crate::runner::{Build, Runner};
-use crate::{deny, deploy, python};
+use crate::{deny, deploy, layers, python};
 
 const TARGETS: [&str; 3] = ["--lib", "--bins", "--tests"];
 /// The target that differs without the adapters for AWS.
@@ -29,6 +29,7 @@ pub(crate) fn run() -> Result<(), TaskError> {
 fn run_all(phases: &mut Phases) -> Result<(), TaskError> {
     let runner = Runner::find();
     phases.time("format", || cargo(&["fmt", "--all", "--check"]))?;
+    phases.time("layers", layers::check)?;
     phases.time("linters of deployments", deploy::lint)?;
     phases.time("dependencies", || deny::check(false))?;
     let localstack = thread::scope(|scope| {
