@@ -2,37 +2,13 @@
 //! them. It holds as long as nobody writes to the files.
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use chroma_store::{DATABASE_NAME, StoreError, StoredFile};
+use chroma_store::{DATABASE_NAME, FileStamp, StoreError, StoredFile};
 use compactor_core::Manifest;
 use compactor_core::ports::ObjectInfo;
 
 use crate::Result;
-
-/// What the system changes when a file is written or replaced.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
-    device: u64,
-    inode: u64,
-    size: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
-}
-
-impl Stamp {
-    fn of(path: &Path) -> std::io::Result<Self> {
-        let meta = fs_err::symlink_metadata(path)?;
-        Ok(Self {
-            device: meta.dev(),
-            inode: meta.ino(),
-            size: meta.size(),
-            modified: (meta.mtime(), meta.mtime_nsec()),
-            changed: (meta.ctime(), meta.ctime_nsec()),
-        })
-    }
-}
 
 /// A file that was read as a whole.
 #[derive(Debug, Clone)]
@@ -41,14 +17,14 @@ pub struct KnownFile {
     pub file: StoredFile,
     /// The object with the same content, if it was uploaded or downloaded as one.
     pub object: Option<ObjectInfo>,
-    stamp: Stamp,
+    stamp: FileStamp,
 }
 
 impl KnownFile {
     /// Reads and digests the file `path` below `dir`.
     pub(crate) fn read(dir: &Path, path: &str) -> Result<Self> {
         // Before the first byte is read: what is written meanwhile shows.
-        let stamp = Stamp::of(&dir.join(path)).map_err(StoreError::from)?;
+        let stamp = FileStamp::of(&dir.join(path)).map_err(StoreError::from)?;
         Ok(Self {
             file: StoredFile::read(dir, path)?,
             object: None,
@@ -65,7 +41,7 @@ impl KnownFile {
     }
 
     fn holds(&self, dir: &Path) -> bool {
-        Stamp::of(&dir.join(&self.file.path)).is_ok_and(|stamp| stamp == self.stamp)
+        FileStamp::of(&dir.join(&self.file.path)).is_ok_and(|stamp| stamp == self.stamp)
     }
 }
 
