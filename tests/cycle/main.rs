@@ -63,6 +63,7 @@ mod run_counts;
 mod shrunk_snapshots;
 mod shutdown;
 mod simulation;
+mod status;
 mod stopping;
 mod submitting;
 mod swap_faults;

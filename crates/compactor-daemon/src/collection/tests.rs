@@ -85,7 +85,8 @@ fn work_that_waits_beside_a_collection_is_counted_by_its_reason() {
         collections.wait(work(collection, "run-a"));
     }
     let name = |text: &str| text.parse().unwrap();
-    collections.get(&name("aaa")).contention = Some(super::lock_contention::LockContention::default());
+    collections.get(&name("aaa")).contention =
+        Some(super::lock_contention::LockContention::default());
     collections.get(&name("bbb")).phase = Phase::Paused {
         until: later(START, Duration::from_secs(9)),
         why: PauseReason::WaitsForOperator,
