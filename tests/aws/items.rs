@@ -7,7 +7,7 @@ use std::time::Duration;
 use aws_sdk_dynamodb::types::AttributeValue;
 use compactor_core::fakes::FakeClock;
 use compactor_core::ports::{Acquired, LeaseStore, LockHolder, RunStore, WallTime};
-use compactor_core::{CollectionName, RunKey, RunRecord};
+use compactor_core::{CollectionName, Lineage, RunKey, RunRecord};
 use compactor_testkit::cloud::Cloud;
 use uuid::Uuid;
 
@@ -33,7 +33,7 @@ fn expected(fields: &[(&str, &str)]) -> BTreeMap<String, String> {
 async fn a_lock_is_the_item_of_the_python_writers() {
     let cloud = Cloud::new(3).await;
     let leases = cloud.backend().await.leases;
-    let words: CollectionName = "words".parse().unwrap();
+    let words: Lineage = "words".parse().unwrap();
     let (owner, term) = (Uuid::from_u128(7), Duration::from_secs(180));
     assert_eq!(
         leases.acquire(&words, owner, term).await.unwrap(),
@@ -80,7 +80,7 @@ async fn a_lock_is_the_item_of_the_python_writers() {
 async fn a_lock_of_another_writer_is_respected_and_nothing_is_kept() {
     let cloud = Cloud::new(3).await;
     let leases = cloud.backend().await.leases;
-    let words: CollectionName = "words".parse().unwrap();
+    let words: Lineage = "words".parse().unwrap();
     let (owner, term) = (Uuid::from_u128(7), Duration::from_secs(180));
     let expires = cloud.clock.wall().plus(term).to_iso();
     let item = [
@@ -191,7 +191,7 @@ async fn a_lock_that_names_no_end_is_taken_over_once_it_was_silent() {
         let cloud = Cloud::new(3).await;
         let clock = Arc::new(FakeClock::manual());
         let leases = cloud.backend_by(clock.clone()).await.leases;
-        let words: CollectionName = "words".parse().unwrap();
+        let words: Lineage = "words".parse().unwrap();
         let mut lock = vec![("PK", "LOCK#words#chroma-words-update"), ("SK", "LOCK")];
         lock.extend(owner.map(|owner| ("owner", owner)));
         cloud.put_item(&lock).await;

@@ -11,7 +11,7 @@ use compactor_core::ports::{
     Attributes, Completion, Condition, Delivery, Fault, LeaseStore, ObjectStore, PortError,
     Receipt, RunStore, WallTime,
 };
-use compactor_core::{CollectionName, Fence, RunKey};
+use compactor_core::{CollectionName, Fence, Lineage, RunKey};
 use futures_util::future::join_all;
 use uuid::Uuid;
 
@@ -165,7 +165,11 @@ async fn call(resource: Resource, backend: &AwsBackend, folder: &Path) -> Result
         Resource::Table => runs.get(&key()).await.map(drop),
         Resource::Lock => {
             let (owner, term) = (Uuid::from_u128(1), Duration::from_secs(60));
-            backend.leases.acquire(&words, owner, term).await.map(drop)
+            backend
+                .leases
+                .acquire(&Lineage::from(&words), owner, term)
+                .await
+                .map(drop)
         }
         Resource::RunRecord => {
             let completion = Completion {

@@ -13,7 +13,7 @@ use flate2::write::GzEncoder;
 
 use crate::deltas::{Delta, content_of};
 use crate::sabotage::sql;
-use crate::world::{Backend, World, key, name};
+use crate::world::{Backend, World, key, lineage, name};
 
 /// Those of the dead letters, in the order in which they came.
 fn codes(world: &World) -> Vec<String> {
@@ -350,7 +350,7 @@ fn an_archive_is_hashed_before_it_is_unpacked(world: World) {
     world.submit("run-a", &[&base]);
     world.drain();
     let version = world.pointer("lines").unwrap().parse().unwrap();
-    let archive = keys::snapshot_archive(&name("lines"), &version);
+    let archive = keys::snapshot_archive(&lineage("lines"), &version);
     let sound = world.body(&archive).unwrap();
     // A sound gzip with one more member: its tar, and all files in it, are the same.
     let mut longer = sound.clone();

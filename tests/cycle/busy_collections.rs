@@ -8,12 +8,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::deltas::{Delta, content_of};
 use crate::hooks::Script;
-use crate::world::{World, name};
+use crate::world::{World, lineage};
 
 both!(runs_of_a_locked_collection_leave_room_for_the_others, in real time);
 fn runs_of_a_locked_collection_leave_room_for_the_others(world: World) {
     let world = world.with(|settings| settings.in_flight = 4);
-    let (lines, owner) = (name("lines"), world.ports.ids.uuid());
+    let (lines, owner) = (lineage("lines"), world.ports.ids.uuid());
     let term = world.settings.lease.term();
     let locked = world.ports.leases.acquire(&lines, owner, term);
     assert_eq!(world.wait(locked).unwrap(), Acquired::Held);
@@ -44,7 +44,7 @@ fn runs_of_a_locked_collection_leave_room_for_the_others(world: World) {
 both!(runs_of_a_paused_collection_leave_room_for_the_others, in real time);
 fn runs_of_a_paused_collection_leave_room_for_the_others(world: World) {
     let world = world.with(|settings| settings.in_flight = 4);
-    let pointer = keys::pointer(&name("lines"));
+    let pointer = keys::pointer(&lineage("lines"));
     world.put(&pointer, "no version");
     world.expects(&["CC-POINTER"]);
     for run in ["run-0", "run-1", "run-2", "run-3", "run-4", "run-5"] {

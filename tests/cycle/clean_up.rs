@@ -12,7 +12,7 @@ use compactor_snapshots::{Origins, Sweep, SweepMode, Swept};
 use crate::deltas::Delta;
 use crate::hooks::Script;
 use crate::process::Ended;
-use crate::world::{Backend, Kind, World, name};
+use crate::world::{Backend, Kind, World, lineage};
 
 const AGE: Duration = Duration::from_secs(12 * 60 * 60);
 
@@ -28,7 +28,7 @@ fn publish(world: &World, versions: usize) -> Vec<String> {
 }
 
 fn clean(world: &World, versions: usize, age: Duration) -> Swept {
-    let (policy, lines) = (RetentionPolicy { versions, age }, name("lines"));
+    let (policy, lines) = (RetentionPolicy { versions, age }, lineage("lines"));
     let sweep = Sweep {
         policy,
         mode: SweepMode::Delete,
@@ -47,7 +47,7 @@ both!(a_slow_reader_finds_all_that_it_resolved, in real time);
 fn a_slow_reader_finds_all_that_it_resolved(world: World) {
     let mut versions = publish(&world, 1);
     // The pointer is read; the files are still to come.
-    let resolved = world.wait(world.repository().resolve(&name("lines")));
+    let resolved = world.wait(world.repository().resolve(&lineage("lines")));
     let resolved = resolved.unwrap().unwrap();
     for _ in 0..3 {
         let delta = Delta::of("lines", &format!("more{}", versions.len()), 1);
@@ -73,7 +73,7 @@ fn a_slow_reader_finds_all_that_it_resolved(world: World) {
 fn what_was_never_published_does_not_age_what_was() {
     let world = World::with_max_receives(Kind::FakesInRealTime, 5);
     let versions = publish(&world, 1);
-    let resolved = world.wait(world.repository().resolve(&name("lines")));
+    let resolved = world.wait(world.repository().resolve(&lineage("lines")));
     let resolved = resolved.unwrap().unwrap();
     // For a night, whoever uploads is killed before the pointer moves.
     world.submit("run-night", &[&Delta::of("lines", "night", 1)]);
@@ -133,7 +133,7 @@ fn what_the_pointer_was_put_back_to_is_new_again() {
     let mut versions = publish(&world, 3);
     world.advance(AGE * 2);
     world.put(
-        &keys::pointer(&name("lines")),
+        &keys::pointer(&lineage("lines")),
         versions[0].clone().into_bytes(),
     );
     world.submit("run-again", &[&Delta::of("lines", "again", 1)]);
@@ -181,7 +181,7 @@ fn the_pointer_is_looked_at_again_before_each_deletion() {
         unreachable!("asked for fakes");
     };
     let (store, back) = (Arc::clone(objects), versions[1].clone());
-    let pointer = keys::pointer(&name("lines"));
+    let pointer = keys::pointer(&lineage("lines"));
     objects.faults.when(move |call| {
         if call.operation == "list_folders" {
             store.insert(&pointer, back.clone());

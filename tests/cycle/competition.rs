@@ -19,7 +19,7 @@ fn assert_all_uploads_are_whole(world: &World, expected: usize) {
     for version in uploads {
         let manifest = world.manifest("lines", &version.parse().unwrap());
         for file in &manifest.files {
-            let key = keys::file(&manifest.collection, &manifest.version, &file.path);
+            let key = keys::file(&manifest.lineage(), &manifest.version, &file.path);
             assert_eq!(world.body(&key).unwrap().len() as u64, file.size, "{key}");
         }
     }

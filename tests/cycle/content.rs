@@ -13,7 +13,7 @@ use compactor_snapshots::Published;
 use compactor_testkit::index_files;
 use rusqlite::{Connection, OpenFlags, Row};
 
-use crate::world::{World, name};
+use crate::world::{World, lineage};
 
 /// Records by id.
 pub(crate) type Content = BTreeMap<String, Record>;
@@ -99,7 +99,7 @@ impl Snapshot {
 impl World {
     /// Reads what the pointer names; every call is a check of invariant I1.
     pub(crate) fn snapshot(&self, collection: &str) -> Option<Snapshot> {
-        let published = self.wait(self.repository().resolve(&name(collection)));
+        let published = self.wait(self.repository().resolve(&lineage(collection)));
         published
             .unwrap()
             .map(|published| self.read(&published, collection))

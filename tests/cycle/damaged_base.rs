@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::deltas::{Delta, content_of};
 use crate::hooks::Script;
-use crate::world::{World, name};
+use crate::world::{World, lineage};
 
 struct Damage {
     name: &'static str,
@@ -30,15 +30,15 @@ macro_rules! damage {
 }
 
 fn database(manifest: &Manifest) -> String {
-    keys::file(&manifest.collection, &manifest.version, "chroma.sqlite3")
+    keys::file(&manifest.lineage(), &manifest.version, "chroma.sqlite3")
 }
 
 fn manifest(manifest: &Manifest) -> String {
-    keys::manifest(&manifest.collection, &manifest.version)
+    keys::manifest(&manifest.lineage(), &manifest.version)
 }
 
 fn pointer(manifest: &Manifest) -> String {
-    keys::pointer(&manifest.collection)
+    keys::pointer(&manifest.lineage())
 }
 
 fn replaced(body: Vec<u8>, from: &str, to: &str) -> Option<Vec<u8>> {
@@ -210,7 +210,7 @@ fn a_line_feed_after_the_version_is_no_damage(world: World) {
     world.submit("run-base", &[&base]);
     world.drain();
     let body = format!("{}\n", world.pointer("lines").unwrap());
-    world.put(&keys::pointer(&name("lines")), body);
+    world.put(&keys::pointer(&lineage("lines")), body);
     world.submit("run-next", &[&next]);
     world.drain();
     assert_eq!(world.content("lines"), content_of([&base, &next]));

@@ -4,7 +4,7 @@ use compactor_core::manifest::{AppliedRun, Layout};
 use compactor_core::{RunState, keys};
 
 use crate::deltas::{Delta, content_of};
-use crate::world::{World, name, run_id};
+use crate::world::{World, lineage, run_id};
 
 both!(the_first_batch_makes_a_snapshot_and_the_second_extends_it);
 fn the_first_batch_makes_a_snapshot_and_the_second_extends_it(world: World) {
@@ -114,7 +114,7 @@ fn the_hash_object_is_what_older_readers_parse(world: World) {
     world.submit("run-a", &[&Delta::of("lines", "a", 3)]);
     world.drain();
     let snapshot = world.snapshot("lines").unwrap();
-    let key = keys::snapshot_hash(&name("lines"), &snapshot.manifest.version);
+    let key = keys::snapshot_hash(&lineage("lines"), &snapshot.manifest.version);
     let hash: serde_json::Value = serde_json::from_slice(&world.body(&key).unwrap()).unwrap();
     let text = |field: &str| hash[field].as_str().unwrap().to_owned();
     assert_eq!(
@@ -150,12 +150,12 @@ fn pointer_and_objects_carry_the_metadata_that_tells_attempts_apart(world: World
     world.submit("run-b", &[&Delta::of("lines", "b", 1)]);
     world.drain();
     let manifest = world.snapshot("lines").unwrap().manifest;
-    let (collection, version) = (name("lines"), &manifest.version);
+    let (lines, version) = (lineage("lines"), &manifest.version);
     for key in [
-        keys::pointer(&collection),
-        keys::manifest(&collection, version),
-        keys::snapshot_hash(&collection, version),
-        keys::file(&collection, version, "chroma.sqlite3"),
+        keys::pointer(&lines),
+        keys::manifest(&lines, version),
+        keys::snapshot_hash(&lines, version),
+        keys::file(&lines, version, "chroma.sqlite3"),
     ] {
         let object = world.wait(world.objects().get(&key, u64::MAX)).unwrap();
         let metadata = object.unwrap().metadata;

@@ -13,13 +13,13 @@ use uuid::Uuid;
 use crate::deltas::{Delta, content_of};
 use crate::hooks::{Fate, Script};
 use crate::process::elsewhere;
-use crate::world::{MAX_RECEIVES, World, name};
+use crate::world::{MAX_RECEIVES, World, lineage};
 
 /// Somebody else takes the lease, or takes it again.
 fn taken_by_another(world: &World, owner: Uuid) -> bool {
     let term = world.settings.lease.term();
-    let collection = name("lines");
-    let asked = world.ports.leases.acquire(&collection, owner, term);
+    let lines = lineage("lines");
+    let asked = world.ports.leases.acquire(&lines, owner, term);
     world.wait(asked).unwrap() == Acquired::Held
 }
 

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::deltas::{Delta, content_of};
 use crate::hooks::Script;
-use crate::world::{World, name};
+use crate::world::{World, lineage};
 use compactor_snapshots::Step;
 
 /// The forms that the Python compactor has had.
@@ -43,7 +43,7 @@ fn hash(store: &ClosedStore) -> String {
 /// Publishes `store` as the Python compactor did: no manifest, a plain pointer.
 pub(crate) fn publish(world: &World, store: &ClosedStore, form: Form, version: &str) {
     let version: Version = version.parse().unwrap();
-    let lines = name("lines");
+    let lines = lineage("lines");
     let hash = match form {
         Form::Archive => {
             let archive = packed(store);
@@ -124,7 +124,7 @@ fn refused(world: &World, damage: &str, code: &'static str) {
 both!(a_damaged_one_is_refused_and_the_pointer_stays);
 fn a_damaged_one_is_refused_and_the_pointer_stays(world: World) {
     let kind = world.kind;
-    let lines = name("lines");
+    let lines = lineage("lines");
     let version: Version = OLD[1].parse().unwrap();
     let fresh = |form| {
         let world = World::new(kind);
@@ -198,7 +198,7 @@ fn snapshots_can_be_archives(world: World) {
         world.submit(run, &[delta]);
         assert_eq!(world.drain().published, 1);
         let version = world.snapshot("lines").unwrap().manifest.version;
-        let prefix = keys::version_prefix(&name("lines"), &version);
+        let prefix = keys::version_prefix(&lineage("lines"), &version);
         let mut names: Vec<String> = world.keys(&prefix);
         names.sort();
         let expected = [".snapshot_hash", "manifest.json", "snapshot.tar.gz"];

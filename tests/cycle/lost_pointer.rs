@@ -8,7 +8,7 @@ use compactor_snapshots::Step;
 
 use crate::deltas::{Delta, content_of};
 use crate::hooks::Script;
-use crate::world::{World, name};
+use crate::world::{World, lineage};
 
 fn publish(world: &World, runs: &[&str]) -> Vec<Delta> {
     let publish = |run: &&str| {
@@ -21,7 +21,7 @@ fn publish(world: &World, runs: &[&str]) -> Vec<Delta> {
 }
 
 fn lose(world: &World) -> String {
-    world.delete(&keys::pointer(&name("lines")));
+    world.delete(&keys::pointer(&lineage("lines")));
     world.uploads("lines").pop().unwrap()
 }
 
@@ -41,7 +41,7 @@ fn put_back(world: &World, version: &str) -> Result<(), Error> {
     let version = version.parse().unwrap();
     let nonce = world.ports.ids.uuid();
     let repository = world.repository();
-    world.wait(repository.point(&name("lines"), &version, None, nonce))
+    world.wait(repository.point(&lineage("lines"), &version, None, nonce))
 }
 
 both!(what_was_published_is_not_left_behind, in real time);
@@ -88,7 +88,7 @@ fn a_pointer_that_vanishes_before_the_swap_is_missed(world: World) {
     let world = Arc::new(world);
     let taken = Arc::clone(&world);
     let hooks = Script::at(Step::Uploaded, move || {
-        crate::process::elsewhere(|| taken.delete(&keys::pointer(&name("lines"))));
+        crate::process::elsewhere(|| taken.delete(&keys::pointer(&lineage("lines"))));
     });
     let error = world.drain_with(hooks).unwrap_err();
     assert_eq!(error.code(), "CC-POINTER-GONE");
@@ -101,7 +101,7 @@ both!(a_pointer_that_names_nothing_is_mended, in real time);
 fn a_pointer_that_names_nothing_is_mended(world: World) {
     let deltas = publish(&world, &["run-a", "run-b"]);
     let (key, version) = (
-        keys::pointer(&name("lines")),
+        keys::pointer(&lineage("lines")),
         world.pointer("lines").unwrap(),
     );
     world.expects(&["CC-POINTER", "CC-MANIFEST-MISSING"]);
@@ -143,13 +143,13 @@ fn a_version_that_lacks_a_file_is_neither_named_nor_in_the_way(world: World) {
     let cut: Version = newest.parse().unwrap();
     // What only it had is told to be lost.
     world.expects(&["CC-OVERWRITTEN"]);
-    world.delete(&keys::file(&name("lines"), &cut, "chroma.sqlite3"));
+    world.delete(&keys::file(&lineage("lines"), &cut, "chroma.sqlite3"));
     world.submit("late", &[&Delta::of("lines", "late", 1)]);
     refused(&world, &older);
     let error = put_back(&world, &newest).unwrap_err();
     assert_eq!(error.code(), "CC-SNAPSHOT-FILE");
     // One that was put there by hand all the same does not stay.
-    world.put(&keys::pointer(&name("lines")), newest);
+    world.put(&keys::pointer(&lineage("lines")), newest);
     put_back(&world, &older).unwrap();
     world.drain();
     assert_eq!(world.state("late", "lines"), RunState::Completed);
@@ -158,7 +158,7 @@ fn a_version_that_lacks_a_file_is_neither_named_nor_in_the_way(world: World) {
 both!(a_manifest_that_cannot_be_read_was_one, in real time);
 fn a_manifest_that_cannot_be_read_was_one(world: World) {
     let version = "20261121_000212_517191_74bfc63c".parse().unwrap();
-    world.put(&keys::manifest(&name("lines"), &version), b"{".to_vec());
+    world.put(&keys::manifest(&lineage("lines"), &version), b"{".to_vec());
     world.submit("late", &[&Delta::of("lines", "late", 1)]);
     refused(&world, "no complete version");
 }

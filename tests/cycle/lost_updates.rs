@@ -6,12 +6,12 @@ use compactor_core::manifest::Layout;
 use compactor_core::{Manifest, RunState, Version, keys};
 
 use crate::deltas::{Delta, content_of};
-use crate::world::{World, name};
+use crate::world::{World, lineage};
 
 /// A Python writer publishes `content`, made from our version `from`, whose files it downloaded with
 /// everything beside them.
 fn overwrite(world: &World, from: Option<&str>, store: &ClosedStore) -> Version {
-    let lines = name("lines");
+    let lines = lineage("lines");
     let manifest = from.map(|from| {
         let key = keys::manifest(&lines, &from.parse().unwrap());
         world.body(&key).unwrap()
@@ -81,7 +81,7 @@ fn lost_runs_of_versions_that_are_gone_are_named_too(world: World) {
     let gone = publish(&world, "run-one", &one);
     publish(&world, "run-two", &two);
     for key in world.keys(&keys::version_prefix(
-        &name("lines"),
+        &lineage("lines"),
         &gone.parse().unwrap(),
     )) {
         world.delete(&key);
@@ -139,7 +139,7 @@ fn an_archive_has_its_manifest_in_it(world: World) {
     let version = publish(&world, "run-a", &Delta::of("lines", "a", 3));
     let version: Version = version.parse().unwrap();
     let archive = world
-        .body(&keys::snapshot_archive(&name("lines"), &version))
+        .body(&keys::snapshot_archive(&lineage("lines"), &version))
         .unwrap();
     let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(archive.as_slice()));
     let mut found = Vec::new();
@@ -150,7 +150,7 @@ fn an_archive_has_its_manifest_in_it(world: World) {
         }
     }
     let beside = world
-        .body(&keys::manifest(&name("lines"), &version))
+        .body(&keys::manifest(&lineage("lines"), &version))
         .unwrap();
     let parse = |json: &[u8]| Manifest::parse(json).unwrap();
     let mut beside = parse(&beside);

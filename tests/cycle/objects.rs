@@ -8,7 +8,7 @@ use compactor_core::{Manifest, Version, keys};
 
 use compactor_snapshots::SnapshotRepository;
 
-use crate::world::{World, name};
+use crate::world::{World, lineage};
 
 impl World {
     /// What is published, each call made once.
@@ -54,13 +54,13 @@ impl World {
 
     /// The pointer's body, if there is a pointer.
     pub(crate) fn pointer(&self, collection: &str) -> Option<String> {
-        self.body(&keys::pointer(&name(collection)))
+        self.body(&keys::pointer(&lineage(collection)))
             .map(|body| String::from_utf8(body).unwrap())
     }
 
     /// The versions that have a manifest, oldest first, named by the pointer or not.
     pub(crate) fn uploads(&self, collection: &str) -> Vec<String> {
-        let prefix = keys::timestamped_prefix(&name(collection));
+        let prefix = keys::timestamped_prefix(&lineage(collection));
         let keys = self.keys(&prefix);
         let versions = keys.iter().filter_map(|key| {
             key.strip_prefix(&prefix)?
@@ -79,7 +79,7 @@ impl World {
 
     /// The manifest of any version.
     pub(crate) fn manifest(&self, collection: &str, version: &Version) -> Manifest {
-        let key = keys::manifest(&name(collection), version);
+        let key = keys::manifest(&lineage(collection), version);
         Manifest::parse(&self.body(&key).unwrap()).unwrap()
     }
 }

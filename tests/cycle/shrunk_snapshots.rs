@@ -4,7 +4,7 @@ use compactor_core::{RunState, Version};
 
 use crate::deltas::{Delta, content_of};
 use crate::legacy::{self, Form};
-use crate::world::{World, name};
+use crate::world::{World, lineage};
 
 const THEIRS: &str = "20991121_000212_517191_74bfc63c";
 
@@ -24,7 +24,7 @@ fn overwritten_with(world: &World, records: usize) -> [Delta; 3] {
 
 fn accept(world: &World) -> Version {
     let runs = world.ports.runs.as_ref();
-    let (repository, lines) = (world.repository(), name("lines"));
+    let (repository, lines) = (world.repository(), lineage("lines"));
     world.wait(repository.accept(&lines, runs)).unwrap()
 }
 
@@ -62,7 +62,7 @@ fn ours_takes_its_place_again(world: World) {
     let uploads = world.uploads("lines");
     let own = uploads.iter().find(|version| *version != THEIRS).unwrap();
     let (own, theirs) = (own.parse().unwrap(), THEIRS.parse().unwrap());
-    let (ports, lines) = (&world.ports, name("lines"));
+    let (ports, lines) = (&world.ports, lineage("lines"));
     let repository = world.repository();
     let pointing = repository.point(&lines, &own, None, ports.ids.uuid());
     let error = world.wait(pointing).unwrap_err();

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::deltas::Delta;
 use crate::hooks::Script;
-use crate::world::{Backend, Kind, World, name};
+use crate::world::{Backend, Kind, World, lineage};
 
 #[test]
 fn what_is_received_while_stopping_is_given_back() {
@@ -66,7 +66,7 @@ fn what_fails_for_good_while_stopping_is_told() {
         unreachable!("asked for fakes");
     };
     let stop = CancellationToken::new();
-    let (at_put, pointer) = (stop.clone(), keys::pointer(&name("lines")));
+    let (at_put, pointer) = (stop.clone(), keys::pointer(&lineage("lines")));
     objects.faults.when(move |call| {
         let is_swap = call.operation == "put" && call.target == pointer;
         is_swap.then(|| {

@@ -6,7 +6,7 @@ use compactor_core::keys;
 use compactor_core::ports::Fault;
 
 use crate::deltas::Delta;
-use crate::world::{Backend, Kind, World, name};
+use crate::world::{Backend, Kind, World, lineage, name};
 
 /// A world in which a snapshot of four dimensions is published.
 fn published() -> World {
@@ -65,7 +65,7 @@ fn a_directory_that_is_opened_meanwhile_is_refused() {
     };
     let holder: Arc<Mutex<Option<Child>>> = Arc::default();
     let (held, database) = (Arc::clone(&holder), dir.join("chroma.sqlite3"));
-    let pointer = keys::pointer(&name("lines"));
+    let pointer = keys::pointer(&lineage("lines"));
     objects.faults.when(move |call| {
         if call.target == pointer {
             let file = std::fs::File::open(&database).unwrap();

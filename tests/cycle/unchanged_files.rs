@@ -7,7 +7,7 @@ use compactor_snapshots::Step;
 use crate::content::in_thousandths;
 use crate::deltas::{Delta, content_of};
 use crate::hooks::Script;
-use crate::world::{World, name};
+use crate::world::{World, lineage};
 
 both!(unchanged_files_are_copied_from_the_version_before);
 fn unchanged_files_are_copied_from_the_version_before(world: World) {
@@ -26,7 +26,7 @@ fn unchanged_files_are_copied_from_the_version_before(world: World) {
     let second = snapshot.manifest;
     assert_eq!(second.files.len(), 6, "the database and the index files");
     for file in &second.files {
-        let key = keys::file(&name("lines"), &second.version, &file.path);
+        let key = keys::file(&lineage("lines"), &second.version, &file.path);
         let object = world
             .wait(world.objects().get(&key, 1 << 20))
             .unwrap()
@@ -50,7 +50,7 @@ fn what_the_kept_copy_did_not_change_is_copied_too(world: World) {
     };
     assert_eq!(second.files.len(), 6);
     for file in &second.files {
-        let key = keys::file(&name("lines"), &second.version, &file.path);
+        let key = keys::file(&lineage("lines"), &second.version, &file.path);
         let object = world.wait(world.objects().get(&key, u64::MAX)).unwrap();
         let nonce = &object.unwrap().metadata["nonce"];
         let is_copy = *nonce == first.nonce.to_string();

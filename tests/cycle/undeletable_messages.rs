@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::deltas::Delta;
 use crate::process::Ended;
-use crate::world::{Backend, Kind, World, name};
+use crate::world::{Backend, Kind, World, lineage};
 
 const STARTS: u32 = 8;
 
@@ -106,7 +106,7 @@ fn a_message_that_cannot_be_extended_ends_no_daemon() {
     });
     let term = Duration::from_secs(60);
     let (leases, other) = (Arc::clone(&world.ports.leases), Uuid::from_u128(7));
-    let taken = world.wait(leases.acquire(&name("lines"), other, term));
+    let taken = world.wait(leases.acquire(&lineage("lines"), other, term));
     assert_eq!(taken.unwrap(), Acquired::Held);
     world.drain();
     assert_eq!(world.state("run-a", "lines"), RunState::Completed);
@@ -119,7 +119,7 @@ fn a_daemon_that_may_not_hold_messages_ends() {
     world.expects(&["cannot extend a message", "cannot give a message back"]);
     let term = Duration::from_secs(3600);
     let (leases, other) = (Arc::clone(&world.ports.leases), Uuid::from_u128(7));
-    let taken = world.wait(leases.acquire(&name("lines"), other, term));
+    let taken = world.wait(leases.acquire(&lineage("lines"), other, term));
     assert_eq!(taken.unwrap(), Acquired::Held);
     let error = world.try_drain().unwrap_err();
     assert!(is_denied(&error), "{error}");

@@ -13,7 +13,7 @@ use compactor_core::manifest::Layout;
 use compactor_core::ports::{Acquired, Clock, Ids};
 use compactor_core::retention::RetentionPolicy;
 use compactor_core::retry::Backoff;
-use compactor_core::{CollectionName, RunId, RunKey};
+use compactor_core::{CollectionName, Lineage, RunId, RunKey};
 use compactor_daemon::{Admission, Ports, Settings, Unhandled};
 use compactor_local::{LocalBackend, LocalOptions};
 use compactor_snapshots::{FirstSnapshot, Limits};
@@ -168,11 +168,11 @@ impl World {
     /// Whether a newcomer gets the collection's lease at once.
     pub(crate) fn lease_is_free(&self, collection: &str) -> bool {
         let (leases, owner) = (self.ports.leases.as_ref(), self.ports.ids.uuid());
-        let collection = name(collection);
-        let asked = leases.acquire(&collection, owner, Duration::from_secs(1));
+        let lineage = lineage(collection);
+        let asked = leases.acquire(&lineage, owner, Duration::from_secs(1));
         let free = self.wait(asked).unwrap() == Acquired::Held;
         if free {
-            self.wait(leases.release(&collection, owner)).unwrap();
+            self.wait(leases.release(&lineage, owner)).unwrap();
         }
         free
     }
@@ -191,6 +191,11 @@ impl Drop for World {
             assert!(unexpected.is_empty(), "not expected: {unexpected:#?}");
         }
     }
+}
+
+/// The lineage of a collection.
+pub(crate) fn lineage(collection: &str) -> Lineage {
+    name(collection).into()
 }
 
 pub(crate) fn name(collection: &str) -> CollectionName {

@@ -17,7 +17,7 @@ use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
 use compactor_core::ports::{
     Acquired, Clock, Fault, LeaseStore, LockHolder, PortError, PortResult, WallTime,
 };
-use compactor_core::{CollectionName, Fence};
+use compactor_core::{Fence, Lineage};
 use uuid::Uuid;
 
 use self::dead_holder::{Holder, WatchedLocks};
@@ -77,12 +77,12 @@ impl DynamoLeaseStore {
         address(&self.table, key)
     }
 
-    fn locks(&self, collection: &CollectionName) -> Vec<String> {
+    fn locks(&self, lineage: &Lineage) -> Vec<String> {
         let ids = self.lock_ids.iter();
         ids.map(|id| {
             format!(
-                "LOCK#{collection}#{}",
-                id.replace(PLACEHOLDER, collection.as_str())
+                "LOCK#{lineage}#{}",
+                id.replace(PLACEHOLDER, lineage.as_str())
             )
         })
         .collect()
@@ -91,12 +91,12 @@ impl DynamoLeaseStore {
     async fn acquire_one(
         &self,
         lock: &str,
-        collection: &CollectionName,
+        lineage: &Lineage,
         owner: Uuid,
         term: Duration,
     ) -> PortResult<Acquired> {
         let now = self.clock.wall();
-        let item = lock_item(lock, collection, owner, now.plus(term));
+        let item = lock_item(lock, lineage, owner, now.plus(term));
         let put = self
             .client
             .put_item()
@@ -254,17 +254,17 @@ impl DynamoLeaseStore {
 }
 
 /// The item of a lock, as the Python writers put it.
-fn lock_item(lock: &str, collection: &CollectionName, owner: Uuid, expires: WallTime) -> Item {
+fn lock_item(lock: &str, lineage: &Lineage, owner: Uuid, expires: WallTime) -> Item {
     let expires = expires.to_iso();
     [
         ("PK", text(lock)),
         ("SK", text(LOCK)),
-        ("GSI1PK", text(format!("LOCK#{collection}"))),
+        ("GSI1PK", text(format!("LOCK#{lineage}"))),
         ("GSI1SK", text(format!("EXPIRES#{expires}"))),
         ("TYPE", text(LOCK_TYPE)),
         ("owner", text(owner.to_string())),
         ("expires", text(expires)),
-        ("collection", text(collection.as_str())),
+        ("collection", text(lineage.as_str())),
         ("heartbeat", null()),
     ]
     .map(|(name, value)| (name.to_owned(), value))
@@ -275,13 +275,13 @@ fn lock_item(lock: &str, collection: &CollectionName, owner: Uuid, expires: Wall
 impl LeaseStore for DynamoLeaseStore {
     async fn acquire(
         &self,
-        collection: &CollectionName,
+        lineage: &Lineage,
         owner: Uuid,
         term: Duration,
     ) -> PortResult<Acquired> {
-        let locks = self.locks(collection);
+        let locks = self.locks(lineage);
         for (taken, lock) in locks.iter().enumerate() {
-            let acquired = self.acquire_one(lock, collection, owner, term).await;
+            let acquired = self.acquire_one(lock, lineage, owner, term).await;
             if matches!(acquired, Ok(Acquired::Held)) {
                 continue;
             }
@@ -303,14 +303,9 @@ impl LeaseStore for DynamoLeaseStore {
         Ok(Acquired::Held)
     }
 
-    async fn renew(
-        &self,
-        collection: &CollectionName,
-        owner: Uuid,
-        term: Duration,
-    ) -> PortResult<bool> {
+    async fn renew(&self, lineage: &Lineage, owner: Uuid, term: Duration) -> PortResult<bool> {
         let now = self.clock.wall();
-        for lock in self.locks(collection) {
+        for lock in self.locks(lineage) {
             if !self.renew_one(&lock, owner, now, term).await? {
                 return Ok(false);
             }
@@ -318,8 +313,8 @@ impl LeaseStore for DynamoLeaseStore {
         Ok(true)
     }
 
-    async fn holder(&self, collection: &CollectionName) -> PortResult<Option<LockHolder>> {
-        for lock in self.locks(collection) {
+    async fn holder(&self, lineage: &Lineage) -> PortResult<Option<LockHolder>> {
+        for lock in self.locks(lineage) {
             if let Some(holder) = self.holder_of_one(&lock).await? {
                 return Ok(Some(holder));
             }
@@ -327,9 +322,9 @@ impl LeaseStore for DynamoLeaseStore {
         Ok(None)
     }
 
-    async fn release(&self, collection: &CollectionName, owner: Uuid) -> PortResult<bool> {
+    async fn release(&self, lineage: &Lineage, owner: Uuid) -> PortResult<bool> {
         let (mut held, mut failed) = (true, None);
-        for lock in self.locks(collection).iter().rev() {
+        for lock in self.locks(lineage).iter().rev() {
             match self.release_one(lock, owner).await {
                 Ok(released) => held &= released,
                 Err(error) => failed = failed.or(Some(error)),
@@ -338,9 +333,9 @@ impl LeaseStore for DynamoLeaseStore {
         failed.map_or(Ok(held), Err)
     }
 
-    async fn next_fence(&self, collection: &CollectionName) -> PortResult<Fence> {
+    async fn next_fence(&self, lineage: &Lineage) -> PortResult<Fence> {
         const NEXT: &str = "next fence";
-        let key = format!("FENCE#{collection}");
+        let key = format!("FENCE#{lineage}");
         let update = self
             .client
             .update_item()

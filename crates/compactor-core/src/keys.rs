@@ -10,7 +10,7 @@
 
 use thiserror::Error;
 
-use crate::{CollectionName, RunId, Version};
+use crate::{CollectionName, Lineage, RunId, Version};
 
 /// The manifest's key below a version's prefix.
 pub const MANIFEST_NAME: &str = "manifest.json";
@@ -21,40 +21,40 @@ pub const SNAPSHOT_ARCHIVE_NAME: &str = "snapshot.tar.gz";
 /// The key of a packed delta's archive, below the delta's prefix.
 pub const DELTA_ARCHIVE_NAME: &str = "delta.tar.gz";
 
-/// The key of the collection's pointer, whose body is exactly the published version.
-pub fn pointer(collection: &CollectionName) -> String {
-    format!("{collection}/snapshot/latest-pointer.txt")
+/// The key of the lineage's pointer, whose body is exactly the published version.
+pub fn pointer(lineage: &Lineage) -> String {
+    format!("{lineage}/snapshot/latest-pointer.txt")
 }
 
-/// The prefix of all versions of the collection; ends in `/`.
-pub fn timestamped_prefix(collection: &CollectionName) -> String {
-    format!("{collection}/snapshot/timestamped/")
+/// The prefix of all versions of the lineage; ends in `/`.
+pub fn timestamped_prefix(lineage: &Lineage) -> String {
+    format!("{lineage}/snapshot/timestamped/")
 }
 
 /// The prefix of all objects of one version; ends in `/`.
-pub fn version_prefix(collection: &CollectionName, version: &Version) -> String {
-    format!("{collection}/snapshot/timestamped/{version}/")
+pub fn version_prefix(lineage: &Lineage, version: &Version) -> String {
+    format!("{lineage}/snapshot/timestamped/{version}/")
 }
 
 /// The key of a version's manifest, which its writer puts last.
-pub fn manifest(collection: &CollectionName, version: &Version) -> String {
-    file(collection, version, MANIFEST_NAME)
+pub fn manifest(lineage: &Lineage, version: &Version) -> String {
+    file(lineage, version, MANIFEST_NAME)
 }
 
 /// The key of a version's hash object for older readers.
-pub fn snapshot_hash(collection: &CollectionName, version: &Version) -> String {
-    file(collection, version, SNAPSHOT_HASH_NAME)
+pub fn snapshot_hash(lineage: &Lineage, version: &Version) -> String {
+    file(lineage, version, SNAPSHOT_HASH_NAME)
 }
 
 /// The key of a version's archive in the `archive` layout.
-pub fn snapshot_archive(collection: &CollectionName, version: &Version) -> String {
-    file(collection, version, SNAPSHOT_ARCHIVE_NAME)
+pub fn snapshot_archive(lineage: &Lineage, version: &Version) -> String {
+    file(lineage, version, SNAPSHOT_ARCHIVE_NAME)
 }
 
 /// The key of one file of a version in the `files` layout. `path` is relative to the Chroma directory,
 /// with `/`.
-pub fn file(collection: &CollectionName, version: &Version, path: &str) -> String {
-    format!("{collection}/snapshot/timestamped/{version}/{path}")
+pub fn file(lineage: &Lineage, version: &Version, path: &str) -> String {
+    format!("{lineage}/snapshot/timestamped/{version}/{path}")
 }
 
 /// The prefix under which producers put a run's delta by convention; ends in `/`.
@@ -200,16 +200,23 @@ mod tests {
     #[test]
     fn keys_are_those_of_the_python_writers() {
         let c: CollectionName = "lines".parse().unwrap();
+        let lines = Lineage::from(&c);
         let v: Version = "20261121_000212_517191_74bfc63c".parse().unwrap();
         let run: RunId = "3f0c".parse().unwrap();
         let base = "lines/snapshot/timestamped/20261121_000212_517191_74bfc63c/";
-        assert_eq!(pointer(&c), "lines/snapshot/latest-pointer.txt");
-        assert_eq!(timestamped_prefix(&c), "lines/snapshot/timestamped/");
-        assert_eq!(version_prefix(&c, &v), base);
-        assert_eq!(manifest(&c, &v), format!("{base}manifest.json"));
-        assert_eq!(snapshot_hash(&c, &v), format!("{base}.snapshot_hash"));
-        assert_eq!(snapshot_archive(&c, &v), format!("{base}snapshot.tar.gz"));
-        assert_eq!(file(&c, &v, "u/header.bin"), format!("{base}u/header.bin"));
+        assert_eq!(pointer(&lines), "lines/snapshot/latest-pointer.txt");
+        assert_eq!(timestamped_prefix(&lines), "lines/snapshot/timestamped/");
+        assert_eq!(version_prefix(&lines, &v), base);
+        assert_eq!(manifest(&lines, &v), format!("{base}manifest.json"));
+        assert_eq!(snapshot_hash(&lines, &v), format!("{base}.snapshot_hash"));
+        assert_eq!(
+            snapshot_archive(&lines, &v),
+            format!("{base}snapshot.tar.gz")
+        );
+        assert_eq!(
+            file(&lines, &v, "u/header.bin"),
+            format!("{base}u/header.bin")
+        );
         assert_eq!(delta_prefix(&c, &run), "lines/delta/3f0c/");
         assert_eq!(
             delta_archive("lines/delta/3f0c/"),

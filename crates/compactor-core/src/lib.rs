@@ -11,6 +11,7 @@
 mod collection;
 mod delta_digest;
 mod fence;
+mod lineage;
 mod name_error;
 mod run;
 mod run_id;
@@ -39,6 +40,7 @@ pub mod fakes;
 pub use collection::CollectionName;
 pub use delta_digest::DeltaDigest;
 pub use fence::Fence;
+pub use lineage::Lineage;
 pub use manifest::{FileEntry, Manifest};
 pub use name_error::NameError;
 pub use run::{RunPart, RunRecord, RunState};

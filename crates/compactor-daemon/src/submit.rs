@@ -212,7 +212,7 @@ async fn fits(ports: &Ports, delta: &Checked) -> Result<bool> {
     let repository = SnapshotRepository::new(Arc::clone(&ports.objects));
     let collection = &delta.collection;
     let mut is_first = false;
-    let base = match repository.rows(collection).await {
+    let base = match repository.rows(&collection.into()).await {
         Ok(rows) => {
             is_first = rows.is_none();
             rows.and_then(|rows| rows.dimension)

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use compactor_core::ports::{Acquired, Clock, LeaseStore, LockHolder, PortResult, WallTime};
-use compactor_core::{CollectionName, Fence};
+use compactor_core::{Fence, Lineage};
 use rusqlite::{OptionalExtension, params};
 use uuid::Uuid;
 
@@ -33,7 +33,7 @@ impl SqliteLeaseStore {
 impl LeaseStore for SqliteLeaseStore {
     async fn acquire(
         &self,
-        collection: &CollectionName,
+        lineage: &Lineage,
         owner: Uuid,
         term: Duration,
     ) -> PortResult<Acquired> {
@@ -46,9 +46,9 @@ impl LeaseStore for SqliteLeaseStore {
                         OR locks.taken_at > ?5";
         let holder = "SELECT owner, expires FROM locks WHERE collection = ?1";
         let now = self.clock.wall();
-        let (name, owner, expires) = (collection.clone(), owner.to_string(), now.plus(term));
+        let (name, owner, expires) = (lineage.clone(), owner.to_string(), now.plus(term));
         self.database
-            .write("acquire lock", collection.as_str(), move |transaction| {
+            .write("acquire lock", lineage.as_str(), move |transaction| {
                 let ahead = skewed_after(now);
                 let values = params![name.as_str(), owner, expires.0, now.0, ahead.0];
                 if transaction.prepare_cached(take)?.execute(values)? == 1 {
@@ -66,17 +66,12 @@ impl LeaseStore for SqliteLeaseStore {
             .await
     }
 
-    async fn renew(
-        &self,
-        collection: &CollectionName,
-        owner: Uuid,
-        term: Duration,
-    ) -> PortResult<bool> {
+    async fn renew(&self, lineage: &Lineage, owner: Uuid, term: Duration) -> PortResult<bool> {
         let sql = "UPDATE locks SET expires = ?3, taken_at = ?4
                    WHERE collection = ?1 AND owner = ?2";
-        let (name, now) = (collection.clone(), self.clock.wall());
+        let (name, now) = (lineage.clone(), self.clock.wall());
         self.database
-            .write("renew lock", collection.as_str(), move |transaction| {
+            .write("renew lock", lineage.as_str(), move |transaction| {
                 let expires = now.plus(term);
                 let values = params![name.as_str(), owner.to_string(), expires.0, now.0];
                 Ok(transaction.prepare_cached(sql)?.execute(values)? == 1)
@@ -84,12 +79,12 @@ impl LeaseStore for SqliteLeaseStore {
             .await
     }
 
-    async fn holder(&self, collection: &CollectionName) -> PortResult<Option<LockHolder>> {
+    async fn holder(&self, lineage: &Lineage) -> PortResult<Option<LockHolder>> {
         let sql = "SELECT owner, expires FROM locks
                    WHERE collection = ?1 AND expires >= ?2 AND taken_at <= ?3";
-        let (name, now) = (collection.clone(), self.clock.wall());
+        let (name, now) = (lineage.clone(), self.clock.wall());
         self.database
-            .read("read lock", collection.as_str(), move |transaction| {
+            .read("read lock", lineage.as_str(), move |transaction| {
                 transaction
                     .prepare_cached(sql)?
                     .query_row(params![name.as_str(), now.0, skewed_after(now).0], |row| {
@@ -103,24 +98,24 @@ impl LeaseStore for SqliteLeaseStore {
             .await
     }
 
-    async fn release(&self, collection: &CollectionName, owner: Uuid) -> PortResult<bool> {
+    async fn release(&self, lineage: &Lineage, owner: Uuid) -> PortResult<bool> {
         let sql = "DELETE FROM locks WHERE collection = ?1 AND owner = ?2";
-        let name = collection.clone();
+        let name = lineage.clone();
         self.database
-            .write("release lock", collection.as_str(), move |transaction| {
+            .write("release lock", lineage.as_str(), move |transaction| {
                 let values = params![name.as_str(), owner.to_string()];
                 Ok(transaction.prepare_cached(sql)?.execute(values)? == 1)
             })
             .await
     }
 
-    async fn next_fence(&self, collection: &CollectionName) -> PortResult<Fence> {
+    async fn next_fence(&self, lineage: &Lineage) -> PortResult<Fence> {
         let sql = "INSERT INTO fences (collection, value) VALUES (?1, 1)
                    ON CONFLICT (collection) DO UPDATE SET value = value + 1
                    RETURNING value";
-        let name = collection.clone();
+        let name = lineage.clone();
         self.database
-            .write("take fence", collection.as_str(), move |transaction| {
+            .write("take fence", lineage.as_str(), move |transaction| {
                 let value = |row: &rusqlite::Row<'_>| row.get(0).map(i64::unsigned_abs);
                 transaction
                     .prepare_cached(sql)?

@@ -13,10 +13,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use compactor_core::CollectionName;
 use compactor_core::ports::{
     Attributes, Clock, Condition, LeaseStore, ObjectStore, PutOutcome, Queue,
 };
+use compactor_core::{CollectionName, Lineage};
 use compactor_local::{LocalBackend, LocalOptions, RandomIds, SystemClock};
 
 const ROLE: &str = "LOCAL_TEST_ROLE";
@@ -79,7 +79,11 @@ async fn count(backend: &LocalBackend) {
                 break;
             }
         }
-        backend.leases.next_fence(&lines).await.unwrap();
+        backend
+            .leases
+            .next_fence(&Lineage::from(&lines))
+            .await
+            .unwrap();
     }
 }
 

@@ -15,18 +15,18 @@ impl SnapshotRepository {
     /// # Errors
     /// [`Error::SnapshotFile`]: an object is missing or has another size. Or the store cannot be listed.
     pub(crate) async fn refuse_incomplete(&self, manifest: &Manifest) -> Result<()> {
-        let (collection, version) = (&manifest.collection, &manifest.version);
-        let prefix = keys::version_prefix(collection, version);
+        let (lineage, version) = (&manifest.lineage(), &manifest.version);
+        let prefix = keys::version_prefix(lineage, version);
         let found = self.store().list_all(&prefix).await.about(Resource::Base)?;
         let found: BTreeMap<String, u64> = found
             .into_iter()
             .map(|info| (info.key, info.size))
             .collect();
-        let mut expected = vec![(keys::snapshot_hash(collection, version), None)];
+        let mut expected = vec![(keys::snapshot_hash(lineage, version), None)];
         match manifest.layout {
-            Layout::Archive => expected.push((keys::snapshot_archive(collection, version), None)),
+            Layout::Archive => expected.push((keys::snapshot_archive(lineage, version), None)),
             Layout::Files => expected.extend(manifest.files.iter().map(|file| {
-                let key = keys::file(collection, version, &file.path);
+                let key = keys::file(lineage, version, &file.path);
                 (key, Some(file.size))
             })),
         }

@@ -34,13 +34,7 @@ impl SnapshotRepository {
             Content::Manifest(manifest) => manifest,
             Content::Legacy(legacy) => {
                 legacy
-                    .download(
-                        objects,
-                        &published.collection,
-                        &published.version,
-                        to,
-                        limits,
-                    )
+                    .download(objects, &published.lineage, &published.version, to, limits)
                     .await?;
                 return Ok(KnownFiles::default());
             }
@@ -55,7 +49,7 @@ impl SnapshotRepository {
         match manifest.layout {
             Layout::Files => files(objects, manifest, to, limits).await,
             Layout::Archive => {
-                let key = keys::snapshot_archive(&published.collection, &published.version);
+                let key = keys::snapshot_archive(&published.lineage, &published.version);
                 let info = packed::download(objects.as_ref(), &key, to, limits).await?;
                 if let Some(archive) = &manifest.archive {
                     packed::check(archive, &key, to).await?;
@@ -100,7 +94,7 @@ async fn files(
         .files
         .iter()
         .map(|entry| async move {
-            let key = keys::file(&manifest.collection, &manifest.version, &entry.path);
+            let key = keys::file(&manifest.lineage(), &manifest.version, &entry.path);
             let object = file(objects, &key, entry, to).await?;
             let known = check(entry, &key, to).await?;
             Ok::<_, Error>(known.stored_as(object))

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use compactor_core::ports::WallTime;
 use compactor_core::retention::{Publication, RetentionPolicy};
-use compactor_core::{CollectionName, Version};
+use compactor_core::{Lineage, Version};
 
 use crate::published::Pointer;
 use crate::{Error, Result, SnapshotRepository};
@@ -13,7 +13,7 @@ use crate::{Error, Result, SnapshotRepository};
 /// Where to look.
 pub(crate) struct Listing<'a> {
     pub(crate) repository: &'a SnapshotRepository,
-    pub(crate) collection: &'a CollectionName,
+    pub(crate) lineage: &'a Lineage,
     /// All that have objects.
     pub(crate) versions: &'a [Version],
 }
@@ -88,7 +88,7 @@ impl Origins {
         }
         let read = listing
             .repository
-            .dated_manifest(listing.collection, version)
+            .dated_manifest(listing.lineage, version)
             .await;
         let (manifest, by) = match read {
             Ok(Some(dated)) => dated,

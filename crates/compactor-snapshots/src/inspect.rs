@@ -1,7 +1,7 @@
 //! Looking at what is published without reading its files, and without changing anything.
 
 use compactor_core::disposition::Resource;
-use compactor_core::{CollectionName, RunRecord, Version, keys};
+use compactor_core::{Lineage, RunRecord, Version, keys};
 use serde::Serialize;
 
 use crate::error::About as _;
@@ -31,11 +31,11 @@ impl SnapshotRepository {
     pub async fn inspect(
         &self,
         records: &[RunRecord],
-        collection: &CollectionName,
+        lineage: &Lineage,
     ) -> Result<Option<Version>> {
-        let Some(published) = self.resolve(collection).await? else {
-            let completed = completed_runs(records, collection);
-            self.refuse_lost_pointer(&completed, collection).await?;
+        let Some(published) = self.resolve(lineage).await? else {
+            let completed = completed_runs(records, lineage.collection());
+            self.refuse_lost_pointer(&completed, lineage).await?;
             return Ok(None);
         };
         // A version without a manifest was found by its objects.
@@ -50,17 +50,14 @@ impl SnapshotRepository {
     ///
     /// # Errors
     /// The store cannot be read, or the pointer names no version.
-    pub async fn unpublished(
-        &self,
-        collection: &CollectionName,
-    ) -> Result<Vec<UnpublishedVersion>> {
+    pub async fn unpublished(&self, lineage: &Lineage) -> Result<Vec<UnpublishedVersion>> {
         // In this order: a version that is published meanwhile must not look unpublished.
-        let mut versions = self.versions(collection).await?;
-        let pointer = self.pointer(collection).await?;
+        let mut versions = self.versions(lineage).await?;
+        let pointer = self.pointer(lineage).await?;
         versions.retain(|version| pointer.as_ref().is_none_or(|now| *version > now.version));
         let mut unpublished = Vec::new();
         for version in versions {
-            let prefix = keys::version_prefix(collection, &version);
+            let prefix = keys::version_prefix(lineage, &version);
             let found = self.store().list_all(&prefix).await;
             let found = found.about(Resource::Base)?;
             unpublished.push(UnpublishedVersion {

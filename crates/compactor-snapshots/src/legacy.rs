@@ -8,7 +8,7 @@ use chroma_store::StoreError;
 use compactor_core::disposition::Resource;
 use compactor_core::ports::{ObjectInfo, ObjectStore, WallTime};
 use compactor_core::snapshot_hash::{HashedFile, SnapshotHash};
-use compactor_core::{CollectionName, Manifest, Version, keys};
+use compactor_core::{Lineage, Manifest, Version, keys};
 use digest_io::HashReader;
 use md5::Md5;
 use serde::Deserialize;
@@ -42,15 +42,15 @@ impl Legacy {
     /// Looks for the version's objects; `None` if there are none.
     pub(crate) async fn find(
         objects: &dyn ObjectStore,
-        collection: &CollectionName,
+        lineage: &Lineage,
         version: &Version,
     ) -> Result<Option<Self>> {
         // All its writers made one, and ours make it after the files: without it nothing is whole.
-        let hash = keys::snapshot_hash(collection, version);
+        let hash = keys::snapshot_hash(lineage, version);
         if objects.head(&hash).await.about(Resource::Base)?.is_none() {
             return Ok(None);
         }
-        let archive = keys::snapshot_archive(collection, version);
+        let archive = keys::snapshot_archive(lineage, version);
         if objects
             .head(&archive)
             .await
@@ -59,7 +59,7 @@ impl Legacy {
         {
             return Ok(Some(Self::Archive));
         }
-        let prefix = keys::version_prefix(collection, version);
+        let prefix = keys::version_prefix(lineage, version);
         let mut files = objects.list_all(&prefix).await.about(Resource::Base)?;
         files.retain(|info| info.key != hash && !info.key.ends_with('/'));
         Ok((!files.is_empty()).then_some(Self::Files(files)))
@@ -68,17 +68,17 @@ impl Legacy {
     pub(crate) async fn download(
         &self,
         objects: &Arc<dyn ObjectStore>,
-        collection: &CollectionName,
+        lineage: &Lineage,
         version: &Version,
         to: &Path,
         limits: &Limits,
     ) -> Result<()> {
-        let hash = keys::snapshot_hash(collection, version);
+        let hash = keys::snapshot_hash(lineage, version);
         let hash = objects.get(&hash, HASH_BYTES).await.about(Resource::Base)?;
         let hash = hash.map(|object| String::from_utf8_lossy(&object.body).trim().to_owned());
         match self {
             Self::Archive => {
-                let key = keys::snapshot_archive(collection, version);
+                let key = keys::snapshot_archive(lineage, version);
                 let info = packed::download(objects.as_ref(), &key, to, limits).await?;
                 check_archive(&key, hash.as_deref(), &packed::path_for(to)).await?;
                 packed::unpack(&key, info.size, to, limits).await
@@ -90,7 +90,7 @@ impl Legacy {
                 if bytes > limits.snapshot_bytes {
                     return Err(packed::too_large(version, limits));
                 }
-                let prefix = keys::version_prefix(collection, version);
+                let prefix = keys::version_prefix(lineage, version);
                 for file in files {
                     fetch(objects, &prefix, file, to).await?;
                 }
@@ -127,14 +127,14 @@ impl Ancestor {
 ///
 /// # Errors
 /// The file cannot be read.
-pub async fn ancestor(collection: &CollectionName, dir: &Path) -> Result<Ancestor> {
+pub async fn ancestor(lineage: &Lineage, dir: &Path) -> Result<Ancestor> {
     let json = match tokio::fs::read(dir.join(keys::MANIFEST_NAME)).await {
         Ok(json) => json,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Ancestor::None),
         Err(error) => return Err(StoreError::from(error).into()),
     };
     let manifest = Manifest::parse(&json).and_then(|manifest| {
-        let checked = manifest.validate(collection, &manifest.version);
+        let checked = manifest.validate(lineage.collection(), &manifest.version);
         checked.map(|()| manifest)
     });
     Ok(match manifest {

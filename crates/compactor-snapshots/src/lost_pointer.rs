@@ -3,7 +3,7 @@
 
 use compactor_core::disposition::Resource;
 use compactor_core::lost_pointer::{self, Complete};
-use compactor_core::{CollectionName, RunId, RunRecord, RunState, Version, keys};
+use compactor_core::{CollectionName, Lineage, RunId, RunRecord, RunState, Version, keys};
 
 use crate::error::About as _;
 use crate::legacy::{HASH_BYTES, Legacy};
@@ -17,21 +17,17 @@ impl SnapshotRepository {
     ///
     /// # Errors
     /// [`Error::PointerGone`], with the version that the pointer has to name again.
-    pub async fn refuse_lost_pointer(
-        &self,
-        completed: &[RunId],
-        collection: &CollectionName,
-    ) -> Result<()> {
-        let (found, has_damaged) = self.complete_versions(collection, completed).await?;
+    pub async fn refuse_lost_pointer(&self, completed: &[RunId], lineage: &Lineage) -> Result<()> {
+        let (found, has_damaged) = self.complete_versions(lineage, completed).await?;
         if !has_damaged && !lost_pointer::is_lost(&found, completed) {
             return Ok(());
         }
         // Another worker may have published the first version since the pointer was read.
-        if self.pointer(collection).await?.is_some() {
+        if self.pointer(lineage).await?.is_some() {
             return Ok(());
         }
         Err(Error::PointerGone {
-            collection: collection.to_string(),
+            collection: lineage.to_string(),
             newest: lost_pointer::to_put_back(&found).map(ToString::to_string),
         })
     }
@@ -39,12 +35,12 @@ impl SnapshotRepository {
     /// The complete versions, and whether there are damaged ones.
     async fn complete_versions(
         &self,
-        collection: &CollectionName,
+        lineage: &Lineage,
         completed: &[RunId],
     ) -> Result<(Vec<Complete>, bool)> {
         let (mut found, mut has_damaged) = (Vec::new(), false);
-        for version in self.versions(collection).await? {
-            let manifest = match self.manifest(collection, &version).await {
+        for version in self.versions(lineage).await? {
+            let manifest = match self.manifest(lineage, &version).await {
                 Ok(Some(manifest)) => match self.refuse_incomplete(&manifest).await {
                     Ok(()) => Some(manifest),
                     Err(Error::SnapshotFile { .. }) => {
@@ -53,8 +49,8 @@ impl SnapshotRepository {
                     }
                     Err(error) => return Err(error),
                 },
-                Ok(None) if self.is_unfinished(collection, &version).await? => continue,
-                Ok(None) => match Legacy::find(self.store(), collection, &version).await? {
+                Ok(None) if self.is_unfinished(lineage, &version).await? => continue,
+                Ok(None) => match Legacy::find(self.store(), lineage, &version).await? {
                     Some(_) => None,
                     None => continue,
                 },
@@ -71,8 +67,8 @@ impl SnapshotRepository {
     }
 
     /// Whether a version without a manifest is one of ours that a crash cut short: ours are marked.
-    async fn is_unfinished(&self, collection: &CollectionName, version: &Version) -> Result<bool> {
-        let hash = keys::snapshot_hash(collection, version);
+    async fn is_unfinished(&self, lineage: &Lineage, version: &Version) -> Result<bool> {
+        let hash = keys::snapshot_hash(lineage, version);
         let found = self.store().get(&hash, HASH_BYTES).await;
         let found = found.about(Resource::Base)?;
         Ok(found.is_some_and(|object| object.metadata.contains_key(NONCE)))

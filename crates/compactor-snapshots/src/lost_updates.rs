@@ -119,7 +119,7 @@ struct Found {
 
 impl Search<'_> {
     fn collection(&self) -> &CollectionName {
-        &self.base.collection
+        self.base.lineage.collection()
     }
 
     /// Runs that versions newer than `lineage` contain. Some of those versions may never have been
@@ -127,12 +127,12 @@ impl Search<'_> {
     /// since is known from those that followed it.
     async fn newer_runs(&self, lineage: Option<&Manifest>) -> Result<BTreeSet<RunId>> {
         let mut candidates = BTreeSet::new();
-        for version in self.repository.versions(self.collection()).await? {
+        for version in self.repository.versions(&self.base.lineage).await? {
             let is_newer = lineage.is_none_or(|known| version > known.version);
             if !is_newer || version == self.base.version {
                 continue;
             }
-            let manifest = match self.repository.manifest(self.collection(), &version).await {
+            let manifest = match self.repository.manifest(&self.base.lineage, &version).await {
                 Ok(Some(manifest)) => manifest,
                 // A version that is damaged or unfinished was never published.
                 Ok(None) | Err(Error::Manifest { .. }) => continue,
@@ -152,7 +152,7 @@ impl Search<'_> {
             .await
             .about(Resource::RunRecord)?;
         // Another worker may have published since `base` was read, and completed runs there.
-        let pointer = self.repository.pointer(collection).await?;
+        let pointer = self.repository.pointer(&self.base.lineage).await?;
         if pointer.is_none_or(|pointer| pointer.etag != self.base.etag) {
             return Ok(Found {
                 undecided: suspects.runs.clone(),

@@ -3,7 +3,7 @@
 use compactor_core::disposition::Resource;
 use compactor_core::manifest::{ManifestError, Rows};
 use compactor_core::ports::{ETag, Fault, WallTime};
-use compactor_core::{CollectionName, Manifest, Version, keys};
+use compactor_core::{Lineage, Manifest, Version, keys};
 
 use crate::error::About as _;
 use crate::legacy::Legacy;
@@ -24,7 +24,7 @@ pub(crate) const ACCEPTED: &str = "accepted";
 #[derive(Debug, Clone)]
 pub struct Published {
     /// The collection.
-    pub collection: CollectionName,
+    pub lineage: Lineage,
     /// The version that the pointer named when it was read.
     pub version: Version,
     /// The pointer's tag then. A put on this condition fails if the pointer was written since.
@@ -75,15 +75,15 @@ impl SnapshotRepository {
     ///
     /// # Errors
     /// The pointer cannot be read or parsed, or its version is missing or has no valid manifest.
-    pub async fn resolve(&self, collection: &CollectionName) -> Result<Option<Published>> {
-        let Some(pointer) = self.pointer(collection).await? else {
+    pub async fn resolve(&self, lineage: &Lineage) -> Result<Option<Published>> {
+        let Some(pointer) = self.pointer(lineage).await? else {
             return Ok(None);
         };
         let content = self
-            .resolve_version(collection, &pointer.version, pointer.is_ours)
+            .resolve_version(lineage, &pointer.version, pointer.is_ours)
             .await?;
         Ok(Some(Published {
-            collection: collection.clone(),
+            lineage: lineage.clone(),
             version: pointer.version,
             etag: pointer.etag,
             is_accepted: pointer.is_accepted,
@@ -97,15 +97,15 @@ impl SnapshotRepository {
     /// The version is missing, or has no valid manifest.
     pub(crate) async fn resolve_version(
         &self,
-        collection: &CollectionName,
+        lineage: &Lineage,
         version: &Version,
         is_ours: bool,
     ) -> Result<Content> {
-        let content = match self.manifest(collection, version).await? {
+        let content = match self.manifest(lineage, version).await? {
             Some(manifest) => Some(Content::Manifest(Box::new(manifest))),
             None if is_ours => None,
             None => {
-                let found = Legacy::find(self.store(), collection, version).await?;
+                let found = Legacy::find(self.store(), lineage, version).await?;
                 found.map(Content::Legacy)
             }
         };
@@ -118,8 +118,8 @@ impl SnapshotRepository {
     ///
     /// # Errors
     /// It cannot be read, or names no version.
-    pub async fn pointer(&self, collection: &CollectionName) -> Result<Option<Pointer>> {
-        let key = keys::pointer(collection);
+    pub async fn pointer(&self, lineage: &Lineage) -> Result<Option<Pointer>> {
+        let key = keys::pointer(lineage);
         let object = match self.store().get(&key, POINTER_BYTES).await {
             Err(error) if error.fault == Fault::TooLarge => {
                 return Err(Error::PointerText { key });
@@ -148,11 +148,11 @@ impl SnapshotRepository {
     ///
     /// # Errors
     /// The pointer or the manifest cannot be read or parsed.
-    pub async fn rows(&self, collection: &CollectionName) -> Result<Option<Rows>> {
-        let Some(pointer) = self.pointer(collection).await? else {
+    pub async fn rows(&self, lineage: &Lineage) -> Result<Option<Rows>> {
+        let Some(pointer) = self.pointer(lineage).await? else {
             return Ok(None);
         };
-        let manifest = self.manifest(collection, &pointer.version).await?;
+        let manifest = self.manifest(lineage, &pointer.version).await?;
         Ok(manifest.map(|manifest| manifest.rows))
     }
 
@@ -160,28 +160,27 @@ impl SnapshotRepository {
     ///
     /// # Errors
     /// It cannot be read, is damaged, or has a newer format.
-    pub async fn manifest(
-        &self,
-        collection: &CollectionName,
-        version: &Version,
-    ) -> Result<Option<Manifest>> {
-        let dated = self.dated_manifest(collection, version).await?;
+    pub async fn manifest(&self, lineage: &Lineage, version: &Version) -> Result<Option<Manifest>> {
+        let dated = self.dated_manifest(lineage, version).await?;
         Ok(dated.map(|(manifest, _)| manifest))
     }
 
     /// The manifest, and when it was written by the store's clock.
     pub(crate) async fn dated_manifest(
         &self,
-        collection: &CollectionName,
+        lineage: &Lineage,
         version: &Version,
     ) -> Result<Option<(Manifest, Option<WallTime>)>> {
-        let key = keys::manifest(collection, version);
+        let key = keys::manifest(lineage, version);
         let found = self.store().get(&key, MANIFEST_BYTES).await;
         let Some(object) = found.about(Resource::Manifest)? else {
             return Ok(None);
         };
-        let manifest = Manifest::parse(&object.body)
-            .and_then(|manifest| manifest.validate(collection, version).map(|()| manifest));
+        let manifest = Manifest::parse(&object.body).and_then(|manifest| {
+            manifest
+                .validate(lineage.collection(), version)
+                .map(|()| manifest)
+        });
         match manifest {
             Ok(manifest) => Ok(Some((manifest, object.modified))),
             // A Python writer that started from that version took its manifest along.
@@ -197,8 +196,8 @@ impl SnapshotRepository {
     ///
     /// # Errors
     /// The store cannot be listed.
-    pub async fn versions(&self, collection: &CollectionName) -> Result<Vec<Version>> {
-        let prefix = keys::timestamped_prefix(collection);
+    pub async fn versions(&self, lineage: &Lineage) -> Result<Vec<Version>> {
+        let prefix = keys::timestamped_prefix(lineage);
         let folders = self.store().list_all_folders(&prefix).await;
         let folders = folders.about(Resource::Base)?;
         // A folder that is named otherwise is not ours.

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use compactor_core::disposition::Resource;
 use compactor_core::ports::{Attributes, Condition, PutOutcome, RunStore};
-use compactor_core::{CollectionName, Version, keys};
+use compactor_core::{Lineage, Version, keys};
 use uuid::Uuid;
 
 use crate::error::About as _;
@@ -25,26 +25,26 @@ impl SnapshotRepository {
     /// changed it meanwhile.
     pub async fn point(
         &self,
-        collection: &CollectionName,
+        lineage: &Lineage,
         version: &Version,
         instead_of: Option<&Version>,
         nonce: Uuid,
     ) -> Result<()> {
-        self.refuse_missing(collection, version).await?;
-        let key = keys::pointer(collection);
+        self.refuse_missing(lineage, version).await?;
+        let key = keys::pointer(lineage);
         let found = self.store().get(&key, POINTER_BYTES).await;
         let condition = match found.about(Resource::Pointer)? {
             None => Condition::IfAbsent,
             Some(object) => Condition::IfMatch(object.info.etag),
         };
         if condition != Condition::IfAbsent {
-            match self.resolve(collection).await {
+            match self.resolve(lineage).await {
                 Ok(Some(published)) if published.version == *version => return Ok(()),
                 Ok(Some(published)) if Some(&published.version) == instead_of => {}
                 Ok(Some(published)) if !self.is_complete(&published.content).await? => {}
                 Ok(Some(published)) => {
                     return Err(Error::PointerInUse {
-                        collection: collection.to_string(),
+                        collection: lineage.to_string(),
                         version: published.version.to_string(),
                     });
                 }
@@ -59,13 +59,11 @@ impl SnapshotRepository {
             }
         }
         let mut metadata = Attributes::new();
-        if let Content::Manifest(manifest) =
-            self.resolve_version(collection, version, false).await?
-        {
+        if let Content::Manifest(manifest) = self.resolve_version(lineage, version, false).await? {
             self.refuse_incomplete(&manifest).await?;
             metadata.insert(NONCE.to_owned(), nonce.to_string());
         }
-        self.put_pointer(collection, version, condition, &metadata)
+        self.put_pointer(lineage, version, condition, &metadata)
             .await
     }
 
@@ -75,36 +73,32 @@ impl SnapshotRepository {
     ///
     /// # Errors
     /// Nothing is published, the pointer is lost, or another writer changed it meanwhile.
-    pub async fn accept(
-        &self,
-        collection: &CollectionName,
-        runs: &dyn RunStore,
-    ) -> Result<Version> {
-        let Some(published) = self.resolve(collection).await? else {
+    pub async fn accept(&self, lineage: &Lineage, runs: &dyn RunStore) -> Result<Version> {
+        let Some(published) = self.resolve(lineage).await? else {
             let records = runs.list(usize::MAX).await.about(Resource::RunRecord)?;
-            let completed = completed_runs(&records, collection);
-            self.refuse_lost_pointer(&completed, collection).await?;
+            let completed = completed_runs(&records, lineage.collection());
+            self.refuse_lost_pointer(&completed, lineage).await?;
             return Err(Error::NothingPublished {
-                collection: collection.to_string(),
+                collection: lineage.to_string(),
             });
         };
         if let Content::Legacy(_) = published.content {
             let metadata = Attributes::from([(ACCEPTED.to_owned(), published.version.to_string())]);
             let condition = Condition::IfMatch(published.etag);
-            self.put_pointer(collection, &published.version, condition, &metadata)
+            self.put_pointer(lineage, &published.version, condition, &metadata)
                 .await?;
         }
         Ok(published.version)
     }
 
     /// Names a mistyped version before anything else that is wrong.
-    async fn refuse_missing(&self, collection: &CollectionName, version: &Version) -> Result<()> {
-        let versions = self.versions(collection).await?;
+    async fn refuse_missing(&self, lineage: &Lineage, version: &Version) -> Result<()> {
+        let versions = self.versions(lineage).await?;
         if versions.contains(version) {
             return Ok(());
         }
         Err(Error::VersionMissing {
-            collection: collection.to_string(),
+            collection: lineage.to_string(),
             version: version.to_string(),
             newest: versions.last().map(ToString::to_string),
         })
@@ -124,18 +118,18 @@ impl SnapshotRepository {
 
     async fn put_pointer(
         &self,
-        collection: &CollectionName,
+        lineage: &Lineage,
         version: &Version,
         condition: Condition,
         metadata: &Attributes,
     ) -> Result<()> {
-        let (key, body) = (keys::pointer(collection), Bytes::from(version.to_string()));
+        let (key, body) = (keys::pointer(lineage), Bytes::from(version.to_string()));
         let put = self.store().put(&key, body, condition, metadata).await;
         match put.about(Resource::Pointer)? {
             PutOutcome::Written(_) => Ok(()),
             PutOutcome::PreconditionFailed | PutOutcome::Conflict | PutOutcome::Absent => {
                 Err(Error::Overtaken {
-                    collection: collection.to_string(),
+                    collection: lineage.to_string(),
                     times: 1,
                 })
             }

@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use chroma_store::{VerifyLevel, survey};
-use compactor_core::{CollectionName, Manifest};
+use compactor_core::{Lineage, Manifest};
 
 use crate::published::Published;
 use crate::{Error, Result, SnapshotRepository};
@@ -20,10 +20,10 @@ impl SnapshotRepository {
         if base.manifest().is_some() || base.is_accepted {
             return Ok(());
         }
-        let Some(ours) = self.newest_of_ours(&base.collection).await? else {
+        let Some(ours) = self.newest_of_ours(&base.lineage).await? else {
             return Ok(());
         };
-        let Some(records) = count(&base.collection, dir).await? else {
+        let Some(records) = count(&base.lineage, dir).await? else {
             return Ok(());
         };
         let before = ours.rows.records;
@@ -32,7 +32,7 @@ impl SnapshotRepository {
             return Ok(());
         }
         Err(Error::Shrunk {
-            collection: base.collection.to_string(),
+            collection: base.lineage.to_string(),
             version: base.version.to_string(),
             records,
             ours: ours.version.to_string(),
@@ -40,9 +40,9 @@ impl SnapshotRepository {
         })
     }
 
-    async fn newest_of_ours(&self, collection: &CollectionName) -> Result<Option<Manifest>> {
-        for version in self.versions(collection).await?.iter().rev() {
-            match self.manifest(collection, version).await {
+    async fn newest_of_ours(&self, lineage: &Lineage) -> Result<Option<Manifest>> {
+        for version in self.versions(lineage).await?.iter().rev() {
+            match self.manifest(lineage, version).await {
                 Ok(Some(manifest)) => return Ok(Some(manifest)),
                 Ok(None) | Err(Error::Manifest { .. }) => {}
                 Err(error) => return Err(error),
@@ -54,11 +54,11 @@ impl SnapshotRepository {
 
 /// The records of the collection. A directory that cannot be read has none; the merge says what is wrong
 /// with it.
-async fn count(collection: &CollectionName, dir: &Path) -> Result<Option<u64>> {
-    let (collection, dir) = (collection.clone(), dir.to_path_buf());
+async fn count(lineage: &Lineage, dir: &Path) -> Result<Option<u64>> {
+    let (lineage, dir) = (lineage.clone(), dir.to_path_buf());
     let survey = tokio::task::spawn_blocking(move || {
         let survey = survey(&dir, VerifyLevel::Quick).ok()?;
-        let found = survey.report.collection(collection.as_str());
+        let found = survey.report.collection(lineage.as_str());
         Some(found.map_or(0, |found| found.records))
     });
     Ok(survey.await?)

@@ -6,7 +6,7 @@ use std::time::Duration;
 use compactor_core::disposition::Resource;
 use compactor_core::ports::WallTime;
 use compactor_core::retention::{RetentionPolicy, superseded};
-use compactor_core::{CollectionName, Version, keys};
+use compactor_core::{CollectionName, Lineage, Version, keys};
 use serde::Serialize;
 
 use crate::error::About as _;
@@ -61,24 +61,24 @@ impl SnapshotRepository {
     /// deleted until then stays deleted; the next sweep deletes the rest.
     pub async fn sweep(
         &self,
-        collection: &CollectionName,
+        lineage: &Lineage,
         sweep: Sweep,
         origins: &mut Origins,
     ) -> Result<Option<Swept>> {
-        let Some(pointer) = self.pointer(collection).await? else {
+        let Some(pointer) = self.pointer(lineage).await? else {
             return Ok(None);
         };
-        let versions = self.versions(collection).await?;
+        let versions = self.versions(lineage).await?;
         let listing = Listing {
             repository: self,
-            collection,
+            lineage,
             versions: &versions,
         };
         let Sweep { policy, now, .. } = sweep;
         let published = origins.history(&listing, pointer, policy, now).await?;
         let doomed = superseded(&versions, &published, policy, now);
         let mut swept = Swept {
-            collection: collection.clone(),
+            collection: lineage.collection().clone(),
             versions: Vec::new(),
             objects: 0,
             bytes: 0,
@@ -86,35 +86,35 @@ impl SnapshotRepository {
         };
         for version in doomed {
             // An operator may have put the pointer on an old version meanwhile.
-            let now = self.pointer(collection).await?;
+            let now = self.pointer(lineage).await?;
             if now.is_none_or(|now| now.version <= version) {
                 break;
             }
-            let (count, bytes) = self.delete(collection, &version, sweep.mode).await?;
+            let (count, bytes) = self.delete(lineage, &version, sweep.mode).await?;
             swept.objects += count;
             swept.bytes += bytes;
             swept.versions.push(version);
         }
-        match self.end_uploads(collection, sweep).await {
+        match self.end_uploads(lineage, sweep).await {
             Ok(uploads) => swept.uploads = uploads,
             // The right to list them may be missing, and not every store has them.
             Err(error) => {
-                tracing::warn!(%collection, code = error.code(), %error, "cannot look for unfinished uploads");
+                tracing::warn!(collection = %lineage, code = error.code(), %error, "cannot look for unfinished uploads");
             }
         }
         Ok(Some(swept))
     }
 
     /// Ends uploads whose process has ended.
-    async fn end_uploads(&self, collection: &CollectionName, sweep: Sweep) -> Result<u64> {
-        let prefix = keys::timestamped_prefix(collection);
+    async fn end_uploads(&self, lineage: &Lineage, sweep: Sweep) -> Result<u64> {
+        let prefix = keys::timestamped_prefix(lineage);
         let uploads = self.store().unfinished(&prefix).await;
         let mut uploads = uploads.about(Resource::Base)?;
         uploads.retain(|upload| upload.begun.plus(LONGEST_UPLOAD) <= sweep.now);
         if sweep.mode == SweepMode::Delete {
             for upload in &uploads {
                 self.store().abort(upload).await.about(Resource::Base)?;
-                tracing::info!(%collection, key = upload.key, "ended an upload that was never finished");
+                tracing::info!(collection = %lineage, key = upload.key, "ended an upload that was never finished");
             }
         }
         Ok(uploads.len() as u64)
@@ -123,13 +123,13 @@ impl SnapshotRepository {
     /// Deletes the manifest last: as long as it is there, a sweep that was interrupted finds the rest.
     async fn delete(
         &self,
-        collection: &CollectionName,
+        lineage: &Lineage,
         version: &Version,
         mode: SweepMode,
     ) -> Result<(u64, u64)> {
         let (prefix, manifest) = (
-            keys::version_prefix(collection, version),
-            keys::manifest(collection, version),
+            keys::version_prefix(lineage, version),
+            keys::manifest(lineage, version),
         );
         let found = self.store().list_all(&prefix).await;
         let mut found = found.about(Resource::Base)?;
@@ -139,7 +139,7 @@ impl SnapshotRepository {
                 let deleted = self.store().delete(&info.key).await;
                 deleted.about(Resource::Base)?;
             }
-            tracing::info!(%collection, %version, objects = found.len(), "deleted a superseded version");
+            tracing::info!(collection = %lineage, %version, objects = found.len(), "deleted a superseded version");
         }
         let bytes = found.iter().map(|info| info.size).sum();
         Ok((found.len() as u64, bytes))

@@ -87,23 +87,23 @@ async fn b14_a_lock_of_nobody_does_not_hold_for_ever() {
     let dead = cloud.backend_by(Arc::new(dead)).await.leases;
     let waiting = cloud.backend_by(clock.clone()).await.leases;
     let (its, ours) = (RandomIds.uuid(), RandomIds.uuid());
-    let asks = async || waiting.acquire(&words(), ours, TERM).await.unwrap();
+    let asks = async || waiting.acquire(&words().into(), ours, TERM).await.unwrap();
     assert_eq!(
-        dead.acquire(&words(), its, TERM).await.unwrap(),
+        dead.acquire(&words().into(), its, TERM).await.unwrap(),
         Acquired::Held
     );
     assert!(matches!(asks().await, Acquired::Busy(_)));
     clock.advance(Duration::from_secs(29 * 60));
     assert!(matches!(asks().await, Acquired::Busy(_)));
-    dead.renew(&words(), its, TERM * 2).await.unwrap();
+    dead.renew(&words().into(), its, TERM * 2).await.unwrap();
     clock.advance(Duration::from_secs(60));
     assert!(matches!(asks().await, Acquired::Busy(_)), "it lives");
-    let holder = async || waiting.holder(&words()).await.unwrap();
+    let holder = async || waiting.holder(&words().into()).await.unwrap();
     assert_eq!(holder().await.unwrap().owner, its.to_string());
     clock.advance(Duration::from_secs(30 * 60));
     assert_eq!(holder().await, None);
     assert_eq!(asks().await, Acquired::Held);
-    assert!(!dead.renew(&words(), its, TERM).await.unwrap());
+    assert!(!dead.renew(&words().into(), its, TERM).await.unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -129,14 +129,14 @@ async fn b16_only_the_owner_releases_and_twice_does_no_harm() {
     let deployment = Deployment::new(COMPACTOR).await;
     let leases = deployment.cloud.backend().await.leases;
     let (owner, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
-    let acquired = leases.acquire(&words(), owner, TERM).await.unwrap();
+    let acquired = leases.acquire(&words().into(), owner, TERM).await.unwrap();
     assert_eq!(acquired, Acquired::Held);
-    assert!(!leases.release(&words(), other).await.unwrap());
+    assert!(!leases.release(&words().into(), other).await.unwrap());
     for lock in LOCKS {
         assert_eq!(owner_of(&deployment, lock).await, Some(owner.to_string()));
     }
-    assert!(leases.release(&words(), owner).await.unwrap());
-    assert!(!leases.release(&words(), owner).await.unwrap());
+    assert!(leases.release(&words().into(), owner).await.unwrap());
+    assert!(!leases.release(&words().into(), owner).await.unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -144,7 +144,7 @@ async fn b17_a_late_heartbeat_overwrites_nobodys_lock() {
     let deployment = Deployment::new(COMPACTOR).await;
     let leases = deployment.cloud.backend().await.leases;
     let owner = Uuid::from_u128(1);
-    leases.acquire(&words(), owner, TERM).await.unwrap();
+    leases.acquire(&words().into(), owner, TERM).await.unwrap();
     for lock in LOCKS {
         locked_by_python(&deployment, lock, &from_now(&deployment, TERM)).await;
     }
@@ -152,8 +152,8 @@ async fn b17_a_late_heartbeat_overwrites_nobodys_lock() {
         .cloud
         .item("LOCK#words#chroma-words-update", "LOCK")
         .await;
-    assert!(!leases.renew(&words(), owner, TERM).await.unwrap());
-    assert!(!leases.release(&words(), owner).await.unwrap());
+    assert!(!leases.renew(&words().into(), owner, TERM).await.unwrap());
+    assert!(!leases.release(&words().into(), owner).await.unwrap());
     let after = deployment
         .cloud
         .item("LOCK#words#chroma-words-update", "LOCK")
@@ -175,12 +175,12 @@ async fn b18_python_parses_our_items() {
     // A lock as it is while a cycle runs, renewed once.
     let leases = deployment.cloud.backend().await.leases;
     let owner = RandomIds.uuid();
-    leases.acquire(&words(), owner, TERM).await.unwrap();
-    assert!(leases.renew(&words(), owner, TERM).await.unwrap());
+    leases.acquire(&words().into(), owner, TERM).await.unwrap();
+    assert!(leases.renew(&words().into(), owner, TERM).await.unwrap());
     let found = deployment.entities();
     assert_eq!(found["errors"].as_array().unwrap().len(), 0, "{found}");
     assert_eq!(found["locks"].as_array().unwrap().len(), 2, "{found}");
-    leases.release(&words(), owner).await.unwrap();
+    leases.release(&words().into(), owner).await.unwrap();
     deployment.drain();
     let wide = directory(&deployment.place, "wide", "words", 5, 3);
     let narrow = directory(&deployment.place, "c", "lines", 5, 2);

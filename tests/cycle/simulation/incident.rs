@@ -8,7 +8,7 @@ use std::time::Duration;
 use compactor_core::CollectionName;
 use compactor_core::lease::DEAD_HOLDER_AFTER;
 use compactor_core::ports::{Fault, ObjectStore};
-use compactor_core::{Version, keys};
+use compactor_core::{Lineage, Version, keys};
 use compactor_daemon::Ports;
 use compactor_snapshots::SnapshotRepository;
 use uuid::Uuid;
@@ -72,7 +72,9 @@ impl Incident {
                 services.until(*at).await;
                 for collection in COLLECTIONS.map(name) {
                     let dead = Uuid::from_u128(7);
-                    services.leases.seize(&collection, dead, DEAD_HOLDER_AFTER);
+                    services
+                        .leases
+                        .seize(&Lineage::from(&collection), dead, DEAD_HOLDER_AFTER);
                 }
                 services.note("a dead writer holds the locks");
             }
@@ -80,7 +82,10 @@ impl Incident {
                 services.until(during.start).await;
                 let published = services.published();
                 for (collection, _) in &published {
-                    let gone = services.objects.delete(&keys::pointer(collection)).await;
+                    let gone = services
+                        .objects
+                        .delete(&keys::pointer(&Lineage::from(collection)))
+                        .await;
                     gone.unwrap();
                 }
                 services.note("the pointers are gone");
@@ -96,12 +101,15 @@ impl Incident {
                 let published = services.published();
                 let theirs: Version = "20991121_000212_517191_74bfc63c".parse().unwrap();
                 for (collection, _) in &published {
-                    let archive = keys::snapshot_archive(collection, &theirs);
-                    let hash = keys::snapshot_hash(collection, &theirs);
+                    let archive = keys::snapshot_archive(&Lineage::from(collection), &theirs);
+                    let hash = keys::snapshot_hash(&Lineage::from(collection), &theirs);
                     let objects = &services.objects;
                     objects.insert(&archive, empty_archive(collection.as_str()));
                     objects.insert(&hash, "of another kind");
-                    objects.insert(&keys::pointer(collection), theirs.to_string());
+                    objects.insert(
+                        &keys::pointer(&Lineage::from(collection)),
+                        theirs.to_string(),
+                    );
                 }
                 services.note("another writer published");
                 services.until(during.end).await;
@@ -122,6 +130,7 @@ async fn put_back(
 ) {
     let repository = SnapshotRepository::new(Arc::clone(&hand.objects));
     let nonce = hand.ids.uuid();
-    let pointing = repository.point(collection, version, instead_of, nonce);
+    let lineage = Lineage::from(collection);
+    let pointing = repository.point(&lineage, version, instead_of, nonce);
     pointing.await.unwrap();
 }

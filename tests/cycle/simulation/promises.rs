@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use chroma_store::unpack;
 use compactor_core::fakes::FakeObjectStore;
 use compactor_core::manifest::Layout;
-use compactor_core::{CollectionName, Manifest, RunKey, Version, keys};
+use compactor_core::{CollectionName, Lineage, Manifest, RunKey, Version, keys};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
@@ -52,7 +52,7 @@ impl Promises {
     /// After every object that was written.
     pub(crate) fn written(&self, key: &str) {
         for collection in COLLECTIONS.map(name) {
-            if key == keys::pointer(&collection) {
+            if key == keys::pointer(&Lineage::from(&collection)) {
                 self.hold(key, self.is_whole(&collection));
                 self.hold(key, self.continues(&collection));
                 if let Ok(Some(version)) = self.published(&collection) {
@@ -93,7 +93,10 @@ impl Promises {
     }
 
     fn published(&self, collection: &CollectionName) -> Result<Option<Version>, String> {
-        let Some(pointer) = self.objects.body(&keys::pointer(collection)) else {
+        let Some(pointer) = self
+            .objects
+            .body(&keys::pointer(&Lineage::from(collection)))
+        else {
             return Ok(None);
         };
         let text = String::from_utf8_lossy(&pointer);
@@ -105,7 +108,9 @@ impl Promises {
 
     fn manifest(&self, collection: &CollectionName) -> Result<Manifest, String> {
         let version = self.published(collection)?.ok_or("nothing is published")?;
-        let json = self.objects.body(&keys::manifest(collection, &version));
+        let json = self
+            .objects
+            .body(&keys::manifest(&Lineage::from(collection), &version));
         let json = json.ok_or_else(|| format!("{version} has no manifest"))?;
         Manifest::parse(&json).map_err(|error| format!("{version}: {error}"))
     }
@@ -116,12 +121,14 @@ impl Promises {
         let version = &manifest.version;
         let archive = match manifest.layout {
             Layout::Files => None,
-            Layout::Archive => Some(self.unpacked(&keys::snapshot_archive(collection, version))?),
+            Layout::Archive => {
+                Some(self.unpacked(&keys::snapshot_archive(&Lineage::from(collection), version))?)
+            }
         };
         for file in &manifest.files {
             let (key, body) = match &archive {
                 None => {
-                    let key = keys::file(collection, version, &file.path);
+                    let key = keys::file(&Lineage::from(collection), version, &file.path);
                     let body = self.objects.body(&key).map(Vec::from);
                     (key, body)
                 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use compactor_core::{CollectionName, Version, keys};
+use compactor_core::{CollectionName, Lineage, Version, keys};
 
 use super::run::{AGE, VERSIONS};
 
@@ -41,7 +41,7 @@ impl Readers {
     pub(crate) fn deleted(&self, key: &str, now: Duration) -> Result<bool, String> {
         for (collection, history) in &self.published {
             let is_of = |(version, _): &(Version, Duration)| {
-                key.starts_with(&keys::version_prefix(collection, version))
+                key.starts_with(&keys::version_prefix(&Lineage::from(collection), version))
             };
             let Some(place) = history.iter().position(is_of) else {
                 continue;

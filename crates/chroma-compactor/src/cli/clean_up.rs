@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use clap::Args;
 use compactor_core::retention::RetentionPolicy;
-use compactor_core::{CollectionName, keys};
+use compactor_core::{CollectionName, Lineage, keys};
 use compactor_daemon::Ports;
 use compactor_snapshots::{
     Origins, SnapshotRepository, Sweep, SweepMode, Swept, UnpublishedVersion,
@@ -109,8 +109,9 @@ impl Clean {
         policy: RetentionPolicy,
     ) -> Result<Cleaned, CommandError> {
         // Before the deletion: an error after it would hide what was deleted.
+        let lineage = Lineage::from(collection);
         let repository = SnapshotRepository::new(Arc::clone(&ports.objects));
-        let newer = repository.unpublished(collection).await?;
+        let newer = repository.unpublished(&lineage).await?;
         let sweep = Sweep {
             policy,
             mode: match self.yes {
@@ -120,7 +121,7 @@ impl Clean {
             now: ports.clock.wall(),
         };
         let mut origins = Origins::default();
-        let swept = repository.sweep(collection, sweep, &mut origins).await?;
+        let swept = repository.sweep(&lineage, sweep, &mut origins).await?;
         let Some(done) = swept.or_else(|| untouched(collection, &newer)) else {
             let message = format!("nothing is published for {collection}");
             let help = "`chroma-compactor clean-up` without names lists every collection";
@@ -183,8 +184,9 @@ async fn with_versions(ports: &Ports) -> Result<Vec<CollectionName>, CommandErro
         let Ok(name) = folder.parse::<CollectionName>() else {
             continue;
         };
-        let has_pointer = objects.head(&keys::pointer(&name)).await?.is_some();
-        let versions = keys::timestamped_prefix(&name);
+        let lineage = Lineage::from(&name);
+        let has_pointer = objects.head(&keys::pointer(&lineage)).await?.is_some();
+        let versions = keys::timestamped_prefix(&lineage);
         if has_pointer
             || !objects
                 .list_folders(&versions, None)

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
-use compactor_core::{CollectionName, Version};
+use compactor_core::{CollectionName, Lineage, Version};
 use compactor_daemon::Ports;
 use compactor_snapshots::SnapshotRepository;
 use serde_json::json;
@@ -77,11 +77,12 @@ impl Point {
         let instead_of = self.instead_of.as_ref();
         let newer = with_ports(&self.settings, async |ports| {
             let repository = SnapshotRepository::new(Arc::clone(&ports.objects));
+            let lineage = Lineage::from(collection);
             let nonce = ports.ids.uuid();
             repository
-                .point(collection, version, instead_of, nonce)
+                .point(&lineage, version, instead_of, nonce)
                 .await?;
-            repository.unpublished(collection).await
+            repository.unpublished(&lineage).await
         })?;
         let newer: Vec<Version> = newer.into_iter().map(|newer| newer.version).collect();
         if self.json {
@@ -103,7 +104,9 @@ impl Accept {
         let collection = &self.collection;
         let version = with_ports(&self.settings, async |ports| {
             let repository = SnapshotRepository::new(Arc::clone(&ports.objects));
-            repository.accept(collection, ports.runs.as_ref()).await
+            repository
+                .accept(&collection.into(), ports.runs.as_ref())
+                .await
         })?;
         if self.json {
             output::json(&json!({"collection": collection, "version": version}))?;

@@ -6,9 +6,9 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use super::{RACERS, collection};
+use super::{RACERS, lineage};
 use crate::ports::{Acquired, Clock, LeaseStore, LockHolder};
-use crate::{CollectionName, Fence};
+use crate::{Fence, Lineage};
 
 const TERM: Duration = Duration::from_secs(2);
 const LONG: Duration = Duration::from_secs(60);
@@ -29,17 +29,17 @@ pub async fn lease_store(store: Arc<dyn LeaseStore>, clock: Arc<dyn Clock>) {
     many_get_different_fences(&store).await;
 }
 
-async fn gets(store: &dyn LeaseStore, name: &CollectionName, owner: Uuid, term: Duration) -> bool {
+async fn gets(store: &dyn LeaseStore, name: &Lineage, owner: Uuid, term: Duration) -> bool {
     store.acquire(name, owner, term).await.expect("acquire") == Acquired::Held
 }
 
-async fn frees(store: &dyn LeaseStore, name: &CollectionName, owner: Uuid) -> bool {
+async fn frees(store: &dyn LeaseStore, name: &Lineage, owner: Uuid) -> bool {
     store.release(name, owner).await.expect("release")
 }
 
 #[expect(clippy::panic, reason = "a suite reports by panicking")]
 async fn a_lock_has_one_owner(store: &dyn LeaseStore, clock: &dyn Clock) {
-    let (name, other) = (collection("lease-one"), collection("lease-other"));
+    let (name, other) = (lineage("lease-one"), lineage("lease-other"));
     let before = clock.wall();
     assert!(gets(store, &name, ANNA, LONG).await);
     match store.acquire(&name, BERT, LONG).await.expect("acquire") {
@@ -56,12 +56,12 @@ async fn a_lock_has_one_owner(store: &dyn LeaseStore, clock: &dyn Clock) {
     );
     assert!(
         gets(store, &other, BERT, LONG).await,
-        "collections are independent"
+        "lineages are independent"
     );
 }
 
 async fn the_holder_can_be_asked_for(store: &dyn LeaseStore, clock: &dyn Clock) {
-    let name = collection("lease-holder");
+    let name = lineage("lease-holder");
     assert_eq!(store.holder(&name).await.expect("holder"), None);
     let before = clock.wall();
     assert!(gets(store, &name, ANNA, TERM).await);
@@ -77,7 +77,7 @@ async fn the_holder_can_be_asked_for(store: &dyn LeaseStore, clock: &dyn Clock) 
 }
 
 async fn only_the_owner_frees_it(store: &dyn LeaseStore) {
-    let name = collection("lease-free");
+    let name = lineage("lease-free");
     assert!(!frees(store, &name, ANNA).await, "no owner holds it");
     assert!(gets(store, &name, ANNA, LONG).await);
     assert!(!frees(store, &name, BERT).await);
@@ -88,7 +88,7 @@ async fn only_the_owner_frees_it(store: &dyn LeaseStore) {
 }
 
 async fn an_expired_lock_is_free(store: &dyn LeaseStore, clock: &dyn Clock) {
-    let name = collection("lease-expiry");
+    let name = lineage("lease-expiry");
     assert!(gets(store, &name, ANNA, TERM).await);
     assert!(!gets(store, &name, BERT, LONG).await);
     clock.sleep(TERM + TERM / 2).await;
@@ -105,7 +105,7 @@ async fn an_expired_lock_is_free(store: &dyn LeaseStore, clock: &dyn Clock) {
 }
 
 async fn renewing_makes_it_last(store: &dyn LeaseStore, clock: &dyn Clock) {
-    let name = collection("lease-renew");
+    let name = lineage("lease-renew");
     assert!(
         !store.renew(&name, ANNA, LONG).await.expect("renew"),
         "no owner holds it"
@@ -126,7 +126,7 @@ async fn renewing_makes_it_last(store: &dyn LeaseStore, clock: &dyn Clock) {
 }
 
 async fn fences_only_grow(store: &dyn LeaseStore) {
-    let (name, other) = (collection("fence-one"), collection("fence-other"));
+    let (name, other) = (lineage("fence-one"), lineage("fence-other"));
     assert_eq!(store.next_fence(&name).await.expect("fence"), Fence(1));
     assert_eq!(store.next_fence(&name).await.expect("fence"), Fence(2));
     assert_eq!(store.next_fence(&other).await.expect("fence"), Fence(1));
@@ -140,7 +140,7 @@ async fn fences_only_grow(store: &dyn LeaseStore) {
 }
 
 async fn of_many_one_gets_it(store: &Arc<dyn LeaseStore>) {
-    let name = collection("lease-race");
+    let name = lineage("lease-race");
     let mut racers = JoinSet::new();
     for racer in 1..=RACERS {
         let (store, name) = (store.clone(), name.clone());
@@ -157,7 +157,7 @@ async fn of_many_one_gets_it(store: &Arc<dyn LeaseStore>) {
 }
 
 async fn many_get_different_fences(store: &Arc<dyn LeaseStore>) {
-    let name = collection("fence-race");
+    let name = lineage("fence-race");
     let mut racers = JoinSet::new();
     for _ in 0..RACERS {
         let (store, name) = (store.clone(), name.clone());

@@ -17,11 +17,15 @@ pub use object_store::object_store;
 pub use queue::{queue, strict_queue};
 pub use run_store::run_store;
 
-use crate::CollectionName;
 use crate::ports::Clock;
+use crate::{CollectionName, Lineage};
 
 /// How many tasks race against each other.
 const RACERS: usize = 16;
+
+fn lineage(name: &str) -> Lineage {
+    collection(name).into()
+}
 
 fn collection(name: &str) -> CollectionName {
     name.parse().expect("the suite's own names are valid")

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{Faults, lock};
 use crate::ports::{Acquired, Clock, LeaseStore, LockHolder, PortResult, WallTime};
-use crate::{CollectionName, Fence};
+use crate::{Fence, Lineage};
 
 /// Locks and fences in memory. Locks expire by the wall clock of the caller, as in the real stores.
 pub struct FakeLeaseStore {
@@ -21,8 +21,8 @@ pub struct FakeLeaseStore {
 
 #[derive(Default)]
 struct Table {
-    locks: Mutex<BTreeMap<CollectionName, (Uuid, WallTime)>>,
-    fences: Mutex<BTreeMap<CollectionName, u64>>,
+    locks: Mutex<BTreeMap<Lineage, (Uuid, WallTime)>>,
+    fences: Mutex<BTreeMap<Lineage, u64>>,
 }
 
 impl FakeLeaseStore {
@@ -46,14 +46,14 @@ impl FakeLeaseStore {
     }
 
     /// The owner of a lock and its expiry, even if it has expired. For assertions; not a call of the port.
-    pub fn lock_of(&self, collection: &CollectionName) -> Option<(Uuid, WallTime)> {
-        lock(&self.table.locks).get(collection).copied()
+    pub fn lock_of(&self, lineage: &Lineage) -> Option<(Uuid, WallTime)> {
+        lock(&self.table.locks).get(lineage).copied()
     }
 
     /// Makes `owner` the holder for `term`, without faults or conditions, as a careless writer does.
-    pub fn seize(&self, collection: &CollectionName, owner: Uuid, term: Duration) {
+    pub fn seize(&self, lineage: &Lineage, owner: Uuid, term: Duration) {
         let expires = self.clock.wall().plus(term);
-        lock(&self.table.locks).insert(collection.clone(), (owner, expires));
+        lock(&self.table.locks).insert(lineage.clone(), (owner, expires));
     }
 }
 
@@ -61,14 +61,14 @@ impl FakeLeaseStore {
 impl LeaseStore for FakeLeaseStore {
     async fn acquire(
         &self,
-        collection: &CollectionName,
+        lineage: &Lineage,
         owner: Uuid,
         term: Duration,
     ) -> PortResult<Acquired> {
-        let pending = self.faults.begin("acquire", collection.as_str())?;
+        let pending = self.faults.begin("acquire", lineage.as_str())?;
         let now = self.clock.wall();
         let mut locks = lock(&self.table.locks);
-        let acquired = match locks.get(collection) {
+        let acquired = match locks.get(lineage) {
             Some((holder, expires)) if *holder != owner && *expires >= now => {
                 Acquired::Busy(LockHolder {
                     owner: holder.to_string(),
@@ -76,33 +76,28 @@ impl LeaseStore for FakeLeaseStore {
                 })
             }
             _ => {
-                locks.insert(collection.clone(), (owner, now.plus(term)));
+                locks.insert(lineage.clone(), (owner, now.plus(term)));
                 Acquired::Held
             }
         };
         pending.end(acquired)
     }
 
-    async fn renew(
-        &self,
-        collection: &CollectionName,
-        owner: Uuid,
-        term: Duration,
-    ) -> PortResult<bool> {
-        let pending = self.faults.begin("renew", collection.as_str())?;
+    async fn renew(&self, lineage: &Lineage, owner: Uuid, term: Duration) -> PortResult<bool> {
+        let pending = self.faults.begin("renew", lineage.as_str())?;
         let expires = self.clock.wall().plus(term);
         let mut locks = lock(&self.table.locks);
         let ours = locks
-            .get_mut(collection)
+            .get_mut(lineage)
             .filter(|(holder, _)| *holder == owner);
         let renewed = ours.map(|lock| lock.1 = expires).is_some();
         pending.end(renewed)
     }
 
-    async fn holder(&self, collection: &CollectionName) -> PortResult<Option<LockHolder>> {
-        let pending = self.faults.begin("holder", collection.as_str())?;
+    async fn holder(&self, lineage: &Lineage) -> PortResult<Option<LockHolder>> {
+        let pending = self.faults.begin("holder", lineage.as_str())?;
         let now = self.clock.wall();
-        let held = lock(&self.table.locks).get(collection).copied();
+        let held = lock(&self.table.locks).get(lineage).copied();
         let holder = held.filter(|(_, expires)| *expires >= now);
         pending.end(holder.map(|(owner, expires)| LockHolder {
             owner: owner.to_string(),
@@ -110,22 +105,22 @@ impl LeaseStore for FakeLeaseStore {
         }))
     }
 
-    async fn release(&self, collection: &CollectionName, owner: Uuid) -> PortResult<bool> {
-        let pending = self.faults.begin("release", collection.as_str())?;
+    async fn release(&self, lineage: &Lineage, owner: Uuid) -> PortResult<bool> {
+        let pending = self.faults.begin("release", lineage.as_str())?;
         let mut locks = lock(&self.table.locks);
         let ours = locks
-            .get(collection)
+            .get(lineage)
             .is_some_and(|(holder, _)| *holder == owner);
         if ours {
-            locks.remove(collection);
+            locks.remove(lineage);
         }
         pending.end(ours)
     }
 
-    async fn next_fence(&self, collection: &CollectionName) -> PortResult<Fence> {
-        let pending = self.faults.begin("next_fence", collection.as_str())?;
+    async fn next_fence(&self, lineage: &Lineage) -> PortResult<Fence> {
+        let pending = self.faults.begin("next_fence", lineage.as_str())?;
         let mut fences = lock(&self.table.fences);
-        let fence = fences.entry(collection.clone()).or_default();
+        let fence = fences.entry(lineage.clone()).or_default();
         *fence += 1;
         pending.end(Fence(*fence))
     }

@@ -16,7 +16,7 @@ use uuid::Uuid;
 pub use error::ManifestError;
 
 use crate::time::WallTime;
-use crate::{CollectionName, DeltaDigest, Fence, RunId, Version};
+use crate::{CollectionName, DeltaDigest, Fence, Lineage, RunId, Version};
 
 /// The only format that this build writes and reads.
 pub const FORMAT_VERSION: u32 = 1;
@@ -138,6 +138,11 @@ pub struct Rows {
 }
 
 impl Manifest {
+    /// The lineage that the version belongs to.
+    pub fn lineage(&self) -> Lineage {
+        Lineage::from(&self.collection)
+    }
+
     /// Reads a manifest. Does not check what it says: [`validate`](Self::validate) does.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! The lock of a collection and its fence counter.
+//! The lock of a lineage and its fence counter.
 //!
 //! The lock keeps workers from doing the same work twice. It must never be what keeps the pointer
 //! safe: that is the conditional put of the [`ObjectStore`](super::ObjectStore).
@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use super::{PortResult, WallTime};
-use crate::{CollectionName, Fence};
+use crate::{Fence, Lineage};
 
 /// The answer to [`LeaseStore::acquire`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub struct LockHolder {
     pub expires: Option<WallTime>,
 }
 
-/// Per collection one lock, which expires, and one fence counter, which only grows.
+/// Per lineage one lock, which expires, and one fence counter, which only grows.
 ///
 /// An adapter never lets two owners hold one lock at the same time, in whichever processes they are. It
 /// may let a lock expire before its stated time if the holder is dead: if it has not renewed the lock for
@@ -43,12 +43,8 @@ pub trait LeaseStore: Send + Sync {
     /// # Errors
     /// The store cannot be reached or refuses the call. The lock may have been taken all the same; it
     /// then expires after `term`, or the same owner takes it again.
-    async fn acquire(
-        &self,
-        collection: &CollectionName,
-        owner: Uuid,
-        term: Duration,
-    ) -> PortResult<Acquired>;
+    async fn acquire(&self, lineage: &Lineage, owner: Uuid, term: Duration)
+    -> PortResult<Acquired>;
 
     /// Extends the lock to `term` from now. Returns `false`, and changes nothing, if `owner` does not
     /// hold it any more. A lock that expired and that no other owner has taken since still belongs to
@@ -56,32 +52,27 @@ pub trait LeaseStore: Send + Sync {
     ///
     /// # Errors
     /// The store cannot be reached or refuses the call. The lock may have been extended all the same.
-    async fn renew(
-        &self,
-        collection: &CollectionName,
-        owner: Uuid,
-        term: Duration,
-    ) -> PortResult<bool>;
+    async fn renew(&self, lineage: &Lineage, owner: Uuid, term: Duration) -> PortResult<bool>;
 
     /// The holder of the lock, or `None` if it is free or has expired. The answer may be out of date
     /// when it arrives, so nothing may be decided by it alone.
     ///
     /// # Errors
     /// The store cannot be reached or refuses the call.
-    async fn holder(&self, collection: &CollectionName) -> PortResult<Option<LockHolder>>;
+    async fn holder(&self, lineage: &Lineage) -> PortResult<Option<LockHolder>>;
 
     /// Frees the lock. Returns `false`, and changes nothing, if `owner` does not hold it.
     ///
     /// # Errors
     /// The store cannot be reached or refuses the call. The lock may have been freed; if not, it
     /// expires.
-    async fn release(&self, collection: &CollectionName, owner: Uuid) -> PortResult<bool>;
+    async fn release(&self, lineage: &Lineage, owner: Uuid) -> PortResult<bool>;
 
-    /// Adds one to the collection's fence counter and returns the new value; the first is 1. No two
+    /// Adds one to the lineage's fence counter and returns the new value; the first is 1. No two
     /// calls return the same value, and the counter outlives the lock. Values may be left out.
     ///
     /// # Errors
     /// The store cannot be reached or refuses the call ([`Fault`](super::Fault) `Transient`, `Denied` or
     /// `Missing`), or the stored counter is no number (`Corrupt`). The counter may have grown.
-    async fn next_fence(&self, collection: &CollectionName) -> PortResult<Fence>;
+    async fn next_fence(&self, lineage: &Lineage) -> PortResult<Fence>;
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use compactor_core::disposition::Resource;
 use compactor_core::lease::{HeldLease, LeaseTerm};
 use compactor_core::ports::{Acquired, LockHolder, PortError};
-use compactor_core::{CollectionName, Fence};
+use compactor_core::{Fence, Lineage};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -24,7 +24,7 @@ pub(super) enum Acquisition {
 
 /// A held lease. Dropping it stops the renewal and lets it expire.
 pub(super) struct Lease {
-    collection: CollectionName,
+    lineage: Lineage,
     owner: Uuid,
     fence: Fence,
     held: Arc<Mutex<HeldLease>>,
@@ -34,14 +34,14 @@ pub(super) struct Lease {
     renewal: tokio::task::JoinHandle<()>,
 }
 
-pub(super) async fn acquire(context: &Context, collection: &CollectionName) -> Result<Acquisition> {
+pub(super) async fn acquire(context: &Context, lineage: &Lineage) -> Result<Acquisition> {
     let (ports, settings) = (&context.ports, &context.settings);
     let owner = ports.ids.uuid();
     let before = ports.clock.monotonic();
     let term = settings.lease;
     let acquired = context
         .retry
-        .call(|| ports.leases.acquire(collection, owner, term.term()))
+        .call(|| ports.leases.acquire(lineage, owner, term.term()))
         .await
         .about(Resource::Lock)?;
     if let Acquired::Busy(holder) = acquired {
@@ -51,12 +51,12 @@ pub(super) async fn acquire(context: &Context, collection: &CollectionName) -> R
     // greater than the next holder's; the renewal before the swap stops it.
     let fence = context
         .retry
-        .call(|| ports.leases.next_fence(collection))
+        .call(|| ports.leases.next_fence(lineage))
         .await;
     let fence = match fence.about(Resource::Lock) {
         Ok(fence) => fence,
         Err(error) => {
-            release(ports, collection, owner).await;
+            release(ports, lineage, owner).await;
             return Err(error.into());
         }
     };
@@ -64,14 +64,14 @@ pub(super) async fn acquire(context: &Context, collection: &CollectionName) -> R
     let (lost, refusal) = (CancellationToken::new(), Arc::default());
     let renewal = Renewal {
         ports: ports.clone(),
-        collection: collection.clone(),
+        lineage: lineage.clone(),
         owner,
         term,
         held: Arc::clone(&held),
         refusal: Arc::clone(&refusal),
     };
     Ok(Acquisition::Held(Lease {
-        collection: collection.clone(),
+        lineage: lineage.clone(),
         owner,
         fence,
         held,
@@ -84,7 +84,7 @@ pub(super) async fn acquire(context: &Context, collection: &CollectionName) -> R
 /// Renews a lease in time.
 struct Renewal {
     ports: Ports,
-    collection: CollectionName,
+    lineage: Lineage,
     owner: Uuid,
     term: LeaseTerm,
     held: Arc<Mutex<HeldLease>>,
@@ -105,10 +105,7 @@ impl Renewal {
             clock.sleep(wait.min(lease.remaining(now))).await;
             let before = clock.monotonic();
             let leases = &self.ports.leases;
-            match leases
-                .renew(&self.collection, self.owner, term.term())
-                .await
-            {
+            match leases.renew(&self.lineage, self.owner, term.term()).await {
                 Ok(true) => {
                     *lock(&self.held) = HeldLease::granted(before, term);
                     lock(&self.refusal).take();
@@ -118,7 +115,7 @@ impl Renewal {
                     return lost.cancel();
                 }
                 Err(error) => {
-                    tracing::warn!(collection = %self.collection, code = error.code(), %error, "cannot renew the lease");
+                    tracing::warn!(collection = %self.lineage, code = error.code(), %error, "cannot renew the lease");
                     lock(&self.refusal).replace(error);
                 }
             }
@@ -126,8 +123,8 @@ impl Renewal {
     }
 }
 
-async fn release(ports: &Ports, collection: &CollectionName, owner: Uuid) {
-    if let Err(error) = ports.leases.release(collection, owner).await {
+async fn release(ports: &Ports, lineage: &Lineage, owner: Uuid) {
+    if let Err(error) = ports.leases.release(lineage, owner).await {
         // It expires by itself.
         tracing::warn!(code = error.code(), %error, "cannot release the lease");
     }
@@ -167,7 +164,7 @@ impl Lease {
         let before = ports.clock.monotonic();
         let renew = || {
             let leases = &ports.leases;
-            leases.renew(&self.collection, self.owner, term.term())
+            leases.renew(&self.lineage, self.owner, term.term())
         };
         let renewed = context.retry.call(renew).await;
         let renewed = renewed.about(Resource::Lock)?;
@@ -183,7 +180,7 @@ impl Lease {
 
     pub(super) async fn release(self, context: &Context) {
         self.renewal.abort();
-        release(&context.ports, &self.collection, self.owner).await;
+        release(&context.ports, &self.lineage, self.owner).await;
     }
 
     /// Another worker has it, or it ran out because it could not be renewed.
@@ -195,7 +192,7 @@ impl Lease {
             }
             .into(),
             None => Error::LeaseLost {
-                collection: self.collection.to_string(),
+                collection: self.lineage.to_string(),
             },
         }
     }

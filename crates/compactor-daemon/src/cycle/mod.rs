@@ -21,7 +21,7 @@ use std::time::Duration;
 use chroma_store::StoreError;
 use compactor_core::disposition::{Disposition, Resource};
 use compactor_core::ports::LockHolder;
-use compactor_core::{CollectionName, Manifest};
+use compactor_core::{CollectionName, Lineage, Manifest};
 use compactor_snapshots::{
     About as _, Ancestor, Error as SnapshotError, LostUpdates, NewVersion, Published, Step,
     SwapContext, Swapped, completed_runs,
@@ -110,7 +110,8 @@ async fn lease_and_publish(
 ) -> Result<Finished> {
     let steps = Steps::new(context, collection);
     steps.done(Step::Received).await;
-    let lease = match lease::acquire(context, collection).await {
+    let lineage = Lineage::from(collection);
+    let lease = match lease::acquire(context, &lineage).await {
         Ok(Acquisition::Held(lease)) => Ok(lease),
         Ok(Acquisition::Busy(holder)) => {
             return Ok(Finished {
@@ -126,6 +127,7 @@ async fn lease_and_publish(
     let mut cycle = Cycle {
         context,
         collection,
+        lineage,
         steps,
         memory,
         settlement,
@@ -141,6 +143,7 @@ async fn lease_and_publish(
 struct Cycle<'c> {
     context: &'c Context,
     collection: &'c CollectionName,
+    lineage: Lineage,
     steps: Steps<'c>,
     memory: &'c mut Memory,
     settlement: Settlement<'c>,
@@ -284,7 +287,7 @@ impl Cycle<'_> {
         let (runs, digests) = (batch.applied(), batch.digests());
         let applied_runs = Manifest::extend_lineage(lineage, &runs);
         let new = NewVersion {
-            collection,
+            lineage: &self.lineage,
             fence: lease.fence(),
             base: base.as_ref(),
             applied_deltas: &Manifest::extend_deltas(lineage, &applied_runs, digests),
@@ -331,7 +334,7 @@ impl Cycle<'_> {
     /// Reads what is published. A collection whose pointer was lost is refused.
     async fn resolve(&mut self, lease: &Lease) -> Result<Option<Published>> {
         let (context, collection) = (self.context, self.collection);
-        let resolving = context.repository.resolve(collection);
+        let resolving = context.repository.resolve(&self.lineage);
         let base = lease.abandonable(context, resolving).await?;
         if base.is_none() {
             let asking = async {
@@ -340,7 +343,7 @@ impl Cycle<'_> {
                 let completed = completed_runs(&records, collection);
                 context
                     .repository
-                    .refuse_lost_pointer(&completed, collection)
+                    .refuse_lost_pointer(&completed, &self.lineage)
                     .await
             };
             lease.abandonable(context, asking).await?;

@@ -35,7 +35,7 @@ pub(super) async fn prepare(
             .prepare(new, directory, &settings, time_and_ids)?;
         // To the end of both: the proof of a rebuild would find a file that is still being read.
         let both = async {
-            let verifying = merge::verify(&closed, new.collection, steps);
+            let verifying = merge::verify(&closed, new.lineage.collection(), steps);
             Ok::<_, Error>(tokio::join!(verifying, upload.send_files()))
         };
         let (verified, sent) = lease.abandonable(context, both).await?;

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use compactor_core::CollectionName;
 use compactor_core::ports::Monotonic;
+use compactor_core::{CollectionName, Lineage};
 use compactor_snapshots::{Sweep, SweepMode};
 
 use super::dispatch::{Dispatcher, EndedCycle};
@@ -149,13 +149,14 @@ impl Dispatcher {
         let (clock, policy) = (Arc::clone(&ports.clock), settings.retention);
         let origins = Arc::clone(&state.origins);
         self.sweeps.spawn(async move {
+            let lineage = Lineage::from(&collection);
             let mut origins = origins.lock().await;
             let sweep = Sweep {
                 policy,
                 mode: SweepMode::Delete,
                 now: clock.wall(),
             };
-            let swept = repository.sweep(&collection, sweep, &mut origins).await;
+            let swept = repository.sweep(&lineage, sweep, &mut origins).await;
             if let Err(error) = swept {
                 tracing::warn!(%collection, code = error.code(), %error, "cannot clean up; trying again later");
             }

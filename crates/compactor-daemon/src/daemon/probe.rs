@@ -5,7 +5,7 @@ use compactor_core::disposition::{Disposition, Resource, at_start, of_fault};
 use compactor_core::ports::{
     Attributes, Condition, ETag, Fault, PortError, PortResult, PutOutcome,
 };
-use compactor_core::{CollectionName, RunKey, keys};
+use compactor_core::{CollectionName, Lineage, RunKey, keys};
 
 use compactor_snapshots::About as _;
 
@@ -34,9 +34,10 @@ pub(super) async fn probe(context: &Context) -> Result<()> {
     let collections = collections(ports).await;
     let mut refused = Vec::new();
     for collection in &collections {
-        let held = retry.call(|| ports.leases.holder(collection)).await;
+        let lineage = Lineage::from(collection);
+        let held = retry.call(|| ports.leases.holder(&lineage)).await;
         // The reads of this port are repeated.
-        let key = keys::pointer(collection);
+        let key = keys::pointer(&lineage);
         let read = ports.objects.get(&key, POINTER_BYTES).await;
         let is_served = refuse(held, Resource::Lock).and(refuse(read, Resource::Pointer));
         refused.extend(is_served.err());

@@ -6,8 +6,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use compactor_core::CollectionName;
 use compactor_core::ports::{Delivery, LockHolder, Monotonic, PortResult};
+use compactor_core::{CollectionName, Lineage};
 
 use crate::Ports;
 
@@ -60,7 +60,7 @@ impl Poll {
             if self.ours.contains(&collection) {
                 continue;
             }
-            let locked = match ports.leases.holder(&collection).await {
+            let locked = match ports.leases.holder(&Lineage::from(&collection)).await {
                 Ok(Some(holder)) => Some((holder, waiting(ports, &collection).await)),
                 Ok(None) => None,
                 // A cycle finds out what that means to its runs.

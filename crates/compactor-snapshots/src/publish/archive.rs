@@ -30,7 +30,7 @@ pub(super) async fn send(
         Ok::<_, Error>(())
     })
     .await??;
-    let key = keys::snapshot_archive(&manifest.collection, &manifest.version);
+    let key = keys::snapshot_archive(&manifest.lineage(), &manifest.version);
     let sent = objects.send_file(&key, folder.path(), NAME).await?;
     manifest.archive = Some(ArchiveEntry {
         size: sent.file.size,

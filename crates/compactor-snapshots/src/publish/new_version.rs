@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use compactor_core::manifest::{AppliedRun, Layout};
 use compactor_core::ports::{Attributes, WallTime};
-use compactor_core::{CollectionName, DeltaDigest, Fence, RunId, Version};
+use compactor_core::{DeltaDigest, Fence, Lineage, RunId, Version};
 use uuid::Uuid;
 
 use crate::Limits;
@@ -14,7 +14,7 @@ use crate::published::Published;
 #[derive(Debug, Clone, Copy)]
 pub struct NewVersion<'a> {
     /// The collection.
-    pub collection: &'a CollectionName,
+    pub lineage: &'a Lineage,
     /// The fence of the lease under which it is published.
     pub fence: Fence,
     /// The version that it follows; a first one follows none.

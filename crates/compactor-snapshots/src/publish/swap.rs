@@ -8,7 +8,7 @@ use bytes::Bytes;
 use compactor_core::disposition::Resource;
 use compactor_core::ports::{Attributes, Clock, Condition, ETag, Monotonic, PutOutcome};
 use compactor_core::swap::{Attempt, Decision, PutResult, ReadBack, Seen, decide};
-use compactor_core::{CollectionName, Fence, Manifest, RunId, Version, keys};
+use compactor_core::{Fence, Lineage, Manifest, RunId, Version, keys};
 use tokio_util::task::TaskTracker;
 
 use super::Prepared;
@@ -64,7 +64,7 @@ impl SnapshotRepository {
             repository: self.clone(),
             clock,
             budget,
-            collection: manifest.collection.clone(),
+            lineage: manifest.lineage(),
             version: manifest.version.clone(),
             metadata: prepared.metadata().clone(),
             fence: manifest.fence,
@@ -80,7 +80,7 @@ struct Swap {
     repository: SnapshotRepository,
     clock: Arc<dyn Clock>,
     budget: Duration,
-    collection: CollectionName,
+    lineage: Lineage,
     version: Version,
     metadata: Attributes,
     fence: Fence,
@@ -127,7 +127,7 @@ impl Swap {
                     if clock.monotonic() >= deadline =>
                 {
                     return Err(Error::SwapUnknown {
-                        collection: self.collection.to_string(),
+                        collection: self.lineage.to_string(),
                         version: self.version.to_string(),
                         reason: last.unwrap_or_else(|| "no answer".to_owned()),
                     });
@@ -154,7 +154,7 @@ impl Swap {
             None => Condition::IfAbsent,
         };
         let body = Bytes::from(self.version.to_string());
-        let key = keys::pointer(&self.collection);
+        let key = keys::pointer(&self.lineage);
         let answer = self
             .repository
             .store()
@@ -174,7 +174,7 @@ impl Swap {
 
     /// `last` becomes the reason why something cannot be read.
     async fn read_back(&self, last: &mut Option<String>) -> ReadBack {
-        let pointer = match self.repository.pointer(&self.collection).await {
+        let pointer = match self.repository.pointer(&self.lineage).await {
             Ok(Some(pointer)) => Seen::Found((pointer.version, pointer.etag)),
             Ok(None) => Seen::Absent,
             Err(error) => {
@@ -184,7 +184,7 @@ impl Swap {
         };
         let manifest: Seen<Manifest> = match &pointer {
             Seen::Found((current, _)) => {
-                match self.repository.manifest(&self.collection, current).await {
+                match self.repository.manifest(&self.lineage, current).await {
                     Ok(Some(manifest)) => Seen::Found(manifest),
                     Ok(None) => Seen::Absent,
                     Err(error) => {
@@ -205,7 +205,7 @@ impl Swap {
 
     /// The fence of the version that followed ours.
     async fn fence_of(&self, version: &Version) -> Fence {
-        let manifest = self.repository.manifest(&self.collection, version).await;
+        let manifest = self.repository.manifest(&self.lineage, version).await;
         manifest
             .ok()
             .flatten()

@@ -8,9 +8,7 @@ use chroma_store::ClosedStore;
 use compactor_core::manifest::{AppliedRun, FORMAT_VERSION, Layout, Parent, Rows};
 use compactor_core::ports::{Attributes, Clock, Ids};
 use compactor_core::snapshot_hash::{HashedFile, SnapshotHash};
-use compactor_core::{
-    CollectionName, DeltaDigest, Fence, FileEntry, Manifest, RunId, Version, keys,
-};
+use compactor_core::{DeltaDigest, Fence, FileEntry, Lineage, Manifest, RunId, Version, keys};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::archive;
@@ -28,7 +26,7 @@ pub struct Upload {
     store: Arc<ClosedStore>,
     /// The files of the working copy before the merge.
     before: KnownFiles,
-    collection: CollectionName,
+    lineage: Lineage,
     attempt: Attempt,
     parent: Option<Parent>,
     fence: Fence,
@@ -74,7 +72,7 @@ impl SnapshotRepository {
             clock: Arc::clone(clock),
             store,
             before,
-            collection: new.collection.clone(),
+            lineage: new.lineage.clone(),
             attempt: Attempt {
                 version: Version::mint(created_at, ids.uuid(), parent),
                 nonce,
@@ -124,7 +122,7 @@ impl Upload {
             let dir = dir.to_path_buf();
             return tokio::task::spawn_blocking(move || KnownFile::read(&dir, &path)).await?;
         }
-        let key = keys::file(&self.collection, &self.attempt.version, &path);
+        let key = keys::file(&self.lineage, &self.attempt.version, &path);
         if let Some(known) = self.before.untouched(dir, &path)
             && let Some(from) = &known.object
             && let Some(copied) = self.objects().copy_file(from, &key, known).await?
@@ -140,7 +138,7 @@ impl Upload {
     /// The manifest would not be valid, or an object cannot be sent.
     pub async fn complete(self, sent: Sent, verified: &Verified) -> Result<Prepared> {
         let mut manifest = self.manifest(&sent, verified)?;
-        let (collection, version) = (&self.collection, &self.attempt.version);
+        let (lineage, version) = (&self.lineage, &self.attempt.version);
         let hash = match manifest.layout {
             Layout::Files => {
                 let hashed = sent.files.files().map(|file| HashedFile {
@@ -153,9 +151,9 @@ impl Upload {
             }
             Layout::Archive => archive::send(&self.objects(), &self.store, &mut manifest).await?,
         };
-        let key = keys::snapshot_hash(collection, version);
+        let key = keys::snapshot_hash(lineage, version);
         self.objects().send_small(&key, hash).await?;
-        let key = keys::manifest(collection, version);
+        let key = keys::manifest(lineage, version);
         self.objects().send_small(&key, manifest.to_json()).await?;
         Ok(Prepared {
             store: self.store,
@@ -175,7 +173,7 @@ impl Upload {
     fn manifest(&self, sent: &Sent, verified: &Verified) -> Result<Manifest> {
         let manifest = Manifest {
             format_version: FORMAT_VERSION,
-            collection: self.collection.clone(),
+            collection: self.lineage.collection().clone(),
             version: self.attempt.version.clone(),
             parent: self.parent.clone(),
             fence: self.fence,
@@ -204,7 +202,7 @@ impl Upload {
             },
         };
         manifest
-            .validate(&self.collection, &self.attempt.version)
+            .validate(self.lineage.collection(), &self.attempt.version)
             .map_err(|source| Error::Manifest {
                 version: self.attempt.version.to_string(),
                 source,

@@ -9,8 +9,8 @@ use std::time::Duration;
 use crate::cli::{Said, Workdir};
 use crate::deadline::Deadline;
 use compactor_aws::AwsBackend;
-use compactor_core::CollectionName;
 use compactor_core::ports::Attributes;
+use compactor_core::{CollectionName, Lineage};
 use serde_json::Value;
 
 use crate::cloud::Cloud;
@@ -155,10 +155,10 @@ impl Deployment {
     /// sorted.
     pub async fn published(&self, collection: &str) -> Vec<String> {
         let backend = self.cloud.backend().await;
-        let collection: CollectionName = collection.parse().unwrap();
+        let lineage = Lineage::from(collection.parse::<CollectionName>().unwrap());
         let objects: std::sync::Arc<dyn compactor_core::ports::ObjectStore> = backend.objects;
         let repository = compactor_snapshots::SnapshotRepository::new(objects);
-        let published = repository.resolve(&collection).await;
+        let published = repository.resolve(&lineage).await;
         let published = published.unwrap().expect("something is published");
         let folder = tempfile::tempdir().unwrap();
         let limits = compactor_snapshots::Limits {

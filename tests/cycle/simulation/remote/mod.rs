@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use compactor_core::fakes::{FakeLeaseStore, FakeObjectStore, FakeQueue, FakeRunStore};
 use compactor_core::ports::{Clock, Fault, PortError, PortResult};
-use compactor_core::{CollectionName, Version, keys};
+use compactor_core::{CollectionName, Lineage, Version, keys};
 
 use super::figures::Figures;
 use super::machine::Machine;
@@ -66,7 +66,9 @@ impl Services {
     /// What is published of each collection.
     pub(crate) fn published(&self) -> Vec<(CollectionName, Version)> {
         let named = |collection: CollectionName| {
-            let pointer = self.objects.body(&keys::pointer(&collection))?;
+            let pointer = self
+                .objects
+                .body(&keys::pointer(&Lineage::from(&collection)))?;
             let version = std::str::from_utf8(&pointer).ok()?.parse().ok()?;
             Some((collection, version))
         };

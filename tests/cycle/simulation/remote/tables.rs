@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use compactor_core::ports::{
     Acquired, Completion, Created, Failure, LeaseStore, LockHolder, PortResult, RunStore, WallTime,
 };
-use compactor_core::{CollectionName, Fence, RunKey, RunRecord, Version};
+use compactor_core::{CollectionName, Fence, Lineage, RunKey, RunRecord, Version};
 use uuid::Uuid;
 
 use super::Remote;
@@ -15,39 +15,33 @@ use super::Remote;
 impl LeaseStore for Remote {
     async fn acquire(
         &self,
-        collection: &CollectionName,
+        lineage: &Lineage,
         owner: Uuid,
         term: Duration,
     ) -> PortResult<Acquired> {
-        let request = self.leases.acquire(collection, owner, term);
-        self.change("acquire", collection.as_str(), request).await
+        let request = self.leases.acquire(lineage, owner, term);
+        self.change("acquire", lineage.as_str(), request).await
     }
 
-    async fn renew(
-        &self,
-        collection: &CollectionName,
-        owner: Uuid,
-        term: Duration,
-    ) -> PortResult<bool> {
-        let request = self.leases.renew(collection, owner, term);
-        self.change("renew", collection.as_str(), request).await
+    async fn renew(&self, lineage: &Lineage, owner: Uuid, term: Duration) -> PortResult<bool> {
+        let request = self.leases.renew(lineage, owner, term);
+        self.change("renew", lineage.as_str(), request).await
     }
 
-    async fn holder(&self, collection: &CollectionName) -> PortResult<Option<LockHolder>> {
-        let request = self.leases.holder(collection);
-        self.ask("holder", collection.as_str(), request).await
+    async fn holder(&self, lineage: &Lineage) -> PortResult<Option<LockHolder>> {
+        let request = self.leases.holder(lineage);
+        self.ask("holder", lineage.as_str(), request).await
     }
 
-    async fn release(&self, collection: &CollectionName, owner: Uuid) -> PortResult<bool> {
-        let request = self.leases.release(collection, owner);
-        self.change("release lease", collection.as_str(), request)
+    async fn release(&self, lineage: &Lineage, owner: Uuid) -> PortResult<bool> {
+        let request = self.leases.release(lineage, owner);
+        self.change("release lease", lineage.as_str(), request)
             .await
     }
 
-    async fn next_fence(&self, collection: &CollectionName) -> PortResult<Fence> {
-        let request = self.leases.next_fence(collection);
-        self.change("next_fence", collection.as_str(), request)
-            .await
+    async fn next_fence(&self, lineage: &Lineage) -> PortResult<Fence> {
+        let request = self.leases.next_fence(lineage);
+        self.change("next_fence", lineage.as_str(), request).await
     }
 }
 

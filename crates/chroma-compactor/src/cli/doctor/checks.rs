@@ -8,7 +8,7 @@ use compactor_core::ports::{
     Acquired, Attributes, Condition, ETag, Fault, ObjectStore, PortError, PortResult, PutOutcome,
     Queue,
 };
-use compactor_core::{CollectionName, RunKey, RunRecord};
+use compactor_core::{CollectionName, Lineage, RunKey, RunRecord};
 use compactor_daemon::check_queue_rights;
 use compactor_snapshots::Scratch;
 use tempfile::TempDir;
@@ -277,13 +277,13 @@ async fn locks(ports: &Opened) -> Finding {
 
 async fn try_locks(ports: &Opened) -> PortResult<bool> {
     let owner = ports.ids.uuid();
-    let collection = doctor()?;
-    if ports.leases.acquire(&collection, owner, TERM).await? != Acquired::Held {
+    let lineage = Lineage::from(doctor()?);
+    if ports.leases.acquire(&lineage, owner, TERM).await? != Acquired::Held {
         return Ok(false);
     }
-    ports.leases.next_fence(&collection).await?;
-    let renewed = ports.leases.renew(&collection, owner, TERM).await?;
-    let released = ports.leases.release(&collection, owner).await?;
+    ports.leases.next_fence(&lineage).await?;
+    let renewed = ports.leases.renew(&lineage, owner, TERM).await?;
+    let released = ports.leases.release(&lineage, owner).await?;
     Ok(renewed && released)
 }
 

@@ -63,7 +63,7 @@ async fn snapshots(
 ) -> Vec<Finding> {
     let (mut whole, mut findings) = (0, Vec::new());
     for name in names {
-        match repository(ports).inspect(records, name).await {
+        match repository(ports).inspect(records, &name.into()).await {
             Ok(Some(_)) => whole += 1,
             Ok(None) => {}
             Err(error) => findings.push(damaged(ports, name, &error).await),
@@ -82,7 +82,7 @@ async fn snapshots(
 /// The error, and the versions that the pointer could name instead.
 async fn damaged(ports: &Opened, name: &CollectionName, error: &Error) -> Finding {
     let mut found = format!("{name}: {}", error.with_causes());
-    let versions = repository(ports).versions(name).await;
+    let versions = repository(ports).versions(&name.into()).await;
     let versions = versions.unwrap_or_default();
     let newest: Vec<String> = versions
         .iter()
@@ -123,7 +123,7 @@ async fn newer(ports: &Opened, names: &BTreeSet<CollectionName>) -> Finding {
     let mut found = Vec::new();
     for name in names {
         // Another check reports a pointer that cannot be read.
-        let newer = repository(ports).unpublished(name).await;
+        let newer = repository(ports).unpublished(&name.into()).await;
         for one in newer.unwrap_or_default() {
             let size = ByteSize(one.bytes);
             found.push(format!("{name}: {} ({size})", one.version));
@@ -141,7 +141,7 @@ async fn held_locks(ports: &Opened, names: &BTreeSet<CollectionName>) -> Finding
     const CHECK: &str = "held locks";
     let mut found = Vec::new();
     for name in names {
-        match ports.leases.holder(name).await {
+        match ports.leases.holder(&name.into()).await {
             Ok(None) => {}
             Ok(Some(holder)) => {
                 let end = match holder.expires {

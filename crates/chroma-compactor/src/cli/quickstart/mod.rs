@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use chroma_store::{CloseOptions, ClosedStore, VerifyLevel};
 use clap::Args;
-use compactor_core::{CollectionName, RunRecord, RunState};
+use compactor_core::{CollectionName, Lineage, RunRecord, RunState};
 use compactor_daemon::{Admission, Daemon, Mode, Ports, Submission, submit};
 use compactor_snapshots::{Limits, Observed, Observer, Scratch, SnapshotRepository};
 use serde::Serialize;
@@ -150,10 +150,14 @@ impl Quickstart {
         limits: &Limits,
     ) -> Result<Reader, CommandError> {
         let repository = SnapshotRepository::new(Arc::clone(&ports.objects));
-        let published = repository.resolve(&collection).await?.ok_or_else(|| {
-            CommandError::usage(format!("nothing is published for `{collection}`"))
-                .with_help("read the errors of the runs: chroma-compactor runs --data DIR/store")
-        })?;
+        let published = repository
+            .resolve(&Lineage::from(&collection))
+            .await?
+            .ok_or_else(|| {
+                CommandError::usage(format!("nothing is published for `{collection}`")).with_help(
+                    "read the errors of the runs: chroma-compactor runs --data DIR/store",
+                )
+            })?;
         let dir = self
             .dir
             .join("readers")

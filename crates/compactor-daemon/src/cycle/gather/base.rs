@@ -40,7 +40,7 @@ pub(in crate::cycle) async fn base(
     let files = repository.fetch(published, work, limits).await?;
     let ancestor = match published.manifest() {
         Some(_) => Ancestor::None,
-        None => ancestor(&published.collection, work).await?,
+        None => ancestor(&published.lineage, work).await?,
     };
     Ok(Base { files, ancestor })
 }

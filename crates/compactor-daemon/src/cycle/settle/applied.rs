@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use compactor_core::disposition::Disposition;
 use compactor_core::ports::{Completion, Fault};
-use compactor_core::{Manifest, RunId};
+use compactor_core::{Lineage, Manifest, RunId};
 
 use compactor_snapshots::{Error as SnapshotError, Published};
 
@@ -45,7 +45,8 @@ impl Settlement<'_> {
                 return Ok(figures);
             };
             let repository = &self.context.repository;
-            let read = repository.manifest(&self.collection, &parent.version).await;
+            let lineage = Lineage::from(&self.collection);
+            let read = repository.manifest(&lineage, &parent.version).await;
             match read.map_err(Error::from) {
                 Ok(Some(found)) => manifest = older.insert(found),
                 // Cleaned up since: the record, if it was written, keeps the figure.
