@@ -57,6 +57,7 @@ mod lost_swap_answers;
 mod lost_updates;
 mod messages;
 mod odd_records;
+mod other_database;
 mod panics;
 mod port_faults;
 mod run_counts;

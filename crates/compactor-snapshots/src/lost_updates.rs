@@ -27,6 +27,11 @@ pub struct CheckedVersions {
 }
 
 impl CheckedVersions {
+    /// Whether no version was checked yet.
+    pub fn is_empty(&self) -> bool {
+        self.version.is_none() && self.suspects.runs.is_empty()
+    }
+
     /// The pointer names `version`, which we made from the version that was checked last.
     pub fn extend_to(&mut self, version: &Version) {
         self.version = Some(version.clone());

@@ -85,12 +85,10 @@ impl Retry {
         }
     }
 
-    /// Waits after failed attempt number `attempt` (0 is the first), at most for `longest`.
-    pub(crate) async fn wait(&self, attempt: u32, longest: Duration) {
-        if let Some(repeated) = &self.0 {
-            let wait = repeated.delay(attempt).min(longest);
-            repeated.clock.sleep(wait).await;
-        }
+    /// The wait after failed attempt number `attempt` (0 is the first), at most `longest`.
+    pub(crate) fn delay(&self, attempt: u32, longest: Duration) -> Duration {
+        let delay = self.0.as_ref().map(|repeated| repeated.delay(attempt));
+        delay.unwrap_or(longest).min(longest)
     }
 }
 

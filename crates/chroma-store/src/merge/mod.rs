@@ -47,7 +47,7 @@ impl Store<Open> {
             store.apply_deltas(name, deltas, options, from)
         });
         merged.map(|done| MergeReport {
-            collection: name.to_string(),
+            collection: name.clone(),
             records_before: done.before,
             records_after: done.after,
             outcomes: outcomes(deltas, done.result),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{FlushOptions, FlushReport, Space, StoreResult};
+use crate::{FlushOptions, FlushReport, FullName, Space, StoreResult};
 
 /// What an upsert of an existing record does to the metadata keys that it does not name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -90,7 +90,7 @@ pub struct DeltaOutcome {
 #[derive(Debug)]
 pub struct MergeReport {
     /// The full name of the collection.
-    pub collection: String,
+    pub collection: FullName,
     /// Number of records before the merge.
     pub records_before: u64,
     /// Number of records after the merge.

@@ -12,6 +12,8 @@ use std::time::Duration;
 use compactor_core::CollectionName;
 use compactor_core::ports::Monotonic;
 
+use compactor_snapshots::WorkingCopy;
+
 use crate::intake::{Look, ReceivedWork};
 
 pub(crate) use state::{CollectionState, Memory, Phase};
@@ -116,10 +118,22 @@ impl Collections {
         }
     }
 
-    /// Removes all working copies: the disk is full.
-    pub(crate) fn remove_working_copies(&mut self) {
-        for state in self.0.values_mut() {
-            state.memory.working_copy = None;
+    /// Takes all working copies, to be removed: the disk is full.
+    pub(crate) fn take_working_copies(&mut self) -> Vec<WorkingCopy> {
+        let states = self.0.values_mut();
+        states
+            .filter_map(|state| state.memory.working_copy.take())
+            .collect()
+    }
+
+    /// Forgets a collection of which nothing is known: senders choose the names of collections.
+    pub(crate) fn forget_if_idle(&mut self, collection: &CollectionName) {
+        if self
+            .0
+            .get(collection)
+            .is_some_and(CollectionState::is_forgettable)
+        {
+            self.0.remove(collection);
         }
     }
 

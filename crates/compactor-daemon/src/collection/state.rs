@@ -111,6 +111,22 @@ impl CollectionState {
         self.waiting.drain(..taken).collect()
     }
 
+    /// Whether nothing is known of the collection that a new state would not say as well.
+    pub(crate) fn is_forgettable(&self) -> bool {
+        let Memory {
+            working_copy,
+            checked,
+        } = &self.memory;
+        self.waiting.is_empty()
+            && self.phase == Phase::Idle
+            && self.flush_due.is_none()
+            && self.one_by_one == 0
+            && self.contention.is_none()
+            && self.sweep_due.is_none()
+            && working_copy.is_none()
+            && checked.is_empty()
+    }
+
     /// Puts work back before what came since.
     pub(crate) fn put_first(&mut self, work: Vec<ReceivedWork>) {
         self.waiting.splice(..0, work);

@@ -361,7 +361,8 @@ impl Cycle<'_> {
         work: &Path,
     ) -> Result<gather::Base> {
         let context = self.context;
-        let kept = self.memory.working_copy.take();
+        let manifest = base.and_then(Published::manifest);
+        let kept = manifest.and_then(|_| self.memory.working_copy.take());
         let fetching = gather::base(context, base, kept, work);
         let fetched = lease
             .abandonable(context, fetching)

@@ -76,7 +76,8 @@ impl Dispatcher {
             published: outcome.published > 0,
         });
         if outcome.is_out_of_space {
-            self.collections.remove_working_copies();
+            let copies = self.collections.take_working_copies();
+            tokio::task::spawn_blocking(move || drop(copies));
         }
         if outcome.published > 0 {
             self.sweep_if_due(&collection, now);
@@ -84,10 +85,12 @@ impl Dispatcher {
         self.summary.completed += outcome.completed;
         self.summary.failed += outcome.failed;
         self.summary.published += outcome.published;
-        match kept {
-            Some(kept) => self.keep(&collection, kept).await.map(Some),
-            None => Ok(None),
-        }
+        let trouble = match kept {
+            Some(kept) => Some(self.keep(&collection, kept).await?),
+            None => None,
+        };
+        self.collections.forget_if_idle(&collection);
+        Ok(trouble)
     }
 
     /// Keeps work until some trouble is over.

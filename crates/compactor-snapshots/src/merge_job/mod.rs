@@ -114,6 +114,9 @@ pub struct Merged {
     /// Whether a source was applied or, in a job without sources, vectors were flushed: else the directory is
     /// what it was.
     pub has_changed: bool,
+    /// The number of records that each collection must have.
+    expected: Vec<(FullName, u64)>,
+    flush_due: bool,
 }
 
 impl MergeJob {
@@ -150,6 +153,11 @@ impl MergeJob {
             store,
             settings: self.settings,
             has_changed: has_changed(&reports, has_sources),
+            expected: reports
+                .iter()
+                .map(|report| (report.collection.clone(), report.records_after))
+                .collect(),
+            flush_due: reports.iter().any(|report| report.flush_deferred),
             reports,
         };
         Ok((refused, Some(merged)))
@@ -184,11 +192,9 @@ impl Merged {
     /// # Errors
     /// A process still has a file of it open or locked.
     pub fn close(self) -> StoreResult<Closed> {
-        let expected = self.reports.iter();
-        let expected = expected.map(|report| (report.collection.clone(), report.records_after));
         Ok(Closed {
-            expected: expected.collect(),
-            flush_due: self.reports.iter().any(|report| report.flush_deferred),
+            expected: self.expected,
+            flush_due: self.flush_due,
             store: Arc::new(close(self.store, &self.settings)?),
             settings: self.settings,
         })
@@ -218,7 +224,7 @@ pub struct Closed {
     /// Whether vectors are due to be flushed, and were not because runs were waiting.
     pub flush_due: bool,
     /// The number of records that each merged collection must have.
-    expected: Vec<(String, u64)>,
+    expected: Vec<(FullName, u64)>,
     settings: MergeSettings,
 }
 
@@ -240,14 +246,15 @@ impl Closed {
     pub fn verify(&self) -> StoreResult<Vec<Verified>> {
         let report = self.store.verify(self.settings.verify)?;
         let found = self.expected.iter().map(|(collection, expected)| {
-            let rows = report.collection(collection);
+            let mut all = report.collections.iter();
+            let rows = all.find(|rows| rows.full_name == *collection);
             match rows.filter(|rows| rows.records == *expected) {
                 Some(rows) => Ok(Verified {
                     rows: rows.clone(),
                     level: report.schema_level,
                 }),
                 None => Err(StoreError::NotConserved {
-                    collection: collection.clone(),
+                    collection: collection.to_string(),
                     found: rows.map_or(0, |rows| rows.records),
                     expected: *expected,
                 }),
@@ -267,11 +274,7 @@ impl Closed {
             store.rebuild_full_text()?;
         } else {
             for (collection, _) in &self.expected {
-                store.rebuild(
-                    collection.as_str(),
-                    Engine::Native,
-                    self.settings.merge.flush,
-                )?;
+                store.rebuild(collection, Engine::Native, self.settings.merge.flush)?;
             }
         }
         Ok(Self {

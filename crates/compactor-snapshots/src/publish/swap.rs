@@ -213,6 +213,7 @@ impl Swap {
     }
 
     async fn wait(&self, attempt: u32) {
-        self.repository.retry.wait(attempt, self.budget / 4).await;
+        let wait = self.repository.retry.delay(attempt, self.budget / 4);
+        self.clock.sleep(wait).await;
     }
 }

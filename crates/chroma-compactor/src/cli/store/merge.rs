@@ -231,7 +231,7 @@ impl Merge {
                     continue;
                 };
                 table.row([
-                    report.collection.clone(),
+                    report.collection.to_string(),
                     outcome.dir.display().to_string(),
                     name_of(*applied_as).to_owned(),
                     effects.added.to_string(),
@@ -295,7 +295,7 @@ fn to_json(out: &Path, reports: &[MergeReport]) -> serde_json::Value {
                 })
                 .collect();
             serde_json::json!({
-                "name": report.collection,
+                "name": report.collection.to_string(),
                 "records_before": report.records_before,
                 "records_after": report.records_after,
                 "flushed": report.flushed,
