@@ -15,7 +15,7 @@ use crate::deltas::{Delta, content_of};
 use crate::sabotage::sql;
 use crate::world::{Backend, World, key, lineage, name};
 
-/// Those of the dead letters, in the order in which they came.
+/// The error codes of the dead letters, oldest first.
 fn codes(world: &World) -> Vec<String> {
     let letters = world.dead_letters();
     let reasons = letters.iter().map(|letter| &letter.reason);
@@ -54,8 +54,8 @@ fn send(world: &World, run: &RunKey, prefix: &str) {
     world.send_raw(&body, &attributes);
 }
 
-both!(an_old_snapshot_is_no_delta);
-fn an_old_snapshot_is_no_delta(world: World) {
+both!(published_version_is_refused_as_delta);
+fn published_version_is_refused_as_delta(world: World) {
     world.expects(&["CC-MESSAGE-PREFIX"]);
     let base = Delta::of("lines", "a", 3);
     world.submit("run-base", &[&base]);
@@ -82,8 +82,8 @@ fn an_old_snapshot_is_no_delta(world: World) {
     assert_eq!(codes(&world), ["CC-MESSAGE-PREFIX"]);
 }
 
-both!(a_delta_is_taken_from_where_its_collection_has_them);
-fn a_delta_is_taken_from_where_its_collection_has_them(world: World) {
+both!(delta_outside_allowed_prefixes_is_refused);
+fn delta_outside_allowed_prefixes_is_refused(world: World) {
     world.expects(&["CC-DELTA-PLACE"]);
     let delta = Delta::of("lines", "a", 2);
     let archive = chroma_store::pack(&delta.write(&world, &world.folder("a")), &[], Vec::new());
@@ -101,8 +101,8 @@ fn a_delta_is_taken_from_where_its_collection_has_them(world: World) {
     assert_eq!(world.content("lines"), delta.content());
 }
 
-both!(a_collection_that_is_not_allowed_is_not_made);
-fn a_collection_that_is_not_allowed_is_not_made(world: World) {
+both!(collection_that_is_not_allowed_is_not_created);
+fn collection_that_is_not_allowed_is_not_created(world: World) {
     world.expects(&["CC-COLLECTION-REFUSED"]);
     let pattern = glob::Pattern::new("wor*").unwrap();
     let world = world.with(|settings| {
@@ -124,15 +124,15 @@ fn a_collection_that_is_not_allowed_is_not_made(world: World) {
     assert!(world.keys("lines/").is_empty());
 }
 
-both!(the_message_of_another_delta_does_not_complete_a_run);
-fn the_message_of_another_delta_does_not_complete_a_run(world: World) {
+both!(message_with_another_delta_does_not_complete_run);
+fn message_with_another_delta_does_not_complete_run(world: World) {
     world.expects(&["CC-RUN-DIFFERS"]);
     let (own, evil) = (Delta::of("lines", "own", 2), Delta::of("lines", "evil", 2));
     world.upload_packed("run-x", "lines", &evil.write(&world, &world.folder("evil")));
     for first in [true, false] {
         let run = format!("run-{first}");
         if first {
-            // It is received before the one that it is to stand for.
+            // The forged message is received before the run's own.
             world.upload_packed(&run, "lines", &own.write(&world, &world.folder(&run)));
             world.send_at(&run, "lines", "lines/delta/run-x/");
             world.announce(&run, "lines");
@@ -154,8 +154,8 @@ fn the_message_of_another_delta_does_not_complete_a_run(world: World) {
     assert_eq!(codes(&world), ["CC-RUN-DIFFERS"; 4]);
 }
 
-both!(nor_does_a_message_that_is_refused_fail_it);
-fn nor_does_a_message_that_is_refused_fail_it(world: World) {
+both!(refused_message_does_not_fail_recorded_run);
+fn refused_message_does_not_fail_recorded_run(world: World) {
     world.expects(&["CC-MESSAGE-PREFIX", "CC-DELTA-PLACE"]);
     let delta = Delta::of("lines", "a", 2);
     world.submit("run-a", &[&delta]);
@@ -173,9 +173,9 @@ fn nor_does_a_message_that_is_refused_fail_it(world: World) {
     assert_eq!(world.state("run-b", "lines"), RunState::Pending);
 }
 
-both!(a_run_whose_id_was_used_for_another_delta_is_told_so);
-/// While there is no record, nothing says whose an id is.
-fn a_run_whose_id_was_used_for_another_delta_is_told_so(world: World) {
+both!(run_whose_id_was_merged_with_another_delta_fails);
+/// While a run has no record, nothing says which delta its id belongs to.
+fn run_whose_id_was_merged_with_another_delta_fails(world: World) {
     world.expects(&["CC-RUN-DIFFERS"]);
     let (own, evil) = (Delta::of("lines", "own", 2), Delta::of("lines", "evil", 2));
     world.upload_packed("run-x", "lines", &evil.write(&world, &world.folder("evil")));
@@ -201,7 +201,7 @@ fn a_run_whose_id_was_used_for_another_delta_is_told_so(world: World) {
     let record = RunRecord::new(run.clone(), deltas, world.ports.clock.wall());
     world.wait(world.ports.runs.create(&record)).unwrap();
     send(&world, &run, &prefix);
-    // Another run of the same delta is none the worse for it.
+    // Another run of the same delta completes.
     world.announce_at("run-b", "lines", &prefix);
     world.drain();
     assert_eq!(world.state("run-b", "lines"), RunState::Completed);
@@ -213,8 +213,8 @@ fn a_run_whose_id_was_used_for_another_delta_is_told_so(world: World) {
     assert_eq!(world.content("lines"), content_of([&evil, &own]));
 }
 
-both!(a_record_of_the_stream_announces_only_so_many_collections);
-fn a_record_of_the_stream_announces_only_so_many_collections(world: World) {
+both!(stream_record_announces_limited_number_of_collections);
+fn stream_record_announces_limited_number_of_collections(world: World) {
     world.expects(&[
         "CC-MESSAGE-COLLECTIONS",
         "CC-DELTA-MISSING",
@@ -234,12 +234,12 @@ fn a_record_of_the_stream_announces_only_so_many_collections(world: World) {
     assert_eq!(announced.len(), 3);
     for letter in announced {
         let prefixes = letter.body.matches("_delta_prefix").count();
-        assert_eq!(prefixes, 1, "its own, and no other's: {}", letter.body);
+        assert_eq!(prefixes, 1, "only its own prefix: {}", letter.body);
     }
 }
 
-both!(or_none_if_that_is_not_wanted);
-fn or_none_if_that_is_not_wanted(world: World) {
+both!(stream_record_announces_no_collection_if_disabled);
+fn stream_record_announces_no_collection_if_disabled(world: World) {
     world.expects(&["CC-MESSAGE-UNHANDLED"]);
     let world = world.with(|settings| settings.admission.stream_records = false);
     let delta = Delta::of("lines", "a", 2);
@@ -251,8 +251,8 @@ fn or_none_if_that_is_not_wanted(world: World) {
     assert_eq!(codes(&world), ["CC-MESSAGE-UNHANDLED"]);
 }
 
-both!(a_message_of_another_image_does_not_take_a_recorded_run_over);
-fn a_message_of_another_image_does_not_take_a_recorded_run_over(world: World) {
+both!(message_of_another_image_does_not_take_over_recorded_run);
+fn message_of_another_image_does_not_take_over_recorded_run(world: World) {
     world.expects(&["CC-RUN-DIFFERS"]);
     let (own, evil) = (Delta::of("lines", "own", 2), Delta::of("lines", "evil", 2));
     world.upload_packed("run-x", "lines", &evil.write(&world, &world.folder("evil")));
@@ -280,8 +280,8 @@ fn a_message_of_another_image_does_not_take_a_recorded_run_over(world: World) {
     assert_eq!(part.prefix, world.prefix("run-a", "lines"));
 }
 
-both!(a_delta_that_cannot_be_read_in_a_folder_of_its_own_stops_nobody);
-fn a_delta_that_cannot_be_read_in_a_folder_of_its_own_stops_nobody(world: World) {
+both!(unreadable_delta_in_own_folder_does_not_stop_other_runs);
+fn unreadable_delta_in_own_folder_does_not_stop_other_runs(world: World) {
     let Backend::Fakes { objects, .. } = &world.backend else {
         return;
     };
@@ -302,12 +302,12 @@ fn a_delta_that_cannot_be_read_in_a_folder_of_its_own_stops_nobody(world: World)
     assert_eq!(world.state("run-evil", "lines"), RunState::Failed);
 }
 
-both!(of_two_messages_with_one_id_the_recorded_run_is_merged);
-fn of_two_messages_with_one_id_the_recorded_run_is_merged(world: World) {
+both!(recorded_run_wins_over_message_with_same_id);
+fn recorded_run_wins_over_message_with_same_id(world: World) {
     world.expects(&["CC-RUN-DIFFERS"]);
     let (own, evil) = (Delta::of("lines", "own", 2), Delta::of("lines", "evil", 2));
     world.upload_packed("run-x", "lines", &evil.write(&world, &world.folder("evil")));
-    // Another image has another record, and there is none.
+    // A run of another image has a record of its own, and there is none.
     let run = RunKey {
         image_id: "image".to_owned(),
         ..key("run-a")
@@ -320,8 +320,8 @@ fn of_two_messages_with_one_id_the_recorded_run_is_merged(world: World) {
     assert_eq!(codes(&world), ["CC-RUN-DIFFERS"]);
 }
 
-both!(a_first_delta_asks_for_no_absurd_index);
-fn a_first_delta_asks_for_no_absurd_index(world: World) {
+both!(first_delta_with_absurd_configuration_is_refused);
+fn first_delta_with_absurd_configuration_is_refused(world: World) {
     world.expects(&["CS-CONFIGURATION"]);
     let evil = [
         // An index that no machine has room for.
@@ -343,8 +343,8 @@ fn a_first_delta_asks_for_no_absurd_index(world: World) {
     assert_eq!(world.content("lines"), good.content());
 }
 
-both!(an_archive_is_hashed_before_it_is_unpacked);
-fn an_archive_is_hashed_before_it_is_unpacked(world: World) {
+both!(snapshot_archive_is_hashed_before_it_is_unpacked);
+fn snapshot_archive_is_hashed_before_it_is_unpacked(world: World) {
     let world = world.with(|settings| settings.layout = Layout::Archive);
     let base = Delta::of("lines", "a", 2);
     world.submit("run-a", &[&base]);

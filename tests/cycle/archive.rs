@@ -95,7 +95,7 @@ fn crc32(bytes: &[u8]) -> u32 {
 }
 
 #[test]
-fn what_is_made_here_is_a_gzip_tar() {
+fn handmade_archive_is_valid_gzip_tar() {
     assert_eq!(crc32(b"123456789"), 0xcbf4_3926);
     let archive = Tar::default().file("./a/b.txt", b"hello").gzip();
     let to = tempfile::tempdir().unwrap();

@@ -6,8 +6,8 @@ use crate::deltas::Delta;
 use crate::sabotage;
 use crate::world::World;
 
-both!(nothing_is_published_and_the_base_is_untouched);
-fn nothing_is_published_and_the_base_is_untouched(world: World) {
+both!(batch_of_bad_runs_publishes_nothing_and_leaves_base_untouched);
+fn batch_of_bad_runs_publishes_nothing_and_leaves_base_untouched(world: World) {
     world.submit("run-base", &[&Delta::of("lines", "base", 3)]);
     world.drain();
     let before = world.image("lines/snapshot/");
@@ -21,8 +21,8 @@ fn nothing_is_published_and_the_base_is_untouched(world: World) {
     assert!(world.lease_is_free("lines"));
 }
 
-both!(nothing_is_published_for_a_collection_that_has_no_snapshot);
-fn nothing_is_published_for_a_collection_that_has_no_snapshot(world: World) {
+both!(batch_of_bad_runs_makes_no_first_snapshot);
+fn batch_of_bad_runs_makes_no_first_snapshot(world: World) {
     // Without a snapshot a dimension or a space is not wrong yet.
     let relative = ["wrong-dimension", "wrong-space"];
     let absolute = sabotage::ALL

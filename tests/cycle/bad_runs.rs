@@ -18,7 +18,7 @@ fn assert_given_up(world: &World, bad: &Bad) {
     let letters = world.dead_letters();
     let letter = letters.iter().find(|letter| letter.run() == bad.name);
     let reason = &letter.unwrap_or_else(|| panic!("{} is no dead letter", bad.name));
-    // Whoever reads it is not on this machine.
+    // The reader of the reason is not on this machine.
     let scratch = world.dir.path().to_str().unwrap();
     assert!(!reason.reason.contains(scratch), "{}", reason.reason);
     assert_eq!(Some(&reason.reason), part.error.as_ref(), "{}", bad.name);
@@ -30,7 +30,7 @@ fn assert_given_up(world: &World, bad: &Bad) {
     );
 }
 
-/// What is missing may come yet.
+/// How often the run is tried: a missing delta may still arrive.
 fn attempts(bad: &Bad) -> u32 {
     match bad.code {
         "CC-DELTA-MISSING" => MAX_RECEIVES,
@@ -89,12 +89,12 @@ fn assert_nothing_escaped(world: &World) {
 }
 
 #[test]
-fn each_kind_beside_a_good_run_fakes() {
+fn bad_run_of_each_kind_fails_without_blocking_good_run_fakes() {
     beside_a_good_run(Kind::Fakes);
 }
 
 #[test]
-fn each_kind_beside_a_good_run_local() {
+fn bad_run_of_each_kind_fails_without_blocking_good_run_local() {
     beside_a_good_run(Kind::Local);
 }
 
@@ -124,17 +124,17 @@ fn all_kinds_at_once(kind: Kind) {
 }
 
 #[test]
-fn all_kinds_at_once_among_good_runs_fakes() {
+fn bad_runs_of_all_kinds_fail_without_blocking_good_runs_fakes() {
     all_kinds_at_once(Kind::Fakes);
 }
 
 #[test]
-fn all_kinds_at_once_among_good_runs_local() {
+fn bad_runs_of_all_kinds_fail_without_blocking_good_runs_local() {
     all_kinds_at_once(Kind::Local);
 }
 
-both!(a_bad_run_is_completed_once_its_delta_is_there);
-fn a_bad_run_is_completed_once_its_delta_is_there(world: World) {
+both!(run_with_missing_delta_completes_once_delta_arrives);
+fn run_with_missing_delta_completes_once_delta_arrives(world: World) {
     world.expects(&["CC-DELTA-MISSING"]);
     let delta = Delta::of("lines", "late", 2);
     world.announce("run-late", "lines");
@@ -160,8 +160,8 @@ fn a_bad_run_is_completed_once_its_delta_is_there(world: World) {
     assert_eq!(world.depth().dead, 0);
 }
 
-both!(a_packed_delta_over_the_limit_is_too_large);
-fn a_packed_delta_over_the_limit_is_too_large(world: World) {
+both!(packed_delta_over_limit_is_too_large);
+fn packed_delta_over_limit_is_too_large(world: World) {
     world.expects(&["CC-TOO-LARGE"]);
     let world = world.with(|settings| settings.limits.archive_bytes = 1000);
     world.submit("run-a", &[&Delta::of("lines", "a", 3)]);
@@ -170,8 +170,8 @@ fn a_packed_delta_over_the_limit_is_too_large(world: World) {
     assert_eq!(world.code("run-a", "lines"), "CC-TOO-LARGE");
 }
 
-both!(a_loose_delta_over_the_limit_is_too_large);
-fn a_loose_delta_over_the_limit_is_too_large(world: World) {
+both!(loose_delta_over_limit_is_too_large);
+fn loose_delta_over_limit_is_too_large(world: World) {
     world.expects(&["CC-TOO-LARGE"]);
     let world = world.with(|settings| settings.limits.unpacked.bytes = 1000);
     let prefix = world.prefix("run-a", "lines");
@@ -182,8 +182,8 @@ fn a_loose_delta_over_the_limit_is_too_large(world: World) {
     assert_eq!(world.code("run-a", "lines"), "CC-TOO-LARGE");
 }
 
-both!(a_failure_names_the_delta_by_its_prefix);
-fn a_failure_names_the_delta_by_its_prefix(world: World) {
+both!(failure_reason_names_delta_by_its_prefix);
+fn failure_reason_names_delta_by_its_prefix(world: World) {
     world.expects(&["CS-HOT-JOURNAL"]);
     let store = sabotage::good(&world, "run-hot");
     std::fs::write(store.dir().join("chroma.sqlite3-journal"), "x").unwrap();

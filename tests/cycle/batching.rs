@@ -41,8 +41,8 @@ fn twelve_waiting_runs_become_one_version(world: World) {
     assert!(world.queue_is_empty());
 }
 
-both!(a_batch_is_never_larger_than_its_limit);
-fn a_batch_is_never_larger_than_its_limit(world: World) {
+both!(batch_never_has_more_runs_than_configured);
+fn batch_never_has_more_runs_than_configured(world: World) {
     let world = world.with(|settings| settings.batch_runs = 5);
     let deltas = submit_many(&world);
     let summary = world.drain();
@@ -53,8 +53,8 @@ fn a_batch_is_never_larger_than_its_limit(world: World) {
     assert!(snapshot.manifest.runs.len() <= 5);
 }
 
-both!(no_more_messages_are_held_than_allowed);
-fn no_more_messages_are_held_than_allowed(world: World) {
+both!(daemon_holds_no_more_messages_than_configured);
+fn daemon_holds_no_more_messages_than_configured(world: World) {
     let world = world.with(|settings| settings.in_flight = 4);
     let deltas = submit_many(&world);
     let summary = world.drain();
@@ -62,8 +62,8 @@ fn no_more_messages_are_held_than_allowed(world: World) {
     assert_eq!(world.content("lines"), content_of(&deltas));
 }
 
-both!(a_delta_of_a_thousand_and_one_records_merges_whole);
-fn a_delta_of_a_thousand_and_one_records_merges_whole(world: World) {
+both!(delta_of_1001_records_is_merged_whole);
+fn delta_of_1001_records_is_merged_whole(world: World) {
     let delta = Delta::of("lines", "many", 1001);
     world.submit("run-a", &[&delta]);
     world.drain();

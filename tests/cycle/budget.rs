@@ -16,8 +16,8 @@ fn submit_some(world: &World) -> Vec<Delta> {
     deltas
 }
 
-both!(what_does_not_fit_beside_the_others_is_merged_by_the_next_cycle);
-fn what_does_not_fit_beside_the_others_is_merged_by_the_next_cycle(world: World) {
+both!(delta_that_does_not_fit_beside_others_is_merged_by_next_cycle);
+fn delta_that_does_not_fit_beside_others_is_merged_by_next_cycle(world: World) {
     for (batch_bytes, cycles) in [(256 << 20, 1), (1 << 20, RUNS as u64)] {
         let world = World::new(world.kind).with(|settings| {
             // An archive may take 16 MiB whatever its ratio.
@@ -34,8 +34,8 @@ fn what_does_not_fit_beside_the_others_is_merged_by_the_next_cycle(world: World)
     }
 }
 
-both!(loose_deltas_count_as_what_they_are);
-fn loose_deltas_count_as_what_they_are(world: World) {
+both!(loose_deltas_count_with_their_actual_size);
+fn loose_deltas_count_with_their_actual_size(world: World) {
     let world = world.with(|settings| settings.limits.batch_bytes = 500 << 10);
     let deltas: Vec<Delta> = (0..RUNS)
         .map(|at| Delta::of("lines", &format!("d{at}"), 2))
@@ -52,13 +52,13 @@ fn loose_deltas_count_as_what_they_are(world: World) {
     assert_eq!(world.content("lines"), content_of(&deltas));
 }
 
-both!(one_object_is_fetched_and_merged_once_for_all_runs_that_name_it);
-fn one_object_is_fetched_and_merged_once_for_all_runs_that_name_it(world: World) {
+both!(delta_is_fetched_and_merged_once_for_all_runs_that_name_it);
+fn delta_is_fetched_and_merged_once_for_all_runs_that_name_it(world: World) {
     let delta = Delta::of("lines", "a", 3);
     world.upload_packed("run-x", "lines", &delta.write(&world, &world.folder("x")));
     for at in 0..RUNS {
         let prefix = world.prefix("run-x", "lines");
-        // Slashes make no other object of it.
+        // A slash at the beginning names the same object.
         let prefix = if at % 2 == 0 {
             prefix
         } else {
@@ -85,8 +85,8 @@ fn one_object_is_fetched_and_merged_once_for_all_runs_that_name_it(world: World)
     }
 }
 
-both!(a_bad_object_fails_all_runs_that_name_it);
-fn a_bad_object_fails_all_runs_that_name_it(world: World) {
+both!(bad_delta_fails_all_runs_that_name_it);
+fn bad_delta_fails_all_runs_that_name_it(world: World) {
     world.expects(&["CS-ARCHIVE-DAMAGED"]);
     world.upload_archive("run-x", "lines", b"no archive".to_vec());
     for at in 0..RUNS {

@@ -10,8 +10,8 @@ use crate::deltas::{Delta, content_of};
 use crate::hooks::Script;
 use crate::world::{World, lineage};
 
-both!(runs_of_a_locked_collection_leave_room_for_the_others, in real time);
-fn runs_of_a_locked_collection_leave_room_for_the_others(world: World) {
+both!(runs_of_locked_collection_leave_room_for_other_collections, in real time);
+fn runs_of_locked_collection_leave_room_for_other_collections(world: World) {
     let world = world.with(|settings| settings.in_flight = 4);
     let (lines, owner) = (lineage("lines"), world.ports.ids.uuid());
     let term = world.settings.lease.term();
@@ -41,8 +41,8 @@ fn runs_of_a_locked_collection_leave_room_for_the_others(world: World) {
     assert_eq!(world.content("lines"), content_of(&deltas));
 }
 
-both!(runs_of_a_paused_collection_leave_room_for_the_others, in real time);
-fn runs_of_a_paused_collection_leave_room_for_the_others(world: World) {
+both!(runs_of_paused_collection_leave_room_for_other_collections, in real time);
+fn runs_of_paused_collection_leave_room_for_other_collections(world: World) {
     let world = world.with(|settings| settings.in_flight = 4);
     let pointer = keys::pointer(&lineage("lines"));
     world.put(&pointer, "no version");

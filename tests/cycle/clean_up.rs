@@ -1,5 +1,5 @@
-//! Deleting superseded versions: nothing that a reader could be using, nothing that the pointer
-//! names, whatever happens meanwhile.
+//! The sweep of superseded versions: it deletes nothing that a reader could be using and nothing
+//! that the pointer names, whatever happens meanwhile.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::world::{Backend, Kind, World, lineage};
 
 const AGE: Duration = Duration::from_secs(12 * 60 * 60);
 
-/// Publishes so many versions, oldest first.
+/// Publishes `versions` versions and returns them, oldest first.
 fn publish(world: &World, versions: usize) -> Vec<String> {
     let publish = |number: usize| {
         let delta = Delta::of("lines", &format!("d{number}"), 2);
@@ -43,8 +43,8 @@ fn deleted(done: &Swept) -> Vec<String> {
     done.versions.iter().map(ToString::to_string).collect()
 }
 
-both!(a_slow_reader_finds_all_that_it_resolved, in real time);
-fn a_slow_reader_finds_all_that_it_resolved(world: World) {
+both!(slow_reader_finds_all_files_of_resolved_version, in real time);
+fn slow_reader_finds_all_files_of_resolved_version(world: World) {
     let mut versions = publish(&world, 1);
     // The pointer is read; the files are still to come.
     let resolved = world.wait(world.repository().resolve(&lineage("lines")));
@@ -67,15 +67,15 @@ fn a_slow_reader_finds_all_that_it_resolved(world: World) {
     world.content("lines");
 }
 
-// Uploads that nobody published lie between the version that was resolved and the next one, and are
-// older than any reader takes: they are no reason to delete what a reader resolved a moment ago.
+// Uploads that were never published lie between the version that was resolved and the next one, and
+// are older than any reader takes: they are no reason to delete what a reader resolved a moment ago.
 #[test]
-fn what_was_never_published_does_not_age_what_was() {
+fn unpublished_uploads_do_not_age_published_version() {
     let world = World::with_max_receives(Kind::FakesInRealTime, 5);
     let versions = publish(&world, 1);
     let resolved = world.wait(world.repository().resolve(&lineage("lines")));
     let resolved = resolved.unwrap().unwrap();
-    // For a night, whoever uploads is killed before the pointer moves.
+    // For a night, each daemon that uploads is killed before the pointer moves.
     world.submit("run-night", &[&Delta::of("lines", "night", 1)]);
     for _ in 0..3 {
         let killed = world
@@ -105,10 +105,10 @@ fn what_was_never_published_does_not_age_what_was() {
     assert_eq!(world.uploads("lines"), [newest]);
 }
 
-/// What every older version says of its parent is enough to delete what is older still, while the
-/// pointer moves all the time.
+/// The pointer moves all the time. The parents that older versions name are enough to delete what is
+/// older still.
 #[test]
-fn a_pointer_that_never_rests_does_not_keep_everything() {
+fn superseded_versions_are_deleted_while_pointer_keeps_moving() {
     let world = World::new(Kind::FakesInRealTime);
     let mut versions = Vec::new();
     for number in 0..8 {
@@ -124,10 +124,10 @@ fn a_pointer_that_never_rests_does_not_keep_everything() {
     world.content("lines");
 }
 
-/// Somebody puts the pointer back to an old version by hand, as the handbook says, and the daemon
-/// goes on from there: what was left long ago was published again a moment ago.
+/// An operator puts the pointer back to an old version by hand, as the handbook says, and the daemon
+/// goes on from there. The pointer left that version long ago, but named it again a moment ago.
 #[test]
-fn what_the_pointer_was_put_back_to_is_new_again() {
+fn age_of_version_restarts_when_pointer_is_put_back_to_it() {
     let world = World::new(Kind::FakesInRealTime);
     world.expects(&["CC-OVERWRITTEN"]);
     let mut versions = publish(&world, 3);
@@ -144,8 +144,8 @@ fn what_the_pointer_was_put_back_to_is_new_again() {
     assert_eq!(deleted(&clean(&world, 1, AGE)), versions[..3]);
 }
 
-both!(so_many_versions_stay_whatever_their_age);
-fn so_many_versions_stay_whatever_their_age(world: World) {
+both!(configured_number_of_versions_stays_whatever_their_age);
+fn configured_number_of_versions_stays_whatever_their_age(world: World) {
     let versions = publish(&world, 4);
     world.advance(AGE * 2);
     assert_eq!(deleted(&clean(&world, 3, AGE)), versions[..1]);
@@ -154,9 +154,9 @@ fn so_many_versions_stay_whatever_their_age(world: World) {
     world.content("lines");
 }
 
-// An upload that never was named goes with the versions around it, but not before.
-both!(what_was_never_published_goes_when_it_is_superseded);
-fn what_was_never_published_goes_when_it_is_superseded(world: World) {
+// An upload that the pointer never named is deleted with the versions around it, not before.
+both!(unpublished_upload_is_deleted_once_superseded);
+fn unpublished_upload_is_deleted_once_superseded(world: World) {
     let versions = publish(&world, 2);
     let orphan = "20200101_000000_000000_00000000";
     let newer = "20990101_000000_000000_00000000";
@@ -167,14 +167,14 @@ fn what_was_never_published_goes_when_it_is_superseded(world: World) {
     world.advance(AGE * 2);
     let done = clean(&world, 1, AGE);
     assert_eq!(deleted(&done), [orphan, &versions[0]]);
-    // Its time may come yet.
+    // It may still be published.
     let prefix = format!("lines/snapshot/timestamped/{newer}/");
     assert_eq!(world.keys(&prefix).len(), 1);
 }
 
-/// Somebody puts the pointer on an old version by hand, between the look and the deletion.
+/// An operator moves the pointer to an old version by hand, between the listing and the deletion.
 #[test]
-fn the_pointer_is_looked_at_again_before_each_deletion() {
+fn sweep_reads_pointer_again_before_each_deletion() {
     let world = World::new(Kind::Fakes);
     let versions = publish(&world, 5);
     let Backend::Fakes { objects, .. } = &world.backend else {

@@ -34,7 +34,7 @@ impl Clock for AheadClock {
         Monotonic(self.machine.monotonic().0 + self.ahead())
     }
 
-    /// Who sleeps already is not woken by setting the clock ahead.
+    /// Setting the clock ahead does not wake a task that sleeps already.
     async fn sleep(&self, duration: Duration) {
         self.machine.sleep(duration).await;
     }

@@ -5,8 +5,8 @@ use compactor_core::RunState;
 use crate::deltas::{Delta, content_of};
 use crate::world::World;
 
-both!(any_name_that_chroma_allows_is_a_collection);
-fn any_name_that_chroma_allows_is_a_collection(world: World) {
+both!(any_collection_name_that_chroma_allows_is_accepted);
+fn any_collection_name_that_chroma_allows_is_accepted(world: World) {
     let (a, b) = (
         Delta::of("my.Docs-2024", "a", 2),
         Delta::of("my.Docs-2024", "b", 2),
@@ -24,8 +24,8 @@ fn any_name_that_chroma_allows_is_a_collection(world: World) {
     );
 }
 
-both!(a_run_may_have_one_collection_or_three);
-fn a_run_may_have_one_collection_or_three(world: World) {
+both!(run_of_one_or_three_collections_is_merged_into_each);
+fn run_of_one_or_three_collections_is_merged_into_each(world: World) {
     let three = [
         Delta::of("lines", "l", 2),
         Delta::of("words", "w", 5),
@@ -50,8 +50,8 @@ fn a_run_may_have_one_collection_or_three(world: World) {
     }
 }
 
-both!(one_collection_s_failure_is_not_another_s);
-fn one_collection_s_failure_is_not_another_s(world: World) {
+both!(failed_collection_of_run_leaves_others_completed);
+fn failed_collection_of_run_leaves_others_completed(world: World) {
     world.expects(&["CC-DELTA-MISSING"]);
     let lines = Delta::of("lines", "l", 2);
     world.submit("run-a", &[&lines, &Delta::of("words", "w", 2)]);

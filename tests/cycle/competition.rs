@@ -1,4 +1,4 @@
-//! Another writer moves the pointer while we work: whoever is second starts again from the new
+//! Another writer moves the pointer while we work: the second writer starts again from the new
 //! version, nothing of either is lost, and no upload is deleted.
 
 use std::sync::Arc;
@@ -46,8 +46,8 @@ const FROM_RESOLVED_ON: [Step; 6] = [
     Step::Uploaded,
 ];
 
-both!(the_second_starts_again_from_the_first_one_s_version, in real time);
-fn the_second_starts_again_from_the_first_one_s_version(world: World) {
+both!(overtaken_cycle_starts_again_from_version_of_rival, in real time);
+fn overtaken_cycle_starts_again_from_version_of_rival(world: World) {
     let kind = world.kind;
     for step in FROM_RESOLVED_ON {
         let world = World::new(kind);
@@ -81,8 +81,8 @@ fn the_second_starts_again_from_the_first_one_s_version(world: World) {
     }
 }
 
-both!(of_two_first_snapshots_one_wins_and_contains_both, in real time);
-fn of_two_first_snapshots_one_wins_and_contains_both(world: World) {
+both!(second_of_two_first_snapshots_contains_both, in real time);
+fn second_of_two_first_snapshots_contains_both(world: World) {
     let (ours, theirs) = (
         Delta::of("lines", "ours", 2),
         Delta::of("lines", "theirs", 4),
@@ -96,20 +96,20 @@ fn of_two_first_snapshots_one_wins_and_contains_both(world: World) {
 }
 
 /// The rival merges a run of ours: the same delta, the same id.
-fn rival_flushes(rival: &World, world_prefix: &str, run: &str) {
+fn rival_merges(rival: &World, world_prefix: &str, run: &str) {
     rival.announce_at(run, "lines", world_prefix);
     assert_eq!(rival.drain().published, 1);
 }
 
-both!(what_another_has_published_already_is_not_published_again, in real time);
-fn what_another_has_published_already_is_not_published_again(world: World) {
+both!(run_published_by_rival_is_not_published_again, in real time);
+fn run_published_by_rival_is_not_published_again(world: World) {
     let (base, ours) = (Delta::of("lines", "base", 3), Delta::of("lines", "ours", 2));
     world.submit("run-base", &[&base]);
     world.drain();
     world.submit("run-ours", &[&ours]);
     let (rival, prefix) = (world.rival(), world.prefix("run-ours", "lines"));
     let hooks = Script::at(Step::Uploaded, move || {
-        elsewhere(|| rival_flushes(&rival, &prefix, "run-ours"));
+        elsewhere(|| rival_merges(&rival, &prefix, "run-ours"));
     });
     let summary = world.drain_with(hooks).unwrap();
     let snapshot = world.snapshot("lines").unwrap();
@@ -123,14 +123,14 @@ fn what_another_has_published_already_is_not_published_again(world: World) {
     assert!(world.queue_is_empty());
 }
 
-both!(the_record_names_the_fence_of_the_version_it_names, in real time);
-fn the_record_names_the_fence_of_the_version_it_names(world: World) {
+both!(record_of_run_published_by_rival_names_fence_of_rival, in real time);
+fn record_of_run_published_by_rival_names_fence_of_rival(world: World) {
     world.submit("run-base", &[&Delta::of("lines", "base", 3)]);
     world.drain();
     world.submit("run-ours", &[&Delta::of("lines", "ours", 2)]);
     let (rival, prefix) = (world.rival(), world.prefix("run-ours", "lines"));
     let hooks = Script::at(Step::Uploaded, move || {
-        elsewhere(|| rival_flushes(&rival, &prefix, "run-ours"));
+        elsewhere(|| rival_merges(&rival, &prefix, "run-ours"));
     });
     let summary = world.drain_with(hooks).unwrap();
     let manifest = world.snapshot("lines").unwrap().manifest;
@@ -141,14 +141,14 @@ fn the_record_names_the_fence_of_the_version_it_names(world: World) {
     assert_eq!(summary.published, 0);
 }
 
-both!(of_two_runs_only_the_one_that_is_missing_is_merged_again, in real time);
-fn of_two_runs_only_the_one_that_is_missing_is_merged_again(world: World) {
+both!(only_run_that_rival_did_not_publish_is_merged_again, in real time);
+fn only_run_that_rival_did_not_publish_is_merged_again(world: World) {
     let (a, b) = (Delta::of("lines", "a", 2), Delta::of("lines", "b", 3));
     world.submit("run-a", &[&a]);
     world.submit("run-b", &[&b]);
     let (rival, prefix) = (world.rival(), world.prefix("run-a", "lines"));
     let hooks = Script::at(Step::Uploaded, move || {
-        elsewhere(|| rival_flushes(&rival, &prefix, "run-a"));
+        elsewhere(|| rival_merges(&rival, &prefix, "run-a"));
     });
     let summary = world.drain_with(hooks).unwrap();
     assert_eq!((summary.completed, summary.failed), (2, 0));
@@ -171,8 +171,8 @@ fn of_two_runs_only_the_one_that_is_missing_is_merged_again(world: World) {
     }
 }
 
-both!(a_cycle_that_is_overtaken_too_often_gives_up_and_comes_back, in real time);
-fn a_cycle_that_is_overtaken_too_often_gives_up_and_comes_back(world: World) {
+both!(cycle_overtaken_too_often_gives_up_and_completes_later, in real time);
+fn cycle_overtaken_too_often_gives_up_and_completes_later(world: World) {
     world.expects(&["CC-OVERTAKEN"]);
     let world = world.with(|settings| settings.rebases = 1);
     let ours = Delta::of("lines", "ours", 2);

@@ -1,4 +1,5 @@
-//! Bytes that change on the way. What is said of a delta must be true of the one in the bucket.
+//! Bytes that change in transfer. What a record says of a delta must be true of the object in the
+//! bucket.
 
 use compactor_core::RunState;
 use compactor_core::keys;
@@ -6,8 +7,8 @@ use compactor_core::keys;
 use crate::deltas::Delta;
 use crate::world::{Backend, Kind, World};
 
-/// The archive of the delta arrives damaged so many times, and then as it is.
-fn damaged_so_often(times: usize) -> World {
+/// The archive of the delta arrives damaged `times` times, and intact from then on.
+fn damaged_in_transfers(times: usize) -> World {
     let world = World::new(Kind::Fakes);
     world.submit("run-a", &[&Delta::of("lines", "a", 2)]);
     let Backend::Fakes { objects, .. } = &world.backend else {
@@ -33,16 +34,16 @@ fn damaged_so_often(times: usize) -> World {
 }
 
 #[test]
-fn a_delta_that_arrives_damaged_is_fetched_again() {
-    let world = damaged_so_often(1);
+fn delta_damaged_in_transfer_is_fetched_again() {
+    let world = damaged_in_transfers(1);
     let summary = world.drain();
     assert_eq!((summary.completed, summary.failed), (1, 0));
     assert_eq!(world.content("lines"), Delta::of("lines", "a", 2).content());
 }
 
 #[test]
-fn what_arrives_damaged_twice_is_damaged() {
-    let world = damaged_so_often(2);
+fn delta_damaged_in_two_transfers_fails_its_run() {
+    let world = damaged_in_transfers(2);
     world.expects(&["CS-ARCHIVE-DAMAGED"]);
     assert_eq!(world.drain().failed, 1);
     assert_eq!(world.state("run-a", "lines"), RunState::Failed);

@@ -56,7 +56,7 @@ fn assert_safe(world: &World, old: Option<&String>, step: Step) {
         let completed = world.state(run, "lines") == RunState::Completed;
         assert!(!completed || lineage.contains(&run), "{run} at {step:?}");
     }
-    // What is not in the lineage has its message still.
+    // A run that is not in the lineage still has its message.
     let depth = world.depth();
     let waiting = depth.visible + depth.delayed + depth.in_flight;
     let missing = ["run-a", "run-b"]
@@ -115,22 +115,22 @@ fn at_every_step(kind: Kind, with_base: bool) {
 }
 
 #[test]
-fn at_every_step_of_a_first_snapshot_fakes() {
+fn first_snapshot_is_finished_after_crash_at_any_step_fakes() {
     at_every_step(Kind::Fakes, false);
 }
 
 #[test]
-fn at_every_step_of_a_first_snapshot_local() {
+fn first_snapshot_is_finished_after_crash_at_any_step_local() {
     at_every_step(Kind::Local, false);
 }
 
 #[test]
-fn at_every_step_of_a_later_snapshot_fakes() {
+fn later_snapshot_is_finished_after_crash_at_any_step_fakes() {
     at_every_step(Kind::Fakes, true);
 }
 
 #[test]
-fn at_every_step_of_a_later_snapshot_local() {
+fn later_snapshot_is_finished_after_crash_at_any_step_local() {
     at_every_step(Kind::Local, true);
 }
 
@@ -150,17 +150,17 @@ fn one_step_further_each_time(kind: Kind) {
 }
 
 #[test]
-fn one_step_further_each_time_fakes() {
+fn snapshot_is_finished_after_crashes_each_one_step_further_fakes() {
     one_step_further_each_time(Kind::Fakes);
 }
 
 #[test]
-fn one_step_further_each_time_local() {
+fn snapshot_is_finished_after_crashes_each_one_step_further_local() {
     one_step_further_each_time(Kind::Local);
 }
 
-both!(a_message_that_comes_back_before_the_lease_ends_waits_for_it, in real time);
-fn a_message_that_comes_back_before_the_lease_ends_waits_for_it(world: World) {
+both!(message_that_returns_before_lease_ends_waits_for_lease, in real time);
+fn message_that_returns_before_lease_ends_waits_for_lease(world: World) {
     let work = Work::new(true);
     work.submit(&world);
     kill(&world, Step::Fetched);

@@ -14,7 +14,7 @@ struct Damage {
     code: &'static str,
     /// The object that is damaged.
     key: fn(&Manifest) -> String,
-    /// What it becomes; none if it goes.
+    /// What its body becomes; `None` deletes the object.
     becomes: fn(Vec<u8>) -> Option<Vec<u8>>,
 }
 
@@ -168,16 +168,16 @@ fn damage_and_repair(world: &World, damage: &Damage) {
     assert_eq!((part.state, part.error), (RunState::Completed, None));
 }
 
-both!(nothing_is_built_upon_damage, in real time);
-fn nothing_is_built_upon_damage(world: World) {
+both!(damaged_base_is_not_built_upon_until_repaired, in real time);
+fn damaged_base_is_not_built_upon_until_repaired(world: World) {
     let kind = world.kind;
     for damage in &DAMAGES {
         damage_and_repair(&World::new(kind), damage);
     }
 }
 
-both!(a_file_that_has_grown_is_a_damaged_file, in real time);
-fn a_file_that_has_grown_is_a_damaged_file(world: World) {
+both!(base_file_that_has_grown_counts_as_damaged, in real time);
+fn base_file_that_has_grown_counts_as_damaged(world: World) {
     let grown = damage!(
         "a file that has grown",
         "CC-SNAPSHOT-FILE",
@@ -190,8 +190,8 @@ fn a_file_that_has_grown_is_a_damaged_file(world: World) {
     damage_and_repair(&world, &grown);
 }
 
-both!(a_pointer_that_has_grown_is_no_pointer, in real time);
-fn a_pointer_that_has_grown_is_no_pointer(world: World) {
+both!(pointer_that_has_grown_counts_as_damaged, in real time);
+fn pointer_that_has_grown_counts_as_damaged(world: World) {
     let grown = damage!(
         "a pointer that has grown",
         "CC-POINTER",
@@ -204,8 +204,8 @@ fn a_pointer_that_has_grown_is_no_pointer(world: World) {
     damage_and_repair(&world, &grown);
 }
 
-both!(a_line_feed_after_the_version_is_no_damage);
-fn a_line_feed_after_the_version_is_no_damage(world: World) {
+both!(pointer_with_trailing_line_feed_is_accepted);
+fn pointer_with_trailing_line_feed_is_accepted(world: World) {
     let (base, next) = (Delta::of("lines", "base", 3), Delta::of("lines", "next", 2));
     world.submit("run-base", &[&base]);
     world.drain();

@@ -1,5 +1,5 @@
-//! Index files that are damaged while their vectors can still be read, and full text while the
-//! documents can: mended on the way.
+//! Index files that are damaged while their vectors can still be read, and full text that is damaged
+//! while the documents can: a cycle rebuilds both before it publishes them.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use crate::deltas::{Delta, content_of};
 use crate::hooks::Script;
 use crate::world::World;
 
-/// Cuts every such file below `folder` in half; how many there were.
+/// Cuts every file called `name` below `folder` in half, and returns how many there were.
 fn cut(folder: &Path, name: &str) -> usize {
     let mut count = 0;
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -26,8 +26,8 @@ fn cut(folder: &Path, name: &str) -> usize {
     count
 }
 
-both!(a_damaged_graph_is_built_anew_before_it_is_published);
-fn a_damaged_graph_is_built_anew_before_it_is_published(world: World) {
+both!(damaged_graph_is_rebuilt_before_publishing);
+fn damaged_graph_is_rebuilt_before_publishing(world: World) {
     world.expects(&["rebuilding index files or full text"]);
     let many = Delta::of("lines", "many", 1001);
     world.submit("run-a", &[&many]);
@@ -45,7 +45,7 @@ fn a_damaged_graph_is_built_anew_before_it_is_published(world: World) {
     );
 }
 
-/// Lets the full text of every database below `folder` say something else; how many there were.
+/// Changes the full text of every database below `folder`, and returns how many there were.
 fn change_full_text(folder: &Path) -> usize {
     let mut count = 0;
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -62,8 +62,8 @@ fn change_full_text(folder: &Path) -> usize {
     count
 }
 
-both!(damaged_full_text_is_made_anew_before_it_is_published);
-fn damaged_full_text_is_made_anew_before_it_is_published(world: World) {
+both!(damaged_full_text_is_rebuilt_before_publishing);
+fn damaged_full_text_is_rebuilt_before_publishing(world: World) {
     world.expects(&["rebuilding index files or full text"]);
     let some = Delta::of("lines", "some", 3);
     world.submit("run-a", &[&some]);

@@ -183,7 +183,7 @@ impl World {
         }
     }
 
-    /// Announces a run whose delta is where it should be, or is not.
+    /// Announces a run with the conventional prefix, whether or not its delta is there.
     pub(crate) fn announce(&self, run: &str, collection: &str) {
         self.announce_at(run, collection, &self.prefix(run, collection));
     }
@@ -196,7 +196,7 @@ impl World {
         self.send_at(run, collection, prefix);
     }
 
-    /// Sends the message of a run whose delta is where it should be, once more perhaps.
+    /// Sends the message of a run with the conventional prefix, for the first time or again.
     pub(crate) fn send(&self, run: &str, collection: &str) {
         self.send_at(run, collection, &self.prefix(run, collection));
     }
@@ -219,7 +219,7 @@ impl World {
     }
 }
 
-/// Packs a folder whatever became of it since it was proven closed, which `pack` refuses.
+/// Packs a folder even if it changed since it was proven closed; `pack` refuses such a folder.
 fn pack_as_it_is(dir: &Path) -> Vec<u8> {
     let encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     let mut archive = tar::Builder::new(encoder);

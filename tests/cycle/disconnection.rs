@@ -27,7 +27,7 @@ fn assert_safe(world: &World, what: &str) {
     assert!(waiting >= missing && depth.dead == 0, "{what}: {depth:?}");
 }
 
-/// Cuts off at every call, which takes effect itself or does not.
+/// Cuts the daemon off at every call. That call itself takes effect or does not.
 fn sweep(takes_effect: bool) {
     let mut number = 0;
     loop {
@@ -59,11 +59,11 @@ fn sweep(takes_effect: bool) {
 }
 
 #[test]
-fn before_the_call_takes_effect() {
+fn work_is_finished_after_cut_off_before_any_call_takes_effect() {
     sweep(false);
 }
 
 #[test]
-fn after_the_call_took_effect() {
+fn work_is_finished_after_cut_off_after_any_call_takes_effect() {
     sweep(true);
 }

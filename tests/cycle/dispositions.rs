@@ -1,6 +1,6 @@
-//! Every fault at every resource of a cycle, and a daemon that is started again when it ends:
-//! the table of `compactor_core::disposition` says what becomes of the runs, and none is buried but
-//! for what is its own fault.
+//! Every fault at every resource of a cycle, and a daemon that is started again when it ends.
+//! The table of `compactor_core::disposition` says what becomes of the runs: a run is buried only
+//! for its own fault.
 
 use compactor_core::RunState;
 use compactor_core::disposition::{Disposition, Resource, of_fault};
@@ -13,8 +13,7 @@ use crate::world::{Backend, Kind, MAX_RECEIVES, World};
 
 const BUCKET: &str = "theirs";
 
-/// Whether a call of collection `lines` is about a resource; those of the delta are about that of
-/// `run-a`.
+/// Whether a call for collection `lines` is about a resource. The delta is that of `run-a`.
 fn is_about(resource: Resource, call: &Call) -> bool {
     let Call { operation, target } = call;
     let writes = matches!(*operation, "put" | "upload" | "copy");
@@ -33,8 +32,8 @@ fn is_about(resource: Resource, call: &Call) -> bool {
         Resource::Queue => matches!(*operation, "receive"),
         Resource::DeadLetterQueue => matches!(*operation, "dead_letter"),
         Resource::Scratch => is_ours && matches!(*operation, "download" | "upload"),
-        // No port is the log: what becomes of a daemon whose log nobody reads is tried with the binary
-        // (`tests/cli`, blocked_log).
+        // No port is the log: `tests/cli` (blocked_log) runs the binary with a log that no process
+        // reads.
         Resource::Log => false,
     }
 }
@@ -68,7 +67,7 @@ fn port_of(world: &World, resource: Resource) -> &Faults {
     }
 }
 
-/// Whether it hits one collection, so that others go on.
+/// Whether a fault at the resource hits one collection, so that others go on.
 fn is_of_one_collection(resource: Resource) -> bool {
     !matches!(
         resource,
@@ -144,12 +143,12 @@ fn check(resource: Resource, only: Option<&'static str>, fault: Fault) {
     assert!(world.queue_is_empty(), "{what}");
 }
 
-/// All calls about it fail, or those of one operation.
+/// Lets all calls about the resource fail, or those of one operation.
 fn check_all(resource: Resource, only: Option<&'static str>) {
     for fault in Fault::ALL {
         let (disposition, _) = of_fault(resource, fault);
         let fails = matches!(disposition, Disposition::FailRun | Disposition::DeadLetter);
-        // What fails one of several is tried there.
+        // `Resource::Delta` tries the faults that fail one delta of several.
         if !fails || resource != Resource::Deltas {
             check(resource, only, fault);
         }
@@ -169,22 +168,22 @@ macro_rules! resources {
 }
 
 resources! {
-    pointer: Pointer,
-    base: Base,
-    manifest: Manifest,
-    upload: Upload,
-    delta: Delta,
-    deltas: Deltas,
-    foreign_delta: ForeignDelta,
-    lock: Lock,
-    lock_fence: Lock "next_fence",
-    lock_renewal: Lock "renew",
-    lock_release: Lock "release",
-    run_record: RunRecord,
-    run_record_start: RunRecord "start",
-    run_record_completion: RunRecord "complete",
-    table: Table,
-    queue: Queue,
-    dead_letter_queue: DeadLetterQueue,
-    working_space: Scratch,
+    pointer_faults_follow_disposition_table: Pointer,
+    base_faults_follow_disposition_table: Base,
+    manifest_faults_follow_disposition_table: Manifest,
+    upload_faults_follow_disposition_table: Upload,
+    delta_faults_follow_disposition_table: Delta,
+    deltas_faults_follow_disposition_table: Deltas,
+    foreign_delta_faults_follow_disposition_table: ForeignDelta,
+    lock_faults_follow_disposition_table: Lock,
+    lock_fence_faults_follow_disposition_table: Lock "next_fence",
+    lock_renewal_faults_follow_disposition_table: Lock "renew",
+    lock_release_faults_follow_disposition_table: Lock "release",
+    run_record_faults_follow_disposition_table: RunRecord,
+    run_record_start_faults_follow_disposition_table: RunRecord "start",
+    run_record_completion_faults_follow_disposition_table: RunRecord "complete",
+    table_faults_follow_disposition_table: Table,
+    queue_faults_follow_disposition_table: Queue,
+    dead_letter_queue_faults_follow_disposition_table: DeadLetterQueue,
+    working_space_faults_follow_disposition_table: Scratch,
 }

@@ -8,8 +8,8 @@ use crate::deltas::{Delta, content_of};
 use crate::hooks::Script;
 use crate::world::World;
 
-both!(twice_in_one_batch_is_one_application);
-fn twice_in_one_batch_is_one_application(world: World) {
+both!(run_announced_twice_in_one_batch_is_merged_once);
+fn run_announced_twice_in_one_batch_is_merged_once(world: World) {
     let (a, b) = (Delta::of("lines", "a", 3), Delta::of("lines", "b", 2));
     world.submit("run-a", &[&a]);
     world.send("run-a", "lines");
@@ -36,8 +36,8 @@ fn twice_in_one_batch_is_one_application(world: World) {
     assert!(world.queue_is_empty() && world.depth().dead == 0);
 }
 
-both!(after_completion_it_is_only_acknowledged);
-fn after_completion_it_is_only_acknowledged(world: World) {
+both!(duplicate_message_of_completed_run_is_only_acknowledged);
+fn duplicate_message_of_completed_run_is_only_acknowledged(world: World) {
     let (a, b) = (Delta::of("lines", "a", 3), Delta::of("lines", "b", 2));
     world.submit("run-a", &[&a]);
     world.drain();
@@ -47,7 +47,7 @@ fn after_completion_it_is_only_acknowledged(world: World) {
         [world.part("run-a", "lines"), world.part("run-b", "lines")],
         world.image("lines/snapshot/"),
     );
-    // Of the newest version and of an older one.
+    // A run of an older version and one of the newest.
     world.send("run-a", "lines");
     world.send("run-b", "lines");
     let summary = world.drain();
@@ -58,8 +58,8 @@ fn after_completion_it_is_only_acknowledged(world: World) {
     assert_eq!(now, records);
 }
 
-both!(after_completion_not_even_the_delta_is_needed);
-fn after_completion_not_even_the_delta_is_needed(world: World) {
+both!(duplicate_message_of_completed_run_needs_no_delta);
+fn duplicate_message_of_completed_run_needs_no_delta(world: World) {
     world.submit("run-a", &[&Delta::of("lines", "a", 3)]);
     world.drain();
     world.delete("lines/delta/run-a/delta.tar.gz");
@@ -70,8 +70,8 @@ fn after_completion_not_even_the_delta_is_needed(world: World) {
     assert!(world.queue_is_empty() && world.depth().dead == 0);
 }
 
-both!(beside_a_new_run_only_the_new_one_is_merged);
-fn beside_a_new_run_only_the_new_one_is_merged(world: World) {
+both!(batch_of_completed_and_new_run_merges_only_new_run);
+fn batch_of_completed_and_new_run_merges_only_new_run(world: World) {
     let (a, b) = (Delta::of("lines", "a", 3), Delta::of("lines", "b", 2));
     world.submit("run-a", &[&a]);
     world.drain();

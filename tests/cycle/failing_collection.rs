@@ -23,7 +23,7 @@ fn lines_are_away(world: &World) -> &FakeObjectStore {
 }
 
 #[test]
-fn a_drain_does_the_rest_and_ends_with_the_error() {
+fn drain_finishes_other_collections_and_returns_error() {
     let world = World::new(Kind::Fakes);
     world.expects(&["CC-PORT-TRANSIENT"]);
     let (lines, words) = (Delta::of("lines", "a", 2), Delta::of("words", "b", 3));
@@ -37,15 +37,15 @@ fn a_drain_does_the_rest_and_ends_with_the_error() {
     assert_eq!(world.state("run-a", "lines"), RunState::Pending);
     let depth = world.depth();
     assert_eq!((depth.visible, depth.in_flight, depth.dead), (1, 0, 0));
-    // And when it is over:
+    // When the store answers again:
     objects.faults.clear();
     assert_eq!(world.drain().completed, 1);
     assert_eq!(world.content("lines"), lines.content());
 }
 
 #[test]
-fn a_drain_in_trouble_does_not_wait_for_others() {
-    // Who waits on an automatic clock has the others' messages at once.
+fn failing_drain_does_not_wait_for_messages_of_other_workers() {
+    // On an automatic clock a wait would make the others' messages visible at once.
     let world = World::new(Kind::FakesInRealTime);
     world.expects(&["CC-PORT-TRANSIENT"]);
     let (lines, words) = (Delta::of("lines", "a", 2), Delta::of("words", "b", 3));

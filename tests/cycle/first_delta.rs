@@ -26,8 +26,8 @@ fn assert_good_is_published(world: &World, good: &Delta, bad: &str) {
     assert_eq!(world.state("run-good", "lines"), RunState::Completed);
 }
 
-both!(it_takes_level_and_space_from_the_delta);
-fn it_takes_level_and_space_from_the_delta(world: World) {
+both!(first_snapshot_takes_level_and_space_of_delta);
+fn first_snapshot_takes_level_and_space_of_delta(world: World) {
     let kind = world.kind;
     for level in SchemaLevel::ALL {
         for space in [Space::L2, Space::Cosine, Space::Ip] {
@@ -41,8 +41,8 @@ fn it_takes_level_and_space_from_the_delta(world: World) {
     }
 }
 
-both!(it_takes_the_level_that_is_configured);
-fn it_takes_the_level_that_is_configured(world: World) {
+both!(first_snapshot_takes_configured_level);
+fn first_snapshot_takes_configured_level(world: World) {
     let world = world.with(|settings| settings.first = FirstSnapshot::AtLevel(SchemaLevel::L10));
     let mut good = Delta::of("lines", "a", 2);
     world.submit("run-good", &[&good]);
@@ -51,10 +51,10 @@ fn it_takes_the_level_that_is_configured(world: World) {
     assert_good_is_published(&world, &good, "nothing");
 }
 
-both!(a_bad_delta_before_it_does_not_matter);
+both!(bad_delta_ahead_of_good_one_does_not_stop_first_snapshot);
 /// Every kind of bad delta in front of a good one, in a collection that has no snapshot. There is
 /// one receive only: the good run has no second chance without its neighbour.
-fn a_bad_delta_before_it_does_not_matter(world: World) {
+fn bad_delta_ahead_of_good_one_does_not_stop_first_snapshot(world: World) {
     let kind = world.kind;
     let relative = ["wrong-dimension", "wrong-space"];
     for bad in &sabotage::ALL {
@@ -71,8 +71,8 @@ fn a_bad_delta_before_it_does_not_matter(world: World) {
     }
 }
 
-both!(a_bad_delta_before_it_does_not_choose_the_space);
-fn a_bad_delta_before_it_does_not_choose_the_space(world: World) {
+both!(bad_delta_does_not_choose_space_of_first_snapshot);
+fn bad_delta_does_not_choose_space_of_first_snapshot(world: World) {
     let world = limited_to_one_receive(&world);
     let (mut bad, good) = (Delta::of("lines", "bad", 2), Delta::of("lines", "a", 2));
     bad.space = Space::L2;
@@ -83,8 +83,8 @@ fn a_bad_delta_before_it_does_not_choose_the_space(world: World) {
     assert_good_is_published(&world, &good, "a bad delta in another space");
 }
 
-both!(a_bad_delta_before_it_does_not_choose_the_level);
-fn a_bad_delta_before_it_does_not_choose_the_level(world: World) {
+both!(bad_delta_does_not_choose_level_of_first_snapshot);
+fn bad_delta_does_not_choose_level_of_first_snapshot(world: World) {
     let world = limited_to_one_receive(&world);
     let (mut bad, good) = (Delta::of("lines", "bad", 2), Delta::of("lines", "a", 2));
     bad.level = SchemaLevel::L06;
@@ -95,8 +95,8 @@ fn a_bad_delta_before_it_does_not_choose_the_level(world: World) {
     assert_good_is_published(&world, &good, "a bad delta of another level");
 }
 
-both!(a_bad_delta_before_it_leaves_no_half_made_directory);
-fn a_bad_delta_before_it_leaves_no_half_made_directory(world: World) {
+both!(bad_delta_leaves_no_partial_directory_for_first_snapshot);
+fn bad_delta_leaves_no_partial_directory_for_first_snapshot(world: World) {
     let world = limited_to_one_receive(&world);
     let good = Delta::of("lines", "a", 2);
     world.expects(&["CS-DAMAGED"]);
@@ -112,8 +112,8 @@ fn a_bad_delta_before_it_leaves_no_half_made_directory(world: World) {
     assert_good_is_published(&world, &good, "a bad delta with odd collection metadata");
 }
 
-both!(stray_files_of_a_delta_do_not_come_along);
-fn stray_files_of_a_delta_do_not_come_along(world: World) {
+both!(stray_files_of_first_delta_are_not_published);
+fn stray_files_of_first_delta_are_not_published(world: World) {
     changed(&world, "run-a", |dir| {
         std::fs::write(dir.join("readme.txt"), "no file of Chroma's").unwrap();
     });

@@ -6,8 +6,8 @@ use compactor_core::{RunState, keys};
 use crate::deltas::{Delta, content_of};
 use crate::world::{World, lineage, run_id};
 
-both!(the_first_batch_makes_a_snapshot_and_the_second_extends_it);
-fn the_first_batch_makes_a_snapshot_and_the_second_extends_it(world: World) {
+both!(first_batch_makes_snapshot_and_second_batch_extends_it);
+fn first_batch_makes_snapshot_and_second_batch_extends_it(world: World) {
     assert!(world.snapshot("lines").is_none());
     let (a, b, c) = (
         Delta::of("lines", "a", 3),
@@ -64,8 +64,8 @@ fn the_first_batch_makes_a_snapshot_and_the_second_extends_it(world: World) {
     assert!(world.lease_is_free("lines"));
 }
 
-both!(the_objects_are_those_of_the_layout_and_say_what_is_in_them);
-fn the_objects_are_those_of_the_layout_and_say_what_is_in_them(world: World) {
+both!(published_objects_match_layout_and_manifest);
+fn published_objects_match_layout_and_manifest(world: World) {
     world.submit("run-a", &[&Delta::of("lines", "a", 3)]);
     world.drain();
     let snapshot = world.snapshot("lines").unwrap();
@@ -109,8 +109,8 @@ fn the_objects_are_those_of_the_layout_and_say_what_is_in_them(world: World) {
     );
 }
 
-both!(the_hash_object_is_what_older_readers_parse);
-fn the_hash_object_is_what_older_readers_parse(world: World) {
+both!(hash_object_is_what_older_readers_parse);
+fn hash_object_is_what_older_readers_parse(world: World) {
     world.submit("run-a", &[&Delta::of("lines", "a", 3)]);
     world.drain();
     let snapshot = world.snapshot("lines").unwrap();

@@ -15,8 +15,8 @@ fn files(world: &World) -> usize {
 const ONLY_THE_DATABASE: usize = 1;
 const WITH_INDEX_FILES: usize = 6;
 
-both!(runs_are_published_first_and_flushed_when_none_wait);
-fn runs_are_published_first_and_flushed_when_none_wait(world: World) {
+both!(runs_are_published_before_their_vectors_are_flushed);
+fn runs_are_published_before_their_vectors_are_flushed(world: World) {
     let world = world.with(|settings| settings.flush_backlog = 5_000);
     let delta = Delta::of("lines", "a", THRESHOLD);
     world.submit("run-a", &[&delta]);
@@ -40,8 +40,8 @@ fn runs_are_published_first_and_flushed_when_none_wait(world: World) {
     assert!(in_thousandths(world.content("lines")) == expected);
 }
 
-both!(while_runs_wait_they_come_first);
-fn while_runs_wait_they_come_first(world: World) {
+both!(waiting_runs_are_published_before_flush);
+fn waiting_runs_are_published_before_flush(world: World) {
     let world = world.with(|settings| {
         settings.flush_backlog = 5_000;
         settings.batch_runs = 1;
@@ -63,8 +63,8 @@ fn while_runs_wait_they_come_first(world: World) {
     assert!(in_thousandths(world.content("lines")) == expected);
 }
 
-both!(a_backlog_that_is_too_long_is_flushed_at_once);
-fn a_backlog_that_is_too_long_is_flushed_at_once(world: World) {
+both!(backlog_over_limit_is_flushed_at_once);
+fn backlog_over_limit_is_flushed_at_once(world: World) {
     let world = world.with(|settings| {
         settings.flush_backlog = 1_500;
         settings.batch_runs = 1;
@@ -77,8 +77,8 @@ fn a_backlog_that_is_too_long_is_flushed_at_once(world: World) {
     assert_eq!(files(&world), WITH_INDEX_FILES);
 }
 
-both!(below_the_threshold_nothing_is_flushed);
-fn below_the_threshold_nothing_is_flushed(world: World) {
+both!(log_below_threshold_is_not_flushed);
+fn log_below_threshold_is_not_flushed(world: World) {
     let world = world.with(|settings| settings.flush_backlog = 5_000);
     world.submit("run-a", &[&Delta::of("lines", "a", THRESHOLD - 1)]);
     assert_eq!(world.drain().published, 1);

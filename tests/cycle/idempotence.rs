@@ -5,8 +5,8 @@ use compactor_core::RunState;
 use crate::deltas::{Delta, content_of};
 use crate::world::World;
 
-both!(the_same_delta_in_two_runs_gives_the_same_content);
-fn the_same_delta_in_two_runs_gives_the_same_content(world: World) {
+both!(second_run_of_one_delta_leaves_content_unchanged);
+fn second_run_of_one_delta_leaves_content_unchanged(world: World) {
     let delta = Delta::of("lines", "a", 3);
     world.submit("run-1", &[&delta]);
     world.drain();
@@ -21,8 +21,8 @@ fn the_same_delta_in_two_runs_gives_the_same_content(world: World) {
     assert_eq!(world.part("run-2", "lines").merged_vectors, 3);
 }
 
-both!(the_same_delta_in_two_runs_of_one_batch_gives_the_same_content);
-fn the_same_delta_in_two_runs_of_one_batch_gives_the_same_content(world: World) {
+both!(two_runs_of_one_delta_in_one_batch_both_complete);
+fn two_runs_of_one_delta_in_one_batch_both_complete(world: World) {
     let delta = Delta::of("lines", "a", 3);
     world.submit("run-1", &[&delta]);
     world.submit("run-2", &[&delta]);
@@ -34,8 +34,8 @@ fn the_same_delta_in_two_runs_of_one_batch_gives_the_same_content(world: World) 
     }
 }
 
-both!(an_empty_delta_completes_with_nothing);
-fn an_empty_delta_completes_with_nothing(world: World) {
+both!(empty_delta_completes_with_zero_merged_vectors);
+fn empty_delta_completes_with_zero_merged_vectors(world: World) {
     let (base, empty) = (Delta::of("lines", "a", 3), Delta::new("lines", Vec::new()));
     world.submit("run-base", &[&base]);
     world.drain();
@@ -47,8 +47,8 @@ fn an_empty_delta_completes_with_nothing(world: World) {
     assert_eq!(world.snapshot("lines").unwrap().lineage().len(), 2);
 }
 
-both!(a_collection_may_begin_with_an_empty_delta);
-fn a_collection_may_begin_with_an_empty_delta(world: World) {
+both!(empty_delta_starts_collection);
+fn empty_delta_starts_collection(world: World) {
     let (empty, next) = (Delta::new("lines", Vec::new()), Delta::of("lines", "a", 2));
     world.submit("run-empty", &[&empty]);
     world.drain();

@@ -1,5 +1,5 @@
-//! The lease of a collection: while another holds it no work is done, and who lost it publishes
-//! nothing.
+//! The lease of a collection: while another worker holds it no work is done, and a daemon that lost it
+//! publishes nothing.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::hooks::{Fate, Script};
 use crate::process::elsewhere;
 use crate::world::{MAX_RECEIVES, World, lineage};
 
-/// Somebody else takes the lease, or takes it again.
+/// Another worker takes the lease, or takes it again.
 fn taken_by_another(world: &World, owner: Uuid) -> bool {
     let term = world.settings.lease.term();
     let lines = lineage("lines");
@@ -23,8 +23,8 @@ fn taken_by_another(world: &World, owner: Uuid) -> bool {
     world.wait(asked).unwrap() == Acquired::Held
 }
 
-both!(while_it_is_another_s_nothing_is_done, in real time);
-fn while_it_is_another_s_nothing_is_done(world: World) {
+both!(collection_leased_by_another_worker_is_left_alone, in real time);
+fn collection_leased_by_another_worker_is_left_alone(world: World) {
     let delta = Delta::of("lines", "a", 2);
     world.submit("run-a", &[&delta]);
     assert!(taken_by_another(&world, world.ports.ids.uuid()));
@@ -46,8 +46,8 @@ fn while_it_is_another_s_nothing_is_done(world: World) {
     assert_eq!(world.content("lines"), delta.content());
 }
 
-both!(another_collection_s_lease_keeps_nobody_waiting, in real time);
-fn another_collection_s_lease_keeps_nobody_waiting(world: World) {
+both!(lease_of_one_collection_does_not_delay_another, in real time);
+fn lease_of_one_collection_does_not_delay_another(world: World) {
     let delta = Delta::of("words", "w", 2);
     world.submit("run-w", &[&delta]);
     assert!(taken_by_another(&world, world.ports.ids.uuid()));
@@ -58,7 +58,7 @@ fn another_collection_s_lease_keeps_nobody_waiting(world: World) {
 
 /// On a clock that every wait moves, the daemon itself gets to the end of the lease.
 #[test]
-fn the_daemon_waits_until_it_is_free() {
+fn daemon_waits_until_lease_is_free() {
     let world = Arc::new(World::new(crate::world::Kind::Fakes));
     world.submit("run-a", &[&Delta::of("lines", "a", 2)]);
     assert!(taken_by_another(&world, world.ports.ids.uuid()));
@@ -71,7 +71,7 @@ fn the_daemon_waits_until_it_is_free() {
 
 /// A healthy holder that keeps its lease for long is no reason to give a run up.
 #[test]
-fn a_lease_that_stays_busy_makes_no_dead_letter() {
+fn lease_that_stays_busy_buries_no_run() {
     let world = Arc::new(World::new(crate::world::Kind::Fakes));
     let delta = Delta::of("lines", "a", 2);
     world.submit("run-a", &[&delta]);
@@ -90,8 +90,8 @@ fn a_lease_that_stays_busy_makes_no_dead_letter() {
     assert_eq!(world.content("lines"), delta.content());
 }
 
-both!(who_lost_it_publishes_nothing, in real time);
-fn who_lost_it_publishes_nothing(world: World) {
+both!(daemon_that_lost_lease_publishes_nothing, in real time);
+fn daemon_that_lost_lease_publishes_nothing(world: World) {
     world.expects(&["CC-LEASE-LOST"]);
     let (base, delta) = (Delta::of("lines", "base", 3), Delta::of("lines", "a", 2));
     world.submit("run-base", &[&base]);
@@ -104,7 +104,7 @@ fn who_lost_it_publishes_nothing(world: World) {
         let (world, stop) = (Arc::clone(&world), stop.clone());
         Script::new(move |step, _| {
             match step {
-                // A pause longer than the lease, in which somebody else takes it.
+                // A pause longer than the lease, in which another worker takes it.
                 Step::Uploaded => elsewhere(|| {
                     world.advance(world.settings.lease.term() + Duration::from_secs(1));
                     assert!(taken_by_another(&world, world.ports.ids.uuid()));
@@ -128,8 +128,8 @@ fn who_lost_it_publishes_nothing(world: World) {
     assert_eq!(world.state("run-a", "lines"), RunState::Completed);
 }
 
-both!(a_pause_that_nobody_used_is_no_loss, in real time);
-fn a_pause_that_nobody_used_is_no_loss(world: World) {
+both!(lease_that_no_worker_took_after_expiry_is_not_lost, in real time);
+fn lease_that_no_worker_took_after_expiry_is_not_lost(world: World) {
     let delta = Delta::of("lines", "a", 2);
     world.submit("run-a", &[&delta]);
     let world = Arc::new(world);
@@ -157,7 +157,7 @@ fn fences_only_grow(world: World) {
 }
 
 #[test]
-fn without_a_fence_the_lease_is_given_back() {
+fn lease_is_given_back_if_fence_is_denied() {
     let world = World::new(crate::world::Kind::Fakes);
     world.expects(&["CC-PORT-DENIED"]);
     world.submit("run-a", &[&Delta::of("lines", "a", 2)]);

@@ -19,7 +19,7 @@ pub(crate) enum Form {
     Archive,
     /// One object per file, and a JSON hash of all of them.
     HashedFiles,
-    /// One object per file, and a hash that nobody can make again.
+    /// One object per file, and a hash that cannot be computed again.
     Files,
 }
 
@@ -69,8 +69,8 @@ fn md5_of(bytes: &[u8]) -> String {
     hex::encode(md5::Md5::digest(bytes))
 }
 
-both!(a_snapshot_of_the_python_compactor_is_a_base);
-fn a_snapshot_of_the_python_compactor_is_a_base(world: World) {
+both!(snapshot_of_python_compactor_is_built_upon);
+fn snapshot_of_python_compactor_is_built_upon(world: World) {
     let kind = world.kind;
     for form in FORMS {
         for old in OLD {
@@ -121,8 +121,8 @@ fn refused(world: &World, damage: &str, code: &'static str) {
     assert_eq!(world.code("run-next", "lines"), code, "{damage}");
 }
 
-both!(a_damaged_one_is_refused_and_the_pointer_stays);
-fn a_damaged_one_is_refused_and_the_pointer_stays(world: World) {
+both!(damaged_python_snapshot_is_refused_and_pointer_stays);
+fn damaged_python_snapshot_is_refused_and_pointer_stays(world: World) {
     let kind = world.kind;
     let lines = lineage("lines");
     let version: Version = OLD[1].parse().unwrap();
@@ -160,8 +160,8 @@ fn a_damaged_one_is_refused_and_the_pointer_stays(world: World) {
     refused(&world, "a version that is not there", "CC-MANIFEST-MISSING");
 }
 
-both!(one_that_has_outgrown_a_limit_is_too_large);
-fn one_that_has_outgrown_a_limit_is_too_large(world: World) {
+both!(python_snapshot_over_limit_is_too_large);
+fn python_snapshot_over_limit_is_too_large(world: World) {
     let kind = world.kind;
     for (packed, form) in [true, false]
         .into_iter()
@@ -186,8 +186,8 @@ fn packed_size(store: &ClosedStore) -> u64 {
     packed(store).len() as u64
 }
 
-both!(snapshots_can_be_archives);
-fn snapshots_can_be_archives(world: World) {
+both!(snapshots_can_be_published_as_archives);
+fn snapshots_can_be_published_as_archives(world: World) {
     let (a, b, c) = (
         Delta::of("lines", "a", 5),
         Delta::of("lines", "b", 2),

@@ -28,7 +28,7 @@ impl Logs {
         String::from_utf8_lossy(&lines.text).contains(part)
     }
 
-    /// Lines that nobody expects, of those since the last call.
+    /// Takes the lines since the last call, and returns those that the test does not expect.
     pub(crate) fn take_unexpected(&self) -> Vec<String> {
         let mut lines = self.0.lock().unwrap();
         let text = std::mem::take(&mut lines.text);
@@ -40,7 +40,7 @@ impl Logs {
             .collect()
     }
 
-    /// Who writes them down.
+    /// A subscriber that writes the lines down.
     pub(crate) fn dispatch(&self) -> Dispatch {
         let logs = tracing_subscriber::fmt()
             .with_max_level(Level::WARN)
@@ -75,9 +75,9 @@ impl MakeWriter<'_> for Logs {
     }
 }
 
-/// A test that means nothing else must not find its lines swallowed.
+/// Expecting one line must not swallow the others.
 #[test]
-fn what_is_not_expected_is_told() {
+fn unexpected_log_line_is_reported() {
     let logs = Logs::default();
     logs.expect(&["a good reason"]);
     dispatcher::with_default(&logs.dispatch(), || {

@@ -7,8 +7,8 @@ use compactor_core::RunState;
 use crate::deltas::{Delta, content_of};
 use crate::world::{Kind, World};
 
-both!(a_delta_may_be_loose_objects);
-fn a_delta_may_be_loose_objects(world: World) {
+both!(delta_of_loose_objects_is_merged);
+fn delta_of_loose_objects_is_merged(world: World) {
     let (loose, packed) = (Delta::of("lines", "l", 3), Delta::of("lines", "p", 2));
     let store = loose.write(&world, &world.folder("loose"));
     world.upload_loose(&world.prefix("run-l", "lines"), &store);
@@ -20,8 +20,8 @@ fn a_delta_may_be_loose_objects(world: World) {
     assert_eq!(world.part("run-l", "lines").merged_vectors, 3);
 }
 
-both!(files_in_folders_come_along);
-fn files_in_folders_come_along(world: World) {
+both!(loose_delta_with_files_in_subfolders_is_merged);
+fn loose_delta_with_files_in_subfolders_is_merged(world: World) {
     let delta = Delta::of("lines", "l", 3);
     let folder = world.folder("loose");
     let dir = delta.write(&world, &folder).dir().to_path_buf();
@@ -34,8 +34,8 @@ fn files_in_folders_come_along(world: World) {
     assert_eq!(world.content("lines"), delta.content());
 }
 
-both!(a_prefix_does_not_take_in_its_siblings);
-fn a_prefix_does_not_take_in_its_siblings(world: World) {
+both!(delta_prefix_does_not_match_longer_sibling_prefixes);
+fn delta_prefix_does_not_match_longer_sibling_prefixes(world: World) {
     let mut deltas = Vec::new();
     for run in ["abc", "abcd", "ab"] {
         let delta = Delta::of("lines", run, 2);
@@ -56,8 +56,8 @@ fn a_prefix_does_not_take_in_its_siblings(world: World) {
     }
 }
 
-both!(a_prefix_that_is_only_the_beginning_of_another_is_missing);
-fn a_prefix_that_is_only_the_beginning_of_another_is_missing(world: World) {
+both!(delta_is_missing_if_its_prefix_only_begins_another);
+fn delta_is_missing_if_its_prefix_only_begins_another(world: World) {
     world.expects(&["CC-DELTA-MISSING"]);
     let store = Delta::of("lines", "l", 2).write(&world, &world.folder("abcd"));
     world.upload_loose("lines/delta/abcd/", &store);
@@ -70,7 +70,7 @@ fn a_prefix_that_is_only_the_beginning_of_another_is_missing(world: World) {
 
 /// Only an object store can have a key that ends in a slash; a file system cannot.
 #[test]
-fn the_empty_object_that_stands_for_a_folder_is_no_file() {
+fn loose_delta_ignores_folder_marker_objects() {
     let world = World::new(Kind::Fakes);
     let delta = Delta::of("lines", "l", 2);
     let store = delta.write(&world, &world.folder("loose"));
@@ -83,7 +83,7 @@ fn the_empty_object_that_stands_for_a_folder_is_no_file() {
 }
 
 #[test]
-fn a_key_that_leads_elsewhere_is_refused() {
+fn loose_object_key_that_leaves_its_prefix_is_refused() {
     for evil in ["../escape", "a/../../escape", "/escape", "a//b"] {
         let world = World::new(Kind::Fakes);
         world.expects(&["CC-OBJECT-NAME"]);

@@ -32,7 +32,7 @@ fn refused(world: &World, newest: &str) {
     let error = world.try_drain().unwrap_err();
     assert_eq!(error.code(), "CC-POINTER-GONE");
     assert!(error.to_string().contains(newest), "{error}");
-    assert_eq!(world.uploads("lines"), uploads, "nothing is begun");
+    assert_eq!(world.uploads("lines"), uploads, "no new lineage begins");
     assert_eq!(world.pointer("lines"), None);
     assert_eq!(world.depth().dead, 0);
 }
@@ -44,8 +44,8 @@ fn put_back(world: &World, version: &str) -> Result<(), Error> {
     world.wait(repository.point(&lineage("lines"), &version, None, nonce))
 }
 
-both!(what_was_published_is_not_left_behind, in real time);
-fn what_was_published_is_not_left_behind(world: World) {
+both!(lost_pointer_is_refused_and_put_back_by_point, in real time);
+fn lost_pointer_is_refused_and_put_back_by_point(world: World) {
     for runs in [&["run-a"][..], &["run-b", "run-c"]] {
         let mut deltas = publish(&world, runs);
         let newest = lose(&world);
@@ -65,8 +65,8 @@ fn what_was_published_is_not_left_behind(world: World) {
     }
 }
 
-both!(the_first_version_that_a_crash_left_unnamed_is_nothing_published);
-fn the_first_version_that_a_crash_left_unnamed_is_nothing_published(world: World) {
+both!(first_upload_left_by_crash_does_not_count_as_lost_pointer);
+fn first_upload_left_by_crash_does_not_count_as_lost_pointer(world: World) {
     let delta = Delta::of("lines", "a", 2);
     world.submit("run-a", &[&delta]);
     world
@@ -78,8 +78,8 @@ fn the_first_version_that_a_crash_left_unnamed_is_nothing_published(world: World
     assert_eq!(world.content("lines"), delta.content());
 }
 
-both!(a_pointer_that_vanishes_before_the_swap_is_missed, in real time);
-fn a_pointer_that_vanishes_before_the_swap_is_missed(world: World) {
+both!(pointer_that_vanishes_before_swap_is_reported_gone, in real time);
+fn pointer_that_vanishes_before_swap_is_reported_gone(world: World) {
     let mut deltas = publish(&world, &["run-a", "run-b"]);
     let before = world.pointer("lines").unwrap();
     deltas.push(Delta::of("lines", "run-c", 2));
@@ -97,8 +97,8 @@ fn a_pointer_that_vanishes_before_the_swap_is_missed(world: World) {
     assert_eq!(world.content("lines"), content_of(&deltas));
 }
 
-both!(a_pointer_that_names_nothing_is_mended, in real time);
-fn a_pointer_that_names_nothing_is_mended(world: World) {
+both!(pointer_that_names_no_version_is_repaired_by_point, in real time);
+fn pointer_that_names_no_version_is_repaired_by_point(world: World) {
     let deltas = publish(&world, &["run-a", "run-b"]);
     let (key, version) = (
         keys::pointer(&lineage("lines")),
@@ -125,7 +125,7 @@ fn a_pointer_that_names_nothing_is_mended(world: World) {
     }
     let content = world.content("lines");
     assert_eq!(content.len(), content_of(&deltas).len() + 5);
-    // One that is in use stays as it is.
+    // A pointer that is in use stays as it is.
     let error = put_back(&world, &version).unwrap_err();
     assert_eq!(error.code(), "CC-POINTER-IN-USE");
     let missing = put_back(&world, "20200101_000000_000000_00000000").unwrap_err();
@@ -135,28 +135,28 @@ fn a_pointer_that_names_nothing_is_mended(world: World) {
     assert_eq!(missing.code(), "CC-VERSION-MISSING");
 }
 
-both!(a_version_that_lacks_a_file_is_neither_named_nor_in_the_way, in real time);
-fn a_version_that_lacks_a_file_is_neither_named_nor_in_the_way(world: World) {
+both!(incomplete_version_is_refused_by_point_and_blocks_no_other, in real time);
+fn incomplete_version_is_refused_by_point_and_blocks_no_other(world: World) {
     publish(&world, &["run-a", "run-b"]);
     let older = world.uploads("lines").remove(0);
     let newest = lose(&world);
     let cut: Version = newest.parse().unwrap();
-    // What only it had is told to be lost.
+    // Runs that only this version had are recorded as lost.
     world.expects(&["CC-OVERWRITTEN"]);
     world.delete(&keys::file(&lineage("lines"), &cut, "chroma.sqlite3"));
     world.submit("late", &[&Delta::of("lines", "late", 1)]);
     refused(&world, &older);
     let error = put_back(&world, &newest).unwrap_err();
     assert_eq!(error.code(), "CC-SNAPSHOT-FILE");
-    // One that was put there by hand all the same does not stay.
+    // `point` replaces a pointer that was put on this version by hand.
     world.put(&keys::pointer(&lineage("lines")), newest);
     put_back(&world, &older).unwrap();
     world.drain();
     assert_eq!(world.state("late", "lines"), RunState::Completed);
 }
 
-both!(a_manifest_that_cannot_be_read_was_one, in real time);
-fn a_manifest_that_cannot_be_read_was_one(world: World) {
+both!(unreadable_manifest_counts_as_published_version, in real time);
+fn unreadable_manifest_counts_as_published_version(world: World) {
     let version = "20261121_000212_517191_74bfc63c".parse().unwrap();
     world.put(&keys::manifest(&lineage("lines"), &version), b"{".to_vec());
     world.submit("late", &[&Delta::of("lines", "late", 1)]);

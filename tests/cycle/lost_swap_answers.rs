@@ -1,5 +1,5 @@
-//! The answer to the swap is lost, and before it is asked for again others have built upon the
-//! version that was published: it counts as published, for it is in their lineage.
+//! The answer to the swap is lost, and before the daemon tries again other writers have built upon
+//! the version that it published. The version counts as published, for it is in their lineage.
 
 use std::sync::Arc;
 
@@ -40,7 +40,7 @@ fn followed_by(mut world: World, successors: usize, with_base: bool) {
     assert_eq!(snapshot.content, content_of(&all));
     let ours = snapshot.lineage();
     assert_eq!(ours.iter().filter(|run| **run == "run-ours").count(), 1);
-    // One upload each: nobody merged anything twice.
+    // One upload each: no run was merged twice.
     assert_eq!(world.uploads("lines").len(), all.len());
     let part = world.part("run-ours", "lines");
     assert_eq!((part.state, part.merged_vectors), (RunState::Completed, 2));
@@ -49,33 +49,33 @@ fn followed_by(mut world: World, successors: usize, with_base: bool) {
     assert!(world.queue_is_empty() && world.depth().dead == 0);
 }
 
-both!(nobody, in real time);
-fn nobody(world: World) {
+both!(swap_with_lost_answer_is_committed_without_successor, in real time);
+fn swap_with_lost_answer_is_committed_without_successor(world: World) {
     followed_by(world, 0, true);
 }
 
-both!(one, in real time);
-fn one(world: World) {
+both!(swap_with_lost_answer_is_committed_below_one_successor, in real time);
+fn swap_with_lost_answer_is_committed_below_one_successor(world: World) {
     followed_by(world, 1, true);
 }
 
-both!(three, in real time);
-fn three(world: World) {
+both!(swap_with_lost_answer_is_committed_below_three_successors, in real time);
+fn swap_with_lost_answer_is_committed_below_three_successors(world: World) {
     followed_by(world, 3, true);
 }
 
-both!(one_after_a_first_snapshot, in real time);
-fn one_after_a_first_snapshot(world: World) {
+both!(first_swap_with_lost_answer_is_committed_below_one_successor, in real time);
+fn first_swap_with_lost_answer_is_committed_below_one_successor(world: World) {
     followed_by(world, 1, false);
 }
 
-both!(three_after_a_first_snapshot, in real time);
-fn three_after_a_first_snapshot(world: World) {
+both!(first_swap_with_lost_answer_is_committed_below_three_successors, in real time);
+fn first_swap_with_lost_answer_is_committed_below_three_successors(world: World) {
     followed_by(world, 3, false);
 }
 
-both!(a_rival_between_two_puts_that_never_landed_wins, in real time);
-fn a_rival_between_two_puts_that_never_landed_wins(mut world: World) {
+both!(rival_that_publishes_just_before_our_put_wins, in real time);
+fn rival_that_publishes_just_before_our_put_wins(mut world: World) {
     let (ours, theirs) = (
         Delta::of("lines", "ours", 2),
         Delta::of("lines", "theirs", 4),

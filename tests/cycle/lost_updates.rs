@@ -1,5 +1,5 @@
-//! A writer that does not keep the protocol puts the pointer on a version that knows nothing of our
-//! last one: the next cycle finds out, and the lost runs can be announced again.
+//! A writer that does not keep the protocol moves the pointer to a version that was made without our
+//! last one. The next cycle notices it, and the lost runs can be announced again.
 
 use chroma_store::{ClosedStore, pack};
 use compactor_core::manifest::Layout;
@@ -38,8 +38,8 @@ fn publish(world: &World, run: &str, delta: &Delta) -> String {
     world.pointer("lines").unwrap()
 }
 
-both!(lost_runs_are_named_and_can_be_announced_again);
-fn lost_runs_are_named_and_can_be_announced_again(world: World) {
+both!(overwritten_runs_fail_and_complete_when_announced_again);
+fn overwritten_runs_fail_and_complete_when_announced_again(world: World) {
     world.expects(&["CC-OVERWRITTEN"]);
     let [base, lost, theirs, next] =
         ["base", "lost", "theirs", "next"].map(|prefix| Delta::of("lines", prefix, 3));
@@ -61,7 +61,7 @@ fn lost_runs_are_named_and_can_be_announced_again(world: World) {
     assert_eq!(
         lineage,
         ["run-base", "run-next"],
-        "what theirs was made from counts"
+        "the version that theirs was made from counts"
     );
 
     world.send("run-lost", "lines");
@@ -72,8 +72,8 @@ fn lost_runs_are_named_and_can_be_announced_again(world: World) {
 }
 
 // Python writers keep four versions and delete the others.
-both!(lost_runs_of_versions_that_are_gone_are_named_too);
-fn lost_runs_of_versions_that_are_gone_are_named_too(world: World) {
+both!(overwritten_runs_of_deleted_versions_fail);
+fn overwritten_runs_of_deleted_versions_fail(world: World) {
     world.expects(&["CC-OVERWRITTEN"]);
     let [base, one, two, theirs, next] =
         ["base", "one", "two", "theirs", "next"].map(|prefix| Delta::of("lines", prefix, 2));
@@ -97,8 +97,8 @@ fn lost_runs_of_versions_that_are_gone_are_named_too(world: World) {
     assert_eq!(world.state("run-base", "lines"), RunState::Completed);
 }
 
-both!(a_writer_that_started_from_the_newest_version_lost_nothing);
-fn a_writer_that_started_from_the_newest_version_lost_nothing(world: World) {
+both!(overwrite_made_from_newest_version_fails_no_run);
+fn overwrite_made_from_newest_version_fails_no_run(world: World) {
     let kind = world.kind;
     for layout in [Layout::Files, Layout::Archive] {
         let world = World::new(kind).with(|settings| settings.layout = layout);
@@ -119,8 +119,8 @@ fn a_writer_that_started_from_the_newest_version_lost_nothing(world: World) {
     }
 }
 
-both!(a_writer_that_started_from_none_of_ours_lost_all);
-fn a_writer_that_started_from_none_of_ours_lost_all(world: World) {
+both!(overwrite_made_from_no_version_of_ours_fails_all_runs);
+fn overwrite_made_from_no_version_of_ours_fails_all_runs(world: World) {
     world.expects(&["CC-OVERWRITTEN"]);
     let [ours, theirs, next] =
         ["ours", "theirs", "next"].map(|prefix| Delta::of("lines", prefix, 3));
@@ -133,8 +133,8 @@ fn a_writer_that_started_from_none_of_ours_lost_all(world: World) {
 }
 
 // In the layout that Python writers know, the manifest is in the archive that they unpack.
-both!(an_archive_has_its_manifest_in_it);
-fn an_archive_has_its_manifest_in_it(world: World) {
+both!(snapshot_archive_contains_its_manifest);
+fn snapshot_archive_contains_its_manifest(world: World) {
     let world = world.with(|settings| settings.layout = Layout::Archive);
     let version = publish(&world, "run-a", &Delta::of("lines", "a", 3));
     let version: Version = version.parse().unwrap();
@@ -154,6 +154,9 @@ fn an_archive_has_its_manifest_in_it(world: World) {
         .unwrap();
     let parse = |json: &[u8]| Manifest::parse(json).unwrap();
     let mut beside = parse(&beside);
-    assert!(beside.archive.take().is_some(), "it cannot be in itself");
+    assert!(
+        beside.archive.take().is_some(),
+        "only the manifest beside the archive has its digest"
+    );
     assert_eq!(parse(&found), beside);
 }

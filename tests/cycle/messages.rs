@@ -15,8 +15,8 @@ fn attributes(pairs: &[(&str, &str)]) -> Attributes {
     pairs.iter().map(owned).collect()
 }
 
-both!(what_cannot_be_understood_is_a_dead_letter_at_once);
-fn what_cannot_be_understood_is_a_dead_letter_at_once(world: World) {
+both!(undecodable_message_is_buried_at_once);
+fn undecodable_message_is_buried_at_once(world: World) {
     world.expects(&["CC-MESSAGE-"]);
     let run = r#"{"entity_type": "COMPACTION_RUN", "event_name": "INSERT", "entity_data":
         {"run_id": "r1", "lines_delta_prefix": "lines/delta/r1/", "delta_s3_prefix":
@@ -62,9 +62,9 @@ fn what_cannot_be_understood_is_a_dead_letter_at_once(world: World) {
     assert_eq!(world.keys(""), Vec::<String>::new());
 }
 
-// Whoever waits for the run must not wait for ever.
-both!(a_run_that_is_announced_wrongly_is_failed);
-fn a_run_that_is_announced_wrongly_is_failed(world: World) {
+// A producer that waits for the run must not wait for ever.
+both!(run_announced_with_bad_prefix_is_recorded_as_failed);
+fn run_announced_with_bad_prefix_is_recorded_as_failed(world: World) {
     world.expects(&["CC-MESSAGE-PREFIX"]);
     let body = r#"{"entity_type": "COMPACTION_RUN", "entity_data":
         {"run_id": "r1", "lines_delta_prefix": "lines/delta/../../etc/"}}"#;
@@ -74,8 +74,8 @@ fn a_run_that_is_announced_wrongly_is_failed(world: World) {
     assert_eq!(world.code("r1", "lines"), "CC-MESSAGE-PREFIX");
 }
 
-both!(a_message_without_the_attribute_is_understood_by_its_prefixes);
-fn a_message_without_the_attribute_is_understood_by_its_prefixes(world: World) {
+both!(message_without_collection_attribute_is_routed_by_its_prefixes);
+fn message_without_collection_attribute_is_routed_by_its_prefixes(world: World) {
     let delta = Delta::of("lines", "a", 2);
     world.upload_packed("r1", "lines", &delta.write(&world, &world.folder("r1")));
     let body = r#"{"entity_type": "COMPACTION_RUN", "event_name": "INSERT", "entity_data":
@@ -87,8 +87,8 @@ fn a_message_without_the_attribute_is_understood_by_its_prefixes(world: World) {
     assert_eq!(world.part("r1", "lines").merged_vectors, 2);
 }
 
-both!(what_is_not_about_a_run_is_acknowledged_without_a_version);
-fn what_is_not_about_a_run_is_acknowledged_without_a_version(world: World) {
+both!(message_about_no_run_is_acknowledged_without_publishing);
+fn message_about_no_run_is_acknowledged_without_publishing(world: World) {
     world.submit("run-base", &[&Delta::of("lines", "base", 1)]);
     world.drain();
     let before = world.image("");
@@ -121,9 +121,9 @@ fn bad_messages_do_not_keep_good_ones_waiting(world: World) {
 const LABEL: &str =
     r#"{"entity_type": "RECEIPT_WORD_LABEL", "event_name": "MODIFY", "entity_data": {}}"#;
 
-// On a shared queue it is taken away from those that could act on it.
-both!(what_others_act_on_is_a_dead_letter);
-fn what_others_act_on_is_a_dead_letter(world: World) {
+// On a shared queue the daemon takes it away from consumers that could act on it.
+both!(message_that_other_consumers_act_on_is_buried);
+fn message_that_other_consumers_act_on_is_buried(world: World) {
     world.expects(&["CC-MESSAGE-UNHANDLED"]);
     world.send_raw(LABEL, &attributes(&[("collection", "words")]));
     world.drain();
@@ -136,8 +136,8 @@ fn what_others_act_on_is_a_dead_letter(world: World) {
     assert_eq!(letters[0].body, LABEL);
 }
 
-both!(or_is_acknowledged_where_that_is_asked_for);
-fn or_is_acknowledged_where_that_is_asked_for(world: World) {
+both!(message_that_other_consumers_act_on_is_acknowledged_if_configured);
+fn message_that_other_consumers_act_on_is_acknowledged_if_configured(world: World) {
     let world = world.with(|settings| settings.unhandled = Unhandled::Acknowledge);
     for _ in 0..3 {
         world.send_raw(LABEL, &attributes(&[("collection", "words")]));

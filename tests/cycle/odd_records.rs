@@ -130,11 +130,11 @@ fn beside_a_good_run(kind: Kind, with_base: bool) {
 }
 
 #[test]
-fn beside_a_good_run_on_a_snapshot() {
+fn odd_record_does_not_block_good_run_on_snapshot() {
     beside_a_good_run(Kind::Fakes, true);
 }
 
 #[test]
-fn beside_a_good_run_on_nothing() {
+fn odd_record_does_not_block_good_run_without_snapshot() {
     beside_a_good_run(Kind::Fakes, false);
 }

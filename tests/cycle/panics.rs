@@ -10,7 +10,7 @@ use compactor_snapshots::{Observed, Observer, Step};
 use crate::deltas::{Delta, content_of};
 use crate::world::World;
 
-/// Panics so many times at a step.
+/// Panics at a step, as often as the counter says.
 struct Panics(AtomicU32, Step);
 
 fn panics(times: u32) -> Arc<Panics> {
@@ -43,10 +43,10 @@ fn submitted(world: &World) -> [Delta; 3] {
     })
 }
 
-both!(none_of_several_runs_is_blamed_before_it_was_alone);
-fn none_of_several_runs_is_blamed_before_it_was_alone(world: World) {
+both!(panic_in_batch_fails_no_run_before_it_is_merged_alone);
+fn panic_in_batch_fails_no_run_before_it_is_merged_alone(world: World) {
     let deltas = submitted(&world);
-    // Whether or not it drains at once: what was given back comes again.
+    // Whether or not the first drain succeeds, the runs that it gave back come again.
     let _ = world.drain_with(panics(1));
     world.let_everything_expire();
     world.drain();
@@ -54,8 +54,8 @@ fn none_of_several_runs_is_blamed_before_it_was_alone(world: World) {
     assert_eq!(world.depth().dead, 0);
 }
 
-both!(a_run_that_panics_alone_fails_alone);
-fn a_run_that_panics_alone_fails_alone(world: World) {
+both!(run_whose_lone_merge_panics_fails_alone);
+fn run_whose_lone_merge_panics_fails_alone(world: World) {
     let max_receives = world.ports.queue.max_receives();
     let bad = Delta::of("lines", "bad", 2);
     world.expects(&["CC-TASK"]);
@@ -71,9 +71,9 @@ fn a_run_that_panics_alone_fails_alone(world: World) {
     assert_eq!(world.content("lines"), content_of(&deltas));
 }
 
-// What panics beside the merge says nothing of a delta.
-both!(a_verification_that_panics_is_no_run_s_fault);
-fn a_verification_that_panics_is_no_run_s_fault(world: World) {
+// A panic outside the merge says nothing about a delta.
+both!(panic_in_verification_fails_no_run);
+fn panic_in_verification_fails_no_run(world: World) {
     let delta = Delta::of("lines", "a", 2);
     world.expects(&["CC-TASK"]);
     world.submit("run-a", &[&delta]);

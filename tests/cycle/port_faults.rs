@@ -1,5 +1,5 @@
-//! Every single call of every port fails once, before or after it took effect: whatever it was,
-//! in the end each run is in the snapshot once and its message is gone.
+//! Every single call of every port fails once, before or after it took effect: whichever call it
+//! was, in the end each run is in the snapshot once and its message is gone.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -17,7 +17,7 @@ pub(crate) fn waiting() -> (World, [Delta; 3]) {
     waiting_with(MAX_RECEIVES)
 }
 
-/// The same on a queue that gives up after so many receives.
+/// The same on a queue that gives a message up after `max_receives` receives.
 fn waiting_with(max_receives: u32) -> (World, [Delta; 3]) {
     let world = World::with_max_receives(Kind::Fakes, max_receives);
     let deltas = base_and_two();
@@ -43,9 +43,9 @@ pub(crate) fn all_faults(world: &World) -> [&Faults; 4] {
 /// The calls of a daemon, numbered over all ports.
 pub(crate) type Diary = Arc<Mutex<Vec<Call>>>;
 
-/// Asks `rule` at every call, which it gets by its number. Calls that are made while time passes
-/// have no number of their own, as how many there are differs from run to run: they get the next
-/// one's.
+/// Asks `rule` at every call, with the call's number and whether the call is counted. Periodic calls
+/// are not counted, because their number differs from test to test: they get the number of the next
+/// call.
 pub(crate) fn numbered(
     world: &World,
     rule: impl Fn(usize, bool) -> Option<Inject> + Clone + Send + 'static,
@@ -65,7 +65,7 @@ pub(crate) fn numbered(
     diary
 }
 
-/// In every line that the faults are the reason of.
+/// Part of every log line that the faults cause.
 const INJECTED: &str = "injected by the test";
 
 fn sweep(inject: Inject) {
@@ -112,22 +112,22 @@ pub(crate) fn assert_in_the_end(world: &World, deltas: &[Delta], what: &str) {
 }
 
 #[test]
-fn each_call_fails_before_it_takes_effect() {
+fn runs_complete_once_if_any_call_fails_without_effect() {
     sweep(Inject::FailBefore(Fault::Transient));
 }
 
 #[test]
-fn each_call_takes_effect_and_its_answer_is_lost() {
+fn runs_complete_once_if_any_answer_is_lost() {
     sweep(Inject::FailAfter(Fault::OutcomeUnknown));
 }
 
 #[test]
-fn each_call_is_throttled() {
+fn runs_complete_once_if_any_call_is_throttled() {
     sweep(Inject::FailBefore(Fault::Throttled));
 }
 
 #[test]
-fn calls_that_are_repeated_anyway_fail_once() {
+fn runs_complete_once_if_any_periodic_call_fails() {
     for operation in ["extend", "renew", "receive", "depth"] {
         for inject in [
             Inject::FailBefore(Fault::Transient),
@@ -145,10 +145,10 @@ fn calls_that_are_repeated_anyway_fail_once() {
     }
 }
 
-/// The answer of an upload is lost, and there is no room to look at what is there.
+/// The answer to an upload is lost, and there is no room to download the object and compare it.
 #[test]
-fn a_disk_that_is_full_while_an_upload_is_checked_buries_nothing() {
-    // Each start uses up some, as the queue counts them.
+fn full_disk_during_upload_check_buries_no_run() {
+    // Each start uses up some receives.
     let (world, deltas) = waiting_with(8 * MAX_RECEIVES);
     world.expects(&["CC-PORT-FULL", "trying again"]);
     let [objects, ..] = all_faults(&world);

@@ -1,4 +1,4 @@
-//! What is left to look at: run records, what the queue holds, and its dead letters.
+//! What a test looks at afterwards: run records, the queue's depth, and its dead letters.
 
 use compactor_core::ports::{Attributes, Depth};
 use compactor_core::{RunPart, RunState};
@@ -11,7 +11,7 @@ pub(crate) struct DeadLetter {
     pub(crate) body: String,
     pub(crate) attributes: Attributes,
     pub(crate) reason: String,
-    /// How often it was received, where the queue tells.
+    /// How often it was received; only the local queue keeps the count.
     pub(crate) receives: Option<u32>,
 }
 
@@ -28,7 +28,7 @@ impl World {
         self.wait(self.ports.queue.depth()).unwrap()
     }
 
-    /// Nothing waiting, delayed or in anybody's hands.
+    /// Whether no message waits, is delayed or is in flight.
     pub(crate) fn queue_is_empty(&self) -> bool {
         let depth = self.depth();
         (depth.visible, depth.delayed, depth.in_flight) == (0, 0, 0)

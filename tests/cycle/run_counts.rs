@@ -60,8 +60,8 @@ fn each_run_reports_its_own_records(world: World) {
     assert_eq!(added, manifest.rows.records);
 }
 
-both!(rows_out_are_rows_in_and_new_ones_without_deleted_ones);
-fn rows_out_are_rows_in_and_new_ones_without_deleted_ones(world: World) {
+both!(row_count_is_base_plus_added_minus_deleted);
+fn row_count_is_base_plus_added_minus_deleted(world: World) {
     world.submit("run-base", &[&Delta::of("lines", "a", 6)]);
     world.drain();
     // One new, one replaced, two deleted, and four that change nothing.
@@ -90,8 +90,8 @@ fn rows_out_are_rows_in_and_new_ones_without_deleted_ones(world: World) {
     assert_eq!(snapshot.content["a-0"].metadata["source"], "again");
 }
 
-both!(an_add_of_an_id_that_the_snapshot_has_is_an_upsert);
-fn an_add_of_an_id_that_the_snapshot_has_is_an_upsert(world: World) {
+both!(add_of_existing_id_is_merged_as_upsert);
+fn add_of_existing_id_is_merged_as_upsert(world: World) {
     world.submit("run-base", &[&Delta::of("lines", "a", 2)]);
     world.drain();
     let delta = Delta::new(
@@ -110,8 +110,8 @@ fn an_add_of_an_id_that_the_snapshot_has_is_an_upsert(world: World) {
     assert_eq!(content["fresh"].metadata["source"], "fresh");
 }
 
-both!(what_had_no_effect_is_counted_and_a_run_of_nothing_else_is_warned_of);
-fn what_had_no_effect_is_counted_and_a_run_of_nothing_else_is_warned_of(world: World) {
+both!(ignored_operations_are_counted_and_run_without_effect_is_logged);
+fn ignored_operations_are_counted_and_run_without_effect_is_logged(world: World) {
     world.submit("run-base", &[&Delta::of("lines", "a", 2)]);
     world.drain();
     let unknown = |id: &str| kind(upsert(id, "nothing", 9), OperationKind::Update);
@@ -138,8 +138,8 @@ fn what_had_no_effect_is_counted_and_a_run_of_nothing_else_is_warned_of(world: W
     }
 }
 
-both!(a_record_that_a_later_run_of_the_batch_deletes_is_not_reported_as_merged);
-fn a_record_that_a_later_run_of_the_batch_deletes_is_not_reported_as_merged(world: World) {
+both!(record_deleted_by_later_run_of_batch_is_not_reported_as_merged);
+fn record_deleted_by_later_run_of_batch_is_not_reported_as_merged(world: World) {
     let first = Delta::of("lines", "a", 3);
     // A log that tells of a deletion begins with the record that it deletes.
     let second = Delta::new(
@@ -154,8 +154,8 @@ fn a_record_that_a_later_run_of_the_batch_deletes_is_not_reported_as_merged(worl
     assert_reported(&world, "run-1", &first);
 }
 
-both!(a_run_found_in_the_lineage_after_a_crash_reports_its_records);
-fn a_run_found_in_the_lineage_after_a_crash_reports_its_records(world: World) {
+both!(run_found_in_lineage_after_crash_reports_its_records);
+fn run_found_in_lineage_after_crash_reports_its_records(world: World) {
     let delta = Delta::of("lines", "a", 5);
     world.submit("run-a", &[&delta]);
     world
@@ -166,9 +166,9 @@ fn a_run_found_in_the_lineage_after_a_crash_reports_its_records(world: World) {
     assert_reported(&world, "run-a", &delta);
 }
 
-both!(a_run_found_deeper_in_the_lineage_reports_its_records_too, in real time);
-/// The same, but before its message comes back another run is published on top.
-fn a_run_found_deeper_in_the_lineage_reports_its_records_too(world: World) {
+both!(run_found_in_older_version_after_crash_reports_its_records, in real time);
+/// Before the run's message comes back, another run is published on top.
+fn run_found_in_older_version_after_crash_reports_its_records(world: World) {
     let (a, b) = (Delta::of("lines", "a", 5), Delta::of("lines", "b", 1));
     world.submit("run-a", &[&a]);
     world
@@ -180,6 +180,6 @@ fn a_run_found_deeper_in_the_lineage_reports_its_records_too(world: World) {
     world.let_everything_expire();
     assert_eq!(world.drain().published, 0);
     assert_eq!(world.content("lines").len(), 6);
-    // The current manifest no longer tells it; an older one does.
+    // The current manifest no longer has the count; an older one does.
     assert_eq!(world.part("run-a", "lines").merged_vectors, 5);
 }

@@ -8,7 +8,8 @@ use crate::world::{World, lineage};
 
 const THEIRS: &str = "20991121_000212_517191_74bfc63c";
 
-/// Ours has ten records; then another writer publishes so many of its own, and a run comes.
+/// Our version has ten records. Then another writer publishes `records` of its own, and a run is
+/// submitted.
 fn overwritten_with(world: &World, records: usize) -> [Delta; 3] {
     let ours = Delta::of("lines", "ours", 10);
     world.submit("run-ours", &[&ours]);
@@ -40,8 +41,8 @@ fn refused(world: &World) {
     assert_eq!(world.depth().dead, 0);
 }
 
-both!(it_is_built_upon_only_when_someone_accepts_it, in real time);
-fn it_is_built_upon_only_when_someone_accepts_it(world: World) {
+both!(shrunk_snapshot_is_built_upon_only_after_accept, in real time);
+fn shrunk_snapshot_is_built_upon_only_after_accept(world: World) {
     let [_, theirs, next] = overwritten_with(&world, 4);
     refused(&world);
     let accepted = accept(&world);
@@ -49,14 +50,14 @@ fn it_is_built_upon_only_when_someone_accepts_it(world: World) {
     world.drain();
     assert_eq!(world.content("lines"), content_of([&theirs, &next]));
     assert_eq!(world.state("run-next", "lines"), RunState::Completed);
-    // One of ours needs nothing.
+    // A version of ours needs no acceptance.
     let pointer = world.pointer("lines");
     accept(&world);
     assert_eq!(world.pointer("lines"), pointer);
 }
 
-both!(ours_takes_its_place_again, in real time);
-fn ours_takes_its_place_again(world: World) {
+both!(shrunk_snapshot_is_replaced_with_ours_by_point, in real time);
+fn shrunk_snapshot_is_replaced_with_ours_by_point(world: World) {
     let [ours, _, next] = overwritten_with(&world, 1);
     refused(&world);
     let uploads = world.uploads("lines");
@@ -74,8 +75,8 @@ fn ours_takes_its_place_again(world: World) {
     assert_eq!(world.content("lines"), content_of([&ours, &next]));
 }
 
-both!(what_another_writer_deleted_counts);
-fn what_another_writer_deleted_counts(world: World) {
+both!(snapshot_that_shrank_within_limit_is_built_upon);
+fn snapshot_that_shrank_within_limit_is_built_upon(world: World) {
     let [_, theirs, next] = overwritten_with(&world, 5);
     world.drain();
     assert_eq!(world.content("lines"), content_of([&theirs, &next]));

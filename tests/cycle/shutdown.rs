@@ -1,5 +1,5 @@
 //! The end of a daemon that was asked to stop: messages are given back when nothing is received any
-//! more, and what fails for good is told.
+//! more, and a permanent failure is returned.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::hooks::Script;
 use crate::world::{Backend, Kind, World, lineage};
 
 #[test]
-fn what_is_received_while_stopping_is_given_back() {
+fn message_received_while_stopping_is_given_back_at_once() {
     let world = World::new(Kind::Fakes);
     world.submit("run-a", &[&Delta::of("lines", "a", 2)]);
     let Backend::Fakes { queue, .. } = &world.backend else {
@@ -39,9 +39,10 @@ fn what_is_received_while_stopping_is_given_back() {
     assert_eq!(world.drain().completed, 1);
 }
 
-/// A receive is nearly always under way. What is given back before it ends, it gets again.
+/// A receive is nearly always under way. A message that is given back before it ends would be
+/// received again.
 #[test]
-fn a_stop_uses_up_one_receive_only() {
+fn stop_uses_up_one_receive_only() {
     for kind in [Kind::FakesInRealTime, Kind::Local] {
         let world = World::new(kind).with(|settings| settings.poll_wait = Duration::from_secs(1));
         world.submit("run-a", &[&Delta::of("lines", "a", 2)]);
@@ -56,9 +57,9 @@ fn a_stop_uses_up_one_receive_only() {
     }
 }
 
-/// What no retry changes is told, although the daemon was about to end anyway.
+/// The daemon returns an error that no retry changes, although it was about to end anyway.
 #[test]
-fn what_fails_for_good_while_stopping_is_told() {
+fn permanent_failure_while_stopping_is_returned() {
     let world = World::new(Kind::Fakes);
     let delta = Delta::of("lines", "a", 2);
     world.submit("run-a", &[&delta]);

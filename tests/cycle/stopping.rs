@@ -93,8 +93,8 @@ fn assert_done(world: &World, deltas: &[Delta; 3], step: Step) {
     assert!(world.lease_is_free("lines"), "{step:?}");
 }
 
-both!(before_the_swap_everything_is_given_back, in real time);
-fn before_the_swap_everything_is_given_back(world: World) {
+both!(stop_before_upload_ends_gives_back_all_runs, in real time);
+fn stop_before_upload_ends_gives_back_all_runs(world: World) {
     let kind = world.kind;
     for step in BEFORE_THE_UPLOAD_ENDS {
         let world = World::new(kind);
@@ -113,9 +113,9 @@ fn before_the_swap_everything_is_given_back(world: World) {
     }
 }
 
-// Whoever ends the process at once waits until nothing is tracked any more.
-both!(from_the_swap_on_a_cycle_is_tracked_to_its_end, in real time);
-fn from_the_swap_on_a_cycle_is_tracked_to_its_end(world: World) {
+// A caller that ends the process at once waits until no cycle is tracked any more.
+both!(cycle_is_tracked_as_settling_from_swap_to_end, in real time);
+fn cycle_is_tracked_as_settling_from_swap_to_end(world: World) {
     waiting(&world);
     let (stop, settling) = (CancellationToken::new(), TaskTracker::new());
     let (stops, tracks) = (stop.clone(), settling.clone());
@@ -138,8 +138,8 @@ fn from_the_swap_on_a_cycle_is_tracked_to_its_end(world: World) {
     assert!(settling.is_empty());
 }
 
-both!(between_upload_and_swap_nothing_is_published_any_more, in real time);
-fn between_upload_and_swap_nothing_is_published_any_more(world: World) {
+both!(stop_between_upload_and_swap_publishes_nothing, in real time);
+fn stop_between_upload_and_swap_publishes_nothing(world: World) {
     let deltas = waiting(&world);
     let pointer = world.pointer("lines");
     let summary = stopped_at(&world, Step::Uploaded);
@@ -150,8 +150,8 @@ fn between_upload_and_swap_nothing_is_published_any_more(world: World) {
     assert_done(&world, &deltas, Step::Uploaded);
 }
 
-both!(from_the_swap_on_everything_is_recorded_and_acknowledged, in real time);
-fn from_the_swap_on_everything_is_recorded_and_acknowledged(world: World) {
+both!(stop_after_swap_records_and_acknowledges_all_runs, in real time);
+fn stop_after_swap_records_and_acknowledges_all_runs(world: World) {
     let kind = world.kind;
     for step in FROM_THE_SWAP_ON {
         let world = World::new(kind);
@@ -166,8 +166,8 @@ fn from_the_swap_on_everything_is_recorded_and_acknowledged(world: World) {
     }
 }
 
-both!(runs_that_wait_for_a_worker_are_given_back_too, in real time);
-fn runs_that_wait_for_a_worker_are_given_back_too(world: World) {
+both!(stop_gives_back_runs_that_wait_for_worker, in real time);
+fn stop_gives_back_runs_that_wait_for_worker(world: World) {
     let world = world.with(|settings| settings.workers = 1);
     let collections = ["lines", "words", "pages"];
     for collection in collections {
@@ -185,8 +185,8 @@ fn runs_that_wait_for_a_worker_are_given_back_too(world: World) {
     }
 }
 
-both!(a_daemon_that_waits_stops_at_once, in real time);
-fn a_daemon_that_waits_stops_at_once(world: World) {
+both!(idle_daemon_stops_at_once, in real time);
+fn idle_daemon_stops_at_once(world: World) {
     let stop = CancellationToken::new();
     stop.cancel();
     let summary = world.run_until(&stop, Script::watch()).unwrap();
@@ -276,21 +276,21 @@ fn time_to_stop(
     clock.monotonic().0 - hooks.asked.get().unwrap().0
 }
 
-/// It was left alone in time, and not before so many tenths of it were over. The last tenth is for
-/// giving back.
+/// Asserts that the daemon ended in time, and not before `tenths` tenths of the bound were over. The
+/// last tenth is for giving messages back.
 fn assert_in_time(took: Duration, tenths: u32, step: Step) {
     assert!(took < BOUND + ALLOWANCE, "{step:?}: {took:?}");
     assert!(took >= BOUND * tenths / 10, "{step:?}: {took:?}");
 }
 
-both!(a_step_that_does_not_go_on_is_left_alone, in real time);
-fn a_step_that_does_not_go_on_is_left_alone(world: World) {
+both!(stop_abandons_stuck_step_in_configured_time, in real time);
+fn stop_abandons_stuck_step_in_configured_time(world: World) {
     let kind = world.kind;
     for step in Step::ALL {
         let world = in_a_hurry(kind);
         let deltas = waiting(&world);
         let threads = threads(&world);
-        // Gone before the threads, which are waited for.
+        // Dropped before the threads, which are waited for.
         let (gate, opened) = channel::<()>();
         let opened = Mutex::new(opened);
         let took = time_to_stop(
@@ -299,14 +299,15 @@ fn a_step_that_does_not_go_on_is_left_alone(world: World) {
             step,
             || {},
             move || {
-                // Nobody sends. It ends after the daemon, as its process would have ended it.
+                // Nothing is sent. The step ends after the daemon, as the end of the process would
+                // end it.
                 assert!(opened.lock().unwrap().recv().is_err());
                 Fate::Crashes
             },
         );
         drop(gate);
         drop(threads);
-        // Work on directories has threads of its own, which nobody waits for.
+        // Work on directories has threads of its own, which the daemon does not wait for.
         let is_apart = matches!(step, Step::Merged | Step::Closed | Step::Verified);
         assert_in_time(took, if is_apart { 0 } else { 9 }, step);
         world.let_everything_expire();
@@ -315,8 +316,8 @@ fn a_step_that_does_not_go_on_is_left_alone(world: World) {
     }
 }
 
-both!(a_queue_that_does_not_answer_is_left_alone, in real time);
-fn a_queue_that_does_not_answer_is_left_alone(world: World) {
+both!(stop_abandons_silent_queue_in_configured_time, in real time);
+fn stop_abandons_silent_queue_in_configured_time(world: World) {
     let kind = world.kind;
     for step in Step::ALL {
         let mut world = in_a_hurry(kind);
@@ -327,7 +328,7 @@ fn a_queue_that_does_not_answer_is_left_alone(world: World) {
             is_mute: Arc::clone(&is_mute),
         });
         let (threads, mute) = (threads(&world), Arc::clone(&is_mute));
-        // Before it is asked to stop: else it may be the faster one.
+        // The queue falls silent before the daemon is asked to stop, or the daemon may be faster.
         let fall_mute = move || mute.store(true, Ordering::SeqCst);
         let took = time_to_stop(&world, &threads, step, fall_mute, || Fate::GoesOn);
         drop(threads);

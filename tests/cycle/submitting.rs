@@ -23,20 +23,20 @@ fn narrow() -> Delta {
 }
 
 #[test]
-fn another_dimension_than_the_published_one_is_refused_before_the_upload() {
+fn delta_of_other_dimension_is_refused_before_upload() {
     let world = published();
     let before = world.keys("lines/delta/");
     let refused = world.try_submit("run-narrow", &[&narrow()]).unwrap_err();
     assert_eq!(refused.code(), "CS-DIMENSION");
     assert_eq!(world.keys("lines/delta/"), before);
-    // The id is free still.
+    // The id is still free.
     let fitting = Delta::of("lines", "more", 1);
     world.submit("run-narrow", &[&fitting]);
     assert_eq!(world.drain().completed, 1);
 }
 
 #[test]
-fn who_may_not_read_what_is_published_submits_all_the_same() {
+fn producer_without_read_access_to_snapshots_can_submit() {
     let world = published();
     let Backend::Fakes { objects, .. } = &world.backend else {
         panic!("fakes were asked for");
@@ -50,10 +50,10 @@ fn who_may_not_read_what_is_published_submits_all_the_same() {
     assert_eq!(world.drain().completed, 1);
 }
 
-/// Between the first look at its descriptors and the last.
+/// Another process opens the database between the first look at its descriptors and the last.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_directory_that_is_opened_meanwhile_is_refused() {
+fn directory_opened_during_submit_is_refused() {
     use std::process::{Child, Command};
     use std::sync::{Arc, Mutex};
 

@@ -1,5 +1,5 @@
-//! Whatever the put of the pointer answers, a version is committed exactly once and the run is
-//! told so.
+//! Whatever the put of the pointer answers, a version is committed exactly once and the run's
+//! record says so.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -103,17 +103,17 @@ fn committed_exactly_once(with_base: bool) {
 }
 
 #[test]
-fn a_first_snapshot_is_committed_exactly_once() {
+fn first_snapshot_is_committed_once_whatever_pointer_put_answers() {
     committed_exactly_once(false);
 }
 
 #[test]
-fn a_later_snapshot_is_committed_exactly_once() {
+fn later_snapshot_is_committed_once_whatever_pointer_put_answers() {
     committed_exactly_once(true);
 }
 
 #[test]
-fn what_cannot_be_read_back_at_once_is_read_back_later() {
+fn unanswered_pointer_put_is_read_back_until_readable() {
     for with_base in [false, true] {
         let (world, deltas) = waiting(with_base, 3);
         world.expects(&["trying again"]);
@@ -146,7 +146,7 @@ fn what_cannot_be_read_back_at_once_is_read_back_later() {
 }
 
 #[test]
-fn a_definite_refusal_keeps_the_run_and_the_next_attempt_commits() {
+fn denied_pointer_put_keeps_run_for_next_attempt() {
     for with_base in [false, true] {
         let (world, deltas) = waiting(with_base, 3);
         world.expects(&["CC-PORT-DENIED"]);
@@ -164,7 +164,7 @@ fn a_definite_refusal_keeps_the_run_and_the_next_attempt_commits() {
 }
 
 #[test]
-fn a_refusal_after_an_unanswered_put_does_not_hide_that_it_landed() {
+fn denied_retry_does_not_hide_that_first_pointer_put_landed() {
     for with_base in [false, true] {
         let (world, deltas) = waiting(with_base, 1);
         inject(
@@ -178,9 +178,9 @@ fn a_refusal_after_an_unanswered_put_does_not_hide_that_it_landed() {
     }
 }
 
-/// Whoever reads the error has to learn what the store said last.
+/// The reader of the error learns from it what the store said last.
 #[test]
-fn a_swap_that_stays_unknown_says_why() {
+fn swap_of_unknown_outcome_reports_last_answer_of_store() {
     for (answer, said) in [
         (FailBefore(OutcomeUnknown), "injected by the test"),
         (Conflict, "another write is under way"),
@@ -208,7 +208,7 @@ fn a_swap_that_stays_unknown_says_why() {
 }
 
 #[test]
-fn a_swap_that_stays_unknown_leaves_everything_to_the_next_attempt() {
+fn swap_of_unknown_outcome_is_settled_by_next_attempt() {
     for (landed, max_receives) in [(false, 3), (true, 3), (false, 1), (true, 1)] {
         let (world, deltas) = waiting(true, max_receives);
         world.expects(&["CC-SWAP-UNKNOWN"]);
@@ -233,8 +233,8 @@ fn a_swap_that_stays_unknown_leaves_everything_to_the_next_attempt() {
         let hooks = Script::stop_at(Step::Released, &stop);
         let summary = world.run_until(&stop, hooks).unwrap();
         assert_eq!((summary.completed, summary.failed), (0, 0));
-        // Not given back: its visibility ends when nothing can be on its way any more. After its last
-        // receive it would not come back, and is sent anew.
+        // The message is not given back: its visibility ends when no put can be on its way any more.
+        // After its last receive it would not come back, so the daemon sends it again.
         let depth = world.depth();
         let is_last = u64::from(max_receives == 1);
         assert_eq!((depth.visible, depth.in_flight), (is_last, 1 - is_last));
@@ -244,7 +244,7 @@ fn a_swap_that_stays_unknown_leaves_everything_to_the_next_attempt() {
         assert_eq!((summary.completed, summary.failed), (1, 0));
         assert_eq!(summary.published, u64::from(!landed));
         assert_committed(&world, &deltas, "unknown to the end");
-        // The rule has the world, which has the rule: neither would ever end.
+        // The rule holds the world, which holds the rule: neither would ever be dropped.
         objects(&world).faults.clear();
     }
 }

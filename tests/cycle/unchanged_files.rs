@@ -9,8 +9,8 @@ use crate::deltas::{Delta, content_of};
 use crate::hooks::Script;
 use crate::world::{World, lineage};
 
-both!(unchanged_files_are_copied_from_the_version_before);
-fn unchanged_files_are_copied_from_the_version_before(world: World) {
+both!(unchanged_files_are_copied_from_previous_version);
+fn unchanged_files_are_copied_from_previous_version(world: World) {
     let (a, b) = (Delta::of("lines", "a", 30), Delta::of("lines", "b", 2));
     let world = world.with(|settings| settings.merge.flush.when = FlushWhen::Always);
     world.submit("run-a", &[&a]);
@@ -37,8 +37,8 @@ fn unchanged_files_are_copied_from_the_version_before(world: World) {
     }
 }
 
-both!(what_the_kept_copy_did_not_change_is_copied_too);
-fn what_the_kept_copy_did_not_change_is_copied_too(world: World) {
+both!(unchanged_files_of_working_copy_are_copied_inside_store);
+fn unchanged_files_of_working_copy_are_copied_inside_store(world: World) {
     // The first one is flushed, the second one is too small for that.
     let (a, b) = (Delta::of("lines", "a", 1000), Delta::of("lines", "b", 2));
     let world = world.with(|settings| settings.batch_runs = 1);
@@ -60,9 +60,9 @@ fn what_the_kept_copy_did_not_change_is_copied_too(world: World) {
     assert!(in_thousandths(world.content("lines")) == expected);
 }
 
-// Whoever damaged the object gave it another tag, and it is not copied but sent.
-both!(an_object_that_changed_since_is_not_copied);
-fn an_object_that_changed_since_is_not_copied(world: World) {
+// Damage gave the object another tag, so the file is not copied but uploaded.
+both!(object_changed_since_publishing_is_not_copied);
+fn object_changed_since_publishing_is_not_copied(world: World) {
     let (a, b) = (Delta::of("lines", "a", 1000), Delta::of("lines", "b", 2));
     let world = std::sync::Arc::new(world.with(|settings| settings.batch_runs = 1));
     world.submit("run-a", &[&a]);
@@ -86,8 +86,8 @@ fn an_object_that_changed_since_is_not_copied(world: World) {
     assert!(in_thousandths(world.content("lines")) == expected);
 }
 
-both!(other_bytes_than_those_that_were_verified_are_not_published);
-fn other_bytes_than_those_that_were_verified_are_not_published(mut world: World) {
+both!(upload_that_differs_from_verified_bytes_is_not_published);
+fn upload_that_differs_from_verified_bytes_is_not_published(mut world: World) {
     world.expects(&["CC-UPLOAD-DIFFERS"]);
     world.spoil_uploads(1);
     let delta = Delta::of("lines", "a", 2);

@@ -1,5 +1,5 @@
-//! A queue that does not let messages go, or does not let them be held. Nothing that is done may end
-//! as a dead letter for it.
+//! A queue that refuses to delete messages, or to let them be held. No run that is completed may be
+//! buried because of it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,8 +39,8 @@ fn is_denied(error: &Ended) -> bool {
 }
 
 #[test]
-fn what_cannot_be_deleted_for_a_while_is_deleted_then() {
-    // What waits to be deleted takes no room from what comes.
+fn message_that_cannot_be_deleted_is_deleted_later() {
+    // A message that waits to be deleted takes no room from the next ones.
     for in_flight in [1, 1000] {
         deleted_in_the_end(in_flight);
     }
@@ -69,7 +69,7 @@ fn deleted_in_the_end(in_flight: usize) {
 }
 
 #[test]
-fn a_daemon_that_may_not_delete_ends_before_the_next_message() {
+fn daemon_without_right_to_delete_ends_before_next_message() {
     let world = refusing(&["delete"]);
     world.expects(&["cannot delete a message", "cannot be deleted"]);
     let error = world.try_drain().unwrap_err();
@@ -91,9 +91,10 @@ fn a_daemon_that_may_not_delete_ends_before_the_next_message() {
     assert!(world.queue_is_empty() && world.depth().dead == 0);
 }
 
-/// What a queue says of one message is not of the queue: SQS refuses to hide one for half a day.
+/// An error about one message is no fault of the queue: SQS refuses to hide a message for longer than
+/// 12 hours.
 #[test]
-fn a_message_that_cannot_be_extended_ends_no_daemon() {
+fn message_that_cannot_be_extended_does_not_end_daemon() {
     let world = World::new(Kind::Fakes);
     world.submit("run-a", &[&Delta::of("lines", "a", 2)]);
     world.expects(&["cannot extend a message", "cannot give a message back"]);
@@ -114,7 +115,7 @@ fn a_message_that_cannot_be_extended_ends_no_daemon() {
 }
 
 #[test]
-fn a_daemon_that_may_not_hold_messages_ends() {
+fn daemon_without_right_to_hold_messages_ends() {
     let world = refusing(&["extend", "release"]);
     world.expects(&["cannot extend a message", "cannot give a message back"]);
     let term = Duration::from_secs(3600);

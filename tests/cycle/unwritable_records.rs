@@ -17,7 +17,7 @@ use crate::world::{Backend, Kind, MAX_RECEIVES, World, settings};
 
 const COMES_BACK: &str = "cannot read what a run merged; it comes back";
 
-/// So many calls fail: all attempts of the first delivery, for instance.
+/// Lets the first `calls` calls of `operation` fail, such as all attempts of the first delivery.
 fn first(calls: u32, operation: &'static str) -> impl FnMut(&Call) -> Option<Inject> {
     let mut left = calls;
     move |call| {
@@ -28,7 +28,7 @@ fn first(calls: u32, operation: &'static str) -> impl FnMut(&Call) -> Option<Inj
 }
 
 #[test]
-fn what_is_not_recorded_is_not_acknowledged() {
+fn completed_run_is_not_acknowledged_until_recorded() {
     let world = World::new(Kind::Fakes);
     world.expects(&["trying again", "cannot record a completed run"]);
     let delta = Delta::of("lines", "a", 2);
@@ -45,8 +45,8 @@ fn what_is_not_recorded_is_not_acknowledged() {
     assert!(world.queue_is_empty());
 }
 
-/// A run that never can be published, and so many calls that fail when that is to be recorded. How
-/// often it was tried, and what its record says in the end.
+/// Submits a run that can never be published, and lets the first calls that record its failure fail.
+/// Returns how often the run failed, and what its record says in the end.
 fn failure_after(calls_that_fail: u32) -> (u64, RunState) {
     let world = World::new(Kind::Fakes);
     world.expects(&["trying again", "cannot record the failure"]);
@@ -62,14 +62,14 @@ fn failure_after(calls_that_fail: u32) -> (u64, RunState) {
     (summary.failed, world.state(bad.name, "lines"))
 }
 
-/// Whoever waits for a run looks at its record.
+/// A producer that waits for a run looks at its record.
 #[test]
-fn a_failure_that_is_not_recorded_is_no_dead_letter() {
+fn failed_run_is_not_buried_until_recorded() {
     assert_eq!(failure_after(settings().attempts), (2, RunState::Failed));
 }
 
 #[test]
-fn nor_is_a_message_that_cannot_be_understood() {
+fn undecodable_message_is_not_buried_until_recorded() {
     let world = World::new(Kind::Fakes);
     world.expects(&[
         "trying again",
@@ -92,18 +92,18 @@ fn nor_is_a_message_that_cannot_be_understood() {
     assert!(world.queue_is_empty() && world.depth().dead == 1);
 }
 
-/// It is no good either if it fills the queue.
+/// Otherwise its message would stay in the queue for ever.
 #[test]
-fn a_failure_that_can_never_be_recorded_is_a_dead_letter_in_the_end() {
+fn failed_run_that_is_never_recorded_is_buried_after_last_receive() {
     assert_eq!(
         failure_after(u32::MAX),
         (MAX_RECEIVES.into(), RunState::Processing)
     );
 }
 
-/// Runs are published and not recorded, then another one is published on top: the next version says
-/// only that they are in it, and how much they merged is read from their own. What that read meets,
-/// how often it was tried, and the end of the daemon.
+/// Runs are published and not recorded, then another one is published on top. The next version says
+/// only that they are in it, so the daemon reads from their own version how much they merged. That
+/// read meets `fault`. Returns how often the daemon tried it, and how the daemon ended.
 fn drain_unread(
     world: &World,
     runs: &[&str],
@@ -159,7 +159,7 @@ fn merged(world: &World, run: &str) -> u64 {
 }
 
 #[test]
-fn what_cannot_be_read_for_a_while_is_recorded_later() {
+fn merged_count_that_is_briefly_unreadable_is_recorded_later() {
     let world = World::new(Kind::Fakes);
     let logs = world.logs.clone();
     let until_it_comes_back = move || (!logs.said(COMES_BACK)).then_some(Fault::Transient);
@@ -173,9 +173,9 @@ fn what_cannot_be_read_for_a_while_is_recorded_later() {
     assert_eq!(world.content("lines"), content_of(&both));
 }
 
-/// It is published, so nothing is won by burying it.
+/// The run is published, so burying it gains nothing.
 #[test]
-fn what_can_never_be_read_is_recorded_as_nothing_in_the_end() {
+fn merged_count_that_stays_unreadable_is_recorded_as_zero() {
     let world = World::new(Kind::Fakes);
     world.expects(&["cannot tell how many records a run merged"]);
     let (_, outcome) = drain_unread(&world, &["ours"], || Some(Fault::Transient));
@@ -185,7 +185,7 @@ fn what_can_never_be_read_is_recorded_as_nothing_in_the_end() {
 
 /// A figure is not worth a pause: the published version itself is sound.
 #[test]
-fn what_is_damaged_for_good_is_recorded_as_nothing_at_once() {
+fn merged_count_in_damaged_manifest_is_recorded_as_zero_at_once() {
     let world = World::new(Kind::Fakes);
     world.expects(&["cannot tell how many records a run merged"]);
     let (_, outcome) = drain_unread(&world, &["ours"], || Some(Fault::TooLarge));
@@ -197,7 +197,7 @@ fn what_is_damaged_for_good_is_recorded_as_nothing_at_once() {
 }
 
 #[test]
-fn what_several_runs_merged_is_looked_up_once() {
+fn merged_counts_of_several_runs_are_looked_up_once() {
     let reads = |runs: &[&str]| {
         let world = World::new(Kind::Fakes);
         world.expects(&["cannot tell how many records a run merged"]);
@@ -213,7 +213,7 @@ fn what_several_runs_merged_is_looked_up_once() {
 
 /// Another receive does not help; permissions do.
 #[test]
-fn who_may_not_read_what_a_run_merged_ends() {
+fn daemon_that_is_denied_the_merged_count_ends() {
     let world = World::new(Kind::Fakes);
     world.expects(&["CC-PORT-DENIED"]);
     let (_, outcome) = drain_unread(&world, &["ours"], || Some(Fault::Denied));

@@ -26,7 +26,7 @@ fn three_runs(world: &World) -> [Delta; 3] {
 }
 
 #[test]
-fn what_was_published_is_not_downloaded_again() {
+fn published_working_copy_is_not_downloaded_again() {
     let world = World::new(Kind::Fakes).with(|settings| settings.batch_runs = 1);
     let [a, b, c] = three_runs(&world);
     let before = downloads(&world);
@@ -36,7 +36,7 @@ fn what_was_published_is_not_downloaded_again() {
 }
 
 #[test]
-fn a_kept_copy_that_changed_is_not_used() {
+fn changed_working_copy_is_not_reused() {
     let world = World::new(Kind::Fakes).with(|settings| settings.batch_runs = 1);
     let [a, b, c] = three_runs(&world);
     let scratch = world.scratch();
@@ -71,8 +71,8 @@ fn spoil(scratch: &std::path::Path) -> usize {
     spoilt
 }
 
-both!(another_writers_version_is_downloaded, in real time);
-fn another_writers_version_is_downloaded(world: World) {
+both!(version_of_another_writer_is_downloaded, in real time);
+fn version_of_another_writer_is_downloaded(world: World) {
     let world = world.with(|settings| settings.batch_runs = 1);
     let rival = world.rival();
     let [a, b, c] = three_runs(&world);

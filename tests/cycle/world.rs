@@ -31,7 +31,7 @@ pub(crate) const MAX_RECEIVES: u32 = 3;
 pub(crate) enum Kind {
     /// The fakes, on a clock that every wait moves.
     Fakes,
-    /// The fakes, on a clock that runs: for tests that stop a daemon or look at who waits.
+    /// The fakes, on a clock that runs: for tests that stop a daemon or look at what waits.
     FakesInRealTime,
     /// The local backend in a temporary directory.
     Local,
@@ -60,7 +60,7 @@ macro_rules! both {
     };
 }
 
-/// The adapters by their own types, for what their ports do not tell.
+/// The adapters by their own types, for calls that their ports do not have.
 pub(crate) enum Backend {
     Fakes {
         objects: Arc<FakeObjectStore>,
@@ -143,7 +143,7 @@ impl World {
         self
     }
 
-    /// From now on daemons say such things at WARN or ERROR.
+    /// From now on daemons may log lines with any of these `parts` at WARN or ERROR.
     pub(crate) fn expects(&self, parts: &[&'static str]) {
         self.logs.expect(parts);
     }
@@ -153,7 +153,7 @@ impl World {
         self.runtime.as_ref().unwrap().block_on(call)
     }
 
-    /// Lets time pass: every lease and every visibility of a daemon that is no more ends.
+    /// Lets time pass until every lease and every visibility of a daemon that ended is over.
     pub(crate) fn let_everything_expire(&self) {
         self.advance(self.settings.visibility + self.settings.lease.term() * 2);
     }
@@ -165,7 +165,7 @@ impl World {
         }
     }
 
-    /// Whether a newcomer gets the collection's lease at once.
+    /// Whether a new worker gets the collection's lease at once.
     pub(crate) fn lease_is_free(&self, collection: &str) -> bool {
         let (leases, owner) = (self.ports.leases.as_ref(), self.ports.ids.uuid());
         let lineage = lineage(collection);
@@ -179,9 +179,9 @@ impl World {
 }
 
 impl Drop for World {
-    /// What was said that nobody expects fails the test.
+    /// Fails the test if a daemon logged a line that the test does not expect.
     ///
-    /// A world may end inside a daemon's runtime, where no other may be waited for.
+    /// A world may end inside a daemon's runtime, which may not wait for another runtime.
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();

@@ -13,12 +13,12 @@ pub(crate) struct Figures {
     pub(crate) pauses: u64,
     pub(crate) clocks_set: u64,
     pub(crate) deleted: u64,
-    /// Of these, objects of versions of which it was looked how long ago the pointer left them.
+    /// Of these, objects of versions for which it was checked how long ago the pointer left them.
     pub(crate) judged: u64,
 }
 
 impl Figures {
-    /// A share of the seeds that play nothing would be kept without effort.
+    /// Seeds in which nothing happens would keep every promise without effort.
     pub(crate) fn assert_eventful(&self) {
         let each = [
             ("runs", self.runs, 10),

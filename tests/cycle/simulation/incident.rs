@@ -1,5 +1,5 @@
-//! What happens once to a seed, lasts for long, and is nobody's run's fault. In the end everything must
-//! be published, and no run given up.
+//! What happens once to a seed, lasts for long, and is no run's fault. In the end everything must be
+//! published, and no run given up.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use crate::world::name;
 /// What happens.
 #[derive(Debug, Clone)]
 pub(crate) enum Incident {
-    /// Bucket and locks answer so.
+    /// Bucket and locks answer with this fault.
     Refused(Fault, Range<Duration>),
     /// Every download takes a minute and is cut off.
     Trickle(Range<Duration>),
@@ -65,7 +65,7 @@ impl Incident {
     }
 
     /// Does what has to be done from outside.
-    pub(crate) async fn happen(&self, services: &Services, hand: &Ports) {
+    pub(crate) async fn happen(&self, services: &Services, operator: &Ports) {
         match self {
             Self::Refused(..) | Self::Trickle(_) => {}
             Self::DeadHolder(at) => {
@@ -92,7 +92,7 @@ impl Incident {
                 services.until(during.end).await;
                 // A put that was on its way fails at its condition, so these are still the newest.
                 for (collection, version) in &published {
-                    put_back(hand, collection, version, None).await;
+                    put_back(operator, collection, version, None).await;
                 }
                 services.note("the pointers are put back");
             }
@@ -114,7 +114,7 @@ impl Incident {
                 services.note("another writer published");
                 services.until(during.end).await;
                 for (collection, version) in &published {
-                    put_back(hand, collection, version, Some(&theirs)).await;
+                    put_back(operator, collection, version, Some(&theirs)).await;
                 }
                 services.note("ours are put back");
             }
@@ -123,13 +123,13 @@ impl Incident {
 }
 
 async fn put_back(
-    hand: &Ports,
+    operator: &Ports,
     collection: &CollectionName,
     version: &Version,
     instead_of: Option<&Version>,
 ) {
-    let repository = SnapshotRepository::new(Arc::clone(&hand.objects));
-    let nonce = hand.ids.uuid();
+    let repository = SnapshotRepository::new(Arc::clone(&operator.objects));
+    let nonce = operator.ids.uuid();
     let lineage = Lineage::from(collection);
     let pointing = repository.point(&lineage, version, instead_of, nonce);
     pointing.await.unwrap();

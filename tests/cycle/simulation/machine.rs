@@ -15,7 +15,7 @@ enum Life {
 /// A process. Whatever it calls waits while it is paused, and for ever when it is dead.
 #[derive(Debug)]
 pub(crate) struct Machine {
-    /// Which machine, and its how many-th process.
+    /// Which machine, and which of its processes.
     pub(crate) name: String,
     life: Mutex<Life>,
     /// Wakes in the order of waiting, which a `watch` does not.

@@ -6,7 +6,7 @@
 //! is left. At every move of a pointer, every deletion and every completed record the promises of
 //! `promises.rs` are checked; in the end the content must be that of all good deltas.
 //!
-//! The same seed gives the same diary. Time stands still while anybody works, blocking work is done
+//! The same seed gives the same diary. Time stands still while any task works, blocking work is done
 //! one after the other, and no call shares its chances with another (`weather.rs`).
 //!
 //! `SIMULATION_SEED=7` runs one seed and prints its diary; `SIMULATION_SEEDS=5000` as many.
@@ -36,7 +36,7 @@ use plan::Plan;
 use run::{Outcome, play, simulate};
 use weather::Climate;
 
-/// How many seeds are tried if nobody says.
+/// How many seeds are tried by default.
 const SEEDS: u64 = 500;
 /// Tests that share them, so that all cores have something to do.
 const SHARES: u64 = 4;
@@ -55,7 +55,7 @@ fn share(of: u64) -> Figures {
     let seeds = number("SIMULATION_SEEDS").unwrap_or(SEEDS);
     for seed in (of..seeds).step_by(SHARES as usize) {
         let outcome = simulate(seed, None);
-        assert_kept(seed, "one_seed", &outcome);
+        assert_kept(seed, "requested_seed", &outcome);
         figures.add(&outcome.figures);
     }
     if seeds >= SEEDS {
@@ -82,34 +82,34 @@ fn replay(seed: u64, test: &str) -> String {
     )
 }
 
-/// That many, or the one that is asked for.
+/// The seeds below `upto`, or the one that `SIMULATION_SEED` asks for.
 fn seeds(upto: u64) -> Range<u64> {
     number("SIMULATION_SEED").map_or(0..upto, |seed| seed..seed + 1)
 }
 
 #[test]
-fn seeds_first_share() {
+fn first_share_of_seeds_keeps_all_promises() {
     println!("{:?}", share(0));
 }
 
 #[test]
-fn seeds_second_share() {
+fn second_share_of_seeds_keeps_all_promises() {
     println!("{:?}", share(1));
 }
 
 #[test]
-fn seeds_third_share() {
+fn third_share_of_seeds_keeps_all_promises() {
     println!("{:?}", share(2));
 }
 
 #[test]
-fn seeds_fourth_share() {
+fn fourth_share_of_seeds_keeps_all_promises() {
     println!("{:?}", share(3));
 }
 
-/// Nothing unless a seed is asked for.
+/// Does nothing unless `SIMULATION_SEED` asks for a seed.
 #[test]
-fn one_seed() {
+fn requested_seed_keeps_all_promises() {
     let Some(seed) = number("SIMULATION_SEED") else {
         return;
     };
@@ -118,13 +118,13 @@ fn one_seed() {
         println!("{line}");
     }
     println!("{:?}", outcome.figures);
-    assert_kept(seed, "one_seed", &outcome);
+    assert_kept(seed, "requested_seed", &outcome);
 }
 
 #[test]
-fn the_same_seed_gives_the_same_diary() {
+fn seed_played_twice_gives_one_diary() {
     for seed in seeds(20) {
-        let replay = replay(seed, "the_same_seed");
+        let replay = replay(seed, "seed_played_twice");
         let (first, second) = (simulate(seed, None), simulate(seed, None));
         for (at, (one, other)) in first.diary.iter().zip(&second.diary).enumerate() {
             assert_eq!(one, other, "line {at}; {replay}");
@@ -135,7 +135,7 @@ fn the_same_seed_gives_the_same_diary() {
 
 /// A bucket that is away for long, and a queue that hands each message out four times only.
 #[test]
-fn an_outage_buries_no_run() {
+fn bucket_outage_buries_no_run() {
     for seed in seeds(20) {
         let mut plan = Plan::of(seed);
         plan.climate = Climate { fail: 0, slow: 0 };
@@ -144,12 +144,12 @@ fn an_outage_buries_no_run() {
         plan.machines.truncate(1);
         plan.machines[0].clear();
         let outcome = play(seed, &plan, None);
-        assert_kept(seed, "an_outage", &outcome);
+        assert_kept(seed, "bucket_outage", &outcome);
     }
 }
 
-/// Trouble that is nobody's run's fault, for an hour, and a queue that hands each message out four
-/// times only.
+/// Trouble that is no run's fault, for an hour, and a queue that hands each message out four times
+/// only.
 fn buries_no_run(incident: &Incident) {
     let mut refused = 0;
     for seed in seeds(6) {
@@ -172,22 +172,22 @@ fn buries_no_run(incident: &Incident) {
 const AN_HOUR: Range<Duration> = Duration::from_secs(100)..Duration::from_secs(3700);
 
 #[test]
-fn denied_for_an_hour_buries_no_run() {
+fn hour_of_denied_calls_buries_no_run() {
     buries_no_run(&Incident::Refused(Fault::Denied, AN_HOUR));
 }
 
 #[test]
-fn throttled_for_an_hour_buries_no_run() {
+fn hour_of_throttled_calls_buries_no_run() {
     buries_no_run(&Incident::Refused(Fault::Throttled, AN_HOUR));
 }
 
 #[test]
-fn downloads_that_trickle_bury_no_run() {
+fn hour_of_trickling_downloads_buries_no_run() {
     buries_no_run(&Incident::Trickle(AN_HOUR));
 }
 
 #[test]
-fn a_dead_holder_buries_no_run() {
+fn dead_holder_of_locks_buries_no_run() {
     buries_no_run(&Incident::DeadHolder(AN_HOUR.start));
 }
 
@@ -201,9 +201,9 @@ fn bases_that_shrink_lose_no_run() {
     buries_no_run(&Incident::BasesShrink(AN_HOUR));
 }
 
-/// A simulation that finds nothing proves something only if it would find it.
+/// A simulation that finds no broken promise proves something only if it would find one.
 #[test]
-fn what_is_known_to_be_wrong_is_found() {
+fn known_mistake_breaks_promise_within_100_seeds() {
     for mistake in Mistake::ALL {
         let found = (0..100).find(|seed| !simulate(*seed, Some(mistake)).broken.is_empty());
         assert!(found.is_some(), "{mistake:?}");

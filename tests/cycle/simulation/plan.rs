@@ -22,7 +22,7 @@ pub(crate) const COLLECTIONS: [&str; 2] = ["lines", "words"];
 pub(crate) struct Arrival {
     pub(crate) run: String,
     pub(crate) collection: &'static str,
-    /// Which delta; none if what is there is no archive.
+    /// Which delta; `None` if the object is no archive.
     pub(crate) delta: Option<usize>,
     /// When each of its messages is sent; the first with its record.
     pub(crate) sent: Vec<Duration>,
@@ -37,7 +37,7 @@ pub(crate) enum Event {
     Stop(Duration),
     /// It stands still for this time.
     Pause(Duration),
-    /// Its wall clock is set to be so many seconds ahead, or behind.
+    /// Its wall clock is set this many seconds ahead, or behind if negative.
     SetClock(i64),
 }
 

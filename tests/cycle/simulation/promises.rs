@@ -66,7 +66,8 @@ impl Promises {
         }
     }
 
-    /// After every object that was deleted. Whether it was looked how long nobody can have read it.
+    /// After every object that was deleted. Returns whether it was judged: whether it was checked how
+    /// long ago the pointer moved past its version.
     pub(crate) fn deleted(&self, key: &str) -> bool {
         let now = self.time.elapsed();
         let judged = self.readers.lock().unwrap().deleted(key, now);
@@ -76,7 +77,7 @@ impl Promises {
         })
     }
 
-    /// Somebody set the clock of a machine, this many seconds ahead of the true time.
+    /// The clock of a machine was set this many seconds ahead of the true time.
     pub(crate) fn clock_set(&self, seconds: i64) {
         self.readers.lock().unwrap().clock_set(seconds);
     }

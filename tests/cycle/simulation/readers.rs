@@ -12,13 +12,13 @@ use super::run::{AGE, VERSIONS};
 pub(crate) struct Readers {
     /// Oldest first, with the true time at which the pointer moved there.
     published: BTreeMap<CollectionName, Vec<(Version, Duration)>>,
-    /// How far a machine's clock was ever ahead. What a clean-up takes for old may be younger by so
+    /// How far a machine's clock was ever ahead. What a sweep takes for old may be younger by this
     /// much.
     ahead: Duration,
 }
 
 impl Readers {
-    /// Somebody set a clock.
+    /// A machine's clock was set.
     pub(crate) fn clock_set(&mut self, seconds: i64) {
         let ahead = u64::try_from(seconds).unwrap_or(0);
         self.ahead = self.ahead.max(Duration::from_secs(ahead));
@@ -37,7 +37,7 @@ impl Readers {
         }
     }
 
-    /// An object was deleted. Whether that says something of the age of what was published.
+    /// An object was deleted. Returns whether its version was published and its age could be judged.
     pub(crate) fn deleted(&self, key: &str, now: Duration) -> Result<bool, String> {
         for (collection, history) in &self.published {
             let is_of = |(version, _): &(Version, Duration)| {

@@ -63,8 +63,8 @@ pub(crate) fn play(seed: u64, plan: &Plan, mistake: Option<Mistake>) -> Outcome 
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .start_paused(true)
-        // One at a time and in order, and looked at when nobody else has anything to do: or their
-        // ends would race.
+        // Blocking work runs one at a time and in order. Its ends are looked at when no task has
+        // anything else to do, or they would race.
         .max_blocking_threads(1)
         .global_queue_interval(u32::MAX)
         .on_thread_start(world.logs.on_thread_start())

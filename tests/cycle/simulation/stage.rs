@@ -56,7 +56,7 @@ impl Stage<'_> {
         let lives = machines.map(|(number, events)| self.live(number, events));
         let incident = async {
             if let Some(incident) = &self.plan.incident {
-                incident.happen(&self.services, &self.hand()).await;
+                incident.happen(&self.services, &self.operator()).await;
             }
         };
         tokio::join!(futures_util::future::join_all(lives), incident);
@@ -119,8 +119,8 @@ impl Stage<'_> {
         }
     }
 
-    /// The services, as an operator has them.
-    fn hand(&self) -> Ports {
+    /// The services, as an operator reaches them.
+    fn operator(&self) -> Ports {
         let services = &self.services;
         Ports {
             objects: services.objects.clone(),
@@ -132,10 +132,10 @@ impl Stage<'_> {
         }
     }
 
-    /// Asks it to stop, which it has to do in time.
+    /// Asks a process to stop. It must do so in time.
     async fn stop(&self, process: &mut Process) {
         process.stop.cancel();
-        // What is asked for when time is up may take its time.
+        // A call that begins when the time is up may still take a moment.
         let bound = self.settings.shutdown + Duration::from_secs(1);
         match tokio::time::timeout(bound, &mut process.daemon).await {
             Ok(Ok(Ok(_))) => {}
@@ -203,7 +203,7 @@ impl Stage<'_> {
     }
 }
 
-/// What a producer does, which has no trouble of its own.
+/// What a producer does. None of its own calls fails.
 async fn announce(services: Arc<Services>, arrival: Arrival) {
     let (key, collection) = (key(&arrival.run), name(arrival.collection));
     let deltas = [(collection.clone(), prefix(&arrival))];

@@ -13,7 +13,7 @@ use super::machine::Machine;
 /// 2026-11-21T00:00:00Z.
 const START: i64 = 1_795_219_200_000_000;
 
-/// Time on a runtime that was started paused: it jumps to the next timer when nobody has anything
+/// Time on a runtime that was started paused: it jumps to the next timer when no task has anything
 /// to do.
 #[derive(Debug)]
 pub(crate) struct TrueTime {

@@ -1,4 +1,4 @@
-//! The only real time in a simulation: who waits for nothing and does nothing lets no other time
+//! The only real time in a simulation: a task that neither waits nor gets on lets no simulated time
 //! pass, and would never end.
 
 use std::io::Write;

@@ -39,7 +39,7 @@ pub(crate) enum Fate {
     Refused(Fault),
     /// With an effect and an error: the answer is lost.
     Unheard(Fault),
-    /// With an error, and so long afterwards with an effect. Only for puts.
+    /// With an error, and this long afterwards with an effect. Only for puts.
     Late(Duration),
     /// With 409 and no effect. Only for conditional puts.
     Conflict,
@@ -55,7 +55,7 @@ pub(crate) struct Forecast {
     pub(crate) after: Duration,
 }
 
-/// Of a thousand calls, how many.
+/// How many of a thousand calls fail, and how many are slow.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Climate {
     pub(crate) fail: u32,

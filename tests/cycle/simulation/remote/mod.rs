@@ -131,7 +131,7 @@ impl Remote {
         let weather = &self.services.weather;
         let (now, name) = (self.services.time.elapsed(), &self.machine.name);
         let forecast = weather.forecast(now, name, operation, about, changes);
-        // On its way already: whoever is paused or killed meanwhile cannot call it back.
+        // On its way already: a process that is paused or killed meanwhile cannot call it back.
         self.services.time.sleep(forecast.before).await;
         let failed = |fault| Err(PortError::new(operation, about, fault, "by the weather"));
         let answer = match forecast.fate {
@@ -142,7 +142,7 @@ impl Remote {
                 failed(fault)
             }
             Fate::Refused(fault) => failed(fault),
-            // What it is to the caller, unless the caller makes more of it.
+            // `put` makes more of these two.
             Fate::Late(_) => failed(Fault::OutcomeUnknown),
             Fate::Conflict => failed(Fault::Transient),
         };

@@ -24,7 +24,7 @@ impl Remote {
         }
     }
 
-    /// A put that nobody waits for any more.
+    /// A put that takes effect after its caller has given it up.
     fn arrives_late(
         &self,
         after: Duration,
