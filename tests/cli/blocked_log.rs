@@ -59,7 +59,7 @@ fn until_completed(place: &Workdir) {
 }
 
 #[test]
-fn work_is_done_and_ends() {
+fn daemon_with_a_blocked_log_drains_the_queue_and_ends() {
     let place = place();
     let (_unread, writer) = full_pipe();
     let mut command = place.command(["run", "--drain", "--config", "c.toml", "--data", "d"]);
@@ -76,7 +76,7 @@ fn work_is_done_and_ends() {
 
 /// Standard output hangs too: a container has one driver for both.
 #[test]
-fn it_can_be_stopped() {
+fn daemon_with_a_blocked_log_stops_on_sigterm() {
     let place = place();
     let (_unread, writer) = full_pipe();
     let mut command = place.command(["run", "--config", "c.toml", "--data", "d"]);
@@ -94,7 +94,7 @@ fn it_can_be_stopped() {
 
 /// An error that ends it is no reason to hang either.
 #[test]
-fn it_can_fail() {
+fn daemon_with_a_blocked_log_exits_on_an_error() {
     let place = place();
     let (_unread, writer) = full_pipe();
     // As in a container whose root is read-only.
@@ -110,7 +110,7 @@ fn it_can_fail() {
 }
 
 #[test]
-fn what_was_dropped_is_told_once_it_is_read_again() {
+fn dropped_log_lines_are_counted_once_the_log_is_read_again() {
     let place = place();
     place.expects(&[DROPPED]);
     let (unread, writer) = full_pipe();

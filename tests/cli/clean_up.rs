@@ -25,7 +25,7 @@ fn versions(place: &Workdir) -> Vec<String> {
 }
 
 #[test]
-fn it_shows_first_and_deletes_when_told() {
+fn clean_up_shows_what_is_due_and_deletes_only_with_yes() {
     let (place, versions_before) = published(4);
     let said = place.say("clean-up --data data").succeeds();
     assert!(
@@ -64,7 +64,7 @@ fn it_shows_first_and_deletes_when_told() {
 }
 
 #[test]
-fn what_it_cannot_mean_is_refused() {
+fn clean_up_with_wrong_arguments_or_retention_is_refused() {
     let (place, _) = published(1);
     place
         .say("clean-up pages --data data")
@@ -84,7 +84,7 @@ fn what_it_cannot_mean_is_refused() {
 }
 
 #[test]
-fn what_was_deleted_is_told_although_another_collection_is_in_trouble() {
+fn clean_up_reports_deletions_although_another_collection_fails() {
     let (place, before) = published(3);
     let garbage = place.path("data/objects/zebras/snapshot/latest-pointer.txt");
     std::fs::create_dir_all(garbage.parent().unwrap()).unwrap();

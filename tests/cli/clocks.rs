@@ -59,7 +59,7 @@ fn submit(place: &Workdir, run: &str, data: &str) {
 
 /// Else nothing here tests anything.
 #[test]
-fn a_daemon_goes_by_the_clock_that_was_set() {
+fn daemon_goes_by_the_clock_that_the_test_sets() {
     let place = place();
     let clock = SetClock::new(&place, "ahead");
     clock.set("+400d");
@@ -79,7 +79,7 @@ fn a_daemon_goes_by_the_clock_that_was_set() {
 const ATTEMPTS: usize = 5;
 
 #[test]
-fn set_at_every_step() {
+fn run_is_published_once_when_the_clock_is_set_at_any_step() {
     let place = place();
     let mut set_within = BTreeSet::new();
     for step in Step::ALL.map(Step::name) {

@@ -20,7 +20,7 @@ fn refused(place: &Workdir, parts: &[&str]) {
 }
 
 #[test]
-fn a_missing_file_is_named() {
+fn missing_configuration_file_is_named() {
     let place = Workdir::new(COMPACTOR);
     for command in ["run", "run --drain", "submit words=dir", "runs"] {
         let line = format!("{command} --config missing.toml");
@@ -31,7 +31,7 @@ fn a_missing_file_is_named() {
 }
 
 #[test]
-fn an_unknown_key_is_answered_with_the_nearest() {
+fn unknown_key_is_refused_with_the_nearest_known_one() {
     for (text, wrong, right) in [
         (
             "[queue]\nvisibilty = \"5m\"\n",
@@ -52,7 +52,7 @@ fn an_unknown_key_is_answered_with_the_nearest() {
 }
 
 #[test]
-fn values_need_units() {
+fn duration_or_size_without_a_unit_is_refused() {
     for (text, key) in [
         ("[queue]\nvisibility = \"5\"\n", "queue.visibility"),
         ("[queue]\nvisibility = 5\n", "queue.visibility"),
@@ -67,7 +67,7 @@ fn values_need_units() {
 }
 
 #[test]
-fn wrong_values_name_their_key() {
+fn wrong_value_is_refused_with_the_value_or_its_key() {
     for (text, part) in [
         ("[storage]\nbackend = \"cloud\"\n", "cloud"),
         ("[worker]\nworkers = \"many\"\n", "worker.workers"),
@@ -82,7 +82,7 @@ fn wrong_values_name_their_key() {
 }
 
 #[test]
-fn contradictions_are_refused_before_anything_is_made() {
+fn contradictory_settings_are_refused_before_anything_is_made() {
     for (text, part) in [
         ("[worker]\nworkers = 0\n", "worker.workers"),
         ("[queue]\nvisibility = \"0s\"\n", "queue.visibility"),
@@ -103,7 +103,7 @@ fn contradictions_are_refused_before_anything_is_made() {
 }
 
 #[test]
-fn a_secret_in_an_address_is_not_shown() {
+fn config_show_masks_the_password_in_an_address() {
     let place = Workdir::new(COMPACTOR);
     place.write(
         "c.toml",
@@ -123,7 +123,7 @@ fn a_secret_in_an_address_is_not_shown() {
 }
 
 #[test]
-fn nor_in_an_error() {
+fn error_masks_the_password_in_an_address() {
     let place = Workdir::new(COMPACTOR);
     place.write(
         "c.toml",
@@ -139,7 +139,7 @@ fn nor_in_an_error() {
 }
 
 #[test]
-fn check_warns_of_addresses_without_tls() {
+fn config_check_warns_of_a_remote_address_without_tls() {
     let place = Workdir::new(COMPACTOR);
     let settings = |endpoint: &str| {
         format!(
@@ -169,7 +169,7 @@ fn check_warns_of_addresses_without_tls() {
 }
 
 #[test]
-fn what_lets_in_too_much_or_nothing_is_refused() {
+fn setting_that_admits_too_much_or_nothing_is_refused() {
     for (text, parts) in [
         ("[deltas]\nprefixes = []\n", "deltas.prefixes"),
         (
@@ -231,7 +231,7 @@ fn what_lets_in_too_much_or_nothing_is_refused() {
 }
 
 #[test]
-fn check_refuses_what_run_refuses() {
+fn config_check_refuses_the_settings_that_run_refuses() {
     let aws = "[storage]\nbackend = \"aws\"\n[aws]\nbucket = \"b\"\ntable = \"t\"\n";
     let queue = "queue_url = \"https://sqs/words\"\n";
     for (text, part) in [
@@ -264,7 +264,7 @@ fn check_refuses_what_run_refuses() {
 }
 
 #[test]
-fn all_faults_are_shown_with_file_and_line() {
+fn every_wrong_setting_is_shown_with_file_and_line() {
     let place = Workdir::new(COMPACTOR);
     place.write(
         "c.toml",
@@ -299,7 +299,7 @@ fn all_faults_are_shown_with_file_and_line() {
 
 /// The lease is the one that is wrong: what it contradicts at its default is not said.
 #[test]
-fn what_cannot_be_read_contradicts_nothing() {
+fn unreadable_value_is_not_reported_as_a_contradiction_too() {
     let place = Workdir::new(COMPACTOR);
     place.write(
         "c.toml",
@@ -312,7 +312,7 @@ fn what_cannot_be_read_contradicts_nothing() {
 }
 
 #[test]
-fn a_file_that_cannot_be_read_is_named() {
+fn unreadable_configuration_file_is_named() {
     let place = Workdir::new(COMPACTOR);
     std::fs::create_dir(place.path("folder.toml")).unwrap();
     std::fs::write(place.path("bytes.toml"), b"[queue]\n# \xff\n").unwrap();
@@ -344,7 +344,7 @@ fn every_line_that_is_no_toml_is_named() {
 }
 
 #[test]
-fn show_says_the_line() {
+fn config_show_names_the_line_of_a_setting() {
     let place = Workdir::new(COMPACTOR);
     place.write("c.toml", "\n[queue]\nin_flight = 5\n");
     let shown = place.say("config show --json --config c.toml").json();

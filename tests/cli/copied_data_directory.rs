@@ -27,7 +27,7 @@ fn states(place: &Workdir, data: &str) -> Vec<String> {
 }
 
 #[test]
-fn work_goes_on_in_a_copy_of_the_data() {
+fn daemon_merges_waiting_runs_in_a_copied_data_directory() {
     let place = Workdir::new(COMPACTOR);
     words(&place, "first");
     directory(&place, "second", "words", 5, 2);
@@ -50,7 +50,7 @@ fn work_goes_on_in_a_copy_of_the_data() {
 /// The mark of ours on a pointer is metadata. Without it a version that lacks its manifest would count
 /// as another writer's, and all that was published as lost.
 #[test]
-fn a_pointer_in_a_copy_is_still_ours() {
+fn own_pointer_is_recognised_in_a_copied_data_directory() {
     let place = Workdir::new(COMPACTOR);
     place.expects(&["CC-MANIFEST-MISSING"]);
     for delta in ["first", "second"] {
@@ -77,7 +77,7 @@ fn a_pointer_in_a_copy_is_still_ours() {
 
 /// Queue, locks and records are lost with it; what is published is not.
 #[test]
-fn a_damaged_database_is_told_with_what_it_has_and_can_be_left_behind() {
+fn damaged_coordination_database_is_refused_and_can_be_moved_away() {
     let place = Workdir::new(COMPACTOR);
     words(&place, "first");
     place.say("submit words=first --data data").succeeds();

@@ -119,7 +119,7 @@ fn states(place: &Workdir) -> Vec<String> {
 }
 
 #[test]
-fn signals_stop_it_in_order() {
+fn daemon_stops_in_order_on_sigterm_and_sigint() {
     for signal in [Signal::TERM, Signal::INT] {
         let place = Workdir::new(COMPACTOR);
         let said = Daemon::start(&place, "run --data d").end(signal).succeeds();
@@ -138,7 +138,7 @@ fn signals_stop_it_in_order() {
 }
 
 #[test]
-fn it_merges_what_is_submitted_while_it_runs() {
+fn running_daemon_merges_a_run_submitted_later() {
     let place = Workdir::new(COMPACTOR);
     words(&place, "dir");
     let mut daemon = Daemon::start(&place, "run --data d --json");
@@ -153,7 +153,7 @@ fn it_merges_what_is_submitted_while_it_runs() {
 }
 
 #[test]
-fn another_one_works_where_one_was_killed() {
+fn next_daemon_cleans_up_after_a_killed_one_and_works() {
     let place = Workdir::new(COMPACTOR);
     words(&place, "dir");
     let said = Daemon::start(&place, "run --data d").end(Signal::KILL);
@@ -172,7 +172,7 @@ fn another_one_works_where_one_was_killed() {
 
 /// Wherever the kill hits: what it held comes back, the lock runs out, and no run is lost.
 #[test]
-fn no_run_is_lost_when_one_is_killed_at_work() {
+fn no_run_is_lost_when_daemons_are_killed_at_work() {
     let place = Workdir::new(COMPACTOR);
     // Of a lease that short, on a slow disk.
     place.expects(&["CC-LEASE-LOST"]);
@@ -211,7 +211,7 @@ fn no_run_is_lost_when_one_is_killed_at_work() {
 /// A daemon that was killed cannot say what became of its run, and there is no receive left in which
 /// another one could.
 #[test]
-fn a_run_that_was_killed_for_the_last_time_is_announced_again() {
+fn run_of_a_daemon_killed_on_the_last_receive_is_announced_again() {
     let place = Workdir::new(COMPACTOR);
     place.write(
         "c.toml",
@@ -244,7 +244,7 @@ fn a_run_that_was_killed_for_the_last_time_is_announced_again() {
 }
 
 #[test]
-fn two_at_once_share_the_work() {
+fn two_daemons_share_the_runs_of_a_queue() {
     let place = Workdir::new(COMPACTOR);
     let daemons = [0, 1].map(|_| Daemon::start(&place, "run --data d"));
     for number in 0..4 {
@@ -263,7 +263,7 @@ fn two_at_once_share_the_work() {
 
 /// It would see no message any more, and what it publishes would be seen by nobody.
 #[test]
-fn it_ends_when_its_data_is_removed_or_replaced() {
+fn daemon_ends_when_its_data_directory_is_removed_or_replaced() {
     for replace in [false, true] {
         let place = Workdir::new(COMPACTOR);
         let daemon = Daemon::start(&place, "run --data d");

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::COMPACTOR;
 
 #[test]
-fn what_is_not_a_chroma_directory_is_said_to_be_none() {
+fn path_that_is_no_chroma_directory_is_refused() {
     let place = Workdir::new(COMPACTOR);
     place.write("file", "text");
     std::fs::create_dir(place.path("empty")).unwrap();
@@ -27,7 +27,7 @@ fn what_is_not_a_chroma_directory_is_said_to_be_none() {
 }
 
 #[test]
-fn info_shows_what_is_there() {
+fn info_shows_the_collections_of_a_directory() {
     let place = Workdir::new(COMPACTOR);
     words(&place, "dir");
     let said = place.say("store info dir").succeeds();
@@ -46,7 +46,7 @@ fn info_shows_what_is_there() {
 }
 
 #[test]
-fn a_sound_directory_passes() {
+fn sound_directory_passes_verify() {
     let place = Workdir::new(COMPACTOR);
     words(&place, "dir");
     let said = place.say("store verify dir --full").succeeds();
@@ -62,7 +62,7 @@ fn a_sound_directory_passes() {
 
 /// Readers would search for what the documents no longer say.
 #[test]
-fn changed_full_text_is_found() {
+fn verify_finds_a_changed_full_text_index() {
     let changes = [
         // The text that is kept beside the index.
         "UPDATE embedding_fulltext_search_content SET c0 = 'other' WHERE id = 3",
@@ -88,7 +88,7 @@ fn changed_full_text_is_found() {
 }
 
 #[test]
-fn findings_are_results_even_if_they_are_bad() {
+fn problems_of_a_directory_go_to_standard_output() {
     let place = Workdir::new(COMPACTOR);
     tamper(&words(&place, "dir"), OTHER_TEXT);
     let said = place.say("store verify dir --full").exits(FAILURE);
@@ -106,7 +106,7 @@ fn findings_are_results_even_if_they_are_bad() {
 
 /// A folder that may not be looked into is there all the same.
 #[test]
-fn a_folder_without_permission_is_not_called_missing() {
+fn folder_without_permission_is_not_called_missing() {
     let place = Workdir::new(COMPACTOR);
     words(&place, "dir");
     let closed = place.path("closed");
@@ -127,7 +127,7 @@ fn a_folder_without_permission_is_not_called_missing() {
 }
 
 #[test]
-fn damage_and_side_files_have_their_codes() {
+fn damage_and_side_files_have_their_error_codes() {
     let place = Workdir::new(COMPACTOR);
     let hot = words(&place, "hot");
     std::fs::write(hot.join("chroma.sqlite3-journal"), "x").unwrap();
@@ -152,7 +152,7 @@ fn damage_and_side_files_have_their_codes() {
 }
 
 #[test]
-fn create_makes_a_directory_once() {
+fn create_makes_a_directory_and_never_replaces_one() {
     let place = Workdir::new(COMPACTOR);
     let said = place
         .say("store create new --collection words --space ip")

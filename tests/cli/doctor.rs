@@ -59,7 +59,7 @@ fn finds(place: &Workdir, code: &str, part: &str) {
 }
 
 #[test]
-fn a_pointer_that_cannot_be_understood_is_found() {
+fn doctor_finds_an_undecodable_or_missing_pointer() {
     let (place, _) = published();
     let pointer = place.path("data/objects/words/snapshot/latest-pointer.txt");
     std::fs::write(&pointer, "garbage").unwrap();
@@ -70,7 +70,7 @@ fn a_pointer_that_cannot_be_understood_is_found() {
 }
 
 #[test]
-fn a_manifest_that_is_missing_is_found() {
+fn doctor_finds_an_undecodable_or_missing_manifest() {
     let (place, folder) = published();
     let manifest = folder.join("manifest.json");
     std::fs::write(&manifest, "{}").unwrap();
@@ -80,7 +80,7 @@ fn a_manifest_that_is_missing_is_found() {
 }
 
 #[test]
-fn files_that_are_missing_or_cut_are_found() {
+fn doctor_finds_missing_and_truncated_files() {
     let (place, folder) = published();
     let database = folder.join("chroma.sqlite3");
     let whole = std::fs::read(&database).unwrap();
@@ -97,7 +97,7 @@ fn files_that_are_missing_or_cut_are_found() {
 }
 
 #[test]
-fn an_archive_that_is_missing_is_found() {
+fn doctor_finds_a_missing_archive() {
     let place = Workdir::new(COMPACTOR);
     words(&place, "d");
     place.write("c.toml", "[snapshot]\nlayout = \"archive\"\n");
@@ -114,7 +114,7 @@ fn an_archive_that_is_missing_is_found() {
 
 /// What is whole is said to be, beside what is not.
 #[test]
-fn a_damaged_collection_hides_no_sound_one() {
+fn doctor_reports_sound_collections_beside_a_damaged_one() {
     let (place, folder) = published();
     directory(&place, "l", "lines", 3, 2);
     place.say("submit lines=l --data data").succeeds();
@@ -130,7 +130,7 @@ fn a_damaged_collection_hides_no_sound_one() {
 /// A version that is newer than the pointer's may be named by a put that is late. It is shown, and
 /// goes once the pointer has passed it.
 #[test]
-fn newer_versions_are_listed_and_go_once_they_are_passed() {
+fn newer_version_is_listed_and_deleted_once_the_pointer_passes_it() {
     let (place, folder) = published();
     let first = versions(&place).pop().unwrap();
     // Of the same instant.
@@ -166,7 +166,7 @@ fn newer_versions_are_listed_and_go_once_they_are_passed() {
 
 /// A store that keeps no conditions leaves a first version that nothing names.
 #[test]
-fn versions_of_a_collection_that_was_never_published_are_listed() {
+fn version_of_a_collection_never_published_is_listed() {
     let place = Workdir::new(COMPACTOR);
     let version = "20260101_000000_000000_00000000";
     let folder = format!("data/objects/words/snapshot/timestamped/{version}");
@@ -183,7 +183,7 @@ fn versions_of_a_collection_that_was_never_published_are_listed() {
 }
 
 #[test]
-fn who_holds_a_lock_is_said() {
+fn doctor_names_the_holder_of_a_lock() {
     let (place, _) = published();
     let said = place.say("doctor --data data --json").succeeds();
     assert_eq!(findings(&said.stdout, "held locks")[0]["found"], "none");
@@ -217,7 +217,7 @@ fn who_holds_a_lock_is_said() {
 }
 
 #[test]
-fn runs_that_wait_for_someone_are_told() {
+fn doctor_warns_of_runs_that_wait_after_a_failed_attempt() {
     let (place, _) = published();
     let pointer = "data/objects/words/snapshot/latest-pointer.txt";
     let version = std::fs::read_to_string(place.path(pointer)).unwrap();

@@ -9,7 +9,7 @@ fn with(place: &Workdir, line: &str, name: &str, value: &str) -> Said {
 }
 
 #[test]
-fn keys_of_the_environment_are_checked_like_those_of_the_file() {
+fn wrong_setting_of_the_environment_is_refused_by_its_key() {
     let place = Workdir::new(COMPACTOR);
     for (name, value, part) in [
         (
@@ -34,7 +34,7 @@ fn keys_of_the_environment_are_checked_like_those_of_the_file() {
 }
 
 #[test]
-fn flags_rank_above_the_environment_and_that_above_the_file() {
+fn flag_overrides_the_environment_which_overrides_the_file() {
     let place = Workdir::new(COMPACTOR);
     place.write("c.toml", "[storage]\npath = \"from-file\"\n");
     let name = "CHROMA_COMPACTOR_STORAGE__PATH";
@@ -55,7 +55,7 @@ fn flags_rank_above_the_environment_and_that_above_the_file() {
 }
 
 #[test]
-fn logs_can_be_json_and_silent() {
+fn logs_are_json_or_silent_on_request() {
     let place = Workdir::new(COMPACTOR);
     std::fs::create_dir_all(place.path("data/local")).unwrap();
     let said = with(
@@ -76,7 +76,7 @@ fn logs_can_be_json_and_silent() {
 
 /// Who collects logs reads line by line.
 #[test]
-fn whatever_is_said_is_json_where_logs_are() {
+fn results_warnings_and_errors_are_json_where_logs_are() {
     let place = Workdir::new(COMPACTOR);
     place.expects(&["CC-CONFIG", "CC-LOCAL-DIRECTORY", "CHROMA_COMPACTOR_PORT"]);
     let json = |line: &str| {
@@ -143,7 +143,7 @@ fn whatever_is_said_is_json_where_logs_are() {
 
 /// Kubernetes sets them for a service of this name.
 #[test]
-fn what_has_no_section_is_none_of_ours() {
+fn variable_without_a_section_is_warned_of_and_ignored() {
     let place = Workdir::new(COMPACTOR);
     for (name, value) in [
         ("CHROMA_COMPACTOR_PORT", "tcp://10.0.0.1:80"),
@@ -163,7 +163,7 @@ fn what_has_no_section_is_none_of_ours() {
 }
 
 #[test]
-fn who_names_a_bucket_means_aws() {
+fn aws_key_without_a_backend_selects_aws() {
     let place = Workdir::new(COMPACTOR);
     let backend = |said: Said| said.json()["storage.backend"]["value"].clone();
     place.write("local.toml", "[storage]\nbackend = \"local\"\n");
@@ -187,7 +187,7 @@ fn who_names_a_bucket_means_aws() {
 }
 
 #[test]
-fn lists_and_names_come_from_the_environment_as_they_are_written() {
+fn lists_and_collection_names_are_read_from_the_environment() {
     let place = Workdir::new(COMPACTOR);
     let shown = |name: &str, value: &str| {
         let said = with(&place, "config show --json", name, value);
@@ -214,7 +214,7 @@ fn lists_and_names_come_from_the_environment_as_they_are_written() {
 
 #[cfg(unix)]
 #[test]
-fn a_value_that_is_not_utf_8_is_refused() {
+fn value_of_the_environment_that_is_not_utf_8_is_refused() {
     use std::os::unix::ffi::OsStrExt as _;
 
     let place = Workdir::new(COMPACTOR);

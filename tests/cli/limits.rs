@@ -229,20 +229,20 @@ fn assert_among(stages: Option<Stages>, expected: &[&str]) {
 }
 
 #[test]
-fn space_for_working_copies() {
+fn daemon_without_space_for_working_copies_buries_no_run() {
     let seen = with_more_and_more(|| Disk::of_scratch("", RECORDS));
     assert_among(seen, &OF_SCRATCH);
 }
 
 #[test]
-fn space_for_index_files() {
+fn daemon_without_space_for_index_files_buries_no_run() {
     let always = "[flush]\nwhen = \"always\"\n";
     let seen = with_more_and_more(|| Disk::of_scratch(always, RECORDS));
     assert_among(seen, &[OF_FLUSHING]);
 }
 
 #[test]
-fn space_for_an_archive() {
+fn daemon_without_space_for_an_archive_buries_no_run() {
     let archive = "[snapshot]\nlayout = \"archive\"\n";
     let seen = with_almost_enough(|| Disk::of_scratch(archive, MANY));
     assert_among(seen, &[OF_PACKING]);
@@ -250,7 +250,7 @@ fn space_for_an_archive() {
 
 /// Working copies, objects and queue fill one disk.
 #[test]
-fn space_for_everything() {
+fn daemon_on_one_full_disk_for_all_its_data_buries_no_run() {
     let seen = with_more_and_more(Disk::of_everything);
     let [delta, base, _] = OF_SCRATCH;
     let [database, _, _] = OF_OBJECTS;
@@ -259,7 +259,7 @@ fn space_for_everything() {
 
 /// Small objects and the pointer are put last.
 #[test]
-fn space_for_what_is_published() {
+fn daemon_without_space_for_objects_buries_no_run() {
     assert_among(with_almost_enough(Disk::of_objects), &OF_OBJECTS);
 }
 

@@ -18,7 +18,7 @@ fn refused(place: &Workdir, line: &str, code: &str, parts: &[&str]) {
 }
 
 #[test]
-fn a_merge_makes_a_new_directory() {
+fn merge_makes_a_new_directory_and_leaves_its_inputs() {
     let place = Workdir::new(COMPACTOR);
     words(&place, "base");
     words(&place, "first");
@@ -47,7 +47,7 @@ fn a_merge_makes_a_new_directory() {
 }
 
 #[test]
-fn what_is_there_is_never_replaced() {
+fn merge_never_replaces_an_existing_path() {
     let place = Workdir::new(COMPACTOR);
     words(&place, "base");
     place.write("file", "text");
@@ -61,7 +61,7 @@ fn what_is_there_is_never_replaced() {
 }
 
 #[test]
-fn missing_inputs_are_named() {
+fn missing_input_of_a_merge_is_named() {
     let place = Workdir::new(COMPACTOR);
     words(&place, "base");
     let line = "store merge --base nobase --delta base --out out";
@@ -75,7 +75,7 @@ fn missing_inputs_are_named() {
 }
 
 #[test]
-fn a_missing_collection_names_what_is_there() {
+fn missing_collection_is_refused_with_those_that_exist() {
     let place = Workdir::new(COMPACTOR);
     words(&place, "base");
     directory(&place, "lines", "lines", 3, 2);
@@ -104,7 +104,7 @@ fn a_missing_collection_names_what_is_there() {
 
 /// All or nothing: the good delta beside a bad one is not merged either.
 #[test]
-fn a_bad_delta_fails_the_merge() {
+fn bad_delta_fails_the_whole_merge() {
     let place = Workdir::new(COMPACTOR);
     words(&place, "base");
     words(&place, "good");
@@ -131,7 +131,7 @@ fn a_bad_delta_fails_the_merge() {
 
 /// The user knows the base, not the copy that is gone when the message is read.
 #[test]
-fn a_bad_base_is_named() {
+fn bad_base_is_named_by_the_path_that_the_user_gave() {
     let place = Workdir::new(COMPACTOR);
     let base = words(&place, "base");
     tamper(&base, "UPDATE collections SET dimension = NULL");

@@ -31,7 +31,7 @@ fn modes(root: &Path) -> Vec<(String, u32)> {
 }
 
 #[test]
-fn a_data_directory_is_its_owner_s_alone() {
+fn data_directory_is_closed_to_other_accounts_by_default() {
     let place = Workdir::new(COMPACTOR);
     words(&place, "w");
     place.say("submit words=w --data d").succeeds();
@@ -42,7 +42,7 @@ fn a_data_directory_is_its_owner_s_alone() {
 }
 
 #[test]
-fn a_setting_lets_readers_in() {
+fn access_setting_opens_only_objects_to_readers() {
     let place = Workdir::new(COMPACTOR);
     words(&place, "w");
     place.write("c.toml", "[storage]\naccess = \"all\"\n");
@@ -75,7 +75,7 @@ fn mode_of(place: &Workdir, path: &str) -> u32 {
 }
 
 #[test]
-fn the_setting_holds_for_what_is_there_and_until_it_is_changed() {
+fn access_setting_applies_to_existing_files_and_lasts() {
     let place = Workdir::new(COMPACTOR);
     words(&place, "w");
     place.say("submit words=w --data d").succeeds();
@@ -114,7 +114,7 @@ fn the_setting_holds_for_what_is_there_and_until_it_is_changed() {
 }
 
 #[test]
-fn a_place_that_others_can_write_to_is_refused() {
+fn folder_that_other_accounts_can_write_to_is_refused() {
     let place = Workdir::new(COMPACTOR);
     words(&place, "w");
     place.say("submit words=w --data d").succeeds();
@@ -144,7 +144,7 @@ fn a_place_that_others_can_write_to_is_refused() {
 }
 
 #[test]
-fn a_lock_that_is_held_is_named_and_not_waited_for_for_ever() {
+fn lock_file_that_is_never_freed_fails_the_daemon_and_is_named() {
     let place = Workdir::new(COMPACTOR);
     words(&place, "w");
     place.say("submit words=w --data d").succeeds();
@@ -159,7 +159,7 @@ fn a_lock_that_is_held_is_named_and_not_waited_for_for_ever() {
 }
 
 #[test]
-fn what_is_no_file_among_the_objects_is_not_opened() {
+fn fifo_or_link_in_place_of_an_object_is_not_opened() {
     let place = Workdir::new(COMPACTOR);
     place.expects(&["CC-PORT-CORRUPT"]);
     words(&place, "w");

@@ -23,7 +23,7 @@ fn place() -> Workdir {
 }
 
 #[test]
-fn a_reader_that_went_away_is_no_failure() {
+fn command_whose_reader_went_away_succeeds() {
     let place = place();
     for line in LINES.into_iter().chain(["--help", "--version"]) {
         let (reader, writer) = std::io::pipe().unwrap();
@@ -34,7 +34,7 @@ fn a_reader_that_went_away_is_no_failure() {
 }
 
 #[test]
-fn a_result_that_cannot_be_written_is_a_failure() {
+fn command_that_cannot_write_its_result_fails() {
     let place = place();
     for line in LINES {
         let full = File::options().write(true).open("/dev/full").unwrap();

@@ -38,7 +38,7 @@ fn run_python(said: &Said, from: &Path) -> String {
 }
 
 #[test]
-fn it_can_be_run_again_and_again() {
+fn repeated_quickstart_succeeds() {
     let place = Workdir::new(COMPACTOR);
     for _ in 0..2 {
         let said = quickstart(&place, "look").succeeds();
@@ -59,7 +59,7 @@ fn it_can_be_run_again_and_again() {
 }
 
 #[test]
-fn its_python_lines_print_documents() {
+fn python_lines_of_quickstart_print_documents() {
     // The lines must quote this.
     for dir in ["look", "über's \"first\" look\\n", "deep/er"] {
         let place = Workdir::new(COMPACTOR);
@@ -80,7 +80,7 @@ fn its_python_lines_print_documents() {
 }
 
 #[test]
-fn it_prints_json() {
+fn quickstart_prints_its_own_runs_and_snapshots_as_json() {
     let place = Workdir::new(COMPACTOR);
     for times in 1..=2 {
         let said = place.say("quickstart --dir look --json");
@@ -118,7 +118,7 @@ fn it_prints_json() {
 }
 
 #[test]
-fn by_default_it_goes_below_data() {
+fn quickstart_without_a_directory_writes_below_data() {
     let place = Workdir::new(COMPACTOR);
     place.say("quickstart").succeeds();
     assert_eq!(place.names_in("."), ["data"]);

@@ -13,7 +13,7 @@ fn database(dir: &Path) -> Vec<u8> {
 }
 
 #[test]
-fn a_sound_directory_needs_nothing() {
+fn repair_leaves_a_sound_directory_unchanged() {
     let place = Workdir::new(COMPACTOR);
     let dir = words(&place, "dir");
     let before = database(&dir);
@@ -31,7 +31,7 @@ fn a_sound_directory_needs_nothing() {
 }
 
 #[test]
-fn it_says_what_it_would_do_and_does_it_on_request() {
+fn repair_says_what_it_would_do_and_does_it_only_with_yes() {
     let place = Workdir::new(COMPACTOR);
     let dir = words(&place, "dir");
     tamper(&dir, OTHER_TEXT);
@@ -56,7 +56,7 @@ fn it_says_what_it_would_do_and_does_it_on_request() {
 }
 
 #[test]
-fn what_no_segment_names_stays_unless_its_removal_is_asked_for() {
+fn repair_removes_orphans_only_on_request() {
     let place = Workdir::new(COMPACTOR);
     let dir = words(&place, "dir");
     tamper(&dir, OTHER_TEXT);
@@ -83,7 +83,7 @@ fn what_no_segment_names_stays_unless_its_removal_is_asked_for() {
 }
 
 #[test]
-fn what_cannot_be_mended_is_left_alone() {
+fn directory_that_cannot_be_repaired_is_left_alone() {
     let place = Workdir::new(COMPACTOR);
     let dir = words(&place, "dir");
     tamper(&dir, OTHER_TEXT);
@@ -99,7 +99,7 @@ fn what_cannot_be_mended_is_left_alone() {
 }
 
 #[test]
-fn a_vacuum_can_be_asked_for_alone() {
+fn repair_of_a_sound_directory_vacuums_on_request() {
     let place = Workdir::new(COMPACTOR);
     let dir = words(&place, "dir");
     tamper(
@@ -115,7 +115,7 @@ fn a_vacuum_can_be_asked_for_alone() {
 
 /// A client that does nothing holds no lock, and would go on with the files that it has read.
 #[test]
-fn a_directory_that_a_client_has_open_is_left_alone() {
+fn directory_that_a_client_has_open_is_left_alone() {
     let place = Workdir::new(COMPACTOR);
     let dir = words(&place, "dir");
     tamper(&dir, OTHER_TEXT);
@@ -137,7 +137,7 @@ fn a_directory_that_a_client_has_open_is_left_alone() {
 
 /// Its service must be able to go on writing, and nobody else may read.
 #[test]
-fn owners_and_permissions_stay() {
+fn vacuum_and_repair_keep_owners_and_permissions() {
     let place = Workdir::new(COMPACTOR);
     let dir = words(&place, "dir");
     place.say("store flush dir").succeeds();
@@ -166,7 +166,7 @@ fn owners_and_permissions_stay() {
 }
 
 #[test]
-fn nothing_is_saved_into_the_damaged_directory() {
+fn salvage_into_the_damaged_directory_is_refused() {
     let place = Workdir::new(COMPACTOR);
     words(&place, "dir");
     let said = place.say("store repair dir --salvage dir/new");

@@ -86,7 +86,7 @@ fn assert_finished_by_the_next(place: &Workdir, data: &str, records: usize) {
 }
 
 #[test]
-fn at_every_step() {
+fn sigterm_at_any_step_ends_the_daemon_in_time() {
     const RECORDS: usize = 2000;
     let place = place_with(RECORDS);
     for step in Step::ALL.map(Step::name) {
@@ -99,7 +99,7 @@ fn at_every_step() {
 
 /// As `timeout` sends it: to the process, and to its group.
 #[test]
-fn twice() {
+fn repeated_sigterm_ends_the_daemon_in_time() {
     const RECORDS: usize = 2000;
     let place = place_with(RECORDS);
     let steps = [Step::Leased, Step::Merged, Step::Uploaded, Step::Swapped];
@@ -115,7 +115,7 @@ fn twice() {
 
 /// A merge that takes longer than stopping may, wherever it is.
 #[test]
-fn at_any_moment() {
+fn sigterm_at_any_moment_of_a_long_merge_ends_the_daemon_in_time() {
     const RECORDS: usize = 20_000;
     let (place, mut left_alone) = (place_with(RECORDS), 0);
     for milliseconds in [0, 20, 50, 100, 200, 400, 800] {
@@ -131,7 +131,7 @@ fn at_any_moment() {
 }
 
 #[test]
-fn while_it_waits_for_messages() {
+fn sigterm_ends_a_daemon_that_waits_for_messages_in_time() {
     let place = place_with(1);
     let said = stops(daemon(&place, "d"), "idle");
     said.naming(&[LEFT_ALONE]);

@@ -24,7 +24,7 @@ fn published_twice(place: &Workdir) -> [String; 2] {
 }
 
 #[test]
-fn a_name_that_is_not_there_is_told_with_what_is() {
+fn unknown_version_is_refused_with_the_versions_that_exist() {
     let place = Workdir::new(COMPACTOR);
     let [_, newest] = published_twice(&place);
     let missing = "CC-VERSION-MISSING";
@@ -40,7 +40,7 @@ fn a_name_that_is_not_there_is_told_with_what_is() {
 }
 
 #[test]
-fn who_goes_back_is_told_of_what_is_newer() {
+fn rollback_names_the_newer_version() {
     let place = Workdir::new(COMPACTOR);
     let [older, newest] = published_twice(&place);
     let back = format!("snapshots point words {older} --instead-of {newest} --data data");

@@ -18,7 +18,7 @@ fn parts(runs: &Value) -> Vec<(String, Value)> {
 }
 
 #[test]
-fn malformed_arguments_say_how_to_write_them() {
+fn malformed_argument_of_submit_is_refused_with_the_right_form() {
     let place = Workdir::new(COMPACTOR);
     for (line, part) in [
         ("submit words", "COLLECTION=DIR"),
@@ -39,7 +39,7 @@ fn malformed_arguments_say_how_to_write_them() {
 }
 
 #[test]
-fn bad_deltas_are_refused_and_nothing_is_announced() {
+fn bad_delta_is_refused_and_not_announced() {
     let place = Workdir::new(COMPACTOR);
     directory(&place, "lines", "lines", 3, 2);
     words(&place, "good");
@@ -80,7 +80,7 @@ fn bad_deltas_are_refused_and_nothing_is_announced() {
 }
 
 #[test]
-fn a_directory_that_another_process_has_open_is_refused() {
+fn delta_that_another_process_has_open_is_refused() {
     let place = Workdir::new(COMPACTOR);
     let dir = words(&place, "open");
     place.say("store flush open").succeeds();
@@ -102,7 +102,7 @@ fn a_directory_that_another_process_has_open_is_refused() {
 }
 
 #[test]
-fn a_delta_that_no_daemon_would_take_is_not_uploaded() {
+fn delta_that_no_daemon_would_take_is_not_uploaded() {
     let place = Workdir::new(COMPACTOR);
     words(&place, "base");
     // Index files are entries of the archive as well.
@@ -133,7 +133,7 @@ fn a_delta_that_no_daemon_would_take_is_not_uploaded() {
 }
 
 #[test]
-fn a_run_is_submitted_merged_and_listed() {
+fn submitted_run_is_merged_and_listed() {
     let place = Workdir::new(COMPACTOR);
     words(&place, "first");
     directory(&place, "second", "lines", 4, 3);
@@ -181,7 +181,7 @@ fn a_run_is_submitted_merged_and_listed() {
 }
 
 #[test]
-fn a_run_that_cannot_be_merged_is_listed_with_its_error() {
+fn run_that_cannot_be_merged_is_listed_with_its_error() {
     let place = Workdir::new(COMPACTOR);
     place.expects(&["CS-DIMENSION"]);
     words(&place, "base");
@@ -218,7 +218,7 @@ fn a_run_that_cannot_be_merged_is_listed_with_its_error() {
 }
 
 #[test]
-fn runs_without_a_data_directory_says_where_it_looked() {
+fn runs_command_without_a_data_directory_says_where_it_looked() {
     let place = Workdir::new(COMPACTOR);
     place.write("file", "text");
     place
@@ -236,7 +236,7 @@ fn runs_without_a_data_directory_says_where_it_looked() {
 }
 
 #[test]
-fn an_empty_data_directory_has_no_runs() {
+fn empty_data_directory_has_no_runs() {
     let place = Workdir::new(COMPACTOR);
     std::fs::create_dir(place.path("d")).unwrap();
     place.say("run --drain --data d").succeeds();
@@ -249,7 +249,7 @@ fn an_empty_data_directory_has_no_runs() {
 }
 
 #[test]
-fn a_doctor_finds_the_embedded_backends_sound() {
+fn doctor_finds_the_embedded_backends_sound() {
     let place = Workdir::new(COMPACTOR);
     std::fs::create_dir(place.path("d")).unwrap();
     let findings = place.say("doctor --data d --json").json();
@@ -283,7 +283,7 @@ fn a_doctor_finds_the_embedded_backends_sound() {
 
 /// A name that is misspelt must not look like a directory in which all is well.
 #[test]
-fn a_data_directory_that_is_not_there_is_told() {
+fn missing_data_directory_is_reported() {
     let place = Workdir::new(COMPACTOR);
     words(&place, "dir");
     let said = place
@@ -304,7 +304,7 @@ fn a_data_directory_that_is_not_there_is_told() {
 
 #[cfg(unix)]
 #[test]
-fn a_directory_need_not_have_a_name_of_text() {
+fn directory_name_that_is_not_utf_8_is_accepted() {
     use std::ffi::OsString;
     use std::os::unix::ffi::OsStringExt as _;
 
@@ -324,7 +324,7 @@ fn a_directory_need_not_have_a_name_of_text() {
 }
 
 #[test]
-fn where_deltas_are_is_a_setting() {
+fn delta_prefix_and_allowed_collections_are_settings() {
     let place = Workdir::new(COMPACTOR);
     words(&place, "w");
     place.write(

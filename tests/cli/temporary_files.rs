@@ -77,7 +77,7 @@ fn large() -> (Workdir, [String; 3]) {
 }
 
 #[test]
-fn offline_commands_need_no_folder_but_the_one_that_they_write_to() {
+fn offline_command_writes_temporary_files_only_to_its_own_folder() {
     if !can_mount() {
         return;
     }
@@ -100,7 +100,7 @@ fn offline_commands_need_no_folder_but_the_one_that_they_write_to() {
 }
 
 #[test]
-fn a_daemon_needs_no_folder_but_its_own() {
+fn daemon_writes_temporary_files_only_to_its_data_directory() {
     if !can_mount() {
         return;
     }
@@ -117,7 +117,7 @@ fn a_daemon_needs_no_folder_but_its_own() {
 
 /// A path that SQLite cannot be told: then one of the others has to do.
 #[test]
-fn a_doctor_finds_that_there_is_no_place_for_temporary_files() {
+fn doctor_finds_that_temporary_files_have_no_place() {
     if !can_mount() {
         return;
     }

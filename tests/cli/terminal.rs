@@ -73,7 +73,7 @@ fn plain(text: &str) -> String {
 const FAILS: &str = "run --drain --config missing.toml";
 
 #[test]
-fn errors_fit_the_terminal() {
+fn error_lines_fit_the_width_of_the_terminal() {
     let place = Workdir::new(COMPACTOR);
     let said = on_terminal(&mut command(&place, FAILS));
     assert!(said.contains("CC-CONFIG"), "{said}");
@@ -88,7 +88,7 @@ fn errors_fit_the_terminal() {
 }
 
 #[test]
-fn errors_and_logs_have_colours_unless_nobody_wants_them() {
+fn errors_and_logs_have_colours_unless_no_color_is_set() {
     let place = Workdir::new(COMPACTOR);
     std::fs::create_dir(place.path("d")).unwrap();
     for (line, part) in [(FAILS, "CC-CONFIG"), ("run --drain --data d", "started")] {
@@ -103,7 +103,7 @@ fn errors_and_logs_have_colours_unless_nobody_wants_them() {
 
 /// `Said` asserts of every command that no control character comes through.
 #[test]
-fn names_ids_and_documents_cannot_command_the_terminal() {
+fn control_characters_of_a_directory_never_reach_the_terminal() {
     let place = Workdir::new(COMPACTOR);
     let dir = words(&place, "dir");
     let bad = "char(27) || '[31m' || char(7) || char(155) || char(13) || char(10) || 'sound'";

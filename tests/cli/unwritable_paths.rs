@@ -92,7 +92,7 @@ fn is_full(said: Said) {
 }
 
 #[test]
-fn a_file_where_a_folder_should_be() {
+fn command_fails_where_a_file_takes_the_place_of_a_folder() {
     let place = Workdir::new(COMPACTOR);
     words(&place, "dir");
     place.write("file", "text");
@@ -138,7 +138,7 @@ fn all_fail(place: &Workdir, bad: &str, check: impl Fn(Said)) {
 }
 
 #[test]
-fn a_read_only_disk() {
+fn read_only_disk_fails_only_commands_that_write() {
     let place = Workdir::new(COMPACTOR);
     words(&place, "dir");
     let Some(mounted) = Mounted::at(&place, "ro", "2m") else {
@@ -160,7 +160,7 @@ fn a_read_only_disk() {
 
 /// Everything else can be written.
 #[test]
-fn read_only_working_space() {
+fn daemon_with_read_only_working_space_fails_and_keeps_the_run() {
     let place = Workdir::new(COMPACTOR);
     words(&place, "dir");
     place.say("submit words=dir --data d").succeeds();
@@ -189,7 +189,7 @@ fn read_only_working_space() {
 }
 
 #[test]
-fn a_folder_without_permission() {
+fn folder_without_permission_fails_every_command_that_writes() {
     if geteuid().is_root() {
         return; // Everything is permitted to root: see the read-only disk.
     }
@@ -208,7 +208,7 @@ fn a_folder_without_permission() {
 }
 
 #[test]
-fn a_full_disk() {
+fn full_disk_fails_every_command_that_writes() {
     let place = Workdir::new(COMPACTOR);
     words(&place, "dir");
     let Some(mounted) = Mounted::at(&place, "full", "2m") else {
@@ -227,7 +227,7 @@ fn a_full_disk() {
 
 /// Wherever in the merge it happens, the cause is told.
 #[test]
-fn a_disk_that_fills_up_during_a_merge() {
+fn merge_on_a_disk_that_fills_up_leaves_nothing_behind() {
     let place = Workdir::new(COMPACTOR);
     let size = size_of(&words(&place, "dir")) >> 10;
     let large = size_of(&directory(&place, "large", "words", 9000, 2)) >> 10;
@@ -246,7 +246,7 @@ fn a_disk_that_fills_up_during_a_merge() {
 
 /// It takes room for a copy, and looks for that first.
 #[test]
-fn a_vacuum_without_room_changes_nothing() {
+fn vacuum_without_room_for_a_copy_changes_nothing() {
     let place = Workdir::new(COMPACTOR);
     let Some(mounted) = Mounted::at(&place, "full", "4m") else {
         return;
@@ -264,7 +264,7 @@ fn a_vacuum_without_room_changes_nothing() {
 }
 
 #[test]
-fn a_daemon_on_a_full_disk_works_again_when_there_is_space() {
+fn daemon_on_a_full_disk_works_again_once_there_is_space() {
     let place = Workdir::new(COMPACTOR);
     words(&place, "dir");
     place.write("c.toml", "[retry]\nfirst = \"10ms\"\nmax = \"50ms\"\n");
@@ -287,7 +287,7 @@ fn size_of(dir: &Path) -> u64 {
 
 /// It copies first; what it says is true before anything is written.
 #[test]
-fn a_repair_without_room_for_a_copy_changes_nothing() {
+fn repair_without_room_for_a_copy_changes_nothing() {
     let place = Workdir::new(COMPACTOR);
     let Some(_mounted) = Mounted::at(&place, "full", "1m") else {
         return;

@@ -5,7 +5,7 @@ use compactor_testkit::cli::{FAILURE, USAGE, Workdir};
 use crate::COMPACTOR;
 
 #[test]
-fn without_arguments_it_shows_help_and_fails() {
+fn program_without_arguments_shows_help_and_fails() {
     let said = Workdir::new(COMPACTOR).say("").exits(USAGE);
     assert_eq!(said.stdout, "");
     for command in ["quickstart", "run", "submit", "runs", "store"] {
@@ -14,7 +14,7 @@ fn without_arguments_it_shows_help_and_fails() {
 }
 
 #[test]
-fn help_and_version_are_results() {
+fn help_and_version_go_to_standard_output() {
     let place = Workdir::new(COMPACTOR);
     let said = place.say("--version").succeeds();
     let version = env!("CARGO_PKG_VERSION");
@@ -40,7 +40,7 @@ fn help_and_version_are_results() {
 }
 
 #[test]
-fn wrong_words_are_answered_with_the_right_ones() {
+fn misspelt_command_or_option_is_refused_with_a_similar_one() {
     let place = Workdir::new(COMPACTOR);
     for (line, suggestion) in [
         ("stor", "'store'"),
@@ -65,7 +65,7 @@ fn wrong_words_are_answered_with_the_right_ones() {
 }
 
 #[test]
-fn wrong_values_are_answered_with_what_is_allowed() {
+fn wrong_argument_is_refused_with_what_is_allowed() {
     let place = Workdir::new(COMPACTOR);
     for (line, parts) in [
         (
@@ -96,7 +96,7 @@ fn wrong_values_are_answered_with_what_is_allowed() {
 }
 
 #[test]
-fn former_names_of_commands_still_work_and_are_not_shown() {
+fn former_command_names_work_and_are_hidden_from_help() {
     let place = Workdir::new(COMPACTOR);
     let help = place.say("store flush --help").succeeds().stdout;
     assert_eq!(place.say("store fold --help").succeeds().stdout, help);

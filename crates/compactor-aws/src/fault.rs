@@ -210,7 +210,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn code_ranks_above_status() {
+    fn error_code_decides_the_fault_before_the_http_status() {
         use Fault::{Denied, Invalid, Missing, OutcomeUnknown, Throttled, Transient, Unsupported};
         for (status, code, lost, fault) in [
             (404, "NoSuchBucket", Transient, Missing),

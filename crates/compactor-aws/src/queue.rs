@@ -294,7 +294,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn duration_is_rounded_up_to_whole_seconds() {
+    fn queue_duration_is_rounded_up_to_whole_seconds() {
         let of = |millis| seconds(Duration::from_millis(millis));
         assert_eq!([of(0), of(1), of(999), of(1000), of(1001)], [0, 1, 1, 1, 2]);
     }

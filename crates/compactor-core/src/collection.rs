@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn name_is_accepted_only_by_chromas_rule() {
+    fn collection_name_is_accepted_only_by_chromas_rule() {
         let longest = "a".repeat(512);
         for good in [
             "lines",
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn error_shows_the_name_and_the_broken_rule() {
+    fn error_shows_the_collection_name_and_the_broken_rule() {
         let error = "a..b".parse::<CollectionName>().unwrap_err();
         assert_eq!(
             error.to_string(),
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn name_in_json_is_checked() {
+    fn collection_name_in_json_is_checked() {
         assert!(serde_json::from_str::<CollectionName>(r#""lines""#).is_ok());
         assert!(serde_json::from_str::<CollectionName>(r#""../lines""#).is_err());
     }

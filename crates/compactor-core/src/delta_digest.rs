@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn digest_changes_with_the_key_and_the_place() {
+    fn delta_digest_changes_with_the_run_and_the_location() {
         let key = |run: &str| RunKey::plain(run.parse().unwrap());
         let place = |text: &str| DeltaLocation::parse(text).unwrap();
         let one = DeltaDigest::of(&key("a"), &place("lines/delta/a"));

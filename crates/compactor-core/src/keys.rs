@@ -198,7 +198,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_are_those_of_the_python_writers() {
+    fn object_keys_are_those_of_the_python_writers() {
         let c: CollectionName = "lines".parse().unwrap();
         let lines = Lineage::from(&c);
         let v: Version = "20261121_000212_517191_74bfc63c".parse().unwrap();

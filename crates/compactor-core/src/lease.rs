@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn durations_that_contradict_each_other_are_refused() {
+    fn lease_durations_that_contradict_each_other_are_refused() {
         let code = |term, renew, skew, budget| {
             let term = LeaseTerm::new(secs(term), secs(renew), secs(skew), secs(budget));
             term.map_or_else(|error| error.code(), |_| "valid")
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn lease_counts_from_before_the_call() {
+    fn lease_counts_from_before_the_call_that_takes_it() {
         let term = LeaseTerm::new(secs(180), secs(30), secs(5), secs(20)).unwrap();
         let lease = HeldLease::granted(at(100), &term);
         assert_eq!(lease.until(), at(275));

@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn versions_go_only_beyond_both_count_and_age() {
+    fn version_is_superseded_only_beyond_both_count_and_age() {
         let versions: Vec<Version> = (0..6).map(|n| version(n * 10)).collect();
         let all = published(&[(50, 59), (40, 49), (30, 39), (20, 29), (10, 19), (0, 9)]);
         let doomed =
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_goes_while_no_publication_has_a_date() {
+    fn no_version_is_superseded_while_no_publication_has_a_date() {
         let mut all = published(&[(20, 20), (10, 10)]);
         for publication in &mut all {
             publication.by = None;
@@ -148,7 +148,7 @@ mod tests {
         /// Ids grow and are published in their order; some versions never are; ids say little about
         /// when.
         #[test]
-        fn version_that_a_reader_could_be_using_stays(
+        fn version_that_a_reader_could_be_using_is_not_superseded(
             steps in proptest::collection::vec((1_i64..50, 0_i64..90, any::<bool>()), 1..20),
             gaps in any::<u32>(),
             count in 0_usize..6,

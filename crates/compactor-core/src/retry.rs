@@ -39,7 +39,7 @@ mod tests {
     };
 
     #[test]
-    fn waits_double_up_to_the_limit() {
+    fn retry_delay_doubles_up_to_its_limit() {
         let millis: Vec<_> = (0..8)
             .map(|attempt| BACKOFF.delay(attempt, 1.0).as_millis())
             .collect();
@@ -49,7 +49,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn wait_is_at_most_max_and_at_least_half_of_first(
+        fn retry_delay_lies_between_half_of_first_and_max(
             attempt in any::<u32>(),
             fraction in prop_oneof![0.0..1.0, any::<f64>()],
         ) {
@@ -58,7 +58,7 @@ mod tests {
         }
 
         #[test]
-        fn extreme_limits_do_not_make_it_panic(attempt in any::<u32>(), fraction in 0.0..1.0) {
+        fn retry_delay_with_extreme_limits_does_not_panic(attempt in any::<u32>(), fraction in 0.0..1.0) {
             let backoff = Backoff { first: Duration::MAX, max: Duration::from_secs(1 << 40) };
             prop_assert!(backoff.delay(attempt, fraction) <= backoff.max);
         }

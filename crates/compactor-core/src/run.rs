@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn run_goes_through_its_states() {
+    fn run_record_goes_through_its_states() {
         let (mut record, lines) = record();
         record.start(&lines, "lines/delta/r1/", WallTime(2));
         assert_eq!(record.parts[&lines].state, RunState::Processing);
@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn completed_part_never_changes() {
+    fn completed_part_of_a_run_never_changes() {
         let (mut record, lines) = record();
         record.complete(&lines, &completion(5));
         let completed = record.clone();
@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn states_are_stored_in_capitals() {
+    fn run_state_is_stored_in_capitals() {
         for state in [
             RunState::Pending,
             RunState::Processing,

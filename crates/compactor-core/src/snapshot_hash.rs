@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn body_is_that_of_the_python_compactor() {
+    fn snapshot_hash_file_is_that_of_the_python_compactor() {
         let at = WallTime::parse_iso("2026-11-21T00:02:12.517191+00:00").unwrap();
         let files = [
             "u/header.bin",
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn hash_does_not_depend_on_the_order_of_its_input() {
+    fn snapshot_hash_does_not_depend_on_the_order_of_files() {
         let hash = |files: [&str; 2]| {
             SnapshotHash::of(files.map(|path| file(path, "x")), WallTime(0), 0.0).directory_hash
         };

@@ -119,14 +119,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_form_is_that_of_python() {
+    fn text_form_of_a_time_is_that_of_python() {
         assert_eq!(WallTime(0).to_iso(), "1970-01-01T00:00:00.000000+00:00");
         let time = WallTime::parse_iso("2026-11-21T00:11:47.918955+00:00").unwrap();
         assert_eq!(time.to_iso(), "2026-11-21T00:11:47.918955+00:00");
     }
 
     #[test]
-    fn forms_of_other_writers_are_read() {
+    fn time_formats_of_other_writers_are_read() {
         let expected = WallTime::parse_iso("2026-11-21T00:11:47.000000+00:00").unwrap();
         for text in [
             "2026-11-21T00:11:47+00:00",
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn no_time_makes_the_text_form_panic() {
+    fn text_form_of_an_extreme_time_does_not_panic() {
         assert_eq!(
             WallTime(i64::MIN).to_iso(),
             "0000-01-01T00:00:00.000000+00:00"
@@ -168,7 +168,7 @@ mod tests {
         }
 
         #[test]
-        fn text_forms_sort_by_time(
+        fn text_forms_of_times_sort_by_time(
             a in YEAR_ZERO..253_000_000_000_000_000,
             b in YEAR_ZERO..253_000_000_000_000_000,
         ) {

@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn both_forms_are_read_and_sort_by_time() {
+    fn versions_of_either_form_are_read_and_sort_by_time() {
         let old = version("20251115_171818");
         let new = version("20251115_171818_000000_00000000");
         assert!(old < new);
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn text_that_is_no_calendar_time_is_refused() {
+    fn version_text_that_is_no_calendar_time_is_refused() {
         for bad in [
             "",
             "latest-direct",
@@ -207,14 +207,14 @@ mod tests {
     }
 
     #[test]
-    fn child_of_a_parent_ahead_of_the_clock_is_one_microsecond_later() {
+    fn version_after_a_parent_ahead_of_the_clock_is_a_microsecond_later() {
         let parent = version("20991231_235959_999999_ffffffff");
         let child = Version::mint(WallTime(0), Uuid::nil(), Some(&parent));
         assert_eq!(child.as_str(), "21000101_000000_000000_00000000");
     }
 
     #[test]
-    fn clock_ahead_of_the_parent_gives_the_time() {
+    fn version_after_an_older_parent_has_the_time_of_the_clock() {
         let now = WallTime::parse_iso("2026-11-21T00:02:12.517191+00:00").unwrap();
         let random = Uuid::parse_str("74bfc63c-0000-4000-8000-000000000000").unwrap();
         let minted = Version::mint(now, random, Some(&version("20251115_171818")));
@@ -223,7 +223,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn child_is_greater_than_its_parent(
+        fn new_version_is_greater_than_its_parent(
             now in any::<i64>(),
             parent_time in any::<i64>(),
             (a, b) in any::<(u128, u128)>(),
@@ -235,7 +235,7 @@ mod tests {
         }
 
         #[test]
-        fn child_is_greater_than_a_parent_of_the_older_form(now in any::<i64>(), second in 0i64..4_000_000_000) {
+        fn new_version_is_greater_than_a_parent_of_the_older_form(now in any::<i64>(), second in 0i64..4_000_000_000) {
             let parent = Version::mint(WallTime(second * 1_000_000), Uuid::nil(), None);
             let parent = version(&parent.as_str()[..15]);
             let child = Version::mint(WallTime(now), Uuid::nil(), Some(&parent));
@@ -253,7 +253,7 @@ mod tests {
         }
 
         #[test]
-        fn no_text_makes_the_parser_panic(text in "\\PC{0,40}") {
+        fn arbitrary_text_does_not_make_the_version_parser_panic(text in "\\PC{0,40}") {
             let _ = text.parse::<Version>();
         }
     }

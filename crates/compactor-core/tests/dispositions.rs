@@ -36,7 +36,7 @@ fn table() -> String {
 }
 
 #[test]
-fn documented_table_is_the_one_in_the_code() {
+fn documented_table_of_dispositions_is_the_one_in_the_code() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reliability.md");
     let text = std::fs::read_to_string(path).unwrap();
     let table = table();

@@ -18,7 +18,7 @@ async fn put(store: &FakeObjectStore, body: &'static str) -> PortResult<PutOutco
 }
 
 #[tokio::test]
-async fn call_with_an_injected_failure_before_it_has_no_effect() {
+async fn call_that_fails_before_it_takes_effect_has_none() {
     let store = FakeObjectStore::new(Arc::new(FakeClock::auto()));
     store
         .faults
@@ -32,7 +32,7 @@ async fn call_with_an_injected_failure_before_it_has_no_effect() {
 }
 
 #[tokio::test]
-async fn call_with_an_injected_failure_after_it_takes_effect() {
+async fn call_that_fails_after_it_takes_effect_keeps_it() {
     let store = FakeObjectStore::new(Arc::new(FakeClock::auto()));
     store
         .faults
@@ -49,7 +49,7 @@ async fn call_with_an_injected_failure_after_it_takes_effect() {
 }
 
 #[tokio::test]
-async fn rule_sees_every_call_and_the_fake_records_it() {
+async fn fault_rule_sees_every_call_and_the_fake_records_it() {
     let store = FakeObjectStore::new(Arc::new(FakeClock::auto()));
     let mut left = 2;
     store.faults.when(move |call| {

@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn database_stays_the_same_when_it_is_opened_again() {
+    fn reopened_database_stays_the_same() {
         let folder = folder();
         for _ in 0..2 {
             Database::open(folder.path()).unwrap();
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn file_that_is_no_database_is_refused() {
+    fn coordination_file_that_is_no_database_is_refused() {
         let folder = folder();
         std::fs::write(folder.path().join("coordination.sqlite3"), "x".repeat(4096)).unwrap();
         assert_eq!(

@@ -27,7 +27,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_differ_and_fractions_are_below_1() {
+    fn random_ids_differ_and_fractions_are_below_1() {
         assert_ne!(RandomIds.uuid(), RandomIds.uuid());
         assert!((0..1000).all(|_| (0.0..1.0).contains(&RandomIds.fraction())));
     }

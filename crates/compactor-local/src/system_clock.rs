@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn both_times_pass() {
+    async fn system_clock_advances_in_both_times() {
         let clock = SystemClock::new();
         let (wall, monotonic) = (clock.wall(), clock.monotonic());
         clock.sleep(Duration::from_millis(5)).await;

@@ -57,7 +57,7 @@ fn files_below(folder: &Path) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn body_is_a_plain_file_at_its_key() {
+async fn object_is_a_plain_file_at_its_key() {
     let folder = tempfile::tempdir().unwrap();
     let store = store(folder.path());
     put(
@@ -123,7 +123,7 @@ async fn key_that_is_a_part_of_another_is_refused() {
 }
 
 #[tokio::test]
-async fn deletion_leaves_no_folders_and_no_metadata() {
+async fn deleted_object_leaves_no_folders_and_no_metadata() {
     let folder = tempfile::tempdir().unwrap();
     let store = store(folder.path());
     put(&store, "a/b/c", "1").await.unwrap();
@@ -190,7 +190,7 @@ async fn temporary_file_is_swept_only_after_a_day() {
 }
 
 #[tokio::test]
-async fn tag_does_not_repeat_for_the_same_content() {
+async fn object_tag_does_not_repeat_for_the_same_content() {
     let folder = tempfile::tempdir().unwrap();
     let store = store(folder.path());
     let mut tags = std::collections::HashSet::new();

@@ -162,7 +162,7 @@ fn duplicate_and_zero_vectors_are_reachable() {
 }
 
 #[test]
-fn graphs_of_none_and_one_element_can_be_searched() {
+fn graph_of_no_or_one_element_can_be_searched() {
     let mut graph = Graph::new(params(Space::L2, 2));
     assert!(
         graph

@@ -260,7 +260,7 @@ mod tests {
 
     /// A renamed test must not drop out of the list silently.
     #[test]
-    fn each_difference_names_tests() {
+    fn each_selection_for_localstack_names_tests() {
         for selection in DIFFERENCES {
             let (module, name) = selection.rsplit_once("::").unwrap();
             let file = format!("tests/aws/{}.rs", module.replace("::", "/"));

@@ -12,7 +12,7 @@ const EACH: usize = 500;
 const LONG: u64 = 16 << 20;
 
 #[test]
-fn five_hundred_hostile_messages_beside_five_hundred_good_ones() {
+fn hostile_messages_hold_up_none_of_as_many_good_runs() {
     let place = Workdir::new(COMPACTOR);
     place.expects(&["CS-ARCHIVE-", "CC-MESSAGE-", "CC-DELTA-", "CC-RUN-DIFFERS"]);
     directory(&place, "first", "words", 1, 2);

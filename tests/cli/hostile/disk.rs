@@ -37,7 +37,7 @@ fn large(place: &Workdir, name: &str, mebibytes: usize) -> Vec<u8> {
 }
 
 #[test]
-fn nor_does_a_first_one_stop_the_collection() {
+fn delta_that_fills_the_disk_does_not_stop_a_first_snapshot() {
     let place = Workdir::new(COMPACTOR);
     place.write("c.toml", SETTINGS);
     words(&place, "good");
@@ -72,7 +72,7 @@ fn nor_does_a_first_one_stop_the_collection() {
 }
 
 #[test]
-fn a_delta_that_does_not_fit_alone_takes_the_blame() {
+fn delta_that_does_not_fit_alone_becomes_a_dead_letter() {
     let place = Workdir::new(COMPACTOR);
     place.write("c.toml", SETTINGS);
     words(&place, "first");

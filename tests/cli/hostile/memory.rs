@@ -28,7 +28,7 @@ fn refused(code: &'static str, settings: &str, hostile: impl FnOnce(&Workdir)) {
 }
 
 #[test]
-fn a_long_name_in_an_archive() {
+fn archive_with_a_huge_name_is_refused_in_bounded_memory() {
     refused("CS-ARCHIVE-LIMIT", "", |place| {
         let archive = extension(tar::EntryType::GNULongName, "", LARGE);
         assert!(archive.len() < 4 << 20, "it is small");
@@ -37,7 +37,7 @@ fn a_long_name_in_an_archive() {
 }
 
 #[test]
-fn pax_records_in_an_archive() {
+fn archive_with_huge_pax_records_is_refused_in_bounded_memory() {
     refused("CS-ARCHIVE-LIMIT", "", |place| {
         let begin = format!("{LARGE} path=");
         let archive = extension(tar::EntryType::XHeader, &begin, LARGE);
@@ -46,7 +46,7 @@ fn pax_records_in_an_archive() {
 }
 
 #[test]
-fn one_document() {
+fn delta_with_a_huge_document_is_refused_in_bounded_memory() {
     let settings = "[limits]\nratio = 100000\n";
     refused("CS-RECORD-LIMIT", settings, |place| {
         let dir = words(place, "evil");
@@ -58,7 +58,7 @@ fn one_document() {
 }
 
 #[test]
-fn a_record_of_the_stream() {
+fn stream_record_of_too_many_collections_is_refused() {
     refused("CC-MESSAGE-COLLECTIONS", "", |place| {
         let record = stream_record("evil", 6000);
         assert!(record.len() < 300 << 10, "a queue would take it");
@@ -67,7 +67,7 @@ fn a_record_of_the_stream() {
 }
 
 #[test]
-fn numbers_that_no_record_has() {
+fn message_with_a_receipt_id_out_of_range_is_refused() {
     refused("CC-MESSAGE-FIELD", "", |place| {
         let body = message("evil", "words/delta/evil/");
         let receipt = format!("\"entity_data\":{{\"receipt_id\":{},", 1_u64 << 63);
@@ -76,7 +76,7 @@ fn numbers_that_no_record_has() {
 }
 
 #[test]
-fn attributes_that_are_no_texts() {
+fn message_with_malformed_attributes_is_refused() {
     for attributes in ["{\"collection\": 5}", "{nope", "[]", "", "null"] {
         refused("CC-MESSAGE-NO-COLLECTION", "", |place| {
             send(place, &message("evil", "words/delta/evil/"), "words");
@@ -88,7 +88,7 @@ fn attributes_that_are_no_texts() {
 }
 
 #[test]
-fn long_names_in_a_message() {
+fn message_with_a_huge_name_is_refused() {
     let long = "n".repeat(240 << 10);
     refused("CC-MESSAGE-PREFIX", "", |place| {
         send(place, &message("evil", &long), "words");

@@ -11,7 +11,7 @@ const FORGED: &str = "x\n2026-01-01T00:00:00Z ERROR forged: everything is lost";
 const ESCAPES: &str = "\u{1b}[2J\u{1b}]0;title\u{7}\u{202e}";
 
 #[test]
-fn names_make_no_lines_and_no_escapes() {
+fn hostile_names_forge_no_log_lines_and_no_escapes() {
     let place = Workdir::new(COMPACTOR);
     place.expects(&["CC-", "CS-"]);
     words(&place, "good");

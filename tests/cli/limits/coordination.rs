@@ -14,14 +14,14 @@ use crate::unwritable_paths::Mounted;
 /// Page by page, until there is enough; and a little beyond that, as how much that is depends on how
 /// often the lease is renewed.
 #[test]
-fn space_for_queue_and_locks() {
+fn daemon_without_space_for_queue_and_locks_buries_no_run() {
     let pages = (7..200).map(|pages| pages * PAGE);
     let drain = |kibibytes| Some(Disk::of_coordination()?.drain_with(kibibytes));
     assert_among(until_enough(pages, 8, drain), &OF_COORDINATION);
 }
 
 #[test]
-fn space_to_say_that_a_run_failed() {
+fn failure_of_a_run_is_recorded_once_the_full_disk_has_space() {
     let pages = (8..200).step_by(2).map(|pages| pages * PAGE);
     assert_among(until_enough(pages, 2, fail_with), &OF_ITS_FAILURE);
 }
@@ -49,7 +49,7 @@ fn fail_with(kibibytes: u64) -> Option<Option<Stages>> {
 
 /// A run that waits for space for its working copy, when there is none to keep it from others either.
 #[test]
-fn space_to_hold_a_run() {
+fn run_that_waits_while_both_disks_are_full_is_published_later() {
     let Some(disk) = Disk::of_coordination() else {
         return;
     };

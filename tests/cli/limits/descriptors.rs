@@ -28,7 +28,7 @@ fn assert_nothing_is_buried(place: &Workdir, said: Said, lacks: &[&'static str])
 }
 
 #[test]
-fn descriptors() {
+fn daemon_without_enough_descriptors_buries_no_run() {
     let mut failed = 0;
     let limits = [8, 10, 12, 14, 16, 18, 20, 24, 32, 64];
     for limit in limits {

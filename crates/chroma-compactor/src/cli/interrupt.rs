@@ -144,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_signal_in_the_last_step_ends_nothing() {
+    fn signal_in_the_last_step_does_not_end_the_process() {
         let interrupt = Interrupt::listen().unwrap();
         let said = Arc::new(AtomicBool::new(false));
         let says = Arc::clone(&said);

@@ -29,7 +29,7 @@ fn load_text(text: &str) -> Result<RawSettings, CommandError> {
 }
 
 #[test]
-fn the_default_file_says_what_the_defaults_are() {
+fn default_file_has_the_default_settings() {
     let path = Path::new(&std::env::var_os("CARGO_MANIFEST_DIR").unwrap())
         .join("../../config/default.toml");
     let from_file = load(Some(&path)).unwrap();
@@ -38,7 +38,7 @@ fn the_default_file_says_what_the_defaults_are() {
 }
 
 #[test]
-fn a_misspelt_key_is_refused_with_the_right_one() {
+fn misspelt_key_is_refused_with_the_right_one() {
     let error = load_text("[queue]\nvisibilty = \"5m\"\n").unwrap_err();
     assert!(error.to_string().contains("queue.visibilty"), "{error}");
     assert!(
@@ -48,7 +48,7 @@ fn a_misspelt_key_is_refused_with_the_right_one() {
 }
 
 #[test]
-fn durations_and_sizes_need_units() {
+fn duration_or_size_without_a_unit_is_refused() {
     for text in [
         "[queue]\nvisibility = \"5\"",
         "[limits]\ndelta = \"5\"",
@@ -75,7 +75,7 @@ fn contradictory_settings_are_refused() {
 
 #[cfg(feature = "aws")]
 #[test]
-fn the_other_files_can_be_used() {
+fn aws_and_localstack_files_are_valid() {
     for name in ["localstack.toml", "aws.example.toml"] {
         let path = Path::new(&std::env::var_os("CARGO_MANIFEST_DIR").unwrap())
             .join("../../config")
@@ -85,7 +85,7 @@ fn the_other_files_can_be_used() {
 }
 
 #[test]
-fn variables_of_the_python_compactor_are_understood() {
+fn variables_of_the_python_compactor_are_read() {
     let variables = [
         ("CHROMADB_BUCKET", "vectors"),
         ("LINES_QUEUE_URL", "https://sqs/lines"),
@@ -121,7 +121,7 @@ fn variables_of_the_python_compactor_are_understood() {
 }
 
 #[test]
-fn writing_to_chroma_cloud_is_refused_and_not_forgotten() {
+fn request_to_write_to_chroma_cloud_is_refused() {
     let with = |value: &str| load_with(None, &[("CHROMA_CLOUD_ENABLED", value)]);
     let error = with("True").unwrap_err().to_string();
     assert!(error.contains("CHROMA_CLOUD_ENABLED"), "{error}");
@@ -131,7 +131,7 @@ fn writing_to_chroma_cloud_is_refused_and_not_forgotten() {
 /// What README's first command builds.
 #[cfg(not(feature = "aws"))]
 #[tokio::test]
-async fn without_its_adapters_aws_is_refused_with_the_way_to_get_them() {
+async fn aws_without_its_adapters_is_refused_with_how_to_install_them() {
     let settings = load_text("[storage]\nbackend = \"aws\"\n").unwrap();
     let refusals = [settings.validate().err(), settings.open().await.err()];
     for refusal in refusals {
@@ -146,7 +146,7 @@ async fn without_its_adapters_aws_is_refused_with_the_way_to_get_them() {
 
 /// Every key is asked, so a new one is too.
 #[test]
-fn no_answer_speaks_of_what_the_code_calls_a_setting() {
+fn setting_error_names_the_key_and_no_rust_type() {
     let defaults = serde_json::to_value(RawSettings::default()).unwrap();
     for (key, _) in leaves(&defaults) {
         let (section, name) = key.split_once('.').unwrap();
@@ -166,7 +166,7 @@ fn no_answer_speaks_of_what_the_code_calls_a_setting() {
 }
 
 #[test]
-fn lists_and_tables_come_from_the_environment_as_well() {
+fn lists_and_tables_are_read_from_the_environment() {
     let (settings, provenance) = load_with(
         None,
         &[

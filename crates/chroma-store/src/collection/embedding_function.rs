@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn null_argument_equals_a_missing_one() {
+    fn null_argument_of_an_embedding_function_equals_a_missing_one() {
         let stored =
             r#"{"type":"known","name":"openai","config":{"model_name":"m","api_base":null}}"#;
         let listed: EmbeddingFunction =
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn column_without_a_function_stays_the_same_to_the_byte() {
+    fn column_without_an_embedding_function_stays_the_same_to_the_byte() {
         for harmless in [
             r#"{"type": "legacy"}"#,
             r#"{"type":"unknown"}"#,

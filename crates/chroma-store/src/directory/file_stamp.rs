@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn replacement_of_the_same_size_and_time_has_another_stamp() {
+    fn file_replaced_by_one_of_the_same_size_and_time_has_another_stamp() {
         let folder = tempfile::tempdir().unwrap();
         let (path, other) = (folder.path().join("file"), folder.path().join("other"));
         fs_err::write(&path, "old").unwrap();

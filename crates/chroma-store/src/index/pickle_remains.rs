@@ -181,7 +181,7 @@ mod tests {
 
     /// A bad byte never gives a wrong pair, and outside of a name it costs few pairs.
     #[test]
-    fn bad_byte_hides_few_pairs_and_makes_no_wrong_one() {
+    fn bad_pickle_byte_hides_few_pairs_and_makes_no_wrong_one() {
         for level in [SchemaLevel::L06, SchemaLevel::L15] {
             let (sound, expected) = (written(40, level), of(40));
             // The bad byte lies in a name, or in a length, so that one string swallows many.
@@ -206,7 +206,7 @@ mod tests {
 
     /// A zeroed part may hide the name of a map, and so which of two numbers is the label.
     #[test]
-    fn zeroed_part_makes_no_wrong_pair() {
+    fn zeroed_part_of_a_pickle_makes_no_wrong_pair() {
         for level in [SchemaLevel::L06, SchemaLevel::L15] {
             let (sound, expected) = (written(40, level), of(40));
             for length in [3, 30, 300] {

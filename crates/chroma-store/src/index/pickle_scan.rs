@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn scan_returns_the_first_class_in_either_form() {
+    fn pickle_scan_returns_the_first_class_in_either_form() {
         let class: [&[u8]; 2] = [b"a.b", b"C"];
         let instances: [&[u8]; 3] = [
             b"\x80\x02ca.b\nC\n)\x81cd\nE\n.",

@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn lone_surrogate_is_refused_by_name() {
+    fn payload_with_a_lone_surrogate_is_refused_by_name() {
         for text in [r#"{"a": "x\ud800y"}"#, r#"{"a": "\udc00"}"#] {
             let error = decode(Some(text)).unwrap_err();
             assert!(error.contains("surrogate pair"), "{error}");
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn mixed_or_nested_array_is_refused() {
+    fn payload_with_a_mixed_or_nested_array_is_refused() {
         for text in [
             r#"{"a": [1, "x"]}"#,
             r#"{"a": []}"#,

@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn scheme_has_its_own_proxy() {
+    fn each_scheme_has_its_own_proxy() {
         let proxies = named(&[]).unwrap();
         assert!(proxies.http.is_none() && proxies.https.is_none());
         let proxies = named(&[("HTTPS_PROXY", "http://outer:3128")]).unwrap();
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn lower_case_variable_ranks_above_and_an_empty_one_hides_the_other() {
+    fn lower_case_proxy_variable_wins_over_upper_case_even_if_empty() {
         let both = [
             ("https_proxy", "http://low"),
             ("HTTPS_PROXY", "http://high"),
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn address_of_the_machines_own_credentials_is_reached_without_a_proxy() {
+    fn credentials_of_the_machine_are_fetched_without_a_proxy() {
         let hosts = direct(&among(&[
             ("NO_PROXY", "localhost,.internal"),
             (
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn malformed_address_is_refused_and_not_repeated() {
+    fn malformed_proxy_address_is_refused_and_not_printed() {
         for address in [
             "http://secret proxy",
             "secret:port",

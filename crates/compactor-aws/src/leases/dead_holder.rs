@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn holder_seems_dead_once_its_lock_stays_the_same_for_half_an_hour() {
+    fn holder_seems_dead_once_its_lock_is_unchanged_for_half_an_hour() {
         let watched = WatchedLocks::default();
         let minutes = |count: u64| Monotonic(Duration::from_secs(60 * count));
         assert!(!watched.seems_dead("lock", &holder("a"), minutes(0)));

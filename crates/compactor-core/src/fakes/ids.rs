@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn seed_gives_the_same_sequence_without_repeats() {
+    fn seed_gives_the_same_ids_without_repeats() {
         let take = |seed| {
             let ids = SeededIds::new(seed);
             (0..1000).map(|_| ids.uuid()).collect::<Vec<_>>()
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn fraction_is_at_least_0_and_less_than_1() {
+    fn fake_fraction_is_at_least_0_and_less_than_1() {
         let ids = SeededIds::new(7);
         assert!(
             (0..1000)

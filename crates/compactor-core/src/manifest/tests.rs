@@ -58,7 +58,7 @@ fn code_of(change: impl FnOnce(&mut Manifest)) -> &'static str {
 }
 
 #[test]
-fn stored_form_never_changes() {
+fn stored_form_of_a_manifest_never_changes() {
     let json: serde_json::Value = serde_json::from_str(&manifest().to_json()).unwrap();
     assert_eq!(
         json,
@@ -91,7 +91,7 @@ fn stored_form_never_changes() {
 }
 
 #[test]
-fn additional_field_is_ignored_and_another_format_refused() {
+fn additional_manifest_field_is_ignored_and_another_format_refused() {
     let mut json: serde_json::Value = serde_json::from_str(&manifest().to_json()).unwrap();
     json["colour"] = "green".into();
     assert_eq!(
@@ -193,7 +193,7 @@ fn good_manifest_is_valid_and_each_error_has_its_code() {
 }
 
 #[test]
-fn path_that_leads_out_of_the_directory_is_refused() {
+fn file_path_that_leads_out_of_the_snapshot_is_refused() {
     for path in [
         "",
         "/etc/passwd",

@@ -44,7 +44,7 @@ fn key() -> RunKey {
 }
 
 #[test]
-fn body_is_byte_for_byte_that_of_the_python_writer() {
+fn message_body_is_byte_for_byte_that_of_the_python_writer() {
     let deltas = [
         (name("lines"), "lines/delta/3f0c9d52/".to_owned()),
         (name("words"), "words/delta/3f0c9d52/".to_owned()),
@@ -85,7 +85,7 @@ fn message_of_the_python_writer_is_read() {
 }
 
 #[test]
-fn prefixes_tell_the_collection_where_the_attribute_is_missing() {
+fn delta_prefix_gives_the_collection_if_the_attribute_is_missing() {
     assert_eq!(run_of(EXISTING, &[]).collection, name("lines"));
     let ambiguous = r#"{"entity_type":"COMPACTION_RUN","entity_data":{"run_id":"r",
         "lines_delta_prefix":"x/y/z","words_delta_prefix":"x/y/z","delta_s3_prefix":"x/y/z"}}"#;
@@ -220,7 +220,7 @@ proptest! {
     }
 
     #[test]
-    fn no_body_makes_the_decoder_panic(body in "\\PC{0,60}") {
+    fn arbitrary_body_does_not_make_the_message_decoder_panic(body in "\\PC{0,60}") {
         let _ = decode(&body, &Attributes::new());
     }
 }
@@ -288,7 +288,7 @@ fn message_that_the_python_compactor_acts_on_is_unhandled() {
 }
 
 #[test]
-fn envelopes_of_services_are_removed() {
+fn envelope_of_a_service_is_removed_from_a_message() {
     let run = r#"{"entity_type":"COMPACTION_RUN","entity_data":{"run_id":"r",
         "lines_delta_prefix":"lines/delta/r/"}}"#;
     let notified = |message: &str, attributes: serde_json::Value| {

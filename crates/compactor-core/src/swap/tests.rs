@@ -48,7 +48,7 @@ const PUTS: [PutResult; 5] = [
 
 /// The whole product, written out; the module's doc table is this one.
 #[test]
-fn decisions_are_those_of_the_documented_table() {
+fn swap_decisions_are_those_of_the_documented_table() {
     let current = || version(9);
     let columns = || {
         [
@@ -99,7 +99,7 @@ fn decisions_are_those_of_the_documented_table() {
 }
 
 #[test]
-fn decision_acknowledges_only_what_is_shown_to_be_published() {
+fn swap_decision_acknowledges_only_what_is_shown_to_be_published() {
     for put in PUTS {
         for seen in [
             Some(ReadBack::Unmoved),
@@ -221,7 +221,7 @@ fn missing_pointer_is_unmoved_for_a_first_publication() {
 }
 
 #[test]
-fn definite_refusal_is_an_error_and_a_lost_answer_is_unknown() {
+fn refused_put_is_an_error_and_a_put_without_an_answer_is_unknown() {
     let answer = |fault| Err(PortError::new("put object", "k", fault, "x"));
     for fault in [Fault::Transient, Fault::Throttled, Fault::OutcomeUnknown] {
         assert_eq!(PutResult::of(answer(fault)).unwrap(), PutResult::Unknown);

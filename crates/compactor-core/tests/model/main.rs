@@ -63,11 +63,11 @@
 //! | `two_workers_keep_every_promise` | 2 | 2 | 3 | 1 | | 1,909,980 |
 //! | `three_workers_keep_every_promise` | 3 | 1 | 3 | 1 | | 347,851 |
 //! | `one_run_survives_four_cycles` | 2 | 1 | 4 | 1 | | 450,965 |
-//! | `clean_up_deletes_only_what_is_superseded` | 2 | 2 | 2 | 1 | clean-up | 176,721 |
-//! | `a_rollback_is_a_new_version` | 2 | 1 | 3 | 1 | one rollback | 156,704 |
-//! | `a_pointer_that_vanishes_is_put_back_without_a_loss` | 2 | 2 | 2 | 1 | the pointer is deleted once | 338,034 |
-//! | `what_a_legacy_writer_overwrites_can_be_found` | 2 | 2 | 2 | 0 | one legacy write | 337,379 |
-//! | `without_the_lease_only_the_order_of_fences_is_lost` | 2 | 2 | 2 | 1 | no lease | 126,189 |
+//! | `clean_up_deletes_only_superseded_versions` | 2 | 2 | 2 | 1 | clean-up | 176,721 |
+//! | `rollback_keeps_every_promise` | 2 | 1 | 3 | 1 | one rollback | 156,704 |
+//! | `pointer_that_vanishes_is_restored_without_a_loss` | 2 | 2 | 2 | 1 | the pointer is deleted once | 338,034 |
+//! | `version_that_a_legacy_writer_overwrites_can_be_found` | 2 | 2 | 2 | 0 | one legacy write | 337,379 |
+//! | `worker_without_a_lease_loses_only_the_order_of_fences` | 2 | 2 | 2 | 1 | no lease | 126,189 |
 //!
 //! No violation within these bounds is no proof beyond them. A hash of 64 bits tells states apart. Each
 //! test expects its exact number of states: otherwise a model that became smaller would prove less
@@ -126,7 +126,7 @@ fn one_run_survives_four_cycles() {
 }
 
 #[test]
-fn clean_up_deletes_only_what_is_superseded() {
+fn clean_up_deletes_only_superseded_versions() {
     let protocol = Protocol {
         retention: true,
         ..Protocol::bounded(2, 2, 2)
@@ -135,7 +135,7 @@ fn clean_up_deletes_only_what_is_superseded() {
 }
 
 #[test]
-fn a_rollback_is_a_new_version() {
+fn rollback_keeps_every_promise() {
     let protocol = Protocol {
         rollbacks: 1,
         ..Protocol::bounded(2, 1, 3)
@@ -144,7 +144,7 @@ fn a_rollback_is_a_new_version() {
 }
 
 #[test]
-fn what_a_legacy_writer_overwrites_can_be_found() {
+fn version_that_a_legacy_writer_overwrites_can_be_found() {
     let protocol = Protocol {
         legacy: true,
         delayed: 0,
@@ -154,7 +154,7 @@ fn what_a_legacy_writer_overwrites_can_be_found() {
 }
 
 #[test]
-fn a_pointer_that_vanishes_is_put_back_without_a_loss() {
+fn pointer_that_vanishes_is_restored_without_a_loss() {
     let protocol = Protocol {
         vanishes: true,
         ..Protocol::bounded(2, 2, 2)
@@ -164,7 +164,7 @@ fn a_pointer_that_vanishes_is_put_back_without_a_loss() {
 
 /// The lease saves work; the conditional put keeps the promises.
 #[test]
-fn without_the_lease_only_the_order_of_fences_is_lost() {
+fn worker_without_a_lease_loses_only_the_order_of_fences() {
     let protocol = Protocol {
         mistake: Some(Mistake::SwapWithoutLease),
         ..Protocol::bounded(2, 2, 2)

@@ -27,49 +27,49 @@ fn finds(mistake: Mistake, broken: &'static str) {
 }
 
 #[test]
-fn an_unconditional_put_loses_what_was_completed() {
+fn unconditional_put_loses_completed_runs() {
     finds(Mistake::PutUnconditionally, COMPLETED);
 }
 
 /// A refusal may be the answer to a repetition of a put that was applied.
 #[test]
-fn deleting_a_refused_upload_deletes_what_is_published() {
+fn deleting_a_refused_upload_deletes_a_published_version() {
     finds(Mistake::DeleteOnRefusal, WHOLE);
 }
 
 #[test]
-fn no_answer_taken_for_yes_completes_what_is_not_published() {
+fn unanswered_put_taken_for_success_completes_unpublished_runs() {
     finds(Mistake::SilenceIsSuccess, COMPLETED);
 }
 
 #[test]
-fn a_run_not_looked_for_in_the_lineage_is_merged_twice() {
+fn run_not_looked_up_in_the_lineage_is_merged_twice() {
     finds(Mistake::ForgetLineage, ONCE);
 }
 
 #[test]
-fn ids_from_the_clock_alone_go_back() {
+fn version_ids_from_the_clock_alone_go_back() {
     finds(Mistake::MintFromClock, GROWS);
 }
 
 #[test]
-fn a_new_lineage_for_a_lost_pointer_leaves_completed_runs_behind() {
+fn new_lineage_for_a_lost_pointer_loses_completed_runs() {
     finds(Mistake::StartOver, COMPLETED);
 }
 
 /// The newest version may have lost the race against the published one.
 #[test]
-fn the_newest_version_in_place_of_the_published_one_loses_completed_runs() {
+fn pointer_restored_to_the_newest_version_loses_completed_runs() {
     finds(Mistake::PutBackNewest, COMPLETED);
 }
 
 /// A version that is not referenced yet may be about to be published.
 #[test]
-fn collecting_the_unreferenced_deletes_what_is_newer() {
+fn deleting_unreferenced_versions_deletes_newer_ones() {
     finds(Mistake::CollectUnreferenced, SUPERSEDED);
 }
 
 #[test]
-fn collecting_the_unreferenced_deletes_what_gets_published() {
+fn deleting_unreferenced_versions_deletes_one_that_gets_published() {
     finds(Mistake::CollectUnreferenced, WHOLE);
 }

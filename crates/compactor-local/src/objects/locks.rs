@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn turn_ends_when_it_is_dropped() {
+    fn lock_on_a_key_is_free_once_it_is_dropped() {
         let folder = tempfile::tempdir().unwrap();
         let first = turn(folder.path(), "k").unwrap();
         let other = File::open(folder.path().join(format!("{:02}", stripe("k")))).unwrap();

@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tag_never_repeats_even_where_inode_and_size_do() {
+    fn object_tag_never_repeats_even_if_inode_and_size_do() {
         let folder = tempfile::tempdir().unwrap();
         let ids = SeededIds::new(1);
         let file = File::create(folder.path().join("body")).unwrap();

@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn body_never_has_the_metadata_of_another() {
+    fn object_body_never_has_the_metadata_of_another() {
         let bodies = [("x", ""), ("x", "one"), ("x", "two"), ("y", "two")];
         for first in bodies {
             for second in bodies {

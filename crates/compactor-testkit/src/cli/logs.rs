@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_expected_is_told() {
+    fn serious_log_line_that_is_not_expected_is_reported() {
         let outer = tempfile::tempdir().unwrap();
         let logs = Logs::new(outer.path());
         logs.expect(&["a good reason"]);

@@ -16,7 +16,7 @@ fn each_guard_occurs_exactly_once_in_its_file() {
 
 /// A test's full name has the names of its modules and of its function.
 #[test]
-fn each_selection_still_names_tests() {
+fn each_selection_of_a_guard_names_tests() {
     for guard in GUARDS {
         let mut names = Vec::new();
         for target in guard.targets {

@@ -71,7 +71,7 @@ fn circle_below_a_module_is_found_through_grandchildren() {
 }
 
 #[test]
-fn siblings_that_depend_on_each_other_one_way_form_none() {
+fn siblings_that_depend_one_way_form_no_circle() {
     let workspace = Workspace::with(&[
         ("lib.rs", "mod one;\nmod two;\n"),
         ("one.rs", "use crate::two::Two;\n"),
@@ -81,7 +81,7 @@ fn siblings_that_depend_on_each_other_one_way_form_none() {
 }
 
 #[test]
-fn parent_and_child_form_none() {
+fn parent_and_child_form_no_circle() {
     let workspace = Workspace::with(&[
         ("lib.rs", "mod parent;\n"),
         (
@@ -94,7 +94,7 @@ fn parent_and_child_form_none() {
 }
 
 #[test]
-fn re_export_leads_to_the_module_that_defines_the_item() {
+fn re_export_is_followed_to_the_module_that_defines_the_item() {
     let workspace = Workspace::with(&[
         ("lib.rs", "mod one;\nmod two;\npub use two::Two;\n"),
         ("one.rs", "use crate::Two;\npub struct One;\n"),
@@ -108,7 +108,7 @@ fn re_export_leads_to_the_module_that_defines_the_item() {
 }
 
 #[test]
-fn import_of_another_crate_leads_nowhere() {
+fn import_of_another_crate_is_ignored() {
     let workspace = Workspace::with(&[
         ("lib.rs", "mod one;\nuse serde;\nuse tokio::fs;\n"),
         (
@@ -120,7 +120,7 @@ fn import_of_another_crate_leads_nowhere() {
 }
 
 #[test]
-fn modules_for_tests_are_left_out() {
+fn test_module_is_ignored() {
     let workspace = Workspace::with(&[
         ("lib.rs", "mod one;\nmod two;\n#[cfg(test)]\nmod tests;\n"),
         (
@@ -143,7 +143,7 @@ fn forbidden_dependency_between_crates_is_named() {
 }
 
 #[test]
-fn dependency_of_tests_alone_is_allowed() {
+fn dependency_that_only_tests_have_is_allowed() {
     let workspace = Workspace::new();
     let manifest = "[dev-dependencies]\ncompactor-daemon.workspace = true\n";
     workspace.write("compactor-core/Cargo.toml", manifest);
