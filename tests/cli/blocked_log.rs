@@ -1,5 +1,5 @@
-//! A log that nobody reads: the pipe is full, as under a container runtime whose log driver blocks.
-//! Nothing waits for it, neither work nor the end; lines are dropped, counted, and told of later.
+//! A log whose pipe is full, as under a container runtime whose log driver blocks. Neither the work nor the
+//! shutdown waits for it: the daemon drops lines, counts them, and reports the count later.
 
 use std::io::{BufRead, BufReader, PipeReader, PipeWriter, Write};
 use std::process::Stdio;
@@ -15,12 +15,12 @@ use serde_json::Value;
 
 use crate::COMPACTOR;
 
-/// Only so that a defect does not hang the tests for ever.
+/// How long to wait, so that a defect does not hang the tests.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 const DROPPED: &str = "lines of the log were dropped";
 
-/// Into which nothing goes any more until somebody reads.
+/// A pipe that takes no byte until its reader reads.
 fn full_pipe() -> (PipeReader, PipeWriter) {
     let (reader, mut writer) = std::io::pipe().unwrap();
     let size = fcntl_getpipe_size(&writer).unwrap();
@@ -46,7 +46,7 @@ fn is_completed(place: &Workdir) -> bool {
 }
 
 #[track_caller]
-fn until_completed(place: &Workdir) {
+fn wait_until_completed(place: &Workdir) {
     let (_silent, nothing) = channel::<()>();
     let tries = PATIENCE.as_millis() / 100;
     for _ in 0..tries {
@@ -55,7 +55,7 @@ fn until_completed(place: &Workdir) {
         }
         assert!(nothing.recv_timeout(Duration::from_millis(100)).is_err());
     }
-    panic!("it is stuck");
+    panic!("the daemon does not complete the run");
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn daemon_with_a_blocked_log_drains_the_queue_and_ends() {
     assert!(is_completed(&place));
 }
 
-/// Standard output hangs too: a container has one driver for both.
+/// Standard output blocks as well: a container has one log driver for both.
 #[test]
 fn daemon_with_a_blocked_log_stops_on_sigterm() {
     let place = place();
@@ -85,14 +85,14 @@ fn daemon_with_a_blocked_log_stops_on_sigterm() {
         .stdout(writer.try_clone().unwrap())
         .stderr(writer);
     let daemon = command.spawn().unwrap();
-    until_completed(&place);
+    wait_until_completed(&place);
     kill_process(Pid::from_child(&daemon), Signal::TERM).unwrap();
     let output = ended(daemon);
     assert!(output.status.success(), "{output:?}");
     assert_eq!(place.names_in("d/scratch"), [""; 0]);
 }
 
-/// An error that ends it is no reason to hang either.
+/// An error that ends the daemon does not make it hang.
 #[test]
 fn daemon_with_a_blocked_log_exits_on_an_error() {
     let place = place();
@@ -120,9 +120,9 @@ fn dropped_log_lines_are_counted_once_the_log_is_read_again() {
         .stdout(Stdio::null())
         .stderr(writer);
     let daemon = command.spawn().unwrap();
-    // It holds the other end, too.
+    // The command holds the writing end as well.
     drop(command);
-    until_completed(&place);
+    wait_until_completed(&place);
     let (sender, lines) = channel();
     std::thread::spawn(move || {
         for line in BufReader::new(unread).lines() {
@@ -143,7 +143,7 @@ fn dropped_log_lines_are_counted_once_the_log_is_read_again() {
             }
         }
     };
-    // From before the pipe was read.
+    // This line is from before the pipe was read.
     wait_for(&|line| line.contains("started"));
     let told = wait_for(&|line| line.contains(DROPPED));
     let total = told.rsplit_once("total=").unwrap().1.parse::<u64>();
@@ -152,7 +152,7 @@ fn dropped_log_lines_are_counted_once_the_log_is_read_again() {
     let counted = wait_for(&|line| line.contains("CompactionLogLinesDropped"));
     let counted: Value = serde_json::from_str(&counted).unwrap();
     assert_eq!(counted["CompactionLogLinesDropped"], total);
-    // What was counted while nobody read is not lost.
+    // Metrics counted while the pipe was full are not lost.
     assert_eq!(counted["CompactionDeltaMergeCount"], 1, "{counted}");
     kill_process(Pid::from_child(&daemon), Signal::TERM).unwrap();
     wait_for(&|line| line.contains("stopping"));

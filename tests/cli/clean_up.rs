@@ -1,4 +1,4 @@
-//! `clean-up` shows what is due, deletes it when told to, and refuses what it cannot mean.
+//! `clean-up` shows which versions are due, deletes them with `--yes`, and refuses wrong arguments.
 
 use compactor_testkit::cli::{CONFIGURATION, FAILURE, USAGE, Workdir};
 use compactor_testkit::fixture::words;
@@ -42,7 +42,7 @@ fn clean_up_shows_what_is_due_and_deletes_only_with_yes() {
         assert!(said.stdout.contains(&versions_before[0]), "{said}");
         assert_eq!(versions(&place), versions_before);
     }
-    // Readers may be at them, and the configuration could not say so either.
+    // Readers may still use these versions. A configuration may not set such values either.
     for yes in ["", " --yes"] {
         place
             .say(&format!("{line}{yes}"))

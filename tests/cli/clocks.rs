@@ -1,5 +1,5 @@
-//! The machine's clock is set while a daemon works: the run is published once and whole, its version
-//! is named after the one before it, and the next daemon, with the right time, has nothing to publish.
+//! The machine's clock is set while a daemon works. The daemon publishes the run once and whole, with a
+//! version greater than the one before, and the next daemon, with the right time, has nothing to publish.
 
 use std::collections::BTreeSet;
 
@@ -14,14 +14,14 @@ use crate::daemon::Daemon;
 
 const RECORDS: usize = 400;
 
-/// The log tells every step.
+/// The log has a line for every step.
 const SETTINGS: &str =
     "[queue]\npoll_wait = \"100ms\"\n[log]\nfilter = \"info,compactor_daemon=debug\"\n";
 
-/// Farther than any lease or message lasts.
+/// Longer than any lease or message lasts.
 const OFFSETS: [&str; 2] = ["+400d", "-400d"];
 
-/// A daemon that goes by `clock`.
+/// Starts a daemon that reads `clock`.
 fn daemon(place: &Workdir, clock: &SetClock, data: &str) -> Daemon {
     let line = format!("run --config c.toml --data {data}");
     let mut command = place.command(line.split_whitespace());
@@ -29,7 +29,7 @@ fn daemon(place: &Workdir, clock: &SetClock, data: &str) -> Daemon {
     Daemon::by(command)
 }
 
-/// State and version of the run of this name, and how many records are in its version.
+/// The state and version of the run, and the number of records in its version.
 fn outcome(place: &Workdir, data: &str, run: &str) -> (String, String, u64) {
     let runs = place.say(&format!("runs --data {data} --json")).json();
     let mut runs = runs.as_array().unwrap().iter();
@@ -57,7 +57,7 @@ fn submit(place: &Workdir, run: &str, data: &str) {
     place.say(&line).succeeds();
 }
 
-/// Else nothing here tests anything.
+/// The other test proves nothing unless this one passes.
 #[test]
 fn daemon_goes_by_the_clock_that_the_test_sets() {
     let place = place();
@@ -75,7 +75,7 @@ fn daemon_goes_by_the_clock_that_the_test_sets() {
     assert!(year("next") > year("base"));
 }
 
-/// The next step is reached soon, so the clock is set a moment too late now and then.
+/// The next step comes soon, so an attempt sometimes sets the clock a moment too late.
 const ATTEMPTS: usize = 5;
 
 #[test]
@@ -93,7 +93,7 @@ fn run_is_published_once_when_the_clock_is_set_at_any_step() {
             }
         }
     }
-    // There is nothing after the last one. Between those before it are a few milliseconds each.
+    // Only these steps have a later one, some milliseconds after them.
     for step in &Step::ALL.map(Step::name)[..6] {
         for offset in OFFSETS {
             let is_within = set_within.contains(&(step, offset));
@@ -102,8 +102,8 @@ fn run_is_published_once_when_the_clock_is_set_at_any_step() {
     }
 }
 
-/// A run is merged, and the clock is set when the daemon has reached a step. Whether the log tells of
-/// both times, before and after, from there to the end of the cycle.
+/// Merges a run, and sets the clock when the daemon has reached `step`. Returns whether the log shows both
+/// times between that step and the end of the cycle.
 fn set_at(place: &Workdir, step: &str, offset: &str, data: &str) -> bool {
     submit(place, "base", data);
     let drain = format!("run --drain --config c.toml --data {data}");
@@ -132,7 +132,7 @@ fn set_at(place: &Workdir, step: &str, offset: &str, data: &str) -> bool {
         line[..4].to_owned()
     };
     let is_within = year(step) != year(Step::Released.name());
-    // The right time again. A message that is delivered once more is in the lineage.
+    // This daemon has the right time. A run that is delivered again is in the lineage.
     let said = place.say(&drain).succeeds();
     assert!(said.stdout.contains("0 versions published"), "{said}");
     is_within

@@ -1,10 +1,10 @@
-//! A wrong configuration exits with 78 and says what is wrong, and where.
+//! With a wrong configuration, commands exit with 78 and say what is wrong and where.
 
 use compactor_testkit::cli::{CONFIGURATION, Said, Workdir};
 
 use crate::COMPACTOR;
 
-/// Every command that reads a configuration refuses it in the same way.
+/// Checks that every command that reads a configuration refuses it in the same way.
 #[track_caller]
 fn refused(place: &Workdir, parts: &[&str]) {
     for command in ["run --drain", "submit words=dir", "runs"] {
@@ -16,7 +16,7 @@ fn refused(place: &Workdir, parts: &[&str]) {
         let said = place.say(&format!("{line} --json"));
         said.fails_in_json(CONFIGURATION, "CC-CONFIG");
     }
-    assert_eq!(place.names_in("."), ["c.toml"], "nothing is made");
+    assert_eq!(place.names_in("."), ["c.toml"], "no command makes a file");
 }
 
 #[test]
@@ -205,7 +205,7 @@ fn setting_that_admits_too_much_or_nothing_is_refused() {
         let said = place.say("config check --config c.toml");
         said.fails(CONFIGURATION, "CC-CONFIG").naming(&[parts]);
     }
-    // An empty list of a variable is none of "all".
+    // An empty list in a variable does not mean "all".
     for list in [",", " "] {
         let place = Workdir::new(COMPACTOR);
         let mut command = place.command(["config", "check"]);
@@ -297,7 +297,7 @@ fn every_wrong_setting_is_shown_with_file_and_line() {
     assert_eq!(place.names_in("."), ["c.toml"]);
 }
 
-/// The lease is the one that is wrong: what it contradicts at its default is not said.
+/// Only the unreadable `lease.term` is wrong: its default is not compared with `renew_every`.
 #[test]
 fn unreadable_value_is_not_reported_as_a_contradiction_too() {
     let place = Workdir::new(COMPACTOR);

@@ -1,4 +1,4 @@
-//! A copy of the embedded data directory goes on where the original was.
+//! A copy of a data directory works like the original: queue, records and published versions go on.
 
 use std::process::Command;
 
@@ -37,7 +37,7 @@ fn daemon_merges_waiting_runs_in_a_copied_data_directory() {
         place.say(&submit).succeeds();
         place.say("run --drain --data original").succeeds();
     }
-    // This one waits in the queue.
+    // The copies receive this run from their queues.
     place.say("submit words=third --data original").succeeds();
     for (data, option) in [("kept", "-a"), ("without-times", "-r")] {
         copy(&place, "original", data, option);
@@ -47,8 +47,8 @@ fn daemon_merges_waiting_runs_in_a_copied_data_directory() {
     }
 }
 
-/// The mark of ours on a pointer is metadata. Without it a version that lacks its manifest would count
-/// as another writer's, and all that was published as lost.
+/// Metadata marks a pointer as written by this program. Without the mark, a version that lacks its manifest
+/// would count as another writer's, and the completed runs as lost.
 #[test]
 fn own_pointer_is_recognised_in_a_copied_data_directory() {
     let place = Workdir::new(COMPACTOR);
@@ -75,7 +75,7 @@ fn own_pointer_is_recognised_in_a_copied_data_directory() {
     }
 }
 
-/// Queue, locks and records are lost with it; what is published is not.
+/// The queue, locks and records are lost with the database. The published versions are not.
 #[test]
 fn damaged_coordination_database_is_refused_and_can_be_moved_away() {
     let place = Workdir::new(COMPACTOR);

@@ -1,4 +1,4 @@
-//! The daemon as a process: started, stopped in order, killed, and started again.
+//! The daemon as a process that is started, stopped in order, killed and started again.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -11,10 +11,10 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::COMPACTOR;
 
-/// Only so that a defect does not hang the tests for ever.
+/// How long to wait for a line of the log, so that a defect does not hang the tests.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// A daemon that runs until it is told to stop.
+/// A daemon that runs until it gets a signal. It is killed when dropped.
 pub(crate) struct Daemon {
     command: Command,
     child: Child,
@@ -67,24 +67,24 @@ impl Daemon {
         }
     }
 
-    /// Sends the signal.
+    /// Sends `signal` to the process.
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
-    /// Sends the signal and waits for the end.
+    /// Sends `signal` and waits until the process ends.
     pub(crate) fn end(self, signal: Signal) -> Said {
         self.signal(signal);
         self.ends()
     }
 
-    /// Waits for the end.
+    /// Waits until the process ends.
     pub(crate) fn ends(mut self) -> Said {
         loop {
             match self.lines.recv_timeout(PATIENCE) {
                 Ok(line) => self.log.push_str(&(line + "\n")),
                 Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => break,
-                Err(error) => panic!("it does not end: {error}:\n{}", self.log),
+                Err(error) => panic!("the daemon does not end: {error}:\n{}", self.log),
             }
         }
         let status = self.child.wait().unwrap();
@@ -103,7 +103,7 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        // Ended already, unless the test failed.
+        // The process has ended already, unless the test failed.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -132,7 +132,7 @@ fn daemon_stops_in_order_on_sigterm_and_sigint() {
         assert_eq!(
             place.names_in("d/scratch"),
             [""; 0],
-            "its scratch space is removed"
+            "the daemon removes its scratch space"
         );
     }
 }
@@ -170,11 +170,11 @@ fn next_daemon_cleans_up_after_a_killed_one_and_works() {
     assert_eq!(place.names_in("d/scratch"), [""; 0]);
 }
 
-/// Wherever the kill hits: what it held comes back, the lock runs out, and no run is lost.
+/// The messages and the lock of a killed daemon become free again, whatever it was doing.
 #[test]
 fn no_run_is_lost_when_daemons_are_killed_at_work() {
     let place = Workdir::new(COMPACTOR);
-    // Of a lease that short, on a slow disk.
+    // A lease this short is lost on a slow disk.
     place.expects(&["CC-LEASE-LOST"]);
     place.write(
         "c.toml",
@@ -208,8 +208,7 @@ fn no_run_is_lost_when_daemons_are_killed_at_work() {
     assert_eq!(report["collections"][0]["records"], 6 * 200);
 }
 
-/// A daemon that was killed cannot say what became of its run, and there is no receive left in which
-/// another one could.
+/// A killed daemon records nothing, and its message has no receive left for another daemon.
 #[test]
 fn run_of_a_daemon_killed_on_the_last_receive_is_announced_again() {
     let place = Workdir::new(COMPACTOR);
@@ -219,7 +218,7 @@ fn run_of_a_daemon_killed_on_the_last_receive_is_announced_again() {
          [lease]\nterm = \"3s\"\nrenew_every = \"500ms\"\nskew_margin = \"100ms\"\nswap_budget = \"1s\"\n\
          [log]\nfilter = \"info,compactor_daemon=debug\"\n",
     );
-    // It takes a moment.
+    // The merge of this delta takes long enough to be killed.
     directory(&place, "dir", "words", 5000, 64);
     place.say("submit --data d words=dir").succeeds();
     let mut daemon = Daemon::start(&place, "run --config c.toml --data d");
@@ -230,7 +229,7 @@ fn run_of_a_daemon_killed_on_the_last_receive_is_announced_again() {
     assert!(said.stdout.starts_with("0 runs completed"), "{said}");
     assert_eq!(states(&place), ["PROCESSING"]);
     let said = place.say("runs reconcile --data d").succeeds();
-    assert_eq!(said.stdout, "nothing to announce\n", "it is too young");
+    assert_eq!(said.stdout, "nothing to announce\n", "the run is too young");
     let said = place
         .say("runs reconcile --older-than 0s --data d")
         .succeeds();
@@ -261,7 +260,7 @@ fn two_daemons_share_the_runs_of_a_queue() {
     }
 }
 
-/// It would see no message any more, and what it publishes would be seen by nobody.
+/// Such a daemon would receive no messages, and no reader would see what it publishes.
 #[test]
 fn daemon_ends_when_its_data_directory_is_removed_or_replaced() {
     for replace in [false, true] {

@@ -1,4 +1,4 @@
-//! `store info`, `store verify` and `store create` on all sorts of places.
+//! `store info`, `store verify` and `store create` on sound, damaged, missing and forbidden directories.
 
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -60,20 +60,20 @@ fn sound_directory_passes_verify() {
     assert_eq!(report["problems"], Value::Array(Vec::new()));
 }
 
-/// Readers would search for what the documents no longer say.
+/// Searches of readers would not match the documents.
 #[test]
 fn verify_finds_a_changed_full_text_index() {
     let changes = [
-        // The text that is kept beside the index.
+        // The text beside the index.
         "UPDATE embedding_fulltext_search_content SET c0 = 'other' WHERE id = 3",
         // The index with its text, by the interface that chromadb uses.
         OTHER_TEXT,
         // One row is missing.
         "DELETE FROM embedding_fulltext_search WHERE rowid = 3",
-        // The document is another one.
+        // Another document.
         "UPDATE embedding_metadata SET string_value = 'other'
          WHERE id = 3 AND key = 'chroma:document'",
-        // Parts of the index: its text stays.
+        // Parts of the index, without its text.
         "DELETE FROM embedding_fulltext_search_docsize WHERE id = 3",
         "DELETE FROM embedding_fulltext_search_data WHERE id > 10",
     ];
@@ -104,7 +104,6 @@ fn problems_of_a_directory_go_to_standard_output() {
     }
 }
 
-/// A folder that may not be looked into is there all the same.
 #[test]
 fn folder_without_permission_is_not_called_missing() {
     let place = Workdir::new(COMPACTOR);

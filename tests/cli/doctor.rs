@@ -1,4 +1,4 @@
-//! `doctor` looks at what is published, who holds it, and what lies beside it.
+//! `doctor` checks published versions, held locks, waiting runs and unpublished versions.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::COMPACTOR;
 
-/// One version of the words, and where it is.
+/// Publishes one version of `words`. Returns its folder too.
 fn published() -> (Workdir, PathBuf) {
     let place = Workdir::new(COMPACTOR);
     publish(&place, "d");
@@ -112,7 +112,6 @@ fn doctor_finds_a_missing_archive() {
     finds(&place, "CC-SNAPSHOT-FILE", "snapshot.tar.gz");
 }
 
-/// What is whole is said to be, beside what is not.
 #[test]
 fn doctor_reports_sound_collections_beside_a_damaged_one() {
     let (place, folder) = published();
@@ -127,13 +126,13 @@ fn doctor_reports_sound_collections_beside_a_damaged_one() {
     assert_eq!(found[1]["code"], "CC-MANIFEST-MISSING", "{found:?}");
 }
 
-/// A version that is newer than the pointer's may be named by a put that is late. It is shown, and
-/// goes once the pointer has passed it.
+/// A late put may still publish a version that is newer than the pointer's, so clean-up keeps it until the
+/// pointer has passed it.
 #[test]
 fn newer_version_is_listed_and_deleted_once_the_pointer_passes_it() {
     let (place, folder) = published();
     let first = versions(&place).pop().unwrap();
-    // Of the same instant.
+    // A version of the same instant, with a greater suffix.
     let newer = format!("{}ffffffff", &first[..first.len() - 8]);
     let orphan = folder.with_file_name(&newer);
     std::fs::create_dir(&orphan).unwrap();
@@ -164,7 +163,7 @@ fn newer_version_is_listed_and_deleted_once_the_pointer_passes_it() {
     assert_eq!(versions(&place).len(), 1);
 }
 
-/// A store that keeps no conditions leaves a first version that nothing names.
+/// An object store without conditional writes can leave a first version that no pointer names.
 #[test]
 fn version_of_a_collection_never_published_is_listed() {
     let place = Workdir::new(COMPACTOR);

@@ -1,4 +1,5 @@
-//! Settings from the environment: the same keys, the same errors, below the flags in rank.
+//! Settings from the environment have the keys and errors of the file. They override the file, and flags
+//! override them.
 
 use compactor_testkit::cli::{CONFIGURATION, FAILURE, Said, Workdir};
 
@@ -74,7 +75,7 @@ fn logs_are_json_or_silent_on_request() {
     assert_eq!(said.stderr, "");
 }
 
-/// Who collects logs reads line by line.
+/// A log collector parses every line as JSON.
 #[test]
 fn results_warnings_and_errors_are_json_where_logs_are() {
     let place = Workdir::new(COMPACTOR);
@@ -130,18 +131,18 @@ fn results_warnings_and_errors_are_json_where_logs_are() {
             assert!(fields[key].is_string(), "{key}: {said}");
         }
     }
-    // From the file, too.
+    // The file can ask for JSON as well.
     place.write(
         "c.toml",
         "[log]\nformat = \"json\"\n[queue]\nvisibilty = \"5m\"\n",
     );
     let said = place.say("run --config c.toml").exits(CONFIGURATION);
     assert_eq!(lines(&said.stderr)[0]["fields"]["code"], "CC-CONFIG");
-    // As it was asked for.
+    // `--json` still decides the form of an error.
     json("run --drain --config missing.toml --json").fails_in_json(CONFIGURATION, "CC-CONFIG");
 }
 
-/// Kubernetes sets them for a service of this name.
+/// Kubernetes sets such variables for a service named `chroma-compactor`.
 #[test]
 fn variable_without_a_section_is_warned_of_and_ignored() {
     let place = Workdir::new(COMPACTOR);
@@ -174,7 +175,7 @@ fn aws_key_without_a_backend_selects_aws() {
     ] {
         let said = with(&place, "config show --json", name, "theirs");
         assert_eq!(backend(said), "aws", "{name}");
-        // And it is not enough.
+        // The other keys of AWS are still missing.
         let checked = with(&place, "config check", name, "theirs");
         checked.fails(CONFIGURATION, "CC-CONFIG").naming(&["aws."]);
         let line = "config show --json --config local.toml";
@@ -198,7 +199,7 @@ fn lists_and_collection_names_are_read_from_the_environment() {
     assert_eq!(*locks, serde_json::json!(["a-{c}", "b-{c}"]));
     for (name, collection) in [
         ("CHROMA_COMPACTOR_AWS__QUEUES__MyWords", "MyWords"),
-        // The name of a variable in capitals says nothing of the collection's case.
+        // A name in capitals is read as lower case, because variables are usually in capitals.
         ("CHROMA_COMPACTOR_AWS__QUEUES__WORDS", "words"),
     ] {
         let shown = shown(name, "https://sqs/words");

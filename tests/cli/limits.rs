@@ -1,6 +1,5 @@
-//! A daemon that lacks something: space for its working copies, for what it stores, or descriptors.
-//! However far it gets, no run is buried for that, and when there is enough of it the run is
-//! published.
+//! A daemon without enough disk space or file descriptors. It buries no run, however far it gets, and it
+//! publishes the run once there is enough.
 
 mod coordination;
 mod descriptors;
@@ -17,36 +16,37 @@ use serde_json::Value;
 use crate::COMPACTOR;
 use crate::unwritable_paths::Mounted;
 
-/// What cannot be given back for want of space is free again soon.
+/// Messages and locks that a full disk keeps from being given back are soon free again.
 const SHORT: &str = "[retry]\nfirst = \"10ms\"\nmax = \"50ms\"\nattempts = 2\n\
      [queue]\nvisibility = \"2s\"\npoll_wait = \"100ms\"\n\
      [lease]\nterm = \"3s\"\nrenew_every = \"500ms\"\nskew_margin = \"100ms\"\nswap_budget = \"1s\"\n";
 
-/// What drains were at when there was no space.
+/// The stages, by parts of their log lines, at which drains ran out of space.
 type Stages = BTreeSet<&'static str>;
 
 const DRAIN: &str = "run --drain --data d --config c.toml";
 
-/// Where queue, locks and records are.
+/// The database with the queue, the locks and the records.
 const DATABASE: &str = "coordination.sqlite3";
 
-/// Of a small disk, in kibibytes.
+/// The page size of a small disk, in KiB.
 const PAGE: u64 = 4;
-/// More than any of these takes, in kibibytes.
+/// More space than any of these tests takes, in KiB.
 const ENOUGH: u64 = 8192;
 
-/// How the want of space is told.
+/// The log texts that report a full disk.
 const FULL: [&str; 3] = ["No space left", "disk is full", "disk I/O error"];
 
-/// What a drain may be at when space runs out, in their order, and the words that tell. The working
-/// copies, of which the second is downloaded and then merged into:
+/// Parts of the log lines at the stages that write working copies, in their order: the delta, the download
+/// of the base, and the merge into it.
 const OF_SCRATCH: [&str; 3] = ["/delta-0", "download object … /snapshot-0", "CS-SQLITE"];
-/// Where every run is flushed, its index files; where a snapshot is an archive, that:
+/// The stage that writes index files, if every run is flushed.
 const OF_FLUSHING: &str = "/data_level0.bin";
+/// The stage that packs a snapshot into an archive.
 const OF_PACKING: &str = "/snapshot.tar.gz";
-/// What is published:
+/// The stages that write objects.
 const OF_OBJECTS: [&str; 3] = ["/chroma.sqlite3", "/manifest.json", "/latest-pointer.txt"];
-/// Queue, locks and records of runs:
+/// The stages that write to the queue, the locks and the records.
 const OF_COORDINATION: [&str; 9] = [
     "cannot be used",
     "receive messages",
@@ -59,12 +59,12 @@ const OF_COORDINATION: [&str; 9] = [
     "release lock",
 ];
 
-/// The end of a run that never can be published:
+/// The stages that end a run that can never be published.
 const OF_ITS_FAILURE: [&str; 2] = ["fail run", "dead-letter message"];
 
-/// In the snapshot and in the run that waits, each, if nothing else is said.
+/// Records in the snapshot, and in the waiting run, unless a test chooses another number.
 const RECORDS: usize = 400;
-/// So many that a snapshot takes more space when it is packed than when it was merged.
+/// Records that make packing a snapshot take more space than merging it.
 const MANY: usize = 1500;
 
 fn prepare(place: &Workdir, settings: &str, records: usize) {
@@ -78,7 +78,7 @@ fn prepare(place: &Workdir, settings: &str, records: usize) {
         .succeeds();
 }
 
-/// What is recorded of a run.
+/// The record of a run's part for `words`, as JSON.
 fn part(place: &Workdir, run: &str) -> Value {
     let runs = place.say("runs --data d --json").json();
     let mut runs = runs.as_array().unwrap().iter();
@@ -86,12 +86,12 @@ fn part(place: &Workdir, run: &str) -> Value {
     found.unwrap()["parts"]["words"].clone()
 }
 
-/// Of the run that waits, or waited.
+/// The state of the run `next`.
 fn state(place: &Workdir) -> String {
     part(place, "next")["state"].as_str().unwrap().to_owned()
 }
 
-/// All records of both are in what it was published in.
+/// Checks that `next` is COMPLETED, and that its version has the records of both runs.
 #[track_caller]
 fn assert_all_there(place: &Workdir, records: usize) {
     let part = part(place, "next");
@@ -111,12 +111,15 @@ fn assert_all_there(place: &Workdir, records: usize) {
     assert_eq!(report["collections"][0]["records"], 2 * records);
 }
 
-/// What a drain was at when there was no space.
+/// The stages at which a drain ran out of space.
 #[track_caller]
 fn stages(said: &Said) -> Stages {
     let is_full = |line: &&str| FULL.iter().any(|full| line.contains(full));
     let lines: Vec<&str> = said.stderr.lines().filter(is_full).collect();
-    assert!(!lines.is_empty(), "no word of a lack of space: {said}");
+    assert!(
+        !lines.is_empty(),
+        "the log does not mention the full disk: {said}"
+    );
     let all = OF_SCRATCH.iter().chain(&OF_OBJECTS).chain(&OF_COORDINATION);
     let all = all
         .chain(&OF_ITS_FAILURE)
@@ -128,22 +131,22 @@ fn stages(said: &Said) -> Stages {
     all.filter(told).copied().collect()
 }
 
-/// A disk for a part of the data, or for all of it.
+/// A small disk that has some or all of the data.
 struct Disk {
-    /// Unmounted before its place is removed.
+    /// Declared first, so that it is unmounted before its folder is removed.
     mounted: Mounted,
     place: Workdir,
-    /// In the snapshot and in the run that waits, each.
+    /// The number of records in the snapshot, and in the waiting run.
     records: usize,
 }
 
 impl Disk {
-    /// Of all that is in `d`.
+    /// A disk for all of `d`.
     fn of_everything() -> Option<Self> {
         Self::at("d", SHORT, RECORDS, |_| {})
     }
 
-    /// Of what is in `d`, without queue, locks, records and working copies.
+    /// A disk for `d` without the queue, locks, records and working copies.
     fn of_objects() -> Option<Self> {
         Self::at("d", &elsewhere(), RECORDS, |place| {
             std::fs::create_dir(place.path("coordination")).unwrap();
@@ -151,9 +154,9 @@ impl Disk {
         })
     }
 
-    /// Of queue, locks and records alone.
+    /// A disk for the queue, locks and records alone.
     fn of_coordination() -> Option<Self> {
-        // The lease is renewed while there is no space for that.
+        // Frequent renewals meet the full disk as well.
         let settings = elsewhere().replace("500ms", "20ms");
         Self::at("coordination", &settings, RECORDS, |place| {
             std::fs::create_dir(place.path("d")).unwrap();
@@ -161,7 +164,7 @@ impl Disk {
         })
     }
 
-    /// Of working copies alone.
+    /// A disk for the working copies alone.
     fn of_scratch(settings: &str, records: usize) -> Option<Self> {
         let settings = format!("{SHORT}{settings}");
         Self::at("d/scratch", &settings, records, |_| {})
@@ -175,7 +178,7 @@ impl Disk {
     ) -> Option<Self> {
         let place = Workdir::new(COMPACTOR);
         place.expects(&FULL);
-        // A lease that short is lost on a slow disk.
+        // A lease this short is lost on a slow disk.
         place.expects(&["CC-LEASE-LOST"]);
         let mounted = Mounted::at(&place, folder, "64m")?;
         arrange(&place);
@@ -187,8 +190,8 @@ impl Disk {
         })
     }
 
-    /// Drains with so much space left, then with enough of it. What the first drain was at when
-    /// there was none; `None` if it was through.
+    /// Drains with `kibibytes` of space left, then with enough. Returns the stages at which the first drain
+    /// ran out of space, or `None` if it completed.
     fn drain_with(&self, kibibytes: u64) -> Option<Stages> {
         let place = &self.place;
         self.mounted.leave(kibibytes);
@@ -206,38 +209,42 @@ impl Disk {
     }
 }
 
-/// Working copies are on a disk with space.
+/// Settings that put the working copies on a disk with enough space.
 fn elsewhere() -> String {
     format!("{SHORT}[worker]\nscratch = \"scratch\"\n")
 }
 
-/// The database lies in a folder beside `d`; SQLite keeps its journal there as well.
+/// Links the database from a folder beside `d`. SQLite keeps its journal in that folder as well.
 fn link_coordination(place: &Workdir) {
     let link = place.path("d").join(DATABASE);
     symlink(Path::new("../coordination").join(DATABASE), link).unwrap();
 }
 
-/// They were at each of these; unless nothing was done, for want of rights.
+/// Checks that drains ran out of space at each of the `expected` stages. `None` means that the test had no
+/// right to mount a disk.
 #[track_caller]
 fn assert_among(stages: Option<Stages>, expected: &[&str]) {
     let Some(stages) = stages else {
         return;
     };
     for stage in expected {
-        assert!(stages.contains(stage), "never at {stage:?}: {stages:?}");
+        assert!(
+            stages.contains(stage),
+            "space never ran out at {stage:?}: {stages:?}"
+        );
     }
 }
 
 #[test]
 fn daemon_without_space_for_working_copies_buries_no_run() {
-    let seen = with_more_and_more(|| Disk::of_scratch("", RECORDS));
+    let seen = with_growing_space(|| Disk::of_scratch("", RECORDS));
     assert_among(seen, &OF_SCRATCH);
 }
 
 #[test]
 fn daemon_without_space_for_index_files_buries_no_run() {
     let always = "[flush]\nwhen = \"always\"\n";
-    let seen = with_more_and_more(|| Disk::of_scratch(always, RECORDS));
+    let seen = with_growing_space(|| Disk::of_scratch(always, RECORDS));
     assert_among(seen, &[OF_FLUSHING]);
 }
 
@@ -251,7 +258,7 @@ fn daemon_without_space_for_an_archive_buries_no_run() {
 /// Working copies, objects and queue fill one disk.
 #[test]
 fn daemon_on_one_full_disk_for_all_its_data_buries_no_run() {
-    let seen = with_more_and_more(Disk::of_everything);
+    let seen = with_growing_space(Disk::of_everything);
     let [delta, base, _] = OF_SCRATCH;
     let [database, _, _] = OF_OBJECTS;
     assert_among(seen, &[delta, base, database]);
@@ -263,14 +270,14 @@ fn daemon_without_space_for_objects_buries_no_run() {
     assert_among(with_almost_enough(Disk::of_objects), &OF_OBJECTS);
 }
 
-/// In steps of 100 KiB, until there is enough.
-fn with_more_and_more(disk: impl Fn() -> Option<Disk>) -> Option<Stages> {
+/// Drains with 100 KiB more each time, until there is enough.
+fn with_growing_space(disk: impl Fn() -> Option<Disk>) -> Option<Stages> {
     let steps = (100..ENOUGH).step_by(100);
     until_enough(steps, 1, |kibibytes| Some(disk()?.drain_with(kibibytes)))
 }
 
-/// Until there was enough so many times. `drain` tells what it was at, nothing if it was through, and
-/// not even that if it has no rights.
+/// Drains with each of these sizes until `times` drains completed. `drain` returns `None` without the right
+/// to mount a disk, and otherwise the stages at which space ran out, or `None` if it completed.
 fn until_enough(
     kibibytes: impl Iterator<Item = u64>,
     times: usize,
@@ -286,11 +293,11 @@ fn until_enough(
             return Some(seen);
         }
     }
-    panic!("never enough: {seen:?}");
+    panic!("no size was enough: {seen:?}");
 }
 
-/// Looks for what is just enough, and goes there page by page. What drains were at that had too
-/// little.
+/// Finds the size that is just enough by bisection, and drains with a few pages less. Returns the stages at
+/// which space ran out.
 fn with_almost_enough(disk: impl Fn() -> Option<Disk>) -> Option<Stages> {
     let mut seen = BTreeSet::new();
     let (mut little, mut enough) = (0_u64, ENOUGH);
@@ -304,7 +311,7 @@ fn with_almost_enough(disk: impl Fn() -> Option<Disk>) -> Option<Stages> {
             None => enough = middle,
         }
     }
-    assert!(enough < ENOUGH, "never enough: {seen:?}");
+    assert!(enough < ENOUGH, "no size was enough: {seen:?}");
     for pages in 1..8 {
         let kibibytes = enough.saturating_sub(pages * PAGE);
         seen.extend(disk()?.drain_with(kibibytes).unwrap_or_default());

@@ -1,7 +1,7 @@
-//! The binary as its users see it: what it prints where, how it exits, what it leaves behind.
+//! The binary as its users see it: its output, its exit codes, and the files that it leaves.
 //!
-//! All output goes through `testkit::cli::Said`, which also checks what holds for every command: it never
-//! panics, and what is piped has no progress bar in it.
+//! All output goes through `compactor_testkit::cli::Said`, which checks of every command that it does not
+//! panic and that piped output has no progress bar.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,11 +1,11 @@
-//! `store merge`: what keeps it from starting, and that a failure leaves nothing behind.
+//! `store merge`: inputs that it refuses. A failure leaves no files behind.
 
 use compactor_testkit::cli::{FAILURE, Workdir};
 use compactor_testkit::fixture::{directory, tamper, words};
 
 use crate::COMPACTOR;
 
-/// Fails with the code in both forms, and the place is as before.
+/// Checks that a command fails with `code`, as text and as JSON, and leaves no files behind.
 #[track_caller]
 fn refused(place: &Workdir, line: &str, code: &str, parts: &[&str]) {
     let before = place.names_in(".");
@@ -102,7 +102,7 @@ fn missing_collection_is_refused_with_those_that_exist() {
     );
 }
 
-/// All or nothing: the good delta beside a bad one is not merged either.
+/// The good delta beside the bad one is not merged either.
 #[test]
 fn bad_delta_fails_the_whole_merge() {
     let place = Workdir::new(COMPACTOR);
@@ -129,7 +129,7 @@ fn bad_delta_fails_the_whole_merge() {
     );
 }
 
-/// The user knows the base, not the copy that is gone when the message is read.
+/// The error must not name the temporary copy, which is gone when the user reads the message.
 #[test]
 fn bad_base_is_named_by_the_path_that_the_user_gave() {
     let place = Workdir::new(COMPACTOR);

@@ -1,4 +1,4 @@
-//! Other accounts of the machine: what they can read, and what they cannot stop.
+//! Other accounts of the machine: what they may read, and how little they can disturb.
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
@@ -12,7 +12,7 @@ fn chmod(path: &Path, mode: u32) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
 }
 
-/// The permissions of everything below `root`, folders and files.
+/// The paths and permissions of `root` and of every folder and file below it.
 fn modes(root: &Path) -> Vec<(String, u32)> {
     let mut found = Vec::new();
     let mut paths = vec![root.to_path_buf()];
@@ -91,7 +91,7 @@ fn access_setting_applies_to_existing_files_and_lasts() {
         .succeeds();
     let open = [0o755, 0o644];
     assert_eq!([mode_of(&place, "d"), mode_of(&place, pointer)], open);
-    // Commands without it leave it so, and what they write is the same.
+    // Commands without the setting keep the permissions, and write new files with the same ones.
     for line in [
         "runs --data d",
         "doctor --data d",

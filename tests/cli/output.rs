@@ -1,4 +1,4 @@
-//! Where results go: a reader that stops reading is no failure, a full disk is one.
+//! Results on standard output: a command succeeds if its reader stops reading, and fails on a full disk.
 
 use std::fs::File;
 

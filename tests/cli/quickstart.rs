@@ -1,4 +1,4 @@
-//! `quickstart`: the first look, twice, and its Python lines run by real chromadb.
+//! `quickstart` runs twice, and real chromadb runs the Python lines that it prints.
 
 use std::path::Path;
 use std::process::Command;
@@ -15,7 +15,7 @@ fn quickstart(place: &Workdir, dir: &str) -> Said {
     place.call(["quickstart", "--dir", dir])
 }
 
-/// The lines at the end of the output that are Python.
+/// The Python lines at the end of the output.
 fn python_lines(said: &Said) -> Vec<&str> {
     let lines = said.stdout.lines();
     let lines: Vec<_> = lines
@@ -25,7 +25,7 @@ fn python_lines(said: &Said) -> Vec<&str> {
     lines
 }
 
-/// Runs the lines as they stand in the output; what they print.
+/// Runs the Python lines of the output in the folder `from`, and returns what they print.
 fn run_python(said: &Said, from: &Path) -> String {
     let output = Command::new(interpreter("1.5.9"))
         .args(["-B", "-c", &python_lines(said).join("\n")])
@@ -60,13 +60,13 @@ fn repeated_quickstart_succeeds() {
 
 #[test]
 fn python_lines_of_quickstart_print_documents() {
-    // The lines must quote this.
+    // The Python lines must quote the second path.
     for dir in ["look", "über's \"first\" look\\n", "deep/er"] {
         let place = Workdir::new(COMPACTOR);
         let first = quickstart(&place, dir).succeeds();
         let printed = run_python(&first, &place.path(""));
         assert!(printed.contains(BAKERY), "{printed}");
-        // chromadb has now been in the directory; the next time does not mind.
+        // chromadb has opened the directory by now, and the next quickstart must still succeed.
         let second = quickstart(&place, dir).succeeds();
         let printed = run_python(&second, Path::new("/"));
         assert!(printed.contains(BAKERY), "{printed}");

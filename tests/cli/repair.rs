@@ -1,4 +1,4 @@
-//! `store repair`: says what it would do, does it on request, and keeps what was there before.
+//! `store repair` says what it would do, does it with `--yes`, and keeps a copy of the directory.
 
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
@@ -47,7 +47,7 @@ fn repair_says_what_it_would_do_and_does_it_only_with_yes() {
     assert_eq!(database(&place.path("dir.before-repair")), before);
     place.say("store verify dir --full").succeeds();
 
-    // What was kept is not replaced.
+    // A second repair does not replace the kept copy.
     tamper(&dir, OTHER_TEXT);
     let said = place.say("store repair dir --yes");
     said.fails(FAILURE, "CS-EXISTS")
@@ -113,7 +113,7 @@ fn repair_of_a_sound_directory_vacuums_on_request() {
     place.say("store verify dir --full").succeeds();
 }
 
-/// A client that does nothing holds no lock, and would go on with the files that it has read.
+/// An idle client holds no lock, and would go on with the files that it has read.
 #[test]
 fn directory_that_a_client_has_open_is_left_alone() {
     let place = Workdir::new(COMPACTOR);
@@ -128,14 +128,14 @@ fn directory_that_a_client_has_open_is_left_alone() {
         assert_eq!(database(&dir), before, "{line}");
     }
     assert_eq!(place.names_in("."), ["dir"]);
-    // Looking does no harm.
+    // Commands that only read are allowed.
     place.say("store repair dir").exits(FAILURE);
     place.say("store info dir").exits(FAILURE);
     drop(open);
     place.say("store repair dir --yes").succeeds();
 }
 
-/// Its service must be able to go on writing, and nobody else may read.
+/// The service that owns the directory must still be able to write, and other accounts must not read.
 #[test]
 fn vacuum_and_repair_keep_owners_and_permissions() {
     let place = Workdir::new(COMPACTOR);

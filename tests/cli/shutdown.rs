@@ -1,5 +1,5 @@
-//! SIGTERM while a run is merged: the process ends in the configured time, wherever it is, and the
-//! next one finishes the work.
+//! SIGTERM during a merge: the process ends within `worker.shutdown` at any step, and the next one finishes
+//! the work.
 
 use std::sync::mpsc::channel;
 use std::time::Duration;
@@ -14,14 +14,14 @@ use rustix::process::Signal;
 use crate::COMPACTOR;
 use crate::daemon::Daemon;
 
-/// As in the settings.
+/// The same time as `worker.shutdown` in `SETTINGS`.
 const BOUND: Duration = Duration::from_millis(500);
 
-/// What a process takes beside, on a busy machine.
+/// What starting and ending a process adds on a busy machine.
 const ALLOWANCE: Duration = Duration::from_secs(3);
 
-/// The receive that is under way would last far longer than stopping may. What is left behind is
-/// free again soon. The log tells every step.
+/// A receive lasts far longer than the shutdown may. Messages and locks that a daemon leaves behind are
+/// soon free again. The log has a line for every step.
 const SETTINGS: &str = "[worker]\nshutdown = \"500ms\"\n\
      [queue]\nvisibility = \"2s\"\nmax_receives = 20\npoll_wait = \"20s\"\n\
      [lease]\nterm = \"3s\"\nrenew_every = \"500ms\"\nskew_margin = \"100ms\"\nswap_budget = \"1s\"\n\
@@ -30,10 +30,10 @@ const SETTINGS: &str = "[worker]\nshutdown = \"500ms\"\n\
 const LEFT_ALONE: &str = "stopping without waiting any longer";
 const NOT_GIVEN_BACK: &str = "messages could not be given back in time";
 
-/// With a delta of so many records in `dir`.
+/// A working directory with a delta of `records` records in `dir`.
 fn place_with(records: usize) -> Workdir {
     let place = Workdir::new(COMPACTOR);
-    // A lease that short is lost on a slow disk.
+    // A lease this short is lost on a slow disk.
     place.expects(&[LEFT_ALONE, NOT_GIVEN_BACK, "CC-LEASE-LOST"]);
     place.write("c.toml", SETTINGS);
     directory(&place, "dir", "words", records, 32);
@@ -44,7 +44,7 @@ fn daemon(place: &Workdir, data: &str) -> Daemon {
     Daemon::start(place, &format!("run --config c.toml --data {data}"))
 }
 
-/// A daemon with a run that was just announced.
+/// Starts a daemon and announces a run to it.
 fn busy_daemon(place: &Workdir, data: &str) -> Daemon {
     let daemon = daemon(place, data);
     let line = format!("submit words=dir --data {data}");
@@ -52,13 +52,13 @@ fn busy_daemon(place: &Workdir, data: &str) -> Daemon {
     daemon
 }
 
-/// Lets time pass: nobody sends.
+/// Lets `time` pass, by waiting for a message that is never sent.
 fn wait(time: Duration) {
     let (_silent, nothing) = channel::<()>();
     assert!(nothing.recv_timeout(time).is_err());
 }
 
-/// Ends it in order, and in time.
+/// Sends SIGTERM, and checks that the daemon exits with success in time.
 #[track_caller]
 fn stops(daemon: Daemon, what: &str) -> Said {
     let clock = SystemClock::new();
@@ -68,7 +68,7 @@ fn stops(daemon: Daemon, what: &str) -> Said {
     said.succeeds()
 }
 
-/// The next daemon leaves the run COMPLETED, all its records published, and nothing behind.
+/// Checks that the next daemon completes the run, publishes all its records, and leaves no scratch files.
 #[track_caller]
 fn assert_finished_by_the_next(place: &Workdir, data: &str, records: usize) {
     let line = format!("run --drain --config c.toml --data {data}");
@@ -97,7 +97,7 @@ fn sigterm_at_any_step_ends_the_daemon_in_time() {
     }
 }
 
-/// As `timeout` sends it: to the process, and to its group.
+/// `timeout` sends the signal twice: to the process, and to its group.
 #[test]
 fn repeated_sigterm_ends_the_daemon_in_time() {
     const RECORDS: usize = 2000;
@@ -113,7 +113,7 @@ fn repeated_sigterm_ends_the_daemon_in_time() {
     }
 }
 
-/// A merge that takes longer than stopping may, wherever it is.
+/// The merge takes longer than the shutdown may.
 #[test]
 fn sigterm_at_any_moment_of_a_long_merge_ends_the_daemon_in_time() {
     const RECORDS: usize = 20_000;
@@ -126,7 +126,7 @@ fn sigterm_at_any_moment_of_a_long_merge_ends_the_daemon_in_time() {
         left_alone += usize::from(said.stderr.contains(LEFT_ALONE));
         assert_finished_by_the_next(&place, &data, RECORDS);
     }
-    // Else they were through in time, and no bound was kept.
+    // If every daemon finished its work in time, the test would not show that the limit holds.
     assert!(left_alone > 2, "work was left alone {left_alone} times");
 }
 

@@ -1,4 +1,4 @@
-//! `snapshots`: what an operator is told who names something that is not there, or something old.
+//! `snapshots`: the answers to an operator who names a version that does not exist, or an old one.
 
 use compactor_testkit::cli::{FAILURE, Workdir};
 use compactor_testkit::fixture::words;
@@ -12,7 +12,7 @@ fn pointer(place: &Workdir) -> String {
     std::fs::read_to_string(path).unwrap()
 }
 
-/// Two versions; the older one is returned, then the one that is published.
+/// Publishes two versions. Returns the older one, then the newer one.
 fn published_twice(place: &Workdir) -> [String; 2] {
     ["first", "second"].map(|delta| {
         words(place, delta);

@@ -1,4 +1,4 @@
-//! From `submit` to `runs`: packing and announcing deltas, merging them, and what became of them.
+//! From `submit` to `runs`: packing and announcing deltas, merging them, and listing the outcome.
 
 use compactor_testkit::cli::{FAILURE, USAGE, Workdir};
 use compactor_testkit::fixture::{OTHER_TEXT, directory, tamper, words};
@@ -105,7 +105,7 @@ fn delta_that_another_process_has_open_is_refused() {
 fn delta_that_no_daemon_would_take_is_not_uploaded() {
     let place = Workdir::new(COMPACTOR);
     words(&place, "base");
-    // Index files are entries of the archive as well.
+    // The archive then has index files as further entries.
     place.say("store flush base").succeeds();
     directory(&place, "wide", "words", 3, 5);
     for (limit, code, part) in [
@@ -191,7 +191,7 @@ fn run_that_cannot_be_merged_is_listed_with_its_error() {
         "[queue]\nmax_receives = 2\n[retry]\nfirst = \"10ms\"\n",
     );
     place.say("submit --data d words=base").succeeds();
-    // Nothing is published yet that it could be compared with.
+    // `submit` cannot compare the dimensions, because no version is published yet.
     place
         .say("submit --data d words=wide --run-id wide")
         .succeeds();
@@ -232,7 +232,7 @@ fn runs_command_without_a_data_directory_says_where_it_looked() {
             .say(&format!("{line} --json"))
             .fails_in_json(USAGE, "CC-USAGE");
     }
-    assert_eq!(place.names_in("."), ["file"], "looking makes nothing");
+    assert_eq!(place.names_in("."), ["file"], "`runs` makes no files");
 }
 
 #[test]
@@ -281,7 +281,7 @@ fn doctor_finds_the_embedded_backends_sound() {
     assert!(said.stdout.contains("BAD"), "{said}");
 }
 
-/// A name that is misspelt must not look like a directory in which all is well.
+/// A misspelt name must not look like a sound data directory.
 #[test]
 fn missing_data_directory_is_reported() {
     let place = Workdir::new(COMPACTOR);

@@ -1,4 +1,4 @@
-//! SQLite's temporary files, where nothing can be written but the folder that a command works in.
+//! SQLite's temporary files, on a machine where only the folder that a command works in is writable.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
@@ -15,7 +15,7 @@ use crate::COMPACTOR;
 /// Enough that SQLite needs temporary files to undo a statement and to sort.
 const RECORDS: usize = 14_000;
 
-/// Makes all other places for temporary files read-only, and the working directory is one of them.
+/// Makes every other folder for temporary files read-only, and starts the command in one of them.
 const ELSEWHERE_READ_ONLY: &str = r#"
 place=$1; shift
 for folder in /tmp /var/tmp /usr/tmp; do
@@ -55,7 +55,7 @@ fn say(place: &Workdir, line: &str) -> Said {
     say_with(place, line, &[])
 }
 
-/// Whether the tests may make mount namespaces; says so if they may not.
+/// Whether the tests may make mount namespaces. Reports it if they may not.
 fn can_mount() -> bool {
     let mut probe = Command::new("unshare");
     probe.args(["--mount", "mount", "--bind", "/tmp", "/tmp"]);
@@ -66,7 +66,8 @@ fn can_mount() -> bool {
     can
 }
 
-/// A place with a base and a delta of many records with long ids, and the names of the three.
+/// A working directory with a base and a delta of many records with long ids. Returns the paths of the
+/// three too.
 fn large() -> (Workdir, [String; 3]) {
     let place = Workdir::new(COMPACTOR);
     let [base, delta] = ["base", "delta"].map(|name| format!("{name}-{}", "x".repeat(200)));
@@ -90,7 +91,7 @@ fn offline_command_writes_temporary_files_only_to_its_own_folder() {
         say(&place, &format!("store {name} {at}/out {options}")).succeeds();
     }
     assert_eq!(place.names_in("out").len(), 2, "the database and the index");
-    // What only reads writes nowhere unless it is told where.
+    // A command that only reads has no folder for temporary files unless a variable names one.
     let verify = format!("store verify {at}/out --full");
     let said = say(&place, &verify).fails(FAILURE, "CS-SQLITE");
     said.naming(&["SQLITE_TMPDIR"]);
@@ -115,7 +116,7 @@ fn daemon_writes_temporary_files_only_to_its_data_directory() {
     assert_eq!(place.names_in("d/scratch"), [""; 0]);
 }
 
-/// A path that SQLite cannot be told: then one of the others has to do.
+/// SQLite takes no path that is not UTF-8, so it looks for another folder, and finds none.
 #[test]
 fn doctor_finds_that_temporary_files_have_no_place() {
     if !can_mount() {

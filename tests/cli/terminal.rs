@@ -1,5 +1,5 @@
-//! What people see on a terminal: colours where they are wanted, lines that fit, and nothing that the
-//! terminal would obey.
+//! Output on a terminal: colours unless `NO_COLOR` is set, lines that fit, and no control characters from
+//! data.
 
 use std::fs::File;
 use std::io::Read;
@@ -16,7 +16,7 @@ use crate::COMPACTOR;
 const COLUMNS: u16 = 60;
 const ESCAPE: char = '\u{1b}';
 
-/// What the command writes to a terminal that is its standard error.
+/// Runs the command with a terminal as its standard error, and returns what it writes there.
 fn on_terminal(command: &mut Command) -> String {
     let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&master).unwrap();
@@ -30,7 +30,7 @@ fn on_terminal(command: &mut Command) -> String {
         ws_ypixel: 0,
     };
     tcsetwinsize(&terminal, size).unwrap();
-    // Else it is that of the tests.
+    // Variables of the test run would decide about colours.
     for name in ["CLICOLOR", "CLICOLOR_FORCE", "CI"] {
         command.env_remove(name);
     }
@@ -40,10 +40,10 @@ fn on_terminal(command: &mut Command) -> String {
         .stdout(Stdio::null())
         .stderr(terminal);
     let mut child = command.spawn().unwrap();
-    // Ours would keep the other end from seeing its end.
+    // Our copy of the terminal would keep `master` from reaching its end.
     command.stderr(Stdio::null());
     let mut said = Vec::new();
-    // Fails when the last writer has gone.
+    // This fails once the last writer has closed the terminal.
     let _ = File::from(master).read_to_end(&mut said);
     child.wait().unwrap();
     String::from_utf8(said).unwrap()
@@ -55,7 +55,7 @@ fn command(place: &Workdir, line: &str) -> Command {
     command
 }
 
-/// Without colours.
+/// `text` without its escape sequences.
 fn plain(text: &str) -> String {
     let mut plain = String::new();
     let mut letters = text.chars();
@@ -101,7 +101,7 @@ fn errors_and_logs_have_colours_unless_no_color_is_set() {
     }
 }
 
-/// `Said` asserts of every command that no control character comes through.
+/// `Said` checks that the output of every command is free of control characters.
 #[test]
 fn control_characters_of_a_directory_never_reach_the_terminal() {
     let place = Workdir::new(COMPACTOR);
@@ -127,7 +127,7 @@ fn control_characters_of_a_directory_never_reach_the_terminal() {
         said.stdout.contains(r"document 1 in dir\u{1b}[31m"),
         "{said}"
     );
-    // Errors keep their lines.
+    // An error keeps its own line breaks.
     let said = place.call([
         "store",
         "query",
@@ -138,7 +138,7 @@ fn control_characters_of_a_directory_never_reach_the_terminal() {
         "\u{1b}c",
     ]);
     assert!(said.stderr.contains(r"\u{1b}c"), "{said}");
-    // Problems that name it.
+    // Problems that name the collection.
     tamper(&dir, "UPDATE collections SET dimension = 3");
     let said = place.say("store verify dir --full");
     assert!(said.stdout.contains(shown), "{said}");

@@ -1,4 +1,4 @@
-//! Places that cannot be written: an error with a code and a cause, no panic, nothing half-made.
+//! Paths that cannot be written: commands fail with a code and a cause, and leave no half-made files.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use crate::COMPACTOR;
 pub(crate) struct Mounted(PathBuf);
 
 impl Mounted {
-    /// Mounts one at `name`, if the tests may do that; says so if they may not.
+    /// Mounts a file system at `name`. Returns `None`, and reports it, without the right to mount.
     pub(crate) fn at(place: &Workdir, name: &str, size: &str) -> Option<Self> {
         let target = place.path(name);
         std::fs::create_dir_all(&target).unwrap();
@@ -31,7 +31,7 @@ impl Mounted {
         done.then_some(Self(target))
     }
 
-    /// Takes all space that is left.
+    /// Fills the remaining space.
     pub(crate) fn fill(&self) {
         let mut file = std::fs::File::create(self.0.join("fill")).unwrap();
         let mut size = 1 << 20;
@@ -50,7 +50,7 @@ impl Mounted {
         self.remount("ro");
     }
 
-    /// Makes room for so much more than is there now.
+    /// Resizes the file system, so that `kibibytes` of space are free.
     pub(crate) fn leave(&self, kibibytes: u64) {
         let stat = rustix::fs::statvfs(&self.0).unwrap();
         let used = (stat.f_blocks - stat.f_bfree) * stat.f_frsize;
@@ -72,7 +72,7 @@ impl Drop for Mounted {
     }
 }
 
-/// Exits with 1 and one of our codes; nothing on standard output.
+/// Checks that a command exited with 1, printed an error code and a help line, and no result.
 #[track_caller]
 fn fails(said: Said) -> Said {
     let said = said.exits(FAILURE);
@@ -83,7 +83,7 @@ fn fails(said: Said) -> Said {
     said
 }
 
-/// As [`fails`], and the text says that there is no space.
+/// Checks as [`fails`] does, and that the error reports a full disk.
 #[track_caller]
 fn is_full(said: Said) {
     let said = fails(said);
@@ -117,7 +117,7 @@ fn command_fails_where_a_file_takes_the_place_of_a_folder() {
     assert_eq!(place.names_in("."), ["dir", "file"]);
 }
 
-/// All commands that write, into the folder `bad`.
+/// Runs every command that writes, with the folder `bad` as its target, and checks what each says.
 #[track_caller]
 fn all_fail(place: &Workdir, bad: &str, check: impl Fn(Said)) {
     let before = place.names_in(bad);
@@ -149,7 +149,7 @@ fn read_only_disk_fails_only_commands_that_write() {
     all_fail(&place, "ro", |said| {
         fails(said).naming(&["Read-only file system"]);
     });
-    // What only reads works.
+    // Commands that only read succeed.
     place.say("store info ro/dir").succeeds();
     place.say("store verify ro/dir --full").succeeds();
     place
@@ -158,7 +158,7 @@ fn read_only_disk_fails_only_commands_that_write() {
     place.say("submit words=ro/dir --data data").succeeds();
 }
 
-/// Everything else can be written.
+/// Only the working space is read-only.
 #[test]
 fn daemon_with_read_only_working_space_fails_and_keeps_the_run() {
     let place = Workdir::new(COMPACTOR);
@@ -171,7 +171,7 @@ fn daemon_with_read_only_working_space_fails_and_keeps_the_run() {
     for line in ["run --drain --data d", "run --data d"] {
         let said = place.say(line).fails(FAILURE, "CC-IO");
         said.naming(&["Read-only file system"]);
-        // Here the path is in one piece.
+        // Unlike text, JSON does not break the path into lines.
         let said = place.say(&format!("{line} --json"));
         let said = said.fails_in_json(FAILURE, "CC-IO");
         said.naming(&["Read-only file system", "/d/scratch/"]);
@@ -191,7 +191,7 @@ fn daemon_with_read_only_working_space_fails_and_keeps_the_run() {
 #[test]
 fn folder_without_permission_fails_every_command_that_writes() {
     if geteuid().is_root() {
-        return; // Everything is permitted to root: see the read-only disk.
+        return; // Permissions do not hold for root. The test of a read-only disk covers this.
     }
     let place = Workdir::new(COMPACTOR);
     words(&place, "dir");
@@ -221,11 +221,11 @@ fn full_disk_fails_every_command_that_writes() {
         .exits(FAILURE);
     assert!(
         said.stderr.contains("disk is full"),
-        "JSON has the cause as well: {said}"
+        "the JSON error has the cause as well: {said}"
     );
 }
 
-/// Wherever in the merge it happens, the cause is told.
+/// The disk fills up at several points of the merge.
 #[test]
 fn merge_on_a_disk_that_fills_up_leaves_nothing_behind() {
     let place = Workdir::new(COMPACTOR);
@@ -244,7 +244,7 @@ fn merge_on_a_disk_that_fills_up_leaves_nothing_behind() {
     }
 }
 
-/// It takes room for a copy, and looks for that first.
+/// A vacuum checks for the room that a copy takes before it starts.
 #[test]
 fn vacuum_without_room_for_a_copy_changes_nothing() {
     let place = Workdir::new(COMPACTOR);
@@ -285,7 +285,7 @@ fn size_of(dir: &Path) -> u64 {
     std::fs::metadata(dir.join("chroma.sqlite3")).unwrap().len()
 }
 
-/// It copies first; what it says is true before anything is written.
+/// A repair checks for the room that a copy takes before it writes.
 #[test]
 fn repair_without_room_for_a_copy_changes_nothing() {
     let place = Workdir::new(COMPACTOR);

@@ -1,4 +1,4 @@
-//! Help, version, and what clap says to wrong arguments.
+//! Help, the version, and the answers to wrong arguments.
 
 use compactor_testkit::cli::{FAILURE, USAGE, Workdir};
 
@@ -100,7 +100,7 @@ fn former_command_names_work_and_are_hidden_from_help() {
     let place = Workdir::new(COMPACTOR);
     let help = place.say("store flush --help").succeeds().stdout;
     assert_eq!(place.say("store fold --help").succeeds().stdout, help);
-    // The directories are missing; the option is known.
+    // The command knows the option, and fails only because the directories are missing.
     place
         .say("store merge --base a --delta b --out c --fold never")
         .fails(FAILURE, "CS-NOT-CHROMA");

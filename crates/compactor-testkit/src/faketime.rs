@@ -14,12 +14,12 @@ const LIBRARY: &str = "site-packages/libfaketime/vendor/libfaketime/src/libfaket
 
 /// The wall clock of one process or of several.
 pub struct SetClock {
-    /// What libfaketime reads at every question.
+    /// The file that libfaketime reads whenever a process asks for the time.
     file: PathBuf,
 }
 
 impl SetClock {
-    /// A clock that is right until it is set; `name` tells it from others of the test.
+    /// A clock that is right until [`set`](Self::set). Clocks of one test have different names.
     pub fn new(workdir: &Workdir, name: &str) -> Self {
         let clock = Self {
             file: workdir.path(format!("{name}.clock")),

@@ -1,4 +1,4 @@
-//! Chroma directories to work on.
+//! Makes Chroma directories for tests.
 
 use std::path::{Path, PathBuf};
 
@@ -55,7 +55,7 @@ pub fn words(workdir: &Workdir, name: &str) -> PathBuf {
 pub const OTHER_TEXT: &str =
     "UPDATE embedding_fulltext_search SET string_value = 'other' WHERE rowid = 3";
 
-/// Runs SQL on the database of `dir`, past the store.
+/// Runs SQL on the database of `dir`, without the store and its checks.
 pub fn tamper(dir: &Path, sql: &str) {
     let connection = Connection::open(dir.join("chroma.sqlite3")).unwrap();
     connection.execute_batch(sql).unwrap();
@@ -68,7 +68,7 @@ pub fn packed(dir: &Path) -> Vec<u8> {
     pack(&store, &[], Vec::new()).unwrap()
 }
 
-/// The ids that [`directory`] gives so many records, for each name. They are sorted.
+/// The sorted ids of the records in directories that [`directory`] made, from their names and record counts.
 pub fn ids(names: &[(&str, usize)]) -> Vec<String> {
     let records = names
         .iter()

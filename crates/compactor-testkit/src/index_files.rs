@@ -1,5 +1,5 @@
-//! The index files of a directory, read by the offsets of hnswlib's format: independent of the code
-//! under test.
+//! Reads the index files of a directory by the offsets of hnswlib's format, independently of the code under
+//! test.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -32,7 +32,7 @@ pub struct IndexFiles {
     pub seq_ids: usize,
 }
 
-/// Reads the index files of the collection `name`; none if there is no pickle.
+/// Reads the index files of the collection `name`. Returns `None` if the collection has no pickle.
 pub fn read(dir: &Path, name: &str) -> Option<IndexFiles> {
     let connection = Connection::open(dir.join("chroma.sqlite3")).unwrap();
     let segment: String = connection

@@ -1,4 +1,4 @@
-//! What several test binaries, benchmarks and fuzz targets share.
+//! Code that several test binaries, benchmarks and fuzz targets share.
 //!
 //! Only dev-dependencies name this crate: nothing that is shipped may depend on it. It does not
 //! look for the program under test. Each test binary passes the path in, because Cargo tells it to

@@ -1,5 +1,4 @@
-//! Running and ending processes. None is waited for without limit: one that hangs is killed, and its
-//! test fails.
+//! Runs and ends processes. A process that hangs is killed, and its test fails.
 
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -7,7 +6,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// Far longer than any of them takes.
+/// Far longer than any process of a test takes.
 const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Waits until the process ends. Gives its exit status and its piped output.

@@ -1,4 +1,4 @@
-//! As many hostile messages as good ones.
+//! A queue with 500 hostile messages and 500 good ones.
 
 use compactor_testkit::cli::Workdir;
 use compactor_testkit::fixture::directory;
@@ -8,7 +8,7 @@ use super::{dead_letters, deliver, drain, extension, message, part, send, stream
 use crate::COMPACTOR;
 
 const EACH: usize = 500;
-/// Bytes of a name in an archive.
+/// Length of a name in an archive, in bytes.
 const LONG: u64 = 16 << 20;
 
 #[test]

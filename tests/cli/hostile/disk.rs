@@ -12,7 +12,7 @@ const SETTINGS: &str = "[limits]\nratio = 100000\nvalue = \"100 MiB\"\n\
      [queue]\nvisibility = \"2s\"\npoll_wait = \"100ms\"\n\
      [retry]\nfirst = \"10ms\"\nmax = \"50ms\"\nattempts = 2\n";
 
-/// What may be said of a disk that is full.
+/// Parts of the log lines that a full disk may cause.
 const TOLD: [&str; 5] = [
     "No space left",
     "disk is full",
@@ -49,7 +49,7 @@ fn delta_that_fills_the_disk_does_not_stop_a_first_snapshot() {
     };
     place.expects(&TOLD);
     deliver(&place, "evil", &large(&place, "large", 70));
-    // It is the first of the batch, and the snapshot would be made after it.
+    // The hostile run comes first in the batch, before the run that makes the first snapshot.
     let queue = Connection::open(place.path("d/coordination.sqlite3")).unwrap();
     queue.execute("UPDATE messages SET id = -id", ()).unwrap();
     let mut drains = 0;
@@ -93,7 +93,7 @@ fn delta_that_does_not_fit_alone_becomes_a_dead_letter() {
     place
         .say("submit words=good --data d --run-id good")
         .succeeds();
-    // Somebody drains again, as a daemon would go on.
+    // A daemon would try again by itself; a drain has to be repeated.
     let mut drains = 0;
     while part(&place, "good")["state"] != "COMPLETED" {
         drains += 1;

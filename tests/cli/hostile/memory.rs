@@ -1,4 +1,4 @@
-//! Small inputs that take much memory.
+//! Small inputs that would make a careless reader allocate much memory.
 
 use compactor_testkit::cli::Workdir;
 use compactor_testkit::fixture::{tamper, words};
@@ -10,7 +10,7 @@ use crate::COMPACTOR;
 
 const LARGE: u64 = 700 << 20;
 
-/// One input of an attacker, and what it must be refused with.
+/// Checks that a daemon refuses one hostile input with `code`, and publishes a good run beside it.
 fn refused(code: &'static str, settings: &str, hostile: impl FnOnce(&Workdir)) {
     let place = Workdir::new(COMPACTOR);
     place.expects(&[code]);
@@ -31,7 +31,7 @@ fn refused(code: &'static str, settings: &str, hostile: impl FnOnce(&Workdir)) {
 fn archive_with_a_huge_name_is_refused_in_bounded_memory() {
     refused("CS-ARCHIVE-LIMIT", "", |place| {
         let archive = extension(tar::EntryType::GNULongName, "", LARGE);
-        assert!(archive.len() < 4 << 20, "it is small");
+        assert!(archive.len() < 4 << 20, "the archive is small");
         deliver(place, "evil", &archive);
     });
 }

@@ -1,5 +1,5 @@
-//! What senders of messages and writers of deltas can send: it takes a bounded amount of memory and disk,
-//! and keeps no other run from being published.
+//! Hostile messages and deltas: the daemon handles them with bounded memory and disk, and still publishes
+//! every other run.
 
 mod crowd;
 mod disk;
@@ -16,10 +16,10 @@ use flate2::write::GzEncoder;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
-/// Bytes of address space that a daemon has here, in KiB: a gibibyte, of which its threads take half.
+/// Address space of a daemon in these tests, in KiB. Its threads take half of it.
 const ADDRESS_SPACE: u64 = 1 << 20;
 
-/// Drains the queue in the data directory `d` with so much memory.
+/// Drains the queue in the data directory `d` with [`ADDRESS_SPACE`].
 fn drain(place: &Workdir, arguments: &str) -> Said {
     let binary = place.command(["run"]);
     let script = format!(
@@ -34,7 +34,7 @@ fn drain(place: &Workdir, arguments: &str) -> Said {
     Said::by(&mut shell)
 }
 
-/// Puts a message into the queue as it is.
+/// Puts a message into the queue without checking it.
 fn send(place: &Workdir, body: &str, collection: &str) {
     let queue = Connection::open(place.path("d/coordination.sqlite3")).unwrap();
     let count = "SELECT 1 + coalesce(max(id), 0) FROM messages";
@@ -46,7 +46,7 @@ fn send(place: &Workdir, body: &str, collection: &str) {
     queue.execute(insert, values).unwrap();
 }
 
-/// A message about the run, whose delta is at `prefix`.
+/// The body of a message that announces a run with its delta at `prefix`.
 fn message(run: &str, prefix: &str) -> String {
     json!({
         "entity_type": "COMPACTION_RUN", "event_name": "INSERT",
@@ -55,7 +55,7 @@ fn message(run: &str, prefix: &str) -> String {
     .to_string()
 }
 
-/// Puts an archive where the delta of a run is, and announces it.
+/// Stores an archive as the delta of a run, and announces the run.
 fn deliver(place: &Workdir, run: &str, archive: &[u8]) {
     let prefix = format!("words/delta/{run}/");
     let folder = place.path(format!("d/objects/{prefix}"));
@@ -64,7 +64,7 @@ fn deliver(place: &Workdir, run: &str, archive: &[u8]) {
     send(place, &message(run, &prefix), "words");
 }
 
-/// A Chroma directory as it is, packed.
+/// Packs a Chroma directory without checking it.
 fn pack(dir: &Path) -> Vec<u8> {
     let encoder = GzEncoder::new(Vec::new(), Compression::fast());
     let mut archive = tar::Builder::new(encoder);
@@ -72,7 +72,7 @@ fn pack(dir: &Path) -> Vec<u8> {
     archive.into_inner().unwrap().finish().unwrap()
 }
 
-/// An archive with one extension header of `bytes` bytes, written without ever having them.
+/// An archive with one extension header of `bytes` bytes. The header is never wholly in memory.
 fn extension(kind: tar::EntryType, begin: &str, bytes: u64) -> Vec<u8> {
     let mut header = tar::Header::new_gnu();
     header.set_path("././@LongLink").unwrap();
@@ -92,7 +92,7 @@ fn extension(kind: tar::EntryType, begin: &str, bytes: u64) -> Vec<u8> {
     archive.finish().unwrap()
 }
 
-/// A record of the table's stream that names so many collections.
+/// A record of the table's stream that names `collections` collections.
 fn stream_record(run: &str, collections: usize) -> String {
     let mut image = json!({
         "TYPE": {"S": "COMPACTION_RUN"}, "run_id": {"S": run}, "image_id": {"S": run},
@@ -103,7 +103,7 @@ fn stream_record(run: &str, collections: usize) -> String {
     json!({ "eventName": "INSERT", "dynamodb": { "NewImage": image } }).to_string()
 }
 
-/// The code of each dead letter.
+/// The error code of each dead letter, oldest first.
 fn dead_letters(place: &Workdir) -> Vec<String> {
     let queue = Connection::open(place.path("d/coordination.sqlite3")).unwrap();
     let mut statement = queue
@@ -114,7 +114,7 @@ fn dead_letters(place: &Workdir) -> Vec<String> {
     reasons.map(|reason| code(reason.unwrap())).collect()
 }
 
-/// What is recorded of a run.
+/// The record of a run's part for `words`, as JSON.
 fn part(place: &Workdir, run: &str) -> Value {
     let runs = place.say("runs --data d --limit 2000 --json").json();
     let mut runs = runs.as_array().unwrap().iter();

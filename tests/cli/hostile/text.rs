@@ -1,4 +1,4 @@
-//! Text that would forge lines of the log, or that a terminal would obey.
+//! Text that would forge log lines, or send commands to a terminal.
 
 use compactor_testkit::cli::Workdir;
 use compactor_testkit::fixture::words;
@@ -49,7 +49,7 @@ fn hostile_names_forge_no_log_lines_and_no_escapes() {
     assert_eq!(forged, None, "{said}");
     assert!(
         said.stderr.contains("everything is lost"),
-        "it is told, on one line: {said}"
+        "the log shows the name, on one line: {said}"
     );
     for run in ["evil-1", "evil-3"] {
         let part = part(&place, run);
@@ -57,7 +57,7 @@ fn hostile_names_forge_no_log_lines_and_no_escapes() {
         assert!(!error.contains(char::is_control), "{error:?}");
         assert!(!error.contains('\u{202e}'), "{error:?}");
     }
-    // `Said` looks at every letter of this.
+    // `Said` checks every character of this.
     let listed = place.say("runs --data d").succeeds();
     assert!(
         listed
@@ -68,7 +68,7 @@ fn hostile_names_forge_no_log_lines_and_no_escapes() {
     );
 }
 
-/// As JSON has it within a text.
+/// `text` as it stands inside a JSON string.
 fn escaped_json(text: &str) -> String {
     let quoted = serde_json::to_string(text).unwrap();
     quoted.trim_matches('"').to_owned()

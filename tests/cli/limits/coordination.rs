@@ -1,4 +1,4 @@
-//! No space for queue, locks and records of runs.
+//! A full disk for the queue, the locks and the records.
 
 use compactor_testkit::cli::{FAILURE, Workdir};
 use rusqlite::Connection;
@@ -11,8 +11,8 @@ use super::{
 use crate::daemon::Daemon;
 use crate::unwritable_paths::Mounted;
 
-/// Page by page, until there is enough; and a little beyond that, as how much that is depends on how
-/// often the lease is renewed.
+/// Goes a few pages beyond the first size that is enough, because that depends on how often the lease is
+/// renewed.
 #[test]
 fn daemon_without_space_for_queue_and_locks_buries_no_run() {
     let pages = (7..200).map(|pages| pages * PAGE);
@@ -26,8 +26,8 @@ fn failure_of_a_run_is_recorded_once_the_full_disk_has_space() {
     assert_among(until_enough(pages, 2, fail_with), &OF_ITS_FAILURE);
 }
 
-/// A run that never can be published is not forgotten: its failure is recorded as soon as there is
-/// space for that, and its message is a dead letter, once.
+/// Drains with little space a run that can never be published. Its failure must be recorded as soon as there
+/// is space, and its message must become exactly one dead letter.
 fn fail_with(kibibytes: u64) -> Option<Option<Stages>> {
     let disk = Disk::of_coordination()?;
     let place = &disk.place;
@@ -47,7 +47,7 @@ fn fail_with(kibibytes: u64) -> Option<Option<Stages>> {
     Some((!is_through).then(|| stages(&said.exits(FAILURE))))
 }
 
-/// A run that waits for space for its working copy, when there is none to keep it from others either.
+/// The working copy does not fit, and neither does the record that keeps the message hidden.
 #[test]
 fn run_that_waits_while_both_disks_are_full_is_published_later() {
     let Some(disk) = Disk::of_coordination() else {
@@ -69,7 +69,7 @@ fn run_that_waits_while_both_disks_are_full_is_published_later() {
     assert_all_there(place, RECORDS);
 }
 
-/// How many messages wait, and how many are dead.
+/// The number of waiting messages, and of dead letters.
 fn messages(place: &Workdir) -> (u64, u64) {
     let database = Connection::open(place.path("d").join(DATABASE)).unwrap();
     let count = |table| {

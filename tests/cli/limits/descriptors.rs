@@ -1,4 +1,4 @@
-//! Too few file descriptors.
+//! A daemon with too few file descriptors.
 
 use std::process::Command;
 
@@ -11,7 +11,8 @@ use crate::COMPACTOR;
 const SETTINGS: &str = "[retry]\nfirst = \"10ms\"\nmax = \"50ms\"\nattempts = 2\n\
      [queue]\nmax_receives = 3\n";
 
-/// A drain in want: it is through, or says what it lacks and keeps the run.
+/// Checks that a drain completed the run, or logged one of `lacks` and kept the run. Returns whether it
+/// completed the run.
 #[track_caller]
 fn assert_nothing_is_buried(place: &Workdir, said: Said, lacks: &[&'static str]) -> bool {
     place.expects(lacks);

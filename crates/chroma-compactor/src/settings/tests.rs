@@ -128,7 +128,7 @@ fn request_to_write_to_chroma_cloud_is_refused() {
     with("false").unwrap();
 }
 
-/// What README's first command builds.
+/// The build of README's first command has no adapters for AWS.
 #[cfg(not(feature = "aws"))]
 #[tokio::test]
 async fn aws_without_its_adapters_is_refused_with_how_to_install_them() {
@@ -144,7 +144,7 @@ async fn aws_without_its_adapters_is_refused_with_how_to_install_them() {
     }
 }
 
-/// Every key is asked, so a new one is too.
+/// Covers every key of the settings, so new keys as well.
 #[test]
 fn setting_error_names_the_key_and_no_rust_type() {
     let defaults = serde_json::to_value(RawSettings::default()).unwrap();

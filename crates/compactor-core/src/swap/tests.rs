@@ -46,7 +46,7 @@ const PUTS: [PutResult; 5] = [
     PutResult::Unknown,
 ];
 
-/// The whole product, written out; the module's doc table is this one.
+/// Covers every pair of a put result and a read-back, against the table in the module's docs.
 #[test]
 fn swap_decisions_are_those_of_the_documented_table() {
     let current = || version(9);

@@ -1,5 +1,5 @@
-//! Protocols that are known to be wrong, each for lack of one guard: the checker must find the broken
-//! promise. A promise that no mistake breaks would prove nothing.
+//! Protocols that lack one guard each. The checker must find the promise that each of them breaks: a
+//! promise that no mistake breaks would prove nothing.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use super::THREADS;
 use super::promises::{COMPLETED, GROWS, ONCE, SUPERSEDED, WHOLE};
 use super::protocol::{Mistake, Protocol};
 
-/// Searches until `broken` is found broken.
+/// Checks that a protocol with `mistake` breaks the promise `broken`.
 fn finds(mistake: Mistake, broken: &'static str) {
     let protocol = Protocol {
         retention: mistake == Mistake::CollectUnreferenced,
@@ -31,7 +31,7 @@ fn unconditional_put_loses_completed_runs() {
     finds(Mistake::PutUnconditionally, COMPLETED);
 }
 
-/// A refusal may be the answer to a repetition of a put that was applied.
+/// A put that was applied may be repeated, and its repetition refused.
 #[test]
 fn deleting_a_refused_upload_deletes_a_published_version() {
     finds(Mistake::DeleteOnRefusal, WHOLE);

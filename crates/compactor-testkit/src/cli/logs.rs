@@ -1,5 +1,4 @@
-//! What the program logs at WARN and ERROR, so that a line that its test does not expect fails the
-//! test.
+//! Collects the log lines of the program, so that an unexpected line at WARN or ERROR fails the test.
 
 use std::fs::File;
 use std::io::Write;
@@ -89,7 +88,7 @@ mod tests {
             "an ERROR that somebody quotes",
             "thread 'main' panicked at main.rs:1:1:",
         ];
-        // Whole lines, whether the last one has its end or not.
+        // `keep` adds the line break that these lines lack.
         for line in lines {
             Logs::keep(&outer.path().join("work"), line);
         }

@@ -1,8 +1,7 @@
-//! The program as its users call it: a working directory, commands in it, what they print and how
-//! they exit.
+//! Runs the program as its users do: commands in a working directory, with their output and exit codes.
 //!
-//! Every command goes through [`Said`], which also checks what holds for all of them: the program
-//! never panics, and output that is piped has no progress bar in it.
+//! Every command goes through [`Said`], which checks that the program does not panic and that piped output
+//! has no progress bar.
 
 mod logs;
 mod said;

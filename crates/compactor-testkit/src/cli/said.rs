@@ -1,4 +1,4 @@
-//! What a command prints and how it exits, and what tests assert of that.
+//! The output and exit code of a command, with assertions for tests.
 
 use std::process::{Command, Output, Stdio};
 

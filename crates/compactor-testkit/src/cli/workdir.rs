@@ -21,7 +21,7 @@ pub struct Workdir {
 }
 
 impl Workdir {
-    /// An empty one, for commands of `program`: `env!("CARGO_BIN_EXE_chroma-compactor")`.
+    /// An empty directory for commands of `program`: `env!("CARGO_BIN_EXE_chroma-compactor")`.
     pub fn new(program: &'static str) -> Self {
         let outer = tempfile::Builder::new().prefix("cli-").tempdir().unwrap();
         std::fs::create_dir(outer.path().join(FOLDER)).unwrap();

@@ -115,7 +115,7 @@ impl Deployment {
         }
     }
 
-    /// Waits until at least so many messages are in flight.
+    /// Waits until at least that many messages are in flight.
     pub async fn until_in_flight(&self, messages: u64) {
         let deadline = Deadline::in_two_minutes();
         let mut depth = self.depth().await;

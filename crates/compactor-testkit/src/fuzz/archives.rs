@@ -1,4 +1,4 @@
-//! Any bytes as an archive: files inside the folder and within the limits, or an error.
+//! Any bytes as an archive give files inside the folder and within the limits, or an error.
 
 use std::path::Path;
 

@@ -1,5 +1,5 @@
-//! Any bytes as a column with a collection's configuration: what is taken over of it names no
-//! embedding function, and says the same of the index.
+//! Any bytes as a column with a collection's configuration: the copy of it names no embedding function, and
+//! has the same settings of the index.
 
 use chroma_store::fuzzing::{
     embedding_functions, index_parameters, only_allowed_embedding_functions,

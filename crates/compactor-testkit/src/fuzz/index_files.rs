@@ -1,4 +1,4 @@
-//! Any bytes as index files: a sound index or an error.
+//! Any bytes as index files give a sound index or an error.
 
 use std::cell::RefCell;
 
@@ -6,7 +6,7 @@ use chroma_store::Space;
 use chroma_store::fuzzing::{read_index_files, write_index_files};
 
 thread_local! {
-    /// In memory where there is such a place: five files per input.
+    /// In memory if the machine has such a folder, because every input takes five files.
     static FOLDER: RefCell<tempfile::TempDir> = RefCell::new(
         tempfile::tempdir_in("/dev/shm")
             .or_else(|_| tempfile::tempdir())

@@ -1,4 +1,4 @@
-//! Any bytes as a manifest: one that comes back as it was written, or an error.
+//! Any bytes as a manifest give a manifest that survives a round trip, or an error.
 
 use compactor_core::Manifest;
 

@@ -1,5 +1,5 @@
-//! Any bytes as a message: a run, something to be ignored, or an error. What the daemon lets in of a
-//! run, or announces of a record, is a delta of its own collection and never a snapshot.
+//! Any bytes as a message give a run, an ignored message or an error. A delta that the daemon admits or
+//! announces belongs to its own collection and is never a snapshot.
 
 use compactor_core::keys::{DeltaLocation, bucket_fault};
 use compactor_core::message::{Announcement, CompactionMessage, Decoded, InsertedRun};
@@ -35,7 +35,7 @@ pub fn check(input: &[u8]) {
     }
 }
 
-/// Whether the daemon takes the run. One that takes deltas from everywhere takes no snapshot either.
+/// Whether the daemon admits the run. A daemon that admits deltas from everywhere still admits no snapshot.
 fn is_let_in(message: &CompactionMessage) -> bool {
     let CompactionMessage {
         collection,
@@ -65,7 +65,7 @@ fn is_let_in(message: &CompactionMessage) -> bool {
     }
 }
 
-/// As the daemon does with a record that was inserted: one message for each collection that is let in.
+/// Announces an inserted record as the daemon does: one message for each admitted collection.
 fn announce(run: &InsertedRun) {
     assert!(!run.deltas.is_empty());
     let admission = Admission::default();

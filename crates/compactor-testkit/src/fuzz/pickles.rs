@@ -1,4 +1,4 @@
-//! Any bytes as a pickle of id maps: maps, or an error; nothing is run and no stack overflows.
+//! Any bytes as a pickle of id maps give maps or an error. The reader runs no code and overflows no stack.
 
 /// Takes the whole input as `index_metadata.pickle`.
 pub fn check(input: &[u8]) {

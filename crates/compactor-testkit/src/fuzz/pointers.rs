@@ -1,5 +1,5 @@
-//! Any bytes as a pointer, and as the other short texts that others write: names that can be keys,
-//! or errors.
+//! Any bytes as a pointer, or as another short text of another writer, give names that can be keys, or an
+//! error.
 
 use compactor_core::keys::DeltaLocation;
 use compactor_core::ports::WallTime;

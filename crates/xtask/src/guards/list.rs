@@ -21,7 +21,7 @@ pub(super) struct Guard {
 pub(super) const GUARDS: &[Guard] = &[
     Guard {
         invariant: "I1",
-        what: "what was uploaded is compared with the file",
+        what: "an uploaded object is compared with the file",
         file: "crates/compactor-snapshots/src/publish/objects.rs",
         code: "if sent.sha256.as_ref() != Some(&known.file.sha256) {",
         without: "if false {",
@@ -30,7 +30,7 @@ pub(super) const GUARDS: &[Guard] = &[
     },
     Guard {
         invariant: "I1",
-        what: "what is downloaded is compared with its manifest",
+        what: "a downloaded object is compared with its manifest",
         file: "crates/compactor-snapshots/src/fetch.rs",
         code: "if known.file.sha256 == entry.sha256 {",
         without: "if true {",
@@ -39,7 +39,7 @@ pub(super) const GUARDS: &[Guard] = &[
     },
     Guard {
         invariant: "I2",
-        what: "the pointer is put on the condition that nobody moved it",
+        what: "the pointer is put on the condition that no other writer moved it",
         file: "crates/compactor-snapshots/src/publish/swap.rs",
         code: "Some(etag) => Condition::IfMatch(etag.clone()),",
         without: "Some(_) => Condition::Always,",
@@ -48,7 +48,7 @@ pub(super) const GUARDS: &[Guard] = &[
     },
     Guard {
         invariant: "I2",
-        what: "a put that went unanswered is read back",
+        what: "a put without an answer is read back",
         file: "crates/compactor-core/src/swap.rs",
         code: "(PutResult::Unknown, None) => Decision::RetrySame,",
         without: "(PutResult::Unknown, None) => Decision::Committed,",
@@ -57,7 +57,7 @@ pub(super) const GUARDS: &[Guard] = &[
     },
     Guard {
         invariant: "I2",
-        what: "what could not be recorded is not acknowledged",
+        what: "a run that could not be recorded is not acknowledged",
         file: "crates/compactor-daemon/src/cycle/settle/mod.rs",
         code: "Err(error) => self.keep_unrecorded(at, error).await,\n            }\n        }",
         without: "Err(_) => recorded.push(at),\n            }\n        }",
@@ -84,7 +84,7 @@ pub(super) const GUARDS: &[Guard] = &[
     },
     Guard {
         invariant: "I4",
-        what: "what is nobody's fault buries no run",
+        what: "an error that is not of a delta buries no run",
         file: "crates/compactor-daemon/src/cycle/disposition.rs",
         code: "Disposition::Keep | Disposition::Leave | Disposition::Pause | Disposition::Stop => {\n            Fate::Keep",
         without: "Disposition::Keep | Disposition::Leave | Disposition::Pause | Disposition::Stop => {\n            Fate::DeadLetter",
@@ -93,7 +93,7 @@ pub(super) const GUARDS: &[Guard] = &[
     },
     Guard {
         invariant: "I2",
-        what: "where a pointer was lost no new lineage begins",
+        what: "no new lineage begins where a pointer was lost",
         file: "crates/compactor-snapshots/src/lost_pointer.rs",
         code: "if !has_damaged && !lost_pointer::is_lost(&found, completed) {",
         without: "if !has_damaged || !lost_pointer::is_lost(&found, completed) {",
@@ -102,7 +102,7 @@ pub(super) const GUARDS: &[Guard] = &[
     },
     Guard {
         invariant: "I2",
-        what: "nothing is built on a version that has lost our records",
+        what: "no version is built on one that has lost our records",
         file: "crates/compactor-snapshots/src/shrunk.rs",
         code: "if base.manifest().is_some() || base.is_accepted {",
         without: "if true || base.is_accepted {",
@@ -111,7 +111,7 @@ pub(super) const GUARDS: &[Guard] = &[
     },
     Guard {
         invariant: "I4",
-        what: "what is given back after its last receive is sent anew",
+        what: "a message that is given back after its last receive is sent again",
         file: "crates/compactor-daemon/src/in_flight/mod.rs",
         code: "if delivery.receive_count < queue.max_receives() {",
         without: "if true || delivery.receive_count < queue.max_receives() {",
@@ -120,7 +120,7 @@ pub(super) const GUARDS: &[Guard] = &[
     },
     Guard {
         invariant: "I4",
-        what: "only what panics while its delta is merged is a run's fault",
+        what: "a panic fails a run only while its delta is merged",
         file: "crates/compactor-daemon/src/cycle/settle/failed.rs",
         code: "self.merges && error.is_panic()",
         without: "error.is_panic()",
@@ -129,7 +129,7 @@ pub(super) const GUARDS: &[Guard] = &[
     },
     Guard {
         invariant: "I4",
-        what: "the rights to hold and delete messages are asked for before one is received",
+        what: "the rights to hold and delete messages are checked before one is received",
         file: "crates/compactor-daemon/src/daemon/probe.rs",
         code: "refuse(rights, Resource::Queue)?;",
         without: "let _ = refuse(rights, Resource::Queue);",
@@ -156,7 +156,7 @@ pub(super) const GUARDS: &[Guard] = &[
     },
     Guard {
         invariant: "I4",
-        what: "what a clock that was ahead hid or locked does not count",
+        what: "messages and locks that a clock ahead hid or took are free",
         file: "crates/compactor-local/src/clock_skew.rs",
         code: "now.plus(TOLERANCE)",
         without: "now.plus(TOLERANCE * 10_000_000)",
@@ -165,7 +165,7 @@ pub(super) const GUARDS: &[Guard] = &[
     },
     Guard {
         invariant: "I4",
-        what: "a lock that says the same for too long is taken over",
+        what: "a lock that stays the same for too long is taken over",
         file: "crates/compactor-aws/src/leases/dead_holder.rs",
         code: "now.0.saturating_sub(since.0) >= DEAD_HOLDER_AFTER",
         without: "now.0.saturating_sub(since.0) >= DEAD_HOLDER_AFTER * 1_000_000",
@@ -201,7 +201,7 @@ pub(super) const GUARDS: &[Guard] = &[
     },
     Guard {
         invariant: "I6",
-        what: "only what is older than the pointer is superseded",
+        what: "only a version older than the pointer's is superseded",
         file: "crates/compactor-core/src/retention.rs",
         code: ".filter(|version| *version < first_kept);",
         without: ".filter(|_| first_kept.time().0 >= 0);",
@@ -219,7 +219,7 @@ pub(super) const GUARDS: &[Guard] = &[
     },
     Guard {
         invariant: "I6",
-        what: "what was never published does not count",
+        what: "a version that was never published does not count",
         file: "crates/compactor-snapshots/src/history.rs",
         code: "if let Some(Origin { parent, by }) = self.origin(listing, version).await? {",
         without: "if let (Some(Origin { parent, by }), true) = (self.origin(listing, version).await?, listing.versions.is_empty()) {",
@@ -246,7 +246,7 @@ pub(super) const GUARDS: &[Guard] = &[
     },
     Guard {
         invariant: "I8",
-        what: "an archive has so many entries at most",
+        what: "the entries of an archive are limited",
         file: "crates/chroma-store/src/archive/unpack.rs",
         code: "match entries > self.entries {",
         without: "match false {",
@@ -255,7 +255,7 @@ pub(super) const GUARDS: &[Guard] = &[
     },
     Guard {
         invariant: "I8",
-        what: "an archive unpacks to so many bytes at most",
+        what: "the unpacked bytes of an archive are limited",
         file: "crates/chroma-store/src/archive/unpack.rs",
         code: ".checked_sub(read as u64)",
         without: ".checked_sub(0)",
@@ -282,7 +282,7 @@ pub(super) const GUARDS: &[Guard] = &[
     },
     Guard {
         invariant: "I9",
-        what: "what was reported first stays",
+        what: "the first completion of a run stays",
         file: "crates/compactor-core/src/run.rs",
         code: "    pub fn complete(&mut self, completion: &Completion) {\n        if self.state == RunState::Completed {",
         without: "    pub fn complete(&mut self, completion: &Completion) {\n        if false {",
@@ -291,7 +291,7 @@ pub(super) const GUARDS: &[Guard] = &[
     },
     Guard {
         invariant: "I9",
-        what: "what is COMPLETED does not fail",
+        what: "a COMPLETED run does not fail",
         file: "crates/compactor-core/src/run.rs",
         code: "    pub fn fail(&mut self, failure: &Failure) {\n        if self.state == RunState::Completed {",
         without: "    pub fn fail(&mut self, failure: &Failure) {\n        if false {",
@@ -300,7 +300,7 @@ pub(super) const GUARDS: &[Guard] = &[
     },
     Guard {
         invariant: "I9",
-        what: "what cannot be read is not recorded as nothing",
+        what: "a merge count that cannot be read is not recorded as zero",
         file: "crates/compactor-daemon/src/cycle/settle/applied.rs",
         code: "if !is_for_good(error) && self.can_come_back(at) {",
         without: "if false {",
@@ -309,7 +309,7 @@ pub(super) const GUARDS: &[Guard] = &[
     },
     Guard {
         invariant: "I9",
-        what: "what failed and is not recorded is no dead letter",
+        what: "a failed run that is not recorded is no dead letter",
         file: "crates/compactor-daemon/src/cycle/disposition.rs",
         code: "Self::DeadLetter if receives < max_receives => Self::GiveBack,",
         without: "Self::DeadLetter if receives > max_receives => Self::GiveBack,",
@@ -318,7 +318,7 @@ pub(super) const GUARDS: &[Guard] = &[
     },
     Guard {
         invariant: "I9",
-        what: "nor is a message that cannot be understood",
+        what: "an undecodable message that is not recorded is no dead letter",
         file: "crates/compactor-daemon/src/intake/side_tasks.rs",
         code: "&& delivery.receive_count < context.ports.queue.max_receives()",
         without: "&& delivery.receive_count == 0",
@@ -327,7 +327,7 @@ pub(super) const GUARDS: &[Guard] = &[
     },
     Guard {
         invariant: "I8",
-        what: "the headers of an archive take so many bytes at most",
+        what: "the bytes of an archive's headers are limited",
         file: "crates/chroma-store/src/archive/allowance.rs",
         code: "self.0.set(EXTENSION_BYTES + PLAIN_HEADERS);",
         without: "self.0.set(u64::MAX);",
@@ -336,7 +336,7 @@ pub(super) const GUARDS: &[Guard] = &[
     },
     Guard {
         invariant: "I8",
-        what: "a record of a delta is so long at most",
+        what: "the length of a delta's record is limited",
         file: "crates/chroma-store/src/connection.rs",
         code: ".set_limit(Limit::SQLITE_LIMIT_LENGTH, longest)",
         without: ".set_limit(Limit::SQLITE_LIMIT_LENGTH, i32::MAX)",
@@ -345,7 +345,7 @@ pub(super) const GUARDS: &[Guard] = &[
     },
     Guard {
         invariant: "I8",
-        what: "the deltas of a cycle take so many bytes at most",
+        what: "the bytes of a cycle's deltas are limited",
         file: "crates/compactor-daemon/src/cycle/gather/mod.rs",
         code: "self.running.len() < slots && most <= self.left",
         without: "self.running.len() < slots",
@@ -372,7 +372,7 @@ pub(super) const GUARDS: &[Guard] = &[
     },
     Guard {
         invariant: "I9",
-        what: "nor for another delta in the lineage",
+        what: "a run is not COMPLETED for another delta in the lineage",
         file: "crates/compactor-core/src/manifest/mod.rs",
         code: "applied.is_some_and(|applied| applied != delta)",
         without: "applied.is_some_and(|_| false)",

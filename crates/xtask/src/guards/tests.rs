@@ -1,4 +1,4 @@
-//! The list of guards keeps up with the code: each guard's code still exists, and so do its tests.
+//! Checks that the code and the tests of every guard in the list still exist.
 
 use std::path::{Path, PathBuf};
 
