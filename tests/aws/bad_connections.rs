@@ -104,7 +104,7 @@ async fn endures(proxy: Proxy, runs: usize) {
 
 /// The old pointer stays until the whole new one is there.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn half_a_pointer_replaces_nothing() {
+async fn truncated_pointer_put_leaves_the_old_pointer() {
     if !keeps_what_half_an_upload_would_replace() {
         not_run("half a pointer; this emulator does not keep the old one");
         return;
@@ -149,7 +149,7 @@ async fn half_a_pointer_replaces_nothing() {
 
 /// Six kinds strike any request, or nearly any: 15 % of them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_bad_line_loses_nothing() {
+async fn runs_survive_a_line_with_15_percent_faults() {
     let (line, dealer) = bad_line(1, 40);
     endures(line, 12).await;
     assert_each_struck(&dealer);
@@ -157,7 +157,7 @@ async fn a_bad_line_loses_nothing() {
 
 /// 40 %.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_line_that_is_hardly_there_loses_nothing() {
+async fn runs_survive_a_line_with_40_percent_faults() {
     let (line, dealer) = bad_line(2, 15);
     endures(line, 6).await;
     assert_each_struck(&dealer);
@@ -165,7 +165,7 @@ async fn a_line_that_is_hardly_there_loses_nothing() {
 
 /// Everything is refused for some seconds, then nothing, and again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_storm_of_refusals_loses_nothing() {
+async fn runs_survive_bursts_of_refused_requests() {
     let (requests, refused) = (AtomicU64::new(0), Arc::new(AtomicU64::new(0)));
     let count = Arc::clone(&refused);
     let proxy = Proxy::new(move |head| {

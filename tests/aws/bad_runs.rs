@@ -32,7 +32,7 @@ fn announcement(run: &str, prefix: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_bad_run_fails_alone_and_tells_why() {
+async fn bad_runs_fail_alone_and_record_their_errors() {
     let deployment = Deployment::new(COMPACTOR).await;
     deployment
         .place
@@ -86,7 +86,7 @@ async fn a_bad_run_fails_alone_and_tells_why() {
 
 /// The SDK panics at a key of 70,000 bytes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_prefix_that_is_too_long_fails_alone() {
+async fn run_with_a_too_long_prefix_fails_alone() {
     let deployment = Deployment::new(COMPACTOR).await;
     deployment.place.expects(&["CC-MESSAGE-PREFIX"]);
     let good: Vec<String> = (0..6).map(|number| format!("good-{number}")).collect();

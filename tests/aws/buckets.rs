@@ -11,7 +11,7 @@ use crate::proxy::{Proxy, Verdict};
 const OWNER: &str = "x-amz-expected-bucket-owner";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn another_bucket_is_read_only_if_it_is_named() {
+async fn delta_in_an_unlisted_bucket_is_refused() {
     let (deployment, other) = (
         Deployment::new(COMPACTOR).await,
         Deployment::new(COMPACTOR).await,
@@ -35,7 +35,7 @@ async fn another_bucket_is_read_only_if_it_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_request_says_whose_the_bucket_must_be() {
+async fn every_s3_request_names_the_expected_bucket_owner() {
     let (deployment, other) = (
         Deployment::new(COMPACTOR).await,
         Deployment::new(COMPACTOR).await,

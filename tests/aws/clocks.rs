@@ -31,7 +31,7 @@ fn set(clocks: &[SetClock], turn: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn clocks_that_are_set_lose_nothing() {
+async fn daemons_whose_clocks_are_set_while_they_work_lose_nothing() {
     let deployment = Deployment::on(Cloud::new(1000).await, COMPACTOR);
     let place = &deployment.place;
     // Somebody whose clock is ahead takes a lock that is held.

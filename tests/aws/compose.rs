@@ -24,7 +24,7 @@ fn make_resources(name: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_script_and_the_settings_make_a_deployment() {
+fn localstack_script_and_settings_make_a_working_deployment() {
     let name = format!("compose-{:016x}", fastrand::u64(..));
     assert_eq!(make_resources(&name), ["made"; 4]);
     assert_eq!(make_resources(&name), ["was there"; 4]);

@@ -10,7 +10,7 @@ use compactor_testkit::process::{ended, terminate};
 use crate::COMPACTOR;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_submitted_run_is_published() {
+async fn submitted_run_is_merged_and_published() {
     let deployment = Deployment::new(COMPACTOR).await;
     directory(&deployment.place, "delta", "words", 10, 2);
     deployment
@@ -43,7 +43,7 @@ async fn a_submitted_run_is_published() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn several_daemons_share_the_work() {
+async fn three_daemons_complete_every_run_once() {
     const RUNS: usize = 12;
     let deployment = Deployment::new(COMPACTOR).await;
     for number in 0..RUNS {
@@ -74,7 +74,7 @@ async fn several_daemons_share_the_work() {
 }
 
 #[test]
-fn settings_without_a_bucket_name_the_key() {
+fn settings_without_a_bucket_are_refused_with_the_missing_key() {
     let place = Workdir::new(COMPACTOR);
     place.write("c.toml", "[storage]\nbackend = \"aws\"\n");
     let said = place.say("config check --config c.toml");
@@ -83,7 +83,7 @@ fn settings_without_a_bucket_name_the_key() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_queue_that_does_not_exist_is_named() {
+async fn missing_queue_is_named_as_a_configuration_error() {
     let deployment = Deployment::new(COMPACTOR).await;
     let settings = std::fs::read_to_string(deployment.place.path("aws.toml")).unwrap();
     let url = &deployment.cloud.options.queue_url;
@@ -112,7 +112,7 @@ pub(crate) fn without_credentials(deployment: &Deployment, line: &str) -> std::p
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn missing_credentials_are_said_to_be_missing() {
+async fn daemon_without_credentials_fails_and_says_so() {
     let deployment = Deployment::new(COMPACTOR).await;
     deployment.place.expects(&["config file overridden"]);
     let mut command = without_credentials(&deployment, "run --drain");
@@ -123,7 +123,7 @@ async fn missing_credentials_are_said_to_be_missing() {
 
 /// Messages of one group, one after the other, and still none is lost.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_fifo_queue_will_do() {
+async fn fifo_queue_loses_no_message() {
     let deployment = Deployment::on(Cloud::with_fifo(3).await, COMPACTOR);
     deployment.place.expects(&["CC-MESSAGE-JSON"]);
     for number in 0..5 {
@@ -144,7 +144,7 @@ async fn a_fifo_queue_will_do() {
 
 /// What is taken from the queue of a collection that another worker holds could only be given back.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_own_queue_of_a_busy_collection_is_left_alone() {
+async fn queue_of_a_locked_collection_is_not_received_from() {
     let deployment = Deployment::new(COMPACTOR).await;
     let other = Cloud::new(3).await;
     deployment.with_own_queues(&other);
@@ -179,7 +179,7 @@ async fn the_own_queue_of_a_busy_collection_is_left_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_collection_may_have_its_own_queue() {
+async fn queue_of_a_collection_accepts_messages_of_that_collection_alone() {
     let deployment = Deployment::new(COMPACTOR).await;
     deployment
         .place

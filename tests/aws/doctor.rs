@@ -22,7 +22,7 @@ fn verdict<'f>(findings: &'f Value, check: &str) -> (&'f str, &'f str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_sound_deployment_has_only_the_policy_to_mend() {
+async fn doctor_warns_of_the_pointer_policy_alone_when_all_else_is_sound() {
     let deployment = Deployment::new(COMPACTOR).await;
     deployment.place.expects(&["CC-MESSAGE-JSON"]);
     // Its working space is all that a daemon needs of the disk.
@@ -57,7 +57,7 @@ async fn a_sound_deployment_has_only_the_policy_to_mend() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_missing_is_named() {
+async fn doctor_names_the_missing_bucket_table_queue_or_endpoint() {
     let deployment = Deployment::new(COMPACTOR).await;
     let settings = std::fs::read_to_string(deployment.place.path("aws.toml")).unwrap();
     let change = |from: &str, to: &str| {
@@ -107,7 +107,7 @@ async fn what_is_missing_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_pointer_that_is_protected_is_well() {
+async fn doctor_accepts_a_pointer_protected_by_policy() {
     let deployment = Deployment::new(COMPACTOR).await;
     let policy = crate::legacy_writer::policy();
     deployment.at(&policy.endpoint);
@@ -117,7 +117,7 @@ async fn a_pointer_that_is_protected_is_well() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_right_that_is_missing_is_named() {
+async fn doctor_finds_a_missing_queue_right() {
     let deployment = Deployment::new(COMPACTOR).await;
     let proxy = Proxy::new(
         |head| match head.line.contains("AmazonSQS.ChangeMessageVisibility") {
@@ -134,7 +134,7 @@ async fn a_right_that_is_missing_is_named() {
 
 /// They are needed for everything: nothing else is tried, and nothing is praised.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn missing_credentials_are_one_finding() {
+async fn doctor_reports_missing_credentials_as_one_finding() {
     let deployment = Deployment::new(COMPACTOR).await;
     deployment.place.expects(&["config file overridden"]);
     let mut command = crate::daemon::without_credentials(&deployment, "doctor --json");
@@ -148,7 +148,7 @@ async fn missing_credentials_are_one_finding() {
 
 /// Where nobody may write at all, a refused write tells nothing of the policy.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_pointer_that_nobody_may_write_is_not_taken_for_protected() {
+async fn doctor_does_not_take_an_unwritable_pointer_for_protected() {
     let deployment = Deployment::new(COMPACTOR).await;
     for (status, code) in [(403, "AccessDenied"), (403, "InvalidAccessKeyId")] {
         let proxy = Proxy::new(move |head| match head.puts_any_pointer() {
@@ -166,7 +166,7 @@ async fn a_pointer_that_nobody_may_write_is_not_taken_for_protected() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn locks_of_python_writers_are_listed() {
+async fn doctor_lists_locks_of_python_writers() {
     let deployment = Deployment::new(COMPACTOR).await;
     directory(&deployment.place, "d", "words", 3, 2);
     deployment.say("submit words=d").succeeds();

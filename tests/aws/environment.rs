@@ -38,7 +38,7 @@ fn believing(address: &str) -> impl Fn(&mut Command) {
 
 /// As for the AWS CLI, which knows no other way.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_endpoint_may_come_from_the_environment_of_the_sdk() {
+async fn endpoint_is_taken_from_the_sdk_environment() {
     let deployment = Deployment::new(COMPACTOR).await;
     let named = format!("endpoint = \"{}\"\n", endpoint());
     deployment.change(&named, "");
@@ -54,7 +54,7 @@ async fn the_endpoint_may_come_from_the_environment_of_the_sdk() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn plain_requests_go_through_the_proxy() {
+async fn http_requests_go_through_the_configured_proxy() {
     let deployment = Deployment::new(COMPACTOR).await;
     let proxy = Proxy::new(|_| Verdict::Pass);
     works(&deployment, |command| {
@@ -72,7 +72,7 @@ async fn plain_requests_go_through_the_proxy() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn hosts_that_are_excepted_do_not() {
+async fn hosts_in_no_proxy_are_reached_directly() {
     let deployment = Deployment::new(COMPACTOR).await;
     let proxy = Proxy::new(|_| Verdict::Pass);
     works(&deployment, |command| {
@@ -89,7 +89,7 @@ async fn hosts_that_are_excepted_do_not() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn secured_requests_go_through_a_tunnel_to_whom_the_bundle_vouches_for() {
+async fn https_requests_go_through_a_tunnel_and_trust_the_ca_bundle_alone() {
     let deployment = Deployment::new(COMPACTOR).await;
     let tunnel = Tunnel::new(SERVICES);
     deployment
@@ -116,7 +116,7 @@ async fn secured_requests_go_through_a_tunnel_to_whom_the_bundle_vouches_for() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_container_s_credentials_are_asked_for_directly() {
+async fn container_credentials_are_fetched_without_the_proxy() {
     let deployment = Deployment::new(COMPACTOR).await;
     deployment.place.expects(&["config file overridden"]);
     let proxy = Proxy::new(|_| Verdict::Pass);
@@ -149,7 +149,7 @@ async fn a_container_s_credentials_are_asked_for_directly() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_cannot_be_used_is_a_wrong_setting() {
+async fn unusable_proxy_or_ca_bundle_is_a_configuration_error() {
     let deployment = Deployment::new(COMPACTOR).await;
     deployment.place.write("empty.pem", "no certificate\n");
     for (variable, value, named) in [

@@ -201,16 +201,16 @@ macro_rules! resources {
 }
 
 resources! {
-    pointer: Pointer,
-    base: Base,
-    manifest: Manifest,
-    upload: Upload,
-    delta: Delta,
-    deltas: Deltas,
-    foreign_delta: ForeignDelta,
-    queue: Queue,
-    dead_letter_queue: DeadLetterQueue,
-    table: Table,
-    lock: Lock,
-    run_record: RunRecord,
+    pointer_faults_fail_no_innocent_run: Pointer,
+    base_faults_fail_no_innocent_run: Base,
+    manifest_faults_fail_no_innocent_run: Manifest,
+    upload_faults_fail_no_innocent_run: Upload,
+    delta_faults_fail_no_innocent_run: Delta,
+    all_deltas_faults_fail_no_innocent_run: Deltas,
+    foreign_delta_faults_fail_no_innocent_run: ForeignDelta,
+    queue_faults_fail_no_innocent_run: Queue,
+    dead_letter_queue_faults_fail_no_innocent_run: DeadLetterQueue,
+    table_faults_fail_no_innocent_run: Table,
+    lock_faults_fail_no_innocent_run: Lock,
+    run_record_faults_fail_no_innocent_run: RunRecord,
 }

@@ -30,7 +30,7 @@ fn expected(fields: &[(&str, &str)]) -> BTreeMap<String, String> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_lock_is_the_item_of_the_python_writers() {
+async fn lock_items_have_the_fields_of_python_writers() {
     let cloud = Cloud::new(3).await;
     let leases = cloud.backend().await.leases;
     let words: Lineage = "words".parse().unwrap();
@@ -77,7 +77,7 @@ async fn a_lock_is_the_item_of_the_python_writers() {
 
 /// Both locks or none: a Python writer holds one of them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_lock_of_another_writer_is_respected_and_nothing_is_kept() {
+async fn lock_of_another_writer_is_respected_and_no_half_lock_is_kept() {
     let cloud = Cloud::new(3).await;
     let leases = cloud.backend().await.leases;
     let words: Lineage = "words".parse().unwrap();
@@ -112,7 +112,7 @@ async fn a_lock_of_another_writer_is_respected_and_nothing_is_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_run_is_the_item_of_the_python_producers() {
+async fn run_records_have_the_fields_of_python_producers() {
     let cloud = Cloud::new(3).await;
     let runs = cloud.backend().await.runs;
     let id = "3f0c9d52-6a5e-4a52-9d6b-000000000000";
@@ -186,7 +186,7 @@ async fn a_run_is_the_item_of_the_python_producers() {
 
 /// Its writer died half-way, or it was written by hand: no writer would ever find it expired.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_lock_that_names_no_end_is_taken_over_once_it_was_silent() {
+async fn lock_without_an_expiry_is_taken_over_after_half_an_hour() {
     for owner in [Some("gone"), None] {
         let cloud = Cloud::new(3).await;
         let clock = Arc::new(FakeClock::manual());

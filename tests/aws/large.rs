@@ -47,7 +47,7 @@ fn s3(cloud: &Cloud) -> aws_sdk_s3::Client {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn files_of_several_parts_come_back_as_they_went() {
+async fn multipart_files_are_uploaded_copied_and_downloaded_unchanged() {
     let cloud = Cloud::new(3).await;
     let objects = cloud.backend().await.objects;
     let folder = tempfile::tempdir().unwrap();
@@ -98,7 +98,7 @@ async fn files_of_several_parts_come_back_as_they_went() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_download_that_fails_leaves_no_file() {
+async fn failed_download_leaves_no_file() {
     let cloud = Cloud::new(3).await;
     let objects = cloud.backend().await.objects;
     let folder = tempfile::tempdir().unwrap();
@@ -120,7 +120,7 @@ async fn a_download_that_fails_leaves_no_file() {
 
 /// What a killed process leaves: parts that nobody will ever complete.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn unfinished_uploads_of_others_are_ended_after_a_day() {
+async fn sweep_aborts_unfinished_uploads_after_a_day() {
     let deployment = Deployment::new(COMPACTOR).await;
     directory(&deployment.place, "a", "words", 5, 2);
     deployment.say("submit words=a").succeeds();
@@ -165,7 +165,7 @@ async fn unfinished_uploads_of_others_are_ended_after_a_day() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_upload_that_is_given_up_leaves_nothing() {
+async fn abandoned_upload_leaves_no_parts() {
     let (reached, at_part) = std::sync::mpsc::channel();
     let (go, goes) = std::sync::mpsc::channel::<()>();
     let (reached, goes) = (Mutex::new(Some(reached)), Mutex::new(goes));

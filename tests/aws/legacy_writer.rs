@@ -79,7 +79,7 @@ fn drain_at(deployment: &Deployment, endpoint: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn under_the_policy_no_update_is_lost() {
+async fn no_update_is_lost_under_the_bucket_policy() {
     let proxy = policy();
     // What is given back must not be buried.
     let deployment = Deployment::on(Cloud::new(20).await, COMPACTOR);
@@ -114,7 +114,7 @@ async fn under_the_policy_no_update_is_lost() {
 
 /// As long as both sides hold the same locks, they lose nothing even without the policy.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn writers_with_a_common_lock_wait_for_each_other() {
+async fn writers_with_a_common_lock_lose_nothing_without_the_policy() {
     for lock in ["chroma-words-compaction", "chroma-words-update"] {
         let deployment = Deployment::on(Cloud::new(20).await, COMPACTOR);
         submit(&deployment, "first");
@@ -134,7 +134,7 @@ async fn writers_with_a_common_lock_wait_for_each_other() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_the_policy_the_loss_is_found_and_can_be_mended() {
+async fn lost_update_without_the_policy_is_found_and_retried() {
     for layout in ["files", "archive"] {
         let deployment = Deployment::on(Cloud::new(20).await, COMPACTOR);
         deployment.place.expects(&["CC-OVERWRITTEN"]);

@@ -16,7 +16,7 @@ const RUNS: usize = 200;
 const COLLECTIONS: [&str; 3] = ["lines", "pages", "words"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_good_record_arrives_and_every_bad_run_is_told_apart() {
+async fn two_hundred_runs_publish_good_records_and_fail_bad_runs() {
     let deployment = Deployment::on(Cloud::new(3).await, COMPACTOR);
     deployment.place.expects(&[
         "CC-MESSAGE-JSON",

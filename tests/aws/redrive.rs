@@ -19,7 +19,7 @@ async fn receive(queue: &dyn Queue) -> Vec<Delivery> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_is_noticed_by_who_receives_and_by_who_holds() {
+async fn changed_redrive_policy_is_noticed_by_receives_and_extensions() {
     let cloud = Cloud::new(5).await;
     let clock = Arc::new(FakeClock::manual());
     let queue = cloud.backend_by(clock.clone()).await.queue;
@@ -40,7 +40,7 @@ async fn it_is_noticed_by_who_receives_and_by_who_holds() {
 
 /// Whoever gives a message back that has no receive left loses it without a word.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_is_asked_for_sooner_when_a_message_comes_again() {
+async fn redrive_policy_is_read_sooner_when_a_message_is_redelivered() {
     let cloud = Cloud::new(5).await;
     let clock = Arc::new(FakeClock::manual());
     let queue = cloud.backend_by(clock.clone()).await.queue;

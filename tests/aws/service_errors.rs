@@ -77,7 +77,7 @@ fn if_match() -> Condition {
 }
 
 #[tokio::test]
-async fn a_conflict_is_no_refusal() {
+async fn conflicting_put_is_a_conflict_and_not_a_refusal() {
     let (stub, backend) = told([xml(409, "ConditionalRequestConflict")]).await;
     assert_eq!(
         put(&backend, if_match()).await.unwrap(),
@@ -89,7 +89,7 @@ async fn a_conflict_is_no_refusal() {
 /// What a pointer's put did is found out by its caller: a second attempt of the SDK would be
 /// refused by the first one's success.
 #[tokio::test]
-async fn a_conditional_put_is_sent_once_and_its_outcome_may_be_unknown() {
+async fn failed_conditional_put_is_not_repeated_and_its_outcome_is_unknown() {
     for answer in [
         xml(503, "SlowDown"),
         xml(500, "InternalError"),
@@ -103,7 +103,7 @@ async fn a_conditional_put_is_sent_once_and_its_outcome_may_be_unknown() {
 }
 
 #[tokio::test]
-async fn other_puts_are_repeated() {
+async fn failed_unconditional_put_is_repeated() {
     let (stub, backend) = told([xml(503, "SlowDown"), Answer::HangUp, written()]).await;
     let etag = ETag("\"abc\"".to_owned());
     let outcome = put(&backend, Condition::Always).await.unwrap();
@@ -112,7 +112,7 @@ async fn other_puts_are_repeated() {
 }
 
 #[tokio::test]
-async fn a_store_that_stays_under_load_is_said_to_be() {
+async fn lasting_503_is_reported_as_throttled_or_transient() {
     let (_, backend) = told((0..9).map(|_| xml(503, "SlowDown"))).await;
     let error = backend.objects.head("lines/x").await.unwrap_err();
     assert!(
@@ -125,7 +125,7 @@ async fn a_store_that_stays_under_load_is_said_to_be() {
 }
 
 #[tokio::test]
-async fn what_is_forbidden_is_denied() {
+async fn access_denied_is_reported_as_denied() {
     let (_, backend) = told([xml(403, "AccessDenied")]).await;
     let error = put(&backend, if_match()).await.unwrap_err();
     assert_eq!(error.fault, Fault::Denied, "{error}");
@@ -133,7 +133,7 @@ async fn what_is_forbidden_is_denied() {
 
 /// All else would say the same: it is no fault of the queue.
 #[tokio::test]
-async fn credentials_that_a_service_does_not_know_are_none() {
+async fn rejected_credentials_are_reported_as_missing_credentials() {
     for (code, expected) in [
         ("InvalidClientTokenId", "CC-AWS-CREDENTIALS"),
         ("ExpiredToken", "CC-AWS-CREDENTIALS"),
@@ -154,14 +154,14 @@ async fn credentials_that_a_service_does_not_know_are_none() {
 }
 
 #[tokio::test]
-async fn a_body_that_breaks_off_is_an_error() {
+async fn truncated_body_is_a_transient_error() {
     let (_, backend) = told([Answer::Half("whole".to_owned())]).await;
     let error = backend.objects.get("lines/x", 10).await.unwrap_err();
     assert_eq!(error.fault, Fault::Transient, "{error}");
 }
 
 #[tokio::test]
-async fn receipts_that_ran_out_hold_nothing() {
+async fn extending_an_expired_receipt_holds_nothing() {
     let receipt = Receipt("receipt".to_owned());
     let minute = Duration::from_secs(60);
     for answer in [
@@ -188,7 +188,7 @@ async fn receipts_that_ran_out_hold_nothing() {
 }
 
 #[tokio::test]
-async fn a_throttled_table_is_asked_again() {
+async fn throttled_table_request_is_repeated() {
     let throttled = json(
         400,
         "{\"__type\":\"com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException\",\"message\":\"slow\"}",

@@ -18,7 +18,7 @@ fn reads(head: &Head, part: &str) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_daemon_asks_again_and_says_so() {
+async fn daemon_requests_stalled_objects_again_and_logs_it() {
     let deployment = Deployment::new(COMPACTOR).await;
     deployment
         .place
@@ -84,7 +84,7 @@ async fn behind(proxy: &Proxy, cloud: &Cloud) -> AwsBackend {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn only_the_part_that_is_stuck_is_asked_for_again() {
+async fn stalled_part_of_a_download_alone_is_requested_again() {
     let cloud = Cloud::new(3).await;
     let body = vec![7; 20 << 20];
     put(&cloud, "large", body.clone()).await;
@@ -115,7 +115,7 @@ async fn only_the_part_that_is_stuck_is_asked_for_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_stuck_on_each_connection_is_an_error_that_may_pass() {
+async fn object_that_stalls_on_every_connection_is_a_transient_error() {
     let cloud = Cloud::new(3).await;
     put(&cloud, "small", vec![7; 1 << 10]).await;
     let proxy = Proxy::new(|head| match reads(head, "/small") {

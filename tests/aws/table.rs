@@ -44,7 +44,7 @@ fn states(deployment: &Deployment) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_record_of_the_stream_announces_every_collection() {
+async fn stream_record_announces_every_collection_of_its_run() {
     let deployment = Deployment::new(COMPACTOR).await;
     insert(&deployment, "r1", &BOTH).await;
     let body = serde_json::json!({
@@ -63,7 +63,7 @@ async fn a_record_of_the_stream_announces_every_collection() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn runs_that_stayed_pending_are_announced_again() {
+async fn pending_runs_are_announced_again_by_reconcile() {
     let deployment = Deployment::new(COMPACTOR).await;
     insert(&deployment, "r1", &BOTH).await;
     let said = deployment.say("runs reconcile --dry-run").succeeds();
@@ -95,7 +95,7 @@ async fn runs_that_stayed_pending_are_announced_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_delta_may_be_in_another_bucket() {
+async fn delta_in_a_listed_bucket_is_merged() {
     let deployment = Deployment::new(COMPACTOR).await;
     let other = Deployment::new(COMPACTOR).await;
     let theirs = &other.cloud.options.bucket;

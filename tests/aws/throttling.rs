@@ -15,7 +15,7 @@ use crate::proxy::{Proxy, Verdict};
 const REFUSALS: u64 = 60;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_run_fails_because_the_store_has_too_much_to_do() {
+async fn runs_complete_after_the_store_throttles_delta_reads() {
     let deployment = Deployment::new(COMPACTOR).await;
     deployment
         .place

@@ -12,7 +12,7 @@ use crate::proxy::{Proxy, Verdict};
 
 /// Said before anything is received, and whether anything waits or not.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_bucket_and_a_table_that_do_not_exist_are_named() {
+async fn missing_bucket_or_table_is_named_before_anything_is_received() {
     for submitted in [false, true] {
         for (setting, wrong, named) in [
             ("bucket", "no-such-bucket", "s3://no-such-bucket/"),
@@ -42,7 +42,7 @@ async fn a_bucket_and_a_table_that_do_not_exist_are_named() {
 
 /// Who waits is told for what at the first try.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_table_that_does_not_answer_is_named_at_the_first_retry() {
+async fn failing_table_is_named_at_the_first_retry() {
     let deployment = Deployment::new(COMPACTOR).await;
     let table = deployment.cloud.options.table.clone();
     deployment.place.expects(&["CC-PORT-TRANSIENT"]);
@@ -73,7 +73,7 @@ async fn a_table_that_does_not_answer_is_named_at_the_first_retry() {
 
 /// What may pass is no fault of the settings.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn services_that_cannot_be_reached_are_no_wrong_setting() {
+async fn unreachable_services_are_a_transient_error_and_not_a_setting() {
     let deployment = Deployment::new(COMPACTOR).await;
     deployment.at("http://127.0.0.1:9");
     deployment
@@ -83,7 +83,7 @@ async fn services_that_cannot_be_reached_are_no_wrong_setting() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn settings_without_a_region_are_wrong() {
+async fn settings_without_a_region_are_a_configuration_error() {
     let deployment = Deployment::new(COMPACTOR).await;
     deployment.change("region = \"us-east-1\"\n", "");
     let nowhere = deployment.place.path("nowhere");

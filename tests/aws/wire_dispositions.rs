@@ -231,16 +231,16 @@ macro_rules! resources {
 }
 
 resources! {
-    pointer: Pointer,
-    base: Base,
-    manifest: Manifest,
-    upload: Upload,
-    delta: Delta,
-    deltas: Deltas,
-    foreign_delta: ForeignDelta,
-    queue: Queue,
-    dead_letter_queue: DeadLetterQueue,
-    table: Table,
-    lock: Lock,
-    run_record: RunRecord,
+    pointer_faults_are_recognised_on_the_wire: Pointer,
+    base_faults_are_recognised_on_the_wire: Base,
+    manifest_faults_are_recognised_on_the_wire: Manifest,
+    upload_faults_are_recognised_on_the_wire: Upload,
+    delta_faults_are_recognised_on_the_wire: Delta,
+    all_deltas_faults_are_recognised_on_the_wire: Deltas,
+    foreign_delta_faults_are_recognised_on_the_wire: ForeignDelta,
+    queue_faults_are_recognised_on_the_wire: Queue,
+    dead_letter_queue_faults_are_recognised_on_the_wire: DeadLetterQueue,
+    table_faults_are_recognised_on_the_wire: Table,
+    lock_faults_are_recognised_on_the_wire: Lock,
+    run_record_faults_are_recognised_on_the_wire: RunRecord,
 }

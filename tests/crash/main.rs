@@ -43,10 +43,10 @@ fn main() {
     let kills = number("CRASH_KILLS").unwrap_or(KILLS);
     let seed = number("CRASH_SEED").unwrap_or_else(|| fastrand::u64(..));
     let trials = vec![
-        Trial::test("kills_over_the_local_backend", move || {
+        Trial::test("kills_over_the_local_backend_lose_no_run", move || {
             endure(&Testbed::local(), kills / 2, seed)
         }),
-        Trial::test("kills_over_aws", move || {
+        Trial::test("kills_over_aws_lose_no_run", move || {
             let runtime = tokio::runtime::Runtime::new().unwrap();
             let cloud = runtime.block_on(Testbed::cloud());
             endure(&cloud, kills - kills / 2, seed)

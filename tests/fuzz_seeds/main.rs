@@ -24,43 +24,43 @@ use compactor_testkit::workspace::root;
 const CHANGES: usize = 1500;
 
 #[test]
-fn archives_of_any_bytes() {
+fn archives_of_any_bytes_stay_within_folder_and_limits() {
     try_all("archives", archives::check);
 }
 
 #[test]
-fn configurations_of_any_bytes() {
+fn configurations_of_any_bytes_keep_no_embedding_function() {
     try_all("configurations", configurations::check);
 }
 
 #[test]
-fn index_files_of_any_bytes() {
+fn index_files_of_any_bytes_are_read_or_refused() {
     try_all("index_files", index_files::check);
 }
 
 #[test]
-fn manifests_of_any_bytes() {
+fn manifests_of_any_bytes_are_read_or_refused() {
     try_all("manifests", manifests::check);
 }
 
 #[test]
-fn messages_of_any_bytes() {
+fn messages_of_any_bytes_are_decoded_or_refused() {
     try_all("messages", messages::check);
 }
 
 #[test]
-fn pickles_of_any_bytes() {
+fn pickles_of_any_bytes_are_read_or_refused() {
     try_all("pickles", pickles::check);
 }
 
 #[test]
-fn pointers_of_any_bytes() {
+fn pointers_of_any_bytes_are_read_or_refused() {
     try_all("pointers", pointers::check);
 }
 
 /// A fuzzer that starts from what is refused at once gets nowhere.
 #[test]
-fn seeds_of_index_files_are_sound() {
+fn index_file_seeds_are_read_without_error() {
     for (path, seed) in seeds("index_files") {
         let space = match path.to_str().unwrap().ends_with("cosine") {
             true => Space::Cosine,
@@ -75,7 +75,7 @@ fn seeds_of_index_files_are_sound() {
 
 /// Nor does one whose every extension header is refused.
 #[test]
-fn seeds_with_extension_headers_come_to_what_they_are_named_for() {
+fn archive_seeds_with_extension_headers_unpack_or_give_their_code() {
     let expected = [
         ("a_long_link", "unpacked"),
         ("a_long_name", "unpacked"),
@@ -104,7 +104,7 @@ fn seeds_with_extension_headers_come_to_what_they_are_named_for() {
 }
 
 #[test]
-fn seeds_of_configurations_are_read() {
+fn configuration_seeds_are_read() {
     for (path, seed) in seeds("configurations") {
         let name = path.file_name().unwrap().to_str().unwrap();
         let column = std::str::from_utf8(&seed).unwrap();

@@ -13,28 +13,28 @@ const LEVELS: [(&str, &str); 4] = [
 ];
 
 #[test]
-fn l06_by_v0_6_3_and_later() {
+fn created_l06_directory_is_usable_by_v0_6_3_and_later() {
     check(60_100, "L06", &LEVELS);
 }
 
 #[test]
-fn l10_by_v1_0_21_and_later() {
+fn created_l10_directory_is_usable_by_v1_0_21_and_later() {
     check(60_200, "L10", &LEVELS[1..]);
 }
 
 #[test]
-fn l13_by_v1_3_3_and_later() {
+fn created_l13_directory_is_usable_by_v1_3_3_and_later() {
     check(60_300, "L13", &LEVELS[2..]);
 }
 
 #[test]
-fn l15_by_v1_5_9() {
+fn created_l15_directory_is_usable_by_v1_5_9() {
     check(60_400, "L15", &LEVELS[3..]);
 }
 
 /// 1.3 ignores the migration that it does not know.
 #[test]
-fn l15_by_v1_3_3() {
+fn created_l15_directory_is_usable_by_v1_3_3() {
     check(60_500, "L15", &[("1.3.3", "L15")]);
 }
 

@@ -174,12 +174,12 @@ fn every_kind(version: &'static str) {
 }
 
 #[test]
-fn v0_6_3_every_kind_is_treated_as_the_table_says() {
+fn v0_6_3_damage_of_every_kind_is_treated_as_documented() {
     every_kind("0.6.3");
 }
 
 #[test]
-fn v1_5_9_every_kind_is_treated_as_the_table_says() {
+fn v1_5_9_damage_of_every_kind_is_treated_as_documented() {
     every_kind("1.5.9");
 }
 
@@ -229,7 +229,7 @@ const SALVAGED: &[(&str, u64, u64)] = &[
 ];
 
 #[test]
-fn what_can_still_be_read_is_saved_and_the_rest_is_listed() {
+fn salvage_saves_readable_records_and_lists_lost_ones() {
     for version in ["0.6.3", "1.5.9"] {
         let kinds: Vec<_> = SALVAGED
             .iter()

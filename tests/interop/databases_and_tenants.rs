@@ -37,7 +37,7 @@ fn figures(session: &mut Session, dir: &str, pointer: &str) -> Vec<Value> {
 }
 
 #[test]
-fn each_delta_goes_into_the_collection_of_its_database() {
+fn deltas_merge_into_the_collection_of_their_own_database() {
     for version in ["0.6.3", "1.5.9"] {
         let mut session = Session::new(95_000);
         let s = &mut session;
@@ -93,7 +93,7 @@ fn each_delta_goes_into_the_collection_of_its_database() {
 }
 
 #[test]
-fn a_name_that_could_mean_several_is_refused_and_all_are_flushed_without_one() {
+fn ambiguous_collection_name_is_refused_and_tenant_resolves_it() {
     let mut session = Session::new(95_100);
     let s = &mut session;
     let base = make(s, "1.5.9", "base", &BASE);

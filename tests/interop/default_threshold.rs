@@ -16,11 +16,11 @@ fn larger(seed: u64, version: &'static str, space: &'static str) -> Case {
 }
 
 #[test]
-fn v0_6_3_across_the_default_threshold() {
+fn v0_6_3_merges_across_the_default_threshold_like_chromadb() {
     larger(30_100, "0.6.3", "l2").run();
 }
 
 #[test]
-fn v1_5_9_across_the_default_threshold() {
+fn v1_5_9_merges_across_the_default_threshold_like_chromadb() {
     larger(30_200, "1.5.9", "cosine").run();
 }

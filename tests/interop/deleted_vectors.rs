@@ -12,12 +12,12 @@ fn ghosts(case: Case) -> Case {
 }
 
 #[test]
-fn v0_6_3_into_a_base_with_ghosts() {
+fn v0_6_3_base_with_vectors_of_deleted_records_is_merged() {
     ghosts(Case::below(70_100, ["0.6.3"; 2], "l2")).run();
 }
 
 #[test]
-fn verification_warns_of_ghosts() {
+fn verification_warns_of_vectors_of_deleted_records() {
     let mut session = Session::new(70_200);
     let s = &mut session;
     let (base, seed) = (s.path("base"), s.seed().to_string());

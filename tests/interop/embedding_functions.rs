@@ -91,16 +91,16 @@ fn check(version: &str, seed: u64) {
 }
 
 #[test]
-fn v1_0_21_readers_tell_nobody() {
+fn v1_0_21_readers_send_no_secret_to_an_unlisted_service() {
     check("1.0.21", 98_100);
 }
 
 #[test]
-fn v1_3_3_readers_tell_nobody() {
+fn v1_3_3_readers_send_no_secret_to_an_unlisted_service() {
     check("1.3.3", 98_200);
 }
 
 #[test]
-fn v1_5_9_readers_tell_nobody() {
+fn v1_5_9_readers_send_no_secret_to_an_unlisted_service() {
     check("1.5.9", 98_300);
 }

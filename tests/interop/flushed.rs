@@ -73,51 +73,51 @@ fn flushes(version: &str, seed: u64, [dimensions, spaces, data]: [&str; 3]) {
 }
 
 #[test]
-fn v0_6_3_finds_what_it_finds_in_its_own_graphs() {
+fn v0_6_3_finds_as_much_in_flushed_graphs_as_in_its_own() {
     flushed("0.6.3", 50_100);
 }
 
 #[test]
-fn v1_0_21_finds_what_it_finds_in_its_own_graphs() {
+fn v1_0_21_finds_as_much_in_flushed_graphs_as_in_its_own() {
     flushed("1.0.21", 50_200);
 }
 
 #[test]
-fn v1_3_3_finds_what_it_finds_in_its_own_graphs() {
+fn v1_3_3_finds_as_much_in_flushed_graphs_as_in_its_own() {
     flushed("1.3.3", 50_300);
 }
 
 #[test]
-fn v1_5_9_finds_what_it_finds_in_its_own_graphs() {
+fn v1_5_9_finds_as_much_in_flushed_graphs_as_in_its_own() {
     flushed("1.5.9", 50_400);
 }
 
 #[test]
-fn v1_5_9_finds_as_much_in_graphs_built_anew_by_either_engine() {
+fn v1_5_9_finds_as_much_in_graphs_rebuilt_by_either_engine() {
     rebuilt("1.5.9", 50_500);
 }
 
 #[test]
-fn v0_6_3_finds_as_much_in_graphs_built_anew_by_either_engine() {
+fn v0_6_3_finds_as_much_in_graphs_rebuilt_by_either_engine() {
     rebuilt("0.6.3", 50_600);
 }
 
 #[test]
-fn v0_6_3_after_twenty_merges() {
+fn v0_6_3_searches_well_after_twenty_merges() {
     flushes("0.6.3", 51_100, ["64", "l2,cosine", "clustered"]);
 }
 
 #[test]
-fn v1_0_21_after_twenty_merges() {
+fn v1_0_21_searches_well_after_twenty_merges() {
     flushes("1.0.21", 51_200, ["384", "ip,cosine", "clustered"]);
 }
 
 #[test]
-fn v1_3_3_after_twenty_merges() {
+fn v1_3_3_searches_well_after_twenty_merges() {
     flushes("1.3.3", 51_300, ["64", "ip,cosine", "uniform"]);
 }
 
 #[test]
-fn v1_5_9_after_twenty_merges() {
+fn v1_5_9_searches_well_after_twenty_merges() {
     flushes("1.5.9", 51_400, ["1536", "l2,cosine", "clustered"]);
 }

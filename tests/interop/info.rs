@@ -7,27 +7,27 @@ use crate::case::{collections, has_errors};
 use crate::session::Session;
 
 #[test]
-fn v0_5_23() {
+fn v0_5_23_info_agrees_with_chromadb() {
     check(50_100, "0.5.23", "L06", "cosine");
 }
 
 #[test]
-fn v0_6_3() {
+fn v0_6_3_info_agrees_with_chromadb() {
     check(50_200, "0.6.3", "L06", "l2");
 }
 
 #[test]
-fn v1_0_21() {
+fn v1_0_21_info_agrees_with_chromadb() {
     check(50_300, "1.0.21", "L10", "ip");
 }
 
 #[test]
-fn v1_3_3() {
+fn v1_3_3_info_agrees_with_chromadb() {
     check(50_400, "1.3.3", "L13", "cosine");
 }
 
 #[test]
-fn v1_5_9() {
+fn v1_5_9_info_agrees_with_chromadb() {
     check(50_500, "1.5.9", "L15", "ip");
 }
 

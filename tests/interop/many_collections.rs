@@ -17,7 +17,7 @@ fn make(session: &mut Session, name: &str, prefix: &str, records: &str) -> Strin
 }
 
 #[test]
-fn three_hundred_collections_are_merged_each_with_its_own() {
+fn three_hundred_collections_merge_with_their_own_namesakes() {
     let mut session = Session::new(97_000);
     let s = &mut session;
     let base = make(s, "base", "r", "5");

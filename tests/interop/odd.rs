@@ -111,7 +111,7 @@ impl Odd {
 }
 
 #[test]
-fn parameters_that_users_set_far_too_high() {
+fn directories_with_absurdly_high_parameters_stay_usable() {
     for version in ["0.6.3", "1.5.9"] {
         let kinds = [
             "threshold-10^10",
@@ -130,7 +130,7 @@ fn parameters_that_users_set_far_too_high() {
 
 /// What chromadb itself gives back of such vectors are zeros and NaN, so it is not the judge of them.
 #[test]
-fn vectors_whose_length_cannot_be_computed_are_gone_on_with() {
+fn vectors_of_uncomputable_length_are_merged_and_rebuilt() {
     for version in ["0.6.3", "1.5.9"] {
         let mut odd = Odd::new(version, &[("lengths-extreme", "cosine")]);
         odd.run("info");
@@ -147,7 +147,7 @@ fn vectors_whose_length_cannot_be_computed_are_gone_on_with() {
 
 /// 0.6.3 makes such a collection, writes to it, and cannot open its index files any more.
 #[test]
-fn v0_6_3_gets_back_what_it_wrote_with_a_negative_number_of_candidates() {
+fn v0_6_3_records_written_with_negative_ef_are_salvaged() {
     let mut odd = Odd::new("0.6.3", &[("ef-negative", "cosine")]);
     let [dir, _] = &mut odd.dirs[0];
     let new = format!("{dir}-saved");
@@ -162,7 +162,7 @@ fn v0_6_3_gets_back_what_it_wrote_with_a_negative_number_of_candidates() {
 }
 
 #[test]
-fn what_0_4_24_made_and_a_later_one_upgraded_is_gone_on_with() {
+fn v0_4_24_directories_upgraded_by_later_versions_stay_usable() {
     for version in ["0.6.3", "1.0.21", "1.5.9"] {
         let kinds = [("sound", "cosine"), ("threshold-maxsize", "l2")];
         let mut odd = Odd::new("0.4.24", &kinds);
@@ -175,7 +175,7 @@ fn what_0_4_24_made_and_a_later_one_upgraded_is_gone_on_with() {
 }
 
 #[test]
-fn a_log_that_is_whole_replaces_index_files_that_cannot_be_read() {
+fn unreadable_index_files_are_rebuilt_from_a_whole_log() {
     for version in ["0.6.3", "1.5.9"] {
         let kinds = [
             ("length-cut", "cosine"),
@@ -193,7 +193,7 @@ fn a_log_that_is_whole_replaces_index_files_that_cannot_be_read() {
 }
 
 #[test]
-fn v0_6_3_missing_index_files_are_replaced_from_the_log() {
+fn v0_6_3_missing_index_files_are_rebuilt_from_the_log() {
     let kinds = [("index-missing", "l2"), ("index-missing", "cosine")];
     let mut odd = Odd::new("0.6.3", &kinds);
     let report = odd
@@ -208,7 +208,7 @@ fn v0_6_3_missing_index_files_are_replaced_from_the_log() {
 }
 
 #[test]
-fn writes_that_wait_behind_poisoned_progress_are_not_purged() {
+fn writes_behind_poisoned_progress_are_not_purged() {
     for version in ["0.5.23", "0.6.3", "1.5.9"] {
         let mut odd = Odd::new(version, &[("waiting-behind-progress", "l2"); 2]);
         for (command, [dir, _]) in ["flush", "rebuild"].iter().zip(&odd.dirs) {
@@ -232,7 +232,7 @@ fn writes_that_wait_behind_poisoned_progress_are_not_purged() {
 }
 
 #[test]
-fn a_merge_mends_full_text_and_journal_mode() {
+fn merge_mends_full_text_and_journal_mode() {
     for version in ["0.6.3", "1.5.9"] {
         let kinds = ["full-text-torn", "full-text-missing", "wal-mode"];
         let mut odd = Odd::new(version, &kinds.map(|kind| (kind, "l2")));
@@ -242,7 +242,7 @@ fn a_merge_mends_full_text_and_journal_mode() {
 }
 
 #[test]
-fn a_delta_of_another_space_is_indexed_in_that_of_the_base() {
+fn delta_of_another_space_is_indexed_in_the_space_of_the_base() {
     for version in ["0.6.3", "1.5.9"] {
         let cosine = Odd::new(version, &[("sound", "cosine")]);
         let mut odd = Odd::new(version, &[("sound", "cosine")]);
@@ -255,7 +255,7 @@ fn a_delta_of_another_space_is_indexed_in_that_of_the_base() {
 }
 
 #[test]
-fn a_vacuum_changes_nothing_for_chromadb() {
+fn vacuumed_directory_is_unchanged_for_chromadb() {
     for version in ["0.6.3", "1.0.21", "1.5.9"] {
         let mut odd = Odd::new(version, &[("sound", "l2"), ("sound", "cosine")]);
         odd.run("flush");
@@ -265,7 +265,7 @@ fn a_vacuum_changes_nothing_for_chromadb() {
 }
 
 #[test]
-fn parameters_that_a_repair_changes_are_those_of_chromadb() {
+fn parameters_changed_by_repair_are_in_force_for_chromadb() {
     for (made_by, version, from, to) in [
         ("0.6.3", "0.6.3", "l2", "cosine"),
         ("1.0.21", "1.0.21", "cosine", "l2"),

@@ -3,7 +3,7 @@
 use crate::session::Session;
 
 #[test]
-fn arrays_do_not_fit_into_v1_3_3() {
+fn array_metadata_is_refused_by_a_v1_3_3_base() {
     for threshold in ["2000", "20"] {
         let mut session = Session::new(40_100);
         let s = &mut session;

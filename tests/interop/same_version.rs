@@ -9,57 +9,57 @@ const V13: [&str; 2] = ["1.3.3"; 2];
 const V15: [&str; 2] = ["1.5.9"; 2];
 
 #[test]
-fn v0_6_3_logs_of_operations() {
+fn v0_6_3_operation_logs_merge_like_chromadb() {
     Case::above(10_100, V06, "l2").run();
 }
 
 #[test]
-fn v0_6_3_purged_logs_and_synced_index() {
+fn v0_6_3_purged_logs_merge_into_a_synced_index_like_chromadb() {
     Case::below(10_200, V06, "ip").run();
 }
 
 #[test]
-fn v0_6_3_purged_logs_and_synced_index_in_cosine_space() {
+fn v0_6_3_purged_cosine_logs_merge_into_a_synced_index_like_chromadb() {
     Case::below(10_300, V06, "cosine").run();
 }
 
 #[test]
-fn v1_0_21_logs_of_operations() {
+fn v1_0_21_operation_logs_merge_like_chromadb() {
     Case::above(10_400, V10, "ip").run();
 }
 
 #[test]
-fn v1_0_21_purged_logs_and_synced_index() {
+fn v1_0_21_purged_logs_merge_into_a_synced_index_like_chromadb() {
     Case::below(10_500, V10, "cosine").run();
 }
 
 #[test]
-fn v1_3_3_logs_of_operations() {
+fn v1_3_3_operation_logs_merge_like_chromadb() {
     Case::above(10_600, V13, "cosine").run();
 }
 
 #[test]
-fn v1_3_3_purged_logs_and_synced_index() {
+fn v1_3_3_purged_logs_merge_into_a_synced_index_like_chromadb() {
     Case::below(10_700, V13, "l2").run();
 }
 
 #[test]
-fn v1_5_9_logs_of_operations() {
+fn v1_5_9_operation_logs_merge_like_chromadb() {
     Case::above(10_800, V15, "cosine").run();
 }
 
 #[test]
-fn v1_5_9_purged_logs_and_synced_index() {
+fn v1_5_9_purged_logs_merge_into_a_synced_index_like_chromadb() {
     Case::below(10_900, V15, "ip").run();
 }
 
 #[test]
-fn v1_5_9_purged_logs_and_synced_index_in_cosine_space() {
+fn v1_5_9_purged_cosine_logs_merge_into_a_synced_index_like_chromadb() {
     Case::below(11_000, V15, "cosine").run();
 }
 
 #[test]
-fn v1_5_9_array_metadata_in_logs_of_operations() {
+fn v1_5_9_array_metadata_of_operation_logs_merges_like_chromadb() {
     Case {
         array: true,
         ..Case::above(11_100, V15, "l2")
@@ -68,7 +68,7 @@ fn v1_5_9_array_metadata_in_logs_of_operations() {
 }
 
 #[test]
-fn v1_5_9_array_metadata_in_purged_logs() {
+fn v1_5_9_array_metadata_of_purged_logs_merges_like_chromadb() {
     Case {
         array: true,
         ..Case::below(11_200, V15, "ip")
@@ -89,27 +89,27 @@ fn mixed(seed: u64, versions: [&'static str; 2], space: &'static str) -> Case {
 }
 
 #[test]
-fn v0_6_3_one_collection_purged_and_one_not() {
+fn v0_6_3_purged_and_whole_collections_merge_like_chromadb() {
     mixed(11_300, V06, "cosine").run();
 }
 
 #[test]
-fn v1_0_21_one_collection_purged_and_one_not() {
+fn v1_0_21_purged_and_whole_collections_merge_like_chromadb() {
     mixed(11_400, V10, "l2").run();
 }
 
 #[test]
-fn v1_3_3_one_collection_purged_and_one_not() {
+fn v1_3_3_purged_and_whole_collections_merge_like_chromadb() {
     mixed(11_500, V13, "ip").run();
 }
 
 #[test]
-fn v1_5_9_one_collection_purged_and_one_not() {
+fn v1_5_9_purged_and_whole_collections_merge_like_chromadb() {
     mixed(11_600, V15, "l2").run();
 }
 
 #[test]
-fn v0_6_3_a_purged_delta_between_two_whole_ones() {
+fn v0_6_3_purged_delta_between_whole_deltas_merges_like_chromadb() {
     let case = Case::below(11_700, V06, "l2");
     Case {
         delta_thresholds: [900, 30, 900],
@@ -120,7 +120,7 @@ fn v0_6_3_a_purged_delta_between_two_whole_ones() {
 }
 
 #[test]
-fn v1_5_9_a_whole_delta_between_two_purged_ones() {
+fn v1_5_9_whole_delta_between_purged_deltas_merges_like_chromadb() {
     let case = Case::below(11_800, V15, "cosine");
     Case {
         delta_thresholds: [30, 900, 30],
@@ -131,7 +131,7 @@ fn v1_5_9_a_whole_delta_between_two_purged_ones() {
 }
 
 #[test]
-fn v0_6_3_explicit_nulls_in_logs_of_operations() {
+fn v0_6_3_explicit_nulls_of_operation_logs_merge_like_chromadb() {
     Case {
         explicit_none: true,
         ..Case::above(11_900, V06, "cosine")
@@ -140,7 +140,7 @@ fn v0_6_3_explicit_nulls_in_logs_of_operations() {
 }
 
 #[test]
-fn v0_6_3_explicit_nulls_in_purged_logs() {
+fn v0_6_3_explicit_nulls_of_purged_logs_merge_like_chromadb() {
     Case {
         explicit_none: true,
         ..Case::below(12_000, V06, "l2")

@@ -3,7 +3,7 @@
 use crate::session::{COMPACTOR, Session};
 
 #[test]
-fn v1_5_9_a_share_of_all_sizes() {
+fn v1_5_9_merges_of_sampled_sizes_satisfy_chromadb() {
     let mut session = Session::new(97_000);
     let (seed, out) = (session.seed().to_string(), session.path("out"));
     let arguments = [

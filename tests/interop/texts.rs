@@ -13,12 +13,12 @@ fn texts(version: &str, seed: u64, more: &[&str]) {
 }
 
 #[test]
-fn v0_6_3_goes_on_after_many_merges() {
+fn v0_6_3_writes_and_searches_full_text_after_many_merges() {
     texts("0.6.3", 80_102, &[]);
 }
 
 #[test]
-fn v1_5_9_goes_on_after_many_merges() {
+fn v1_5_9_writes_and_searches_full_text_after_many_merges() {
     texts("1.5.9", 80_200, &[]);
 }
 
@@ -35,11 +35,11 @@ fn v0_6_3_deletes_documents_with_nul_after_a_flush() {
 }
 
 #[test]
-fn v1_0_21_deletes_documents_with_nul() {
+fn v1_0_21_deletes_documents_with_nul_after_merges() {
     texts("1.0.21", 80_500, &["--nul", "--merges", "3"]);
 }
 
 #[test]
-fn v1_5_9_deletes_documents_with_nul() {
+fn v1_5_9_deletes_documents_with_nul_after_merges() {
     texts("1.5.9", 80_600, &["--nul", "--merges", "3"]);
 }

@@ -49,8 +49,14 @@ fn main() {
     };
     setrlimit(Resource::Nofile, limit).unwrap();
     let trials = vec![
-        Trial::test("cycles_take_nothing_for_good", succeed(cycles)),
-        Trial::test("peak_does_not_depend_on_the_snapshot", succeed(sizes)),
+        Trial::test(
+            "repeated_cycles_leak_no_descriptors_and_no_memory",
+            succeed(cycles),
+        ),
+        Trial::test(
+            "merge_peak_memory_does_not_grow_with_the_snapshot",
+            succeed(sizes),
+        ),
     ];
     libtest_mimic::run(&arguments, trials).exit();
 }

@@ -37,7 +37,7 @@ fn archive(name: &[u8], kind: tar::EntryType, link: Option<&str>, content: &[u8]
 }
 
 #[test]
-fn a_packed_directory_comes_back_as_it_was() {
+fn packed_directory_is_unpacked_unchanged() {
     let root = tempfile::tempdir().unwrap();
     let dir = Recipe::default().make(root.path(), "store");
     let store = ClosedStore::prove(&dir, &CloseOptions::default()).unwrap();
@@ -59,7 +59,7 @@ fn a_packed_directory_comes_back_as_it_was() {
 }
 
 #[test]
-fn entries_that_lead_elsewhere_are_refused() {
+fn archive_entries_that_are_links_devices_or_lead_out_are_refused() {
     use tar::EntryType;
     let cases: [(&[u8], EntryType, Option<&str>); 9] = [
         (b"../escaped", EntryType::Regular, None),
@@ -83,7 +83,7 @@ fn entries_that_lead_elsewhere_are_refused() {
 }
 
 #[test]
-fn limits_hold_before_they_are_passed() {
+fn unpacking_stops_before_a_limit_is_exceeded() {
     let root = tempfile::tempdir().unwrap();
     let bomb = archive(b"zeros", tar::EntryType::Regular, None, &vec![0; 32 << 20]);
     assert!(bomb.len() < 64 << 10, "it is a bomb");
@@ -116,7 +116,7 @@ fn limits_hold_before_they_are_passed() {
 }
 
 #[test]
-fn torn_and_foreign_archives_are_damaged() {
+fn torn_and_foreign_archives_are_refused_as_damaged() {
     let root = tempfile::tempdir().unwrap();
     let dir = Recipe::default().make(root.path(), "store");
     let store = ClosedStore::prove(&dir, &CloseOptions::default()).unwrap();

@@ -58,7 +58,7 @@ const CASES: &[Case] = &[
 ];
 
 #[test]
-fn each_case_has_its_code_and_touches_nothing() {
+fn unsound_base_is_refused_by_code_and_left_untouched() {
     for (what, code, spoil) in CASES.iter().chain(HUGE) {
         let root = tempfile::tempdir().unwrap();
         let (base, delta) = sound(root.path());
@@ -75,7 +75,7 @@ fn each_case_has_its_code_and_touches_nothing() {
 
 /// The merge would run it, or read what it makes up.
 #[test]
-fn code_in_a_base_is_refused_and_no_delta_blamed() {
+fn code_in_a_base_is_refused_without_blaming_a_delta() {
     for (what, code, spoil) in SCHEMAS {
         let root = tempfile::tempdir().unwrap();
         let (base, delta) = sound(root.path());
@@ -101,7 +101,7 @@ fn sound(root: &Path) -> (PathBuf, PathBuf) {
 }
 
 #[test]
-fn full_verification_finds_what_the_quick_one_cannot() {
+fn full_verification_finds_missing_vectors_and_wrong_full_text() {
     let cases: &[Case] = &[
         ("full text differs from the document", "I9", |dir| {
             sql(
@@ -133,7 +133,7 @@ fn full_verification_finds_what_the_quick_one_cannot() {
 }
 
 #[test]
-fn a_full_text_index_that_lies_is_found() {
+fn full_verification_finds_a_full_text_index_unlike_its_content() {
     let root = tempfile::tempdir().unwrap();
     let dir = Recipe::default().make(root.path(), "base");
     // The content says one thing, the index another: only FTS5's own check can tell.

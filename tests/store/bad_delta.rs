@@ -151,7 +151,7 @@ const CASES: &[Case] = &[
 ];
 
 #[test]
-fn each_case_has_its_code_and_touches_nothing() {
+fn bad_delta_is_refused_by_code_and_leaves_the_base_untouched() {
     for (what, code, spoil) in CASES.iter().chain(SCHEMAS).chain(HUGE).chain(HUGE_PAYLOADS) {
         let root = tempfile::tempdir().unwrap();
         let base = Recipe::default().make(root.path(), "base");
@@ -162,7 +162,7 @@ fn each_case_has_its_code_and_touches_nothing() {
 }
 
 #[test]
-fn huge_metadata_of_a_delta_without_its_whole_log_has_its_code() {
+fn huge_metadata_of_a_purged_delta_is_refused_by_code() {
     for (what, code, spoil) in HUGE_METADATA {
         let root = tempfile::tempdir().unwrap();
         let base = Recipe::default().make(root.path(), "base");
@@ -175,7 +175,7 @@ fn huge_metadata_of_a_delta_without_its_whole_log_has_its_code() {
 
 /// Else the test above would show nothing.
 #[test]
-fn a_delta_without_its_whole_log_is_sound() {
+fn purged_delta_is_merged_as_state() {
     let root = tempfile::tempdir().unwrap();
     let base = Recipe::default().make(root.path(), "base");
     let delta = delta().make(root.path(), "delta");
@@ -208,7 +208,7 @@ fn delta() -> Recipe {
 }
 
 #[test]
-fn what_does_not_fit_the_base_has_its_code() {
+fn delta_that_does_not_fit_the_base_is_refused_by_code() {
     let root = tempfile::tempdir().unwrap();
     let array = MetadataValue::Array(Array::Int(vec![1, 2]));
     let with_array = vec![Operation::upsert(
@@ -244,7 +244,7 @@ fn what_does_not_fit_the_base_has_its_code() {
 }
 
 #[test]
-fn a_good_delta_beside_a_bad_one_is_not_merged_offline() {
+fn offline_merge_with_one_bad_delta_merges_nothing() {
     let root = tempfile::tempdir().unwrap();
     let base = Recipe::default().make(root.path(), "base");
     let good = Recipe::of(vec![record("good", 4, 1)]).make(root.path(), "good");

@@ -131,7 +131,7 @@ const CASES: &[(&str, &str, Spoil)] = &[
 ];
 
 #[test]
-fn every_spoilt_file_is_an_error_that_names_it() {
+fn spoilt_index_file_is_found_and_named() {
     for version in ["1.5.9", "0.6.3"] {
         let root = tempfile::tempdir().unwrap();
         let dir = indexed(root.path(), version);
@@ -166,7 +166,7 @@ fn every_spoilt_file_is_an_error_that_names_it() {
 }
 
 #[test]
-fn a_missing_index_file_is_found() {
+fn missing_index_file_is_found_by_full_verification() {
     let root = tempfile::tempdir().unwrap();
     let dir = indexed(root.path(), "1.3.3");
     for name in [

@@ -24,7 +24,7 @@ impl Pause for CountedPause {
 }
 
 #[test]
-fn after_close_nothing_is_left() {
+fn closed_store_leaves_no_descriptor_and_no_side_file() {
     let root = tempfile::tempdir().unwrap();
     let dir = Recipe::default().make(root.path(), "store");
     let mut store = Store::open(&dir, OpenOptions::default()).unwrap();
@@ -40,7 +40,7 @@ fn after_close_nothing_is_left() {
 }
 
 #[test]
-fn a_descriptor_of_our_own_is_found() {
+fn store_with_an_open_descriptor_of_this_process_is_not_closed() {
     let root = tempfile::tempdir().unwrap();
     let dir = Recipe::default().make(root.path(), "store");
     std::fs::create_dir(dir.join("folder")).unwrap();
@@ -56,7 +56,7 @@ fn a_descriptor_of_our_own_is_found() {
 }
 
 #[test]
-fn a_lock_of_our_own_process_is_found() {
+fn store_locked_by_this_process_is_not_closed() {
     let root = tempfile::tempdir().unwrap();
     let dir = Recipe::default().make(root.path(), "store");
     let other = Connection::open(dir.join("chroma.sqlite3")).unwrap();
@@ -82,7 +82,7 @@ fn a_lock_of_our_own_process_is_found() {
 }
 
 #[test]
-fn another_process_that_reads_or_writes_is_named() {
+fn store_locked_by_another_process_is_not_closed_and_names_its_pid() {
     for statement in [
         "BEGIN; SELECT count(*) FROM embeddings;",
         "BEGIN IMMEDIATE; DELETE FROM embeddings;",
@@ -90,7 +90,11 @@ fn another_process_that_reads_or_writes_is_named() {
         let root = tempfile::tempdir().unwrap();
         let dir = Recipe::default().make(root.path(), "store");
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "closing::holder", "--nocapture"])
+            .args([
+                "--exact",
+                "closing::child_process_holds_the_lock_until_told",
+                "--nocapture",
+            ])
             .env(HOLDER, dir.join("chroma.sqlite3"))
             .env("STORE_TEST_STATEMENT", statement)
             .stdin(Stdio::piped())
@@ -124,7 +128,7 @@ fn another_process_that_reads_or_writes_is_named() {
 
 /// Not a test of its own: the other process of the test above.
 #[test]
-fn holder() {
+fn child_process_holds_the_lock_until_told() {
     let Some(path) = std::env::var_os(HOLDER) else {
         return;
     };
@@ -139,7 +143,7 @@ fn holder() {
 }
 
 #[test]
-fn a_store_that_is_dropped_publishes_nothing() {
+fn dropped_store_keeps_nothing_of_a_failed_write() {
     let root = tempfile::tempdir().unwrap();
     let dir = Recipe::default().make(root.path(), "store");
     let before = crate::content::read(&dir);

@@ -21,7 +21,7 @@ fn records(prefix: &str, values: &[f32]) -> Vec<Operation> {
 }
 
 #[test]
-fn they_are_merged_flushed_and_rebuilt() {
+fn extremely_short_and_long_vectors_are_merged_flushed_and_rebuilt() {
     let root = tempfile::tempdir().unwrap();
     let plain: Vec<f32> = (1_u8..20).map(f32::from).collect();
     let base = Recipe::of(records("plain", &plain)).make(root.path(), "base");

@@ -83,7 +83,7 @@ fn queued(dir: &Path) -> Vec<(i64, String)> {
 }
 
 #[test]
-fn a_merge_flushes_when_the_threshold_is_reached_and_not_before() {
+fn merge_flushes_from_the_sync_threshold_on() {
     let root = tempfile::tempdir().unwrap();
     let few = (0..4).map(|n| record(&format!("a{n}"), 3, n)).collect();
     let more = (0..3)
@@ -109,7 +109,7 @@ fn a_merge_flushes_when_the_threshold_is_reached_and_not_before() {
 }
 
 #[test]
-fn never_means_never() {
+fn merge_told_never_to_flush_writes_no_index_files() {
     let root = tempfile::tempdir().unwrap();
     let dir = Recipe::default().make(root.path(), "base");
     let never = FlushOptions {
@@ -121,7 +121,7 @@ fn never_means_never() {
 }
 
 #[test]
-fn a_log_that_chroma_would_not_purge_is_kept() {
+fn flush_keeps_a_log_that_chroma_would_not_purge() {
     let root = tempfile::tempdir().unwrap();
     let dir = Recipe::default().make(root.path(), "base");
     let connection = Connection::open(dir.join("chroma.sqlite3")).unwrap();
@@ -137,7 +137,7 @@ fn a_log_that_chroma_would_not_purge_is_kept() {
 }
 
 #[test]
-fn vectors_in_the_graph_and_in_the_log_at_once() {
+fn flush_applies_logged_changes_to_indexed_vectors() {
     let root = tempfile::tempdir().unwrap();
     let dir = make(
         root.path(),
@@ -192,7 +192,7 @@ fn vectors_in_the_graph_and_in_the_log_at_once() {
 }
 
 #[test]
-fn a_deleted_id_that_comes_back_gets_a_new_label() {
+fn deleted_id_that_is_written_again_gets_a_new_label() {
     let root = tempfile::tempdir().unwrap();
     let dir = make(
         root.path(),
@@ -213,7 +213,7 @@ fn a_deleted_id_that_comes_back_gets_a_new_label() {
 }
 
 #[test]
-fn only_the_last_of_many_updates_is_inserted() {
+fn flush_inserts_the_last_of_many_updates_alone() {
     let root = tempfile::tempdir().unwrap();
     let dir = make(root.path(), "base", Space::L2, vec![vector("a", &[0.0])]);
     let many = (1..50_u8).map(|n| vector("a", &[f32::from(n)])).collect();
@@ -222,7 +222,7 @@ fn only_the_last_of_many_updates_is_inserted() {
 }
 
 #[test]
-fn an_update_without_a_vector_leaves_the_graph_alone() {
+fn update_without_a_vector_leaves_the_graph_unchanged() {
     let root = tempfile::tempdir().unwrap();
     let dir = make(root.path(), "base", Space::L2, vec![vector("a", &[1.0])]);
     merge_and_flush(&dir, ALWAYS, vec![]).unwrap();
@@ -237,7 +237,7 @@ fn an_update_without_a_vector_leaves_the_graph_alone() {
 }
 
 #[test]
-fn an_empty_collection_one_record_and_none_again() {
+fn collection_that_becomes_empty_again_has_no_index_files() {
     let root = tempfile::tempdir().unwrap();
     for level in SchemaLevel::ALL {
         let recipe = Recipe {
@@ -256,7 +256,7 @@ fn an_empty_collection_one_record_and_none_again() {
 }
 
 #[test]
-fn duplicates_and_zeros_under_cosine() {
+fn duplicate_and_zero_vectors_are_flushed_in_cosine_space() {
     let root = tempfile::tempdir().unwrap();
     let zeros = (0..30).map(|n| vector(&format!("zero{n}"), &[0.0, 0.0]));
     let same = (0..30).map(|n| vector(&format!("same{n}"), &[3.0, 4.0]));
@@ -274,7 +274,7 @@ fn duplicates_and_zeros_under_cosine() {
 }
 
 #[test]
-fn a_norm_beyond_the_range_of_floats_is_cut_to_it() {
+fn norm_beyond_the_range_of_f32_is_clamped() {
     let root = tempfile::tempdir().unwrap();
     let dir = make(
         root.path(),
@@ -287,7 +287,7 @@ fn a_norm_beyond_the_range_of_floats_is_cut_to_it() {
 }
 
 #[test]
-fn each_level_gets_the_id_maps_that_its_chromadb_writes() {
+fn id_maps_have_the_form_of_the_schema_levels_chromadb() {
     let root = tempfile::tempdir().unwrap();
     for level in SchemaLevel::ALL {
         let recipe = Recipe {
@@ -307,7 +307,7 @@ fn each_level_gets_the_id_maps_that_its_chromadb_writes() {
 }
 
 #[test]
-fn a_worn_out_graph_is_built_anew() {
+fn graph_with_too_many_deleted_labels_is_rebuilt() {
     let root = tempfile::tempdir().unwrap();
     let operations = (0..20).map(|n| record(&format!("r{n}"), 3, n)).collect();
     let dir = make(root.path(), "base", Space::L2, operations);
@@ -333,7 +333,7 @@ fn a_worn_out_graph_is_built_anew() {
 }
 
 #[test]
-fn only_the_named_collection_is_flushed() {
+fn flush_of_a_collection_leaves_the_others_unflushed() {
     let root = tempfile::tempdir().unwrap();
     let dir = Recipe::default().make(root.path(), "base");
     sql(
@@ -368,7 +368,7 @@ fn only_the_named_collection_is_flushed() {
 }
 
 #[test]
-fn one_thread_makes_the_same_files_each_time() {
+fn flush_by_one_thread_is_deterministic() {
     let root = tempfile::tempdir().unwrap();
     let operations: Vec<Operation> = (0..300).map(|n| record(&format!("r{n}"), 8, n)).collect();
     let one = FlushOptions {

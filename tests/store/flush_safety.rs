@@ -36,7 +36,7 @@ fn indexed(root: &Path) -> std::path::PathBuf {
 }
 
 #[test]
-fn vectors_are_not_given_up_for_lost_id_maps() {
+fn flush_with_lost_id_maps_is_refused_and_changes_nothing() {
     let root = tempfile::tempdir().unwrap();
     let dir = indexed(root.path());
     std::fs::remove_file(index(&dir).dir.join("index_metadata.pickle")).unwrap();
@@ -44,7 +44,7 @@ fn vectors_are_not_given_up_for_lost_id_maps() {
 }
 
 #[test]
-fn two_ids_with_one_label_do_not_cost_a_vector() {
+fn flush_with_two_ids_of_one_label_is_refused_and_changes_nothing() {
     let root = tempfile::tempdir().unwrap();
     let dir = indexed(root.path());
     let path = index(&dir).dir.join("index_metadata.pickle");
@@ -61,7 +61,7 @@ fn two_ids_with_one_label_do_not_cost_a_vector() {
 }
 
 #[test]
-fn absurd_parameters_are_an_error_or_harmless_but_no_abort() {
+fn absurd_parameters_are_refused_or_harmless() {
     for (parameter, value) in [
         ("max_neighbors", 1000_u64),
         ("max_neighbors", 4_000_000_000),
@@ -96,7 +96,7 @@ fn absurd_parameters_are_an_error_or_harmless_but_no_abort() {
 }
 
 #[test]
-fn an_unknown_collection_is_told_before_any_is_flushed() {
+fn unknown_collection_is_refused_before_any_is_flushed() {
     let root = tempfile::tempdir().unwrap();
     let dir = Recipe::default().make(root.path(), "base");
     let path = dir.to_str().unwrap();
@@ -115,7 +115,7 @@ fn an_unknown_collection_is_told_before_any_is_flushed() {
 }
 
 #[test]
-fn minus_zero_is_not_zero() {
+fn vector_of_minus_zero_differs_from_zero() {
     let root = tempfile::tempdir().unwrap();
     let dir = make(root.path(), "base", Space::L2, vec![vector("a", &[0.0])]);
     merge_and_flush(&dir, ALWAYS, vec![]).unwrap();
@@ -132,7 +132,7 @@ fn folders(dir: &Path) -> usize {
 }
 
 #[test]
-fn folders_that_no_segment_names_are_removed_and_foreign_ones_are_not() {
+fn flush_removes_leftover_index_folders_and_keeps_foreign_ones() {
     let root = tempfile::tempdir().unwrap();
     let dir = Recipe::default().make(root.path(), "base");
     let leftover = dir.join("11111111-2222-3333-4444-555555555555");

@@ -31,7 +31,7 @@ fn segments(dir: &Path) -> u32 {
 
 /// The SQLite of chromadb 0.x loses deletions in what a later one has merged.
 #[test]
-fn at_level_l06_segments_of_the_index_stay_apart_or_become_one() {
+fn l06_merge_adds_a_full_text_segment_or_joins_all_into_one() {
     let root = tempfile::tempdir().unwrap();
     let base = Recipe {
         level: SchemaLevel::L06,
@@ -61,7 +61,7 @@ fn at_level_l06_segments_of_the_index_stay_apart_or_become_one() {
 }
 
 #[test]
-fn a_merge_leaves_the_tables_settings_as_they_were() {
+fn merge_keeps_the_settings_of_the_full_text_table() {
     for level in SchemaLevel::ALL {
         let root = tempfile::tempdir().unwrap();
         let recipe = Recipe {

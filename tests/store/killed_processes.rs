@@ -14,7 +14,7 @@ use crate::directory::{Recipe, WORDS, compactor, names_in, record, sql};
 const KILLS: u64 = 25;
 
 #[test]
-fn a_killed_rebuild_leaves_the_old_files_or_the_new_ones() {
+fn killed_rebuild_leaves_all_old_or_all_new_index_files() {
     let root = tempfile::tempdir().unwrap();
     let operations: Vec<Operation> = (0..1500_u16)
         .map(|n| {
@@ -69,7 +69,7 @@ fn a_killed_rebuild_leaves_the_old_files_or_the_new_ones() {
 
 /// Killed between making the journal and writing into it.
 #[test]
-fn an_empty_journal_is_in_nobodys_way() {
+fn empty_journal_does_not_block_a_flush() {
     let root = tempfile::tempdir().unwrap();
     let dir = Recipe::default().make(root.path(), "dir");
     let path = dir.to_str().unwrap();
@@ -107,7 +107,7 @@ fn many(root: &Path, name: &str, records: u16) -> PathBuf {
 }
 
 #[test]
-fn an_interrupted_merge_leaves_nothing_behind() {
+fn interrupted_merge_leaves_a_whole_result_or_nothing() {
     let root = tempfile::tempdir().unwrap();
     let base = many(root.path(), "base", 2000);
     let delta = many(root.path(), "delta", 1500);
@@ -142,7 +142,7 @@ fn an_interrupted_merge_leaves_nothing_behind() {
 }
 
 #[test]
-fn an_interrupted_flush_says_what_lies_there() {
+fn interrupted_flush_names_the_journal_and_says_to_run_again() {
     let root = tempfile::tempdir().unwrap();
     let mut cut = 0;
     for round in 0..KILLS / 2 {

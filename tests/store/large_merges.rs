@@ -66,7 +66,7 @@ fn deltas_that_change_most_of_a_snapshot_are_merged() {
 
 /// What was applied before the fault is undone, and the others are merged.
 #[test]
-fn one_whose_last_record_is_at_fault_is_left_out_whole() {
+fn delta_with_a_bad_last_record_is_left_out_whole() {
     let root = tempfile::tempdir().unwrap();
     let base = make(root.path(), "base", 1, 0..RECORDS);
     let untroubled = root.path().join("untroubled");
@@ -91,7 +91,7 @@ fn one_whose_last_record_is_at_fault_is_left_out_whole() {
 
 /// Chroma's log of 1,980 vectors of an embedding model, flushed as it is merged.
 #[test]
-fn wide_deltas_are_merged_and_flushed_at_once() {
+fn deltas_of_1536_dimensions_are_merged_and_flushed() {
     let root = tempfile::tempdir().unwrap();
     let base = Recipe::of(Vec::new()).make(root.path(), "base");
     let deltas = [0..990, 990..1_980].map(|numbers| {

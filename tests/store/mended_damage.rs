@@ -47,7 +47,7 @@ const FULL_TEXT: &[Case] = &[
 ];
 
 #[test]
-fn full_text_is_made_anew_from_the_documents() {
+fn merge_rebuilds_damaged_full_text_from_the_documents() {
     for (what, invariant, spoil) in FULL_TEXT {
         let root = tempfile::tempdir().unwrap();
         let base = Recipe::default().make(root.path(), "base");
@@ -78,7 +78,7 @@ fn full_text_is_made_anew_from_the_documents() {
 }
 
 #[test]
-fn the_full_text_of_a_delta_is_not_needed() {
+fn delta_with_damaged_full_text_is_merged() {
     for (what, _, spoil) in FULL_TEXT {
         let root = tempfile::tempdir().unwrap();
         let base = Recipe::default().make(root.path(), "base");
@@ -94,7 +94,7 @@ fn the_full_text_of_a_delta_is_not_needed() {
 }
 
 #[test]
-fn a_closed_base_in_wal_mode_is_merged_into_one_of_chromas_mode() {
+fn closed_base_in_wal_mode_is_merged_into_delete_mode() {
     let root = tempfile::tempdir().unwrap();
     let base = Recipe::default().make(root.path(), "base");
     let delta = Recipe::of(vec![record("new", 4, 10)]).make(root.path(), "delta");

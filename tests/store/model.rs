@@ -81,7 +81,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn merges_equal_a_map(
+    fn any_sequence_of_merges_equals_a_map(
         base in proptest::collection::vec(operation(), 0..12),
         deltas in proptest::collection::vec(proptest::collection::vec(operation(), 0..12), 1..4),
         level in proptest::sample::select(SchemaLevel::ALL.to_vec()),

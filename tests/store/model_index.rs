@@ -89,7 +89,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn directories_equal_a_map(
+    fn any_sequence_of_merges_flushes_and_rebuilds_equals_a_map(
         steps in proptest::collection::vec(step(), 1..9),
         level in proptest::sample::select(SchemaLevel::ALL.to_vec()),
         space in proptest::sample::select(vec![Space::L2, Space::Ip, Space::Cosine]),

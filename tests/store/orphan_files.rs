@@ -16,7 +16,7 @@ fn sparse(path: &Path) {
 }
 
 #[test]
-fn what_no_segment_names_is_told_of_and_stays_behind() {
+fn files_that_no_segment_names_are_reported_and_not_copied() {
     let root = tempfile::tempdir().unwrap();
     let base = Recipe::default().make(root.path(), "base");
     let delta = Recipe::of(vec![record("new", 4, 9)]).make(root.path(), "delta");
@@ -41,7 +41,7 @@ fn what_no_segment_names_is_told_of_and_stays_behind() {
 }
 
 #[test]
-fn holes_stay_holes() {
+fn holes_of_sparse_files_stay_holes_in_the_copy() {
     let root = tempfile::tempdir().unwrap();
     let base = Recipe::default().make(root.path(), "base");
     let delta = Recipe::of(vec![record("new", 4, 9)]).make(root.path(), "delta");
@@ -62,7 +62,7 @@ fn holes_stay_holes() {
 }
 
 #[test]
-fn a_name_that_is_no_utf_8_is_named_as_such() {
+fn file_name_that_is_not_utf_8_is_refused_by_name() {
     let root = tempfile::tempdir().unwrap();
     let base = Recipe::default().make(root.path(), "base");
     let delta = Recipe::of(vec![record("new", 4, 9)]).make(root.path(), "delta");

@@ -68,7 +68,7 @@ fn index(dir: &Path) -> IndexFiles {
 }
 
 #[test]
-fn both_engines_keep_all_vectors_and_find_them() {
+fn rebuild_by_either_engine_keeps_vectors_and_finds_them() {
     for engine in ENGINES {
         for space in SPACES {
             let root = tempfile::tempdir().unwrap();
@@ -94,7 +94,7 @@ fn both_engines_keep_all_vectors_and_find_them() {
 }
 
 #[test]
-fn both_engines_manage_odd_sets() {
+fn rebuild_by_either_engine_takes_empty_equal_and_zero_vectors() {
     let same = |count: usize, elements: &[f32]| -> Vec<Operation> {
         (0..count)
             .map(|at| Operation::upsert(format!("s{at}"), elements, Patch::new()))
@@ -124,7 +124,7 @@ fn both_engines_manage_odd_sets() {
 }
 
 #[test]
-fn a_graph_of_the_other_engine_takes_new_records() {
+fn graph_rebuilt_by_hnsw_rs_takes_new_records() {
     let root = tempfile::tempdir().unwrap();
     let all = records(900, 16);
     let dir = made(root.path(), Space::Cosine, all[..600].to_vec());
@@ -146,7 +146,7 @@ fn a_graph_of_the_other_engine_takes_new_records() {
 }
 
 #[test]
-fn cosine_vectors_and_norms_are_carried_over_verbatim() {
+fn rebuild_keeps_cosine_vectors_and_norms_verbatim() {
     let root = tempfile::tempdir().unwrap();
     let dir = made(root.path(), Space::Cosine, records(100, 7));
     rebuild(&dir, Engine::Native);
@@ -175,7 +175,7 @@ fn spoil(dir: &Path, name: &str, change: impl FnOnce(&mut Vec<u8>)) {
 }
 
 #[test]
-fn damaged_links_are_made_anew_on_demand_and_by_the_next_flush() {
+fn damaged_links_are_rebuilt_on_demand_and_by_the_next_flush() {
     for file in ["link_lists.bin", "data_level0.bin"] {
         for on_demand in [true, false] {
             let root = tempfile::tempdir().unwrap();
@@ -205,7 +205,7 @@ fn damaged_links_are_made_anew_on_demand_and_by_the_next_flush() {
 }
 
 #[test]
-fn files_that_cannot_be_read_are_made_anew_from_a_whole_log_and_else_refused() {
+fn unreadable_index_files_are_rebuilt_from_a_whole_log_or_refused() {
     for whole_log in [true, false] {
         let root = tempfile::tempdir().unwrap();
         let dir = made(root.path(), Space::L2, records(50, 5));
@@ -234,7 +234,7 @@ fn files_that_cannot_be_read_are_made_anew_from_a_whole_log_and_else_refused() {
 }
 
 #[test]
-fn searching_sees_the_index_and_what_waits() {
+fn search_finds_indexed_and_unflushed_records() {
     for space in SPACES {
         let root = tempfile::tempdir().unwrap();
         let dir = made(root.path(), space, records(300, 6));

@@ -48,7 +48,7 @@ fn number(content: &Content, id: &str, key: &str) -> Vec<Value> {
 }
 
 #[test]
-fn an_operation_log_is_applied_as_it_is_at_every_level() {
+fn operation_log_is_replayed_verbatim_at_every_level() {
     for level in SchemaLevel::ALL {
         let root = tempfile::tempdir().unwrap();
         let base = Recipe {
@@ -154,7 +154,7 @@ fn log(delta: &Path, code: u8, id: &str, vector: Option<&str>, metadata: &str) {
 }
 
 #[test]
-fn the_later_delta_wins_and_keys_merge() {
+fn later_delta_wins_and_metadata_keys_are_merged() {
     let root = tempfile::tempdir().unwrap();
     let base = Recipe::default().make(root.path(), "base");
     let upsert = |value: i64, key: &str| {
@@ -182,7 +182,7 @@ fn the_later_delta_wins_and_keys_merge() {
 }
 
 #[test]
-fn replacing_drops_what_an_upsert_does_not_name_and_says_so_in_the_log() {
+fn replacing_upsert_drops_unnamed_keys_and_logs_them_as_null() {
     let root = tempfile::tempdir().unwrap();
     let base = Recipe::default().make(root.path(), "base");
     let delta = Recipe::of(vec![operation(
@@ -218,7 +218,7 @@ fn replacing_drops_what_an_upsert_does_not_name_and_says_so_in_the_log() {
 }
 
 #[test]
-fn a_failed_delta_leaves_no_trace_in_the_others_merge() {
+fn failed_delta_leaves_no_trace_beside_merged_deltas() {
     let root = tempfile::tempdir().unwrap();
     let base = Recipe::default().make(root.path(), "base");
     let twin = Recipe::default().make(root.path(), "twin");
@@ -253,7 +253,7 @@ fn a_failed_delta_leaves_no_trace_in_the_others_merge() {
 }
 
 #[test]
-fn a_database_left_in_wal_mode_is_a_delta_like_any_other() {
+fn delta_in_wal_mode_is_merged() {
     let root = tempfile::tempdir().unwrap();
     let base = Recipe::default().make(root.path(), "base");
     let delta = Recipe::of(vec![record("new", 4, 9)]).make(root.path(), "delta");
@@ -293,7 +293,7 @@ fn rows_of_deleted_collections_do_not_attach_to_new_records() {
 
 /// Of a directory with hundreds of collections, each merge reads the one that it is about.
 #[test]
-fn collections_of_a_delta_that_are_not_merged_are_not_read() {
+fn unmerged_collections_of_a_delta_are_not_read() {
     let root = tempfile::tempdir().unwrap();
     let base = Recipe::default().make(root.path(), "base");
     let delta = Recipe::of(vec![record("new", 4, 9)]).make(root.path(), "delta");

@@ -22,7 +22,7 @@ fn free_percent(dir: &Path) -> u64 {
 }
 
 #[test]
-fn a_vacuum_gives_free_pages_back() {
+fn vacuum_gives_free_pages_back_and_keeps_the_records() {
     let root = tempfile::tempdir().unwrap();
     let dir = flushed(root.path());
     assert!(free_percent(&dir) > 30, "{}", free_percent(&dir));
@@ -42,7 +42,7 @@ fn a_vacuum_gives_free_pages_back() {
 }
 
 #[test]
-fn a_merge_or_flush_vacuums_only_above_the_share_that_is_asked_for() {
+fn merge_and_flush_vacuum_above_the_requested_share_alone() {
     for (percent, is_due) in [("10", true), ("99", false)] {
         let root = tempfile::tempdir().unwrap();
         let base = flushed(root.path());
@@ -59,7 +59,7 @@ fn a_merge_or_flush_vacuums_only_above_the_share_that_is_asked_for() {
 }
 
 #[test]
-fn what_a_killed_vacuum_left_is_in_nobodys_way() {
+fn leftover_file_of_a_killed_vacuum_does_not_block_the_next() {
     let root = tempfile::tempdir().unwrap();
     let dir = flushed(root.path());
     std::fs::write(dir.join("chroma.sqlite3.vacuum"), "half of a database").unwrap();
@@ -74,7 +74,7 @@ fn what_a_killed_vacuum_left_is_in_nobodys_way() {
 }
 
 #[test]
-fn somebody_who_writes_meanwhile_keeps_it_from_being_replaced() {
+fn vacuum_is_refused_while_another_connection_writes() {
     let root = tempfile::tempdir().unwrap();
     let dir = flushed(root.path());
     let before = bytes_of(&dir);

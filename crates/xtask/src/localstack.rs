@@ -32,7 +32,7 @@ const DIFFERENCES: &[&str] = &[
     "behaviours::queue::b46",
     "behaviours::queue::b47",
     "behaviours::queue::b48",
-    "bad_connections::half_a_pointer",
+    "bad_connections::truncated_pointer_put",
 ];
 
 /// Programs that LocalStack needs and that not every machine has.

@@ -16,7 +16,7 @@ async fn is_merged(deployment: &Deployment, announced: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn b23_a_delta_may_be_an_archive() {
+async fn b23_delta_in_an_archive_is_merged() {
     let deployment = Deployment::new(COMPACTOR).await;
     let dir = directory(&deployment.place, "d", "words", 5, 2);
     deployment.upload_archive(&dir, PREFIX).await;
@@ -24,7 +24,7 @@ async fn b23_a_delta_may_be_an_archive() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn b24_a_delta_may_be_loose_files() {
+async fn b24_delta_of_loose_files_is_merged() {
     let deployment = Deployment::new(COMPACTOR).await;
     let dir = directory(&deployment.place, "d", "words", 5, 2);
     deployment.upload_files(&dir, PREFIX).await;
@@ -32,7 +32,7 @@ async fn b24_a_delta_may_be_loose_files() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn b25_a_prefix_may_be_a_whole_address() {
+async fn b25_delta_prefix_given_as_an_s3_url_is_merged() {
     let deployment = Deployment::new(COMPACTOR).await;
     let dir = directory(&deployment.place, "d", "words", 5, 2);
     deployment.upload_archive(&dir, PREFIX).await;
@@ -41,7 +41,7 @@ async fn b25_a_prefix_may_be_a_whole_address() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn b26_several_deltas_are_merged_at_once_each_with_its_result() {
+async fn b26_deltas_of_one_version_record_one_result_each() {
     let deployment = Deployment::new(COMPACTOR).await;
     for (name, records) in [("a", 3), ("b", 4), ("c", 5)] {
         directory(&deployment.place, name, "words", records, 2);
@@ -88,13 +88,13 @@ async fn only_the_other_is_merged(deployment: &Deployment, code: &'static str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn b27_a_missing_delta_fails_alone() {
+async fn b27_missing_delta_fails_alone() {
     let deployment = Deployment::new(COMPACTOR).await;
     only_the_other_is_merged(&deployment, "CC-DELTA-MISSING").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn b28_a_corrupt_archive_a_wrong_collection_and_a_path_that_leads_out_fail_alone() {
+async fn b28_corrupt_foreign_and_escaping_deltas_fail_alone() {
     let deployment = Deployment::new(COMPACTOR).await;
     let key = "words/delta/bad/delta.tar.gz";
     let sound = packed(&directory(&deployment.place, "d", "words", 5, 2));
@@ -126,7 +126,7 @@ fn leading_out() -> Vec<u8> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn b29_an_empty_delta_succeeds_with_nothing() {
+async fn b29_empty_delta_completes_with_zero_vectors() {
     let deployment = Deployment::new(COMPACTOR).await;
     directory(&deployment.place, "base", "words", 5, 2);
     directory(&deployment.place, "none", "words", 0, 2);
@@ -145,7 +145,7 @@ async fn b29_an_empty_delta_succeeds_with_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn b30_the_same_delta_twice_gives_the_same_content() {
+async fn b30_delta_merged_twice_changes_nothing_the_second_time() {
     let deployment = Deployment::new(COMPACTOR).await;
     let dir = directory(&deployment.place, "d", "words", 5, 2);
     deployment.upload_archive(&dir, PREFIX).await;
@@ -159,7 +159,7 @@ async fn b30_the_same_delta_twice_gives_the_same_content() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn b31_a_prefix_does_not_take_in_its_sibling() {
+async fn b31_delta_prefix_does_not_match_a_longer_sibling() {
     let deployment = Deployment::new(COMPACTOR).await;
     let dir = directory(&deployment.place, "d", "words", 5, 2);
     deployment.upload_files(&dir, "words/delta/abc/").await;
@@ -182,7 +182,7 @@ async fn b32_large_deltas_are_merged_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn b33_another_dimension_fails_that_delta_only() {
+async fn b33_delta_of_another_dimension_fails_alone() {
     let deployment = Deployment::new(COMPACTOR).await;
     deployment.place.expects(&["CS-DIMENSION"]);
     directory(&deployment.place, "base", "words", 5, 2);

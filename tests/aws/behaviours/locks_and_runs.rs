@@ -57,7 +57,7 @@ async fn owner_of(deployment: &Deployment, lock: &str) -> Option<String> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn b14_a_live_lock_is_respected_and_an_expired_one_is_taken() {
+async fn b14_live_lock_is_respected_and_expired_lock_is_taken_over() {
     let deployment = Deployment::new(COMPACTOR).await;
     let expires = from_now(&deployment, Duration::from_secs(6));
     locked_by_python(&deployment, LOCKS[0], &expires).await;
@@ -80,7 +80,7 @@ async fn b14_a_live_lock_is_respected_and_an_expired_one_is_taken() {
 
 /// Its machine's clock was ahead by more than a year when it died. One that lives renews.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn b14_a_lock_of_nobody_does_not_hold_for_ever() {
+async fn b14_lock_of_a_dead_holder_is_taken_over_despite_its_far_expiry() {
     let cloud = Cloud::new(3).await;
     let (dead, clock) = (FakeClock::manual(), Arc::new(FakeClock::manual()));
     dead.set_wall(clock.wall().plus(Duration::from_secs(400 * 24 * 3600)));
@@ -107,7 +107,7 @@ async fn b14_a_lock_of_nobody_does_not_hold_for_ever() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn b15_collections_do_not_block_each_other_and_both_lock_ids_count() {
+async fn b15_either_lock_of_a_collection_blocks_that_collection_alone() {
     for lock in LOCKS {
         let deployment = Deployment::new(COMPACTOR).await;
         locked_by_python(&deployment, lock, &from_now(&deployment, TERM)).await;
@@ -125,7 +125,7 @@ async fn b15_collections_do_not_block_each_other_and_both_lock_ids_count() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn b16_only_the_owner_releases_and_twice_does_no_harm() {
+async fn b16_lock_is_released_by_its_owner_alone() {
     let deployment = Deployment::new(COMPACTOR).await;
     let leases = deployment.cloud.backend().await.leases;
     let (owner, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
@@ -140,7 +140,7 @@ async fn b16_only_the_owner_releases_and_twice_does_no_harm() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn b17_a_late_heartbeat_overwrites_nobodys_lock() {
+async fn b17_late_heartbeat_does_not_overwrite_another_owners_lock() {
     let deployment = Deployment::new(COMPACTOR).await;
     let leases = deployment.cloud.backend().await.leases;
     let owner = Uuid::from_u128(1);
@@ -162,7 +162,7 @@ async fn b17_a_late_heartbeat_overwrites_nobodys_lock() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn b18_python_parses_our_items() {
+async fn b18_python_parses_lock_items_and_run_records() {
     let deployment = Deployment::new(COMPACTOR).await;
     deployment.place.expects(&["CS-DIMENSION"]);
     directory(&deployment.place, "a", "words", 5, 2);
@@ -208,7 +208,7 @@ async fn b18_python_parses_our_items() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn b19_completing_one_collection_leaves_the_other_alone() {
+async fn b19_completing_a_collection_leaves_the_other_collection_unchanged() {
     let deployment = Deployment::new(COMPACTOR).await;
     let prefixes = [("lines", "lines/delta/r/"), ("words", "words/delta/r/")];
     deployment.announce("r", &prefixes).await;
@@ -253,7 +253,7 @@ async fn b19_completing_one_collection_leaves_the_other_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn b20_a_completed_run_tells_how_many_vectors_and_when() {
+async fn b20_completed_run_records_its_vectors_and_times() {
     let deployment = Deployment::new(COMPACTOR).await;
     directory(&deployment.place, "a", "words", 7, 2);
     deployment.say("submit words=a --run-id a").succeeds();
@@ -270,7 +270,7 @@ async fn b20_a_completed_run_tells_how_many_vectors_and_when() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn b21_a_delta_broken_for_good_ends_failed_and_in_the_dead_letter_queue() {
+async fn b21_permanently_broken_delta_fails_and_its_message_is_buried() {
     let deployment = Deployment::new(COMPACTOR).await;
     deployment.place.expects(&["CS-ARCHIVE-DAMAGED"]);
     deployment
@@ -291,7 +291,7 @@ async fn b21_a_delta_broken_for_good_ends_failed_and_in_the_dead_letter_queue() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn b22_completed_is_said_only_after_the_pointer_moved() {
+async fn b22_run_is_completed_only_after_the_pointer_moves() {
     let deployment = Deployment::new(COMPACTOR).await;
     let (reached, at_pointer) = mpsc::channel();
     let (go, goes) = mpsc::channel::<()>();

@@ -37,7 +37,7 @@ async fn other_entity(deployment: &Deployment, entity: &str, event: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn b44_only_what_failed_comes_back() {
+async fn b44_failed_messages_alone_are_received_again() {
     let deployment = Deployment::new(COMPACTOR).await;
     deployment.place.expects(&["CC-DELTA-MISSING"]);
     // What could not be read may be readable next time.
@@ -71,7 +71,7 @@ async fn b44_only_what_failed_comes_back() {
 
 /// That a removal wins over an older change of the same entity comes with updates and deletions.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn b45_a_removal_suppresses_nothing_else() {
+async fn b45_removal_message_does_not_suppress_other_messages() {
     let deployment = Deployment::new(COMPACTOR).await;
     deployment.place.expects(&["CC-MESSAGE-UNHANDLED"]);
     other_entity(&deployment, "RECEIPT_WORD", "REMOVE").await;
@@ -83,7 +83,7 @@ async fn b45_a_removal_suppresses_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn b46_what_cannot_be_parsed_goes_to_the_dead_letter_queue() {
+async fn b46_unparsable_messages_go_to_the_dead_letter_queue() {
     let deployment = Deployment::new(COMPACTOR).await;
     deployment.place.expects(&["CC-MESSAGE-JSON"]);
     deployment.send("no json", &[("collection", "words")]).await;
@@ -99,7 +99,7 @@ async fn b46_what_cannot_be_parsed_goes_to_the_dead_letter_queue() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn b47_unknown_entities_are_acknowledged_without_a_version() {
+async fn b47_messages_of_other_entities_are_deleted_without_a_version() {
     let deployment = Deployment::new(COMPACTOR).await;
     other_entity(&deployment, "SOMETHING_NEW", "INSERT").await;
     other_entity(&deployment, "COMPACTION_RUN", "MODIFY").await;
@@ -110,7 +110,7 @@ async fn b47_unknown_entities_are_acknowledged_without_a_version() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn b48_a_busy_lock_means_no_work_and_the_message_comes_back() {
+async fn b48_message_is_given_back_while_another_worker_holds_the_lock() {
     let deployment = Deployment::on(Cloud::new(10).await, COMPACTOR);
     deployment.place.expects(&["cannot use the queue"]);
     deployment
@@ -159,7 +159,7 @@ async fn b48_a_busy_lock_means_no_work_and_the_message_comes_back() {
 
 /// Each daemon is killed at a later request than the one before, until one is through.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn b49_killed_at_any_request_nothing_is_lost() {
+async fn b49_daemon_killed_at_any_request_loses_nothing() {
     let deployment = Deployment::on(Cloud::new(1000).await, COMPACTOR);
     deployment.change("visibility = \"5s\"", "visibility = \"1s\"");
     deployment.change(
@@ -223,7 +223,7 @@ fn killed_at(deployment: &Deployment, request: usize) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn b50_a_thousand_messages_are_one_cycle_per_collection() {
+async fn b50_thousand_messages_take_one_cycle_per_collection() {
     const RUNS: usize = 450;
     let deployment = Deployment::new(COMPACTOR).await;
     deployment.change(
@@ -272,7 +272,7 @@ fn counted(stderr: &str, name: &str) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn b51_the_alarm_metrics_appear_when_provoked() {
+async fn b51_alarm_metrics_count_provoked_failures() {
     let deployment = Deployment::new(COMPACTOR).await;
     deployment.place.expects(&["CC-DELTA-MISSING", "CC-PORT-"]);
     let drained = |deployment: &Deployment| {

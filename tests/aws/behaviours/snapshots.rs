@@ -57,7 +57,7 @@ async fn is_refused(deployment: &Deployment, code: &'static str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn b01_everything_is_written_before_the_pointer_which_names_the_version() {
+async fn b01_objects_of_a_version_are_put_before_the_pointer_names_it() {
     let proxy = Proxy::new(|_| Verdict::Pass);
     let deployment = Deployment::new(COMPACTOR).await;
     deployment.at(&proxy.endpoint);
@@ -86,7 +86,7 @@ async fn b01_everything_is_written_before_the_pointer_which_names_the_version() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn b02_a_crash_before_the_pointer_leaves_the_old_version() {
+async fn b02_crash_before_the_pointer_put_leaves_the_old_version() {
     let deployment = with_base().await;
     let before = deployment.pointer("words").await;
     submit(&deployment, "next");
@@ -139,7 +139,7 @@ async fn b03_version_ids_differ_and_sort_by_time() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn b04_what_is_published_comes_back_in_chromadb() {
+async fn b04_published_records_are_read_back_by_chromadb() {
     let deployment = with_base().await;
     submit(&deployment, "next");
     deployment.drain();
@@ -162,7 +162,7 @@ pub(super) fn assert_is_as_made(record: &Record) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn b05_a_collection_can_begin_empty() {
+async fn b05_empty_first_delta_publishes_an_empty_collection() {
     let deployment = Deployment::new(COMPACTOR).await;
     directory(&deployment.place, "none", "words", 0, 2);
     deployment.say("submit words=none").succeeds();
@@ -216,7 +216,7 @@ fn both_publish(deployments: &[Deployment; 2], names: [&str; 2]) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn b06_of_two_initialisers_one_wins_and_nothing_is_lost() {
+async fn b06_two_first_writers_at_once_lose_nothing() {
     let deployments = strangers().await;
     let tries = both_publish(&deployments, ["one", "two"]);
     assert_eq!(tries, 3, "one of them was refused, and tried again");
@@ -225,7 +225,7 @@ async fn b06_of_two_initialisers_one_wins_and_nothing_is_lost() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn b07_snapshots_of_both_python_forms_are_read() {
+async fn b07_python_snapshots_in_either_layout_are_read() {
     for form in ["archive", "files"] {
         let deployment = Deployment::new(COMPACTOR).await;
         let dir = directory(&deployment.place, "base", "words", 10, 2);
@@ -268,7 +268,7 @@ fn md5_of(bytes: &[u8]) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn b08_wrong_content_under_a_valid_pointer_is_refused() {
+async fn b08_damaged_or_missing_base_files_are_refused() {
     let deployment = with_base().await;
     let version = deployment.pointer("words").await.unwrap();
     let key = format!("words/snapshot/timestamped/{version}/chroma.sqlite3");
@@ -303,7 +303,7 @@ async fn b08_wrong_content_under_a_valid_pointer_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn b09_a_truncated_archive_is_an_error_and_its_messages_come_back() {
+async fn b09_truncated_base_is_refused_until_it_is_repaired() {
     let deployment = Deployment::new(COMPACTOR).await;
     deployment.place.expects(&["CC-SNAPSHOT-FILE"]);
     let dir = directory(&deployment.place, "base", "words", 10, 2);
@@ -330,7 +330,7 @@ async fn b09_a_truncated_archive_is_an_error_and_its_messages_come_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn b10_a_pointer_to_a_missing_version_is_an_error() {
+async fn b10_pointer_to_a_missing_version_is_refused() {
     let deployment = Deployment::new(COMPACTOR).await;
     deployment
         .put("words/snapshot/latest-pointer.txt", OLD)
@@ -343,7 +343,7 @@ async fn b10_a_pointer_to_a_missing_version_is_an_error() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn b11_retention_keeps_so_many_and_what_the_pointer_names() {
+async fn b11_sweep_keeps_configured_versions_and_unpublished_newer_ones() {
     let deployment = Deployment::new(COMPACTOR).await;
     let mut published = Vec::new();
     for name in ["a", "b", "c", "d"] {
@@ -369,7 +369,7 @@ async fn b11_retention_keeps_so_many_and_what_the_pointer_names() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn b12_two_writers_from_the_same_base_lose_nothing() {
+async fn b12_two_writers_on_the_same_base_lose_nothing() {
     let deployments = strangers().await;
     for names in [["a1", "b1"], ["a2", "b2"], ["a3", "b3"], ["a4", "b4"]] {
         let tries = both_publish(&deployments, names);

@@ -14,7 +14,7 @@ use crate::proxy::{Proxy, Verdict};
 const SILENCE: Duration = Duration::from_secs(100);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_put_of_the_pointer_that_arrives_when_it_was_given_up() {
+async fn pointer_put_that_arrives_after_it_was_repeated_is_refused() {
     let deployment = with_base().await;
     deployment.place.expects(&["CC-SWAP-UNKNOWN"]);
     let is_first = AtomicBool::new(true);

@@ -39,7 +39,7 @@ fn puts_manifest(head: &Head) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn b13_who_lost_its_lease_moves_no_pointer() {
+async fn b13_worker_that_lost_its_lease_puts_no_pointer() {
     let deployment = with_base().await;
     deployment.place.expects(&["CC-LEASE-LOST"]);
     let (proxy, at_manifest, go) = holding(puts_manifest);
@@ -96,7 +96,7 @@ async fn lineage(deployment: &Deployment) -> Vec<String> {
 
 /// Stopped later, when its put has left it: only the put's condition can refuse that.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn b13_a_put_that_outlived_its_lease_is_refused() {
+async fn b13_pointer_put_that_outlives_its_lease_is_refused() {
     let deployment = with_base().await;
     let (proxy, at_pointer, go) = holding(Head::puts_pointer);
     submit(&deployment, "next");
