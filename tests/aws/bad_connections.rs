@@ -1,5 +1,5 @@
-//! A bad line between the SDK and the services: slow, hung, refused, reset, cut off, and with wrong
-//! bytes. Whatever comes of single calls, in the end every run is published once and whole.
+//! A faulty connection between the SDK and the services: slow, hung, refused, reset, cut off, and with
+//! wrong bytes. Single calls may fail; in the end every run is published once and whole.
 
 mod faults;
 
@@ -20,7 +20,7 @@ use compactor_testkit::not_run::not_run;
 use compactor_testkit::process::{ended, signal};
 use faults::Dealer;
 
-/// What daemons may say at WARN or ERROR on such a line.
+/// What daemons may log at WARN or ERROR on such a connection.
 const EXPECTED: &[&str] = &[
     "CC-PORT-TRANSIENT",
     "CC-PORT-THROTTLED",
@@ -39,24 +39,24 @@ const EXPECTED: &[&str] = &[
     "messages could not be given back in time",
 ];
 
-/// A line on which each kind of fault strikes one of `every` so many requests.
-fn bad_line(seed: u64, every: u64) -> (Proxy, Arc<Mutex<Dealer>>) {
+/// A proxy on which each kind of fault strikes about one in `every` requests.
+fn faulty_proxy(seed: u64, every: u64) -> (Proxy, Arc<Mutex<Dealer>>) {
     let dealer = Arc::new(Mutex::new(Dealer::new(seed, every)));
     let dealing = Arc::clone(&dealer);
     let proxy = Proxy::new(move |head| dealing.lock().unwrap().deal(head));
     (proxy, dealer)
 }
 
-/// A kind of fault that never came was not endured.
+/// A kind of fault that never struck proves nothing.
 #[track_caller]
 fn assert_each_struck(dealer: &Mutex<Dealer>) {
     let struck = dealer.lock().unwrap().struck();
     assert!(struck.iter().all(|(_, times)| *times > 0), "{struck:?}");
 }
 
-/// Runs daemons behind the proxy until all runs are through, or for a while; the rest is worked
-/// off on a good line.
-async fn endures(proxy: Proxy, runs: usize) {
+/// Runs daemons behind the proxy until all runs are completed or 150 seconds have passed. A daemon
+/// without the proxy completes the rest.
+async fn assert_runs_survive(proxy: Proxy, runs: usize) {
     let deployment = Deployment::on(Cloud::new(1000).await, COMPACTOR);
     deployment.place.expects(EXPECTED);
     let mut expected = Vec::new();
@@ -71,7 +71,7 @@ async fn endures(proxy: Proxy, runs: usize) {
             deployment.drain();
         }
     }
-    // The line is the daemons', not that of those who look.
+    // Only the daemons use the proxy; the assertions ask the services directly.
     let daemons = [0, 1].map(|_| {
         let mut command = deployment.command("run");
         command.env("CHROMA_COMPACTOR_AWS__ENDPOINT", &proxy.endpoint);
@@ -90,7 +90,7 @@ async fn endures(proxy: Proxy, runs: usize) {
         let said = ended(daemon);
         assert!(
             said.status.success(),
-            "a bad line is no reason to give up: {said:?}"
+            "a daemon gave up on a faulty line: {said:?}"
         );
     }
     deployment.drain();
@@ -102,7 +102,7 @@ async fn endures(proxy: Proxy, runs: usize) {
     assert_eq!(records.len(), 4 * runs);
 }
 
-/// The old pointer stays until the whole new one is there.
+/// Readers see the old pointer until the whole new one has arrived.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn truncated_pointer_put_leaves_the_old_pointer() {
     if !keeps_what_half_an_upload_would_replace() {
@@ -147,33 +147,33 @@ async fn truncated_pointer_put_leaves_the_old_pointer() {
     assert!(cut.load(Ordering::Relaxed) >= 2);
 }
 
-/// Six kinds strike any request, or nearly any: 15 % of them.
+/// Six kinds fit nearly every request, each one in 40: together 15 %.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn runs_survive_a_line_with_15_percent_faults() {
-    let (line, dealer) = bad_line(1, 40);
-    endures(line, 12).await;
+    let (line, dealer) = faulty_proxy(1, 40);
+    assert_runs_survive(line, 12).await;
     assert_each_struck(&dealer);
 }
 
-/// 40 %.
+/// Six kinds fit nearly every request, each one in 15: together 40 %.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn runs_survive_a_line_with_40_percent_faults() {
-    let (line, dealer) = bad_line(2, 15);
-    endures(line, 6).await;
+    let (line, dealer) = faulty_proxy(2, 15);
+    assert_runs_survive(line, 6).await;
     assert_each_struck(&dealer);
 }
 
-/// Everything is refused for some seconds, then nothing, and again.
+/// The services refuse every request for some seconds, then none, by turns.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn runs_survive_bursts_of_refused_requests() {
     let (requests, refused) = (AtomicU64::new(0), Arc::new(AtomicU64::new(0)));
     let count = Arc::clone(&refused);
     let proxy = Proxy::new(move |head| {
-        // Who cannot even open the queue ends, as it should.
+        // A daemon that cannot open the queue ends, as it should.
         if head.line.contains("AmazonSQS.GetQueue") {
             return Verdict::Pass;
         }
-        // Counted, not timed: thirty pass, thirty are refused.
+        // By count, not by time: thirty requests pass, thirty are refused.
         if requests.fetch_add(1, Ordering::Relaxed) / 30 % 2 == 0 {
             return Verdict::Pass;
         }
@@ -183,6 +183,6 @@ async fn runs_survive_bursts_of_refused_requests() {
             false => Verdict::Refuse(429, "ThrottlingException"),
         }
     });
-    endures(proxy, 8).await;
+    assert_runs_survive(proxy, 8).await;
     assert!(refused.load(Ordering::Relaxed) >= 30);
 }

@@ -42,7 +42,7 @@ async fn bad_runs_fail_alone_and_record_their_errors() {
     deployment.say("submit words=good --run-id good").succeeds();
     assert_eq!(deployment.say("run --drain --json").json()["completed"], 1);
 
-    // `submit` would not take it.
+    // `submit` would refuse it.
     let wide = ClosedStore::prove(&wide, &CloseOptions::default()).unwrap();
     let archive = pack(&wide, &[], Vec::new()).unwrap();
     let prefix = "words/delta/wide/";

@@ -1,5 +1,5 @@
-//! Machines that do not agree on the time, and whose clocks are set while they work: who is ahead
-//! may take leases from the living, and still no update is lost.
+//! Machines that disagree on the time, and whose clocks are set while they work. A worker whose clock is
+//! ahead may take a lease from a living holder; still no update is lost.
 
 use std::collections::BTreeSet;
 use std::process::Stdio;
@@ -18,7 +18,7 @@ use crate::COMPACTOR;
 
 const RUNS: usize = 12;
 
-/// Each machine's clock goes through these, beginning with another one.
+/// Each machine's clock goes through these offsets; each machine begins with another one.
 const OFFSETS: [&str; 4] = ["-3h", "+0", "+3h", "+2d"];
 
 /// How long a clock stays as it is. A cycle takes less, a lease lasts longer.
@@ -34,7 +34,7 @@ fn set(clocks: &[SetClock], turn: usize) {
 async fn daemons_whose_clocks_are_set_while_they_work_lose_nothing() {
     let deployment = Deployment::on(Cloud::new(1000).await, COMPACTOR);
     let place = &deployment.place;
-    // Somebody whose clock is ahead takes a lock that is held.
+    // A worker whose clock is ahead takes a lock that is held.
     place.expects(&["CC-LEASE-LOST", "CC-SWAP-LOST"]);
     let clocks = [0, 1, 2].map(|number| SetClock::new(place, &format!("machine-{number}")));
     set(&clocks, 0);
@@ -72,7 +72,7 @@ async fn daemons_whose_clocks_are_set_while_they_work_lose_nothing() {
     let expected: Vec<(&str, usize)> = names.iter().map(|name| (name.as_str(), 4)).collect();
     assert_eq!(deployment.published("words").await, ids(&expected));
     assert_eq!(deployment.read_by_python("words").len(), 4 * RUNS);
-    // What they did, by the hours that their clocks told.
+    // The hours in the log show that the clocks were set.
     let log = std::fs::read_to_string(place.path("../said.log")).unwrap();
     let done = log.lines().filter(|line| line.contains("run completed"));
     let hours: BTreeSet<&str> = done.map(|line| &line[..13]).collect();

@@ -96,7 +96,7 @@ async fn missing_queue_is_named_as_a_configuration_error() {
         .naming(&["no-such"]);
 }
 
-/// Nothing is found in the environment, and this machine has no profile.
+/// A command that finds no credentials: neither in the environment nor in a profile.
 pub(crate) fn without_credentials(deployment: &Deployment, line: &str) -> std::process::Command {
     let words = line.split_whitespace().chain(["--config", "aws.toml"]);
     let mut command = deployment.place.command(words);
@@ -121,7 +121,7 @@ async fn daemon_without_credentials_fails_and_says_so() {
         .naming(&["credentials"]);
 }
 
-/// Messages of one group, one after the other, and still none is lost.
+/// All messages are of one group, so SQS delivers them one after the other.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fifo_queue_loses_no_message() {
     let deployment = Deployment::on(Cloud::with_fifo(3).await, COMPACTOR);
@@ -142,7 +142,7 @@ async fn fifo_queue_loses_no_message() {
     assert_eq!(depth.unwrap(), expected);
 }
 
-/// What is taken from the queue of a collection that another worker holds could only be given back.
+/// While another worker holds the lock, a received message could only be given back.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn queue_of_a_locked_collection_is_not_received_from() {
     let deployment = Deployment::new(COMPACTOR).await;
@@ -170,8 +170,8 @@ async fn queue_of_a_locked_collection_is_not_received_from() {
     let queue = deployment.cloud.backend().await.queue;
     let second = std::time::Duration::from_secs(1);
     let received = queue.receive(1, second, second).await.unwrap();
-    assert_eq!(received[0].receive_count, 1, "nobody had it");
-    // Over at once.
+    assert_eq!(received[0].receive_count, 1, "no worker received it before");
+    // This lock has expired at once.
     deployment
         .lock_words("update", std::time::Duration::ZERO)
         .await;
@@ -203,7 +203,7 @@ async fn queue_of_a_collection_accepts_messages_of_that_collection_alone() {
         .await
         .unwrap();
     assert_eq!(waiting.visible, 3, "the other three are in the other queue");
-    // Announced all the same, by itself and by the table.
+    // Two runs for a collection without a queue: one as a message, one as a stream record.
     let body = serde_json::json!({
         "entity_type": "COMPACTION_RUN",
         "entity_data": {"run_id": "p", "pages_delta_prefix": "pages/delta/p/"},
@@ -215,10 +215,10 @@ async fn queue_of_a_collection_accepts_messages_of_that_collection_alone() {
     });
     let record = serde_json::json!({"eventName": "INSERT", "dynamodb": {"NewImage": image}});
     let pages = [("collection", "pages")];
-    // Straight into the queue of the words.
+    // Both go into the queue of `words`.
     deployment.send(&body.to_string(), &pages).await;
     deployment.send(&record.to_string(), &[]).await;
-    // Who may send to the queue of the words may change no lines, however the message is wrapped.
+    // A sender to the queue of `words` may not change `lines`, however the message is wrapped.
     let lines = serde_json::json!({
         "entity_type": "COMPACTION_RUN",
         "entity_data": {"run_id": "l", "lines_delta_prefix": "lines/delta/l/"},
@@ -240,7 +240,7 @@ async fn queue_of_a_collection_accepts_messages_of_that_collection_alone() {
     assert_eq!(deployment.say("run --drain --json").json()["completed"], 6);
     assert_eq!(deployment.published("words").await.len(), 9);
     assert_eq!(deployment.published("lines").await.len(), 6);
-    // The record is for the queue of the pages, if they had one.
+    // The stream record announces nothing: `pages` has no queue.
     assert_eq!(deployment.depth().await.dead, 3);
     let (state, error) = deployment.part("p", "pages");
     assert_eq!(state, "FAILED");

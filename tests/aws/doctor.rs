@@ -25,7 +25,7 @@ fn verdict<'f>(findings: &'f Value, check: &str) -> (&'f str, &'f str) {
 async fn doctor_warns_of_the_pointer_policy_alone_when_all_else_is_sound() {
     let deployment = Deployment::new(COMPACTOR).await;
     deployment.place.expects(&["CC-MESSAGE-JSON"]);
-    // Its working space is all that a daemon needs of the disk.
+    // A daemon needs nothing of the disk but its working space.
     let mut doctor = deployment.command("doctor --json");
     let findings = Said::by(doctor.env("TMPDIR", "/no/such/folder")).json();
     for check in [
@@ -80,7 +80,10 @@ async fn doctor_names_the_missing_bucket_table_queue_or_endpoint() {
     assert_eq!(verdict(&findings, "locks").0, "ok");
     let bad = findings.as_array().unwrap().iter();
     let bad = bad.filter(|finding| finding["verdict"] != "ok").count();
-    assert_eq!(bad, 1, "said once: {findings:?}");
+    assert_eq!(
+        bad, 1,
+        "the fault is not reported exactly once: {findings:?}"
+    );
 
     let findings = change(&format!("table = \"{name}\""), "table = \"no-such-table\"");
     for check in ["locks", "run records"] {
@@ -132,7 +135,7 @@ async fn doctor_finds_a_missing_queue_right() {
     assert_eq!(queue, "bad", "{found}");
 }
 
-/// They are needed for everything: nothing else is tried, and nothing is praised.
+/// Every other check needs credentials, so `doctor` neither tries nor reports one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn doctor_reports_missing_credentials_as_one_finding() {
     let deployment = Deployment::new(COMPACTOR).await;
@@ -146,7 +149,7 @@ async fn doctor_reports_missing_credentials_as_one_finding() {
     assert_eq!(findings[1]["code"], "CC-AWS-CREDENTIALS");
 }
 
-/// Where nobody may write at all, a refused write tells nothing of the policy.
+/// If every write is refused, a refused write shows nothing about the policy.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn doctor_does_not_take_an_unwritable_pointer_for_protected() {
     let deployment = Deployment::new(COMPACTOR).await;
@@ -181,7 +184,7 @@ async fn doctor_lists_locks_of_python_writers() {
     let found = held();
     let end = found.strip_prefix("words: python until ").unwrap();
     assert!(*end <= *until && end[..10] == until[..10], "{found}");
-    // A writer that died half-way, or a hand.
+    // A writer that died half-way, or an operator, left it.
     let lock = [
         ("PK", "LOCK#words#chroma-words-update"),
         ("SK", "LOCK"),

@@ -14,11 +14,11 @@ use crate::proxy::{Proxy, Verdict};
 use crate::stub::{Answer, Stub};
 use tunnel::Tunnel;
 
-/// A name that nobody but a proxy of these tests knows.
+/// A host name that only the proxies of these tests resolve.
 const SERVICES: &str = "services.invalid";
 
-/// Submits a run and drains the queue, by commands that `change` has a say in.
-async fn works(deployment: &Deployment, change: impl Fn(&mut Command)) {
+/// Submits a run and drains the queue with commands that `change` adapts.
+async fn assert_run_completes(deployment: &Deployment, change: impl Fn(&mut Command)) {
     directory(&deployment.place, "delta", "words", 4, 3);
     for line in ["submit words=delta --run-id r", "run --drain"] {
         let mut command = deployment.command(line);
@@ -29,14 +29,14 @@ async fn works(deployment: &Deployment, change: impl Fn(&mut Command)) {
     assert_eq!(deployment.published("words").await, ids(&[("delta", 4)]));
 }
 
-/// The commands believe the services to be at `address`, those who look know better.
-fn believing(address: &str) -> impl Fn(&mut Command) {
+/// Sets the endpoint of the commands to `address`; the assertions ask the services directly.
+fn with_endpoint(address: &str) -> impl Fn(&mut Command) {
     move |command| {
         command.env("CHROMA_COMPACTOR_AWS__ENDPOINT", address);
     }
 }
 
-/// As for the AWS CLI, which knows no other way.
+/// The AWS CLI takes its endpoint from there too.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn endpoint_is_taken_from_the_sdk_environment() {
     let deployment = Deployment::new(COMPACTOR).await;
@@ -57,8 +57,8 @@ async fn endpoint_is_taken_from_the_sdk_environment() {
 async fn http_requests_go_through_the_configured_proxy() {
     let deployment = Deployment::new(COMPACTOR).await;
     let proxy = Proxy::new(|_| Verdict::Pass);
-    works(&deployment, |command| {
-        believing(&format!("http://{SERVICES}"))(command);
+    assert_run_completes(&deployment, |command| {
+        with_endpoint(&format!("http://{SERVICES}"))(command);
         command.env("HTTP_PROXY", &proxy.endpoint);
     })
     .await;
@@ -75,13 +75,13 @@ async fn http_requests_go_through_the_configured_proxy() {
 async fn hosts_in_no_proxy_are_reached_directly() {
     let deployment = Deployment::new(COMPACTOR).await;
     let proxy = Proxy::new(|_| Verdict::Pass);
-    works(&deployment, |command| {
+    assert_run_completes(&deployment, |command| {
         command.env("http_proxy", &proxy.endpoint);
         command.env("no_proxy", "example.org,127.0.0.1,localhost");
     })
     .await;
     assert_eq!(proxy.seen(), [""; 0]);
-    // Without the exception they do.
+    // Without the exception they go through the proxy.
     let mut command = deployment.command("runs");
     command.env("http_proxy", &proxy.endpoint);
     Said::by(&mut command).succeeds();
@@ -96,10 +96,10 @@ async fn https_requests_go_through_a_tunnel_and_trust_the_ca_bundle_alone() {
         .place
         .write("authorities.pem", &format!("Ours:\n{}", tunnel.certificate));
     let secured = |command: &mut Command| {
-        believing(&format!("https://{SERVICES}"))(command);
+        with_endpoint(&format!("https://{SERVICES}"))(command);
         command.env("HTTPS_PROXY", &tunnel.address);
     };
-    works(&deployment, |command| {
+    assert_run_completes(&deployment, |command| {
         secured(command);
         command.env("AWS_CA_BUNDLE", "authorities.pem");
     })
@@ -127,8 +127,8 @@ async fn container_credentials_are_fetched_without_the_proxy() {
     });
     let container = Stub::new(answers).await;
     let nowhere = deployment.place.path("nowhere");
-    works(&deployment, |command| {
-        believing(&format!("http://{SERVICES}"))(command);
+    assert_run_completes(&deployment, |command| {
+        with_endpoint(&format!("http://{SERVICES}"))(command);
         for name in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"] {
             command.env_remove(name);
         }

@@ -1,7 +1,8 @@
-//! Whole daemons behind a proxy that answers for one resource as told, and a restart policy that starts
-//! them again: at the end no run is FAILED or dead but for what is its own fault.
+//! Whole daemons behind a proxy that fakes the answers of one resource, and a restart policy that starts
+//! them again. At the end no run is FAILED or dead unless the fault is its own.
 //!
-//! `cargo xtask faults` runs it, by resource: each pair takes some seconds. `wire_dispositions.rs` is the quick one.
+//! `cargo xtask faults` runs it, by resource: each pair takes some seconds. `wire_dispositions.rs` is the
+//! quick check.
 
 use std::process::Stdio;
 use std::sync::Arc;
@@ -28,9 +29,9 @@ const MAX_RECEIVES: u32 = 2 * STARTS + 2;
 /// Which requests are about a resource; those of a delta are about that of run `b`.
 struct Matcher {
     resource: Resource,
-    /// The bucket of a delta elsewhere.
+    /// The bucket of a delta that is not in the daemon's own bucket.
     elsewhere: String,
-    /// A pointer was put: what is updated now is the record of a run.
+    /// A pointer was put, so the next update is that of a run's record.
     has_published: AtomicBool,
 }
 

@@ -75,7 +75,7 @@ async fn lock_items_have_the_fields_of_python_writers() {
     );
 }
 
-/// Both locks or none: a Python writer holds one of them.
+/// The daemon takes both locks or none; a Python writer holds one of them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lock_of_another_writer_is_respected_and_no_half_lock_is_kept() {
     let cloud = Cloud::new(3).await;
@@ -184,7 +184,7 @@ async fn run_records_have_the_fields_of_python_producers() {
     assert_eq!(item, fields);
 }
 
-/// Its writer died half-way, or it was written by hand: no writer would ever find it expired.
+/// A writer died half-way, or an operator wrote it: no writer would ever find it expired.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lock_without_an_expiry_is_taken_over_after_half_an_hour() {
     for owner in [Some("gone"), None] {

@@ -68,7 +68,7 @@ async fn multipart_files_are_uploaded_copied_and_downloaded_unchanged() {
     assert_eq!((info.size, &info.etag), (SIZE as u64, &etag));
     assert!(std::fs::read(&to).unwrap() == std::fs::read(&from).unwrap());
 
-    // Whoever is late leaves nothing, neither the object nor its parts.
+    // A late upload leaves neither an object nor parts.
     assert_eq!(
         upload(Condition::IfAbsent).await,
         PutOutcome::PreconditionFailed
@@ -111,14 +111,14 @@ async fn failed_download_leaves_no_file() {
     let error = objects.download("a/large", &to, SIZE as u64 - 1).await;
     assert_eq!(error.unwrap_err().code(), "CC-PORT-TOO-LARGE");
     assert!(!to.exists());
-    // Somebody else's file is neither read nor removed.
+    // A file that was there before is neither overwritten nor removed.
     std::fs::write(&to, "mine").unwrap();
     let error = objects.download("a/large", &to, SIZE as u64).await;
     assert_eq!(error.unwrap_err().code(), "CC-PORT-INVALID");
     assert_eq!(std::fs::read(&to).unwrap(), b"mine");
 }
 
-/// What a killed process leaves: parts that nobody will ever complete.
+/// A killed process leaves parts that no process will complete.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sweep_aborts_unfinished_uploads_after_a_day() {
     let deployment = Deployment::new(COMPACTOR).await;
@@ -151,7 +151,7 @@ async fn sweep_aborts_unfinished_uploads_after_a_day() {
     };
     let now = cloud.clock.wall();
     let swept = sweep(now, SweepMode::Delete).await;
-    assert_eq!(swept.uploads, 0, "another process may be at it");
+    assert_eq!(swept.uploads, 0, "another process may still upload");
     let later = now.plus(Duration::from_secs(25 * 60 * 60));
     for mode in [SweepMode::DryRun, SweepMode::Delete] {
         assert_eq!(unfinished(cloud).await, 2);
@@ -160,7 +160,7 @@ async fn sweep_aborts_unfinished_uploads_after_a_day() {
     assert_eq!(
         unfinished(cloud).await,
         1,
-        "not below the collection's versions"
+        "the upload outside the collection's versions stays"
     );
 }
 

@@ -19,10 +19,10 @@ use serde_json::Value;
 use crate::COMPACTOR;
 use crate::proxy::{Proxy, Verdict};
 
-/// A lock that our side does not know, as the oldest of the Python writers used.
+/// A lock that the daemon does not know; the oldest Python writers used it.
 const OTHER_LOCK: &str = "--lock-id chroma-final-merge-7";
 
-/// What the policy does.
+/// A proxy that enforces the policy.
 pub(crate) fn policy() -> Proxy {
     Proxy::new(|head| {
         let conditional = head.has("if-match") || head.has("if-none-match");
@@ -71,7 +71,7 @@ impl<'d> Paused<'d> {
     }
 }
 
-/// The daemon through the same proxy, if there is one.
+/// Drains the queue with the services at `endpoint`.
 fn drain_at(deployment: &Deployment, endpoint: &str) -> Value {
     let mut command = deployment.command("run --drain --json");
     command.env("CHROMA_COMPACTOR_AWS__ENDPOINT", endpoint);
@@ -81,11 +81,11 @@ fn drain_at(deployment: &Deployment, endpoint: &str) -> Value {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_update_is_lost_under_the_bucket_policy() {
     let proxy = policy();
-    // What is given back must not be buried.
+    // Enough receives that no returned message is buried.
     let deployment = Deployment::on(Cloud::new(20).await, COMPACTOR);
     submit(&deployment, "first");
     assert_eq!(drain_at(&deployment, &proxy.endpoint)["published"], 1);
-    // The two take turns; each time it is the other's message as well.
+    // The two take turns; both receive the same message.
     for round in 0..2 {
         let name = format!("turn{round}");
         submit(&deployment, &name);
@@ -94,7 +94,7 @@ async fn no_update_is_lost_under_the_bucket_policy() {
         assert_eq!(refused["refused"], "AccessDenied", "{refused}");
         assert_eq!(drain_at(&deployment, &proxy.endpoint)["completed"], 1);
     }
-    // And both at once, from the same version, without a common lock.
+    // Then both merge at once, from the same version, without a common lock.
     submit(&deployment, "theirs");
     let paused = Paused::at(&deployment, &proxy.endpoint, OTHER_LOCK);
     submit(&deployment, "ours");
@@ -174,7 +174,11 @@ async fn lost_update_without_the_policy_is_found_and_retried() {
             .into_iter()
             .map(|r| r.id)
             .collect();
-        assert_eq!(read, ids(&lost), "what the policy prevents");
+        assert_eq!(
+            read,
+            ids(&lost),
+            "the update is not lost without the policy"
+        );
 
         submit(&deployment, "next");
         let said = deployment.say("run --drain").succeeds();

@@ -1,6 +1,6 @@
 //! Two hundred runs for three collections, made by real chromadb, merged by four daemons, with
 //! duplicates, and with runs and messages that are bad in every way: in the end each good record is
-//! in its snapshot as chromadb itself would have it, and each bad run is told apart.
+//! in its snapshot as chromadb itself would have it, and each bad run fails.
 
 use std::collections::BTreeMap;
 
@@ -47,7 +47,7 @@ async fn two_hundred_runs_publish_good_records_and_fail_bad_runs() {
             .collect();
         deployment.announce(run, &deltas).await;
         if number == 0 {
-            // The collections are what the first run made them, whatever comes next.
+            // The first run decides the settings of the collections.
             assert_eq!(deployment.drain()["published"], 3);
         } else if number % 4 == 0 {
             deployment.announce(run, &deltas).await;
@@ -123,7 +123,7 @@ async fn two_hundred_runs_publish_good_records_and_fail_bad_runs() {
         for (found, expected) in found.iter().zip(expected) {
             assert_eq!(found, expected, "{collection}");
         }
-        // Each run is in the lineage once, whoever merged it.
+        // Each run is in the lineage once, whichever daemon merged it.
         let version = deployment.pointer(collection).await.unwrap();
         let manifest = deployment.manifest(collection, &version).await;
         let mut lineage: Vec<&str> = manifest["applied_runs"]
@@ -141,7 +141,7 @@ async fn two_hundred_runs_publish_good_records_and_fail_bad_runs() {
     }
 }
 
-/// A message that is none, a delta that is not there, half an archive, another dimension.
+/// A message that is not JSON, a missing delta, half an archive, another dimension.
 async fn send_bad_ones(deployment: &Deployment, wide: &[u8]) {
     deployment.send("no json", &[("collection", "words")]).await;
     let half = &wide[..wide.len() / 2];

@@ -11,7 +11,7 @@ use std::time::Duration;
 use socket2::SockRef;
 use wire::Request;
 
-/// What a rule says of a request. Rules run on the request's own thread and may wait.
+/// What a rule decides for a request. Rules run on the request's own thread and may wait.
 pub(crate) enum Verdict {
     /// Let it through.
     Pass,
@@ -21,11 +21,11 @@ pub(crate) enum Verdict {
     Reset,
     /// Let it through, but only after this time.
     After(Duration),
-    /// Send half of the body on, of which the whole length was said, and close both connections.
+    /// Send half of the body, with the length of the whole body in the head, and close both connections.
     HalfRequest,
     /// Let it through, and close the connection in the middle of the answer.
     HalfAnswer,
-    /// Let it through, and say nothing for this time in the middle of the answer. Then close.
+    /// Let it through, pause for this time in the middle of the answer, then close.
     Stall(Duration),
     /// Let it through, and send the answer's body at 20 bytes a second.
     Trickle,
@@ -52,7 +52,7 @@ impl Head {
         head
     }
 
-    /// Whether a header is there.
+    /// Whether the request has this header.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.value(name).is_some()
     }
@@ -63,24 +63,24 @@ impl Head {
         found.next().map(|(_, value)| value.trim())
     }
 
-    /// How long the body is said to be.
+    /// The body's length in bytes, as the head has it.
     pub(crate) fn body_bytes(&self) -> usize {
         let length = self.value("content-length");
         length.and_then(|text| text.parse().ok()).unwrap_or(0)
     }
 
-    /// Whether S3 is asked, and neither queue nor table.
+    /// Whether the request is for S3, not for the queue or the table.
     pub(crate) fn is_of_s3(&self) -> bool {
         !self.line.contains("DynamoDB_") && !self.line.contains("AmazonSQS")
     }
 
     /// Whether this is the put of a pointer.
     pub(crate) fn puts_pointer(&self) -> bool {
-        // A daemon tries at its start whether conditions are kept, with a pointer of no collection.
+        // At its start a daemon tests with a pointer of no collection whether conditions are enforced.
         !self.line.contains("/doctor/") && self.puts_any_pointer()
     }
 
-    /// Also those that are only for trying.
+    /// Whether this is the put of a pointer, or of the test pointer of a daemon that starts.
     pub(crate) fn puts_any_pointer(&self) -> bool {
         self.line.starts_with("PUT ") && self.line.contains("/latest-pointer.txt")
     }
@@ -125,7 +125,7 @@ impl Proxy {
         std::thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 let (rule, notes) = (Arc::clone(&rule), Arc::clone(&noted));
-                // Broken connections are the business of those at their ends.
+                // The client and the services notice broken connections themselves.
                 std::thread::spawn(move || pass(client, &*rule, &notes));
             }
         });
@@ -152,7 +152,7 @@ fn pass(mut client: TcpStream, rule: &Rule, notes: &Notes) -> std::io::Result<()
     notes.asked(head);
     let verdict = rule(head);
     match verdict {
-        // What closes without lingering is reset.
+        // A close without lingering resets the connection.
         Verdict::Reset => return SockRef::from(&client).set_linger(Some(Duration::ZERO)),
         Verdict::Refuse(status, code) => return wire::refuse(client, head, status, code),
         Verdict::After(time) => wait(time),

@@ -25,7 +25,11 @@ async fn changed_redrive_policy_is_noticed_by_receives_and_extensions() {
     let queue = cloud.backend_by(clock.clone()).await.queue;
     cloud.set_max_receives(4).await;
     receive(queue.as_ref()).await;
-    assert_eq!(queue.max_receives(), 5, "it is not asked for each time");
+    assert_eq!(
+        queue.max_receives(),
+        5,
+        "the policy is not read at each receive"
+    );
     clock.advance(Duration::from_secs(30));
     receive(queue.as_ref()).await;
     assert_eq!(queue.max_receives(), 4);
@@ -38,7 +42,7 @@ async fn changed_redrive_policy_is_noticed_by_receives_and_extensions() {
     assert_eq!(queue.max_receives(), 3);
 }
 
-/// Whoever gives a message back that has no receive left loses it without a word.
+/// A worker that gives back a message after its last receive loses it silently.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn redrive_policy_is_read_sooner_when_a_message_is_redelivered() {
     let cloud = Cloud::new(5).await;

@@ -86,8 +86,8 @@ async fn conflicting_put_is_a_conflict_and_not_a_refusal() {
     assert_eq!(stub.requests(), OPENING + 1);
 }
 
-/// What a pointer's put did is found out by its caller: a second attempt of the SDK would be
-/// refused by the first one's success.
+/// The caller finds out what the put did. If the SDK repeated a put that succeeded, the condition
+/// would refuse the repetition.
 #[tokio::test]
 async fn failed_conditional_put_is_not_repeated_and_its_outcome_is_unknown() {
     for answer in [
@@ -131,7 +131,7 @@ async fn access_denied_is_reported_as_denied() {
     assert_eq!(error.fault, Fault::Denied, "{error}");
 }
 
-/// All else would say the same: it is no fault of the queue.
+/// Every service would refuse them, so the error does not blame the queue.
 #[tokio::test]
 async fn rejected_credentials_are_reported_as_missing_credentials() {
     for (code, expected) in [

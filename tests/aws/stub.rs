@@ -1,4 +1,4 @@
-//! A server that answers as told, for what no emulator does.
+//! A server with prepared answers, for what no emulator does.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -10,9 +10,9 @@ use tokio::net::{TcpListener, TcpStream};
 pub(crate) enum Answer {
     /// An answer with this status, headers and body.
     Is(u16, &'static str, String),
-    /// Half of this body, though the length of all of it was said.
+    /// Half of this body, with the length of the whole body in the header.
     Half(String),
-    /// The connection is closed without one.
+    /// No answer: the connection is closed.
     HangUp,
 }
 
@@ -33,7 +33,7 @@ impl Stub {
         tokio::spawn(async move {
             // One at a time: answers belong to requests in their order.
             while let Ok((stream, _)) = listener.accept().await {
-                // Who asks more than was foreseen is left without an answer.
+                // A request beyond the prepared answers gets none.
                 let answer = answers.pop_front().unwrap_or(Answer::HangUp);
                 if let Some(line) = serve(stream, answer).await {
                     seen.lock().unwrap().push(line);

@@ -8,7 +8,7 @@ use compactor_testkit::fixture::directory;
 
 use crate::COMPACTOR;
 
-/// Uploads a delta and makes its record, but announces nothing: the message is somebody else's.
+/// Uploads a delta and makes its record, but announces nothing: a stream or `runs reconcile` does.
 async fn insert(deployment: &Deployment, run: &str, prefixes: &[(&str, &str)]) {
     let backend = deployment.cloud.backend().await;
     for (collection, prefix) in prefixes {
@@ -56,7 +56,7 @@ async fn stream_record_announces_every_collection_of_its_run() {
             "lines_delta_prefix": {"S": BOTH[0].1}, "words_delta_prefix": {"S": BOTH[1].1},
         }},
     });
-    // As a pipe sends it: no attributes at all.
+    // A pipe sends no attributes.
     deployment.send(&body.to_string(), &[]).await;
     assert_eq!(deployment.say("run --drain --json").json()["completed"], 2);
     assert_eq!(states(&deployment), ["COMPLETED"; 2]);
@@ -79,7 +79,7 @@ async fn pending_runs_are_announced_again_by_reconcile() {
     let said = deployment.say("runs reconcile").succeeds();
     assert_eq!(said.stdout, "nothing to announce\n");
 
-    // A second time it is found in the lineage.
+    // The second time, the run is found in the lineage.
     deployment
         .say("runs retry r1 --collection words")
         .succeeds();

@@ -1,4 +1,4 @@
-//! The store refuses to hand out deltas for a while, as S3 does under load.
+//! The store refuses reads of deltas for a while, as S3 does under load.
 
 use std::process::Stdio;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use compactor_testkit::process::terminate;
 use crate::COMPACTOR;
 use crate::proxy::{Proxy, Verdict};
 
-/// More than the receives of two messages last for, each call tried nine times.
+/// More than two messages use up until their last receive, with nine attempts at each call.
 const REFUSALS: u64 = 60;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,5 +1,5 @@
-//! Settings that name what is not there, and services that do not answer: what is said, how soon, and
-//! how the daemon ends.
+//! Settings that name missing resources, and services that do not answer: what the daemon says, how
+//! soon, and how it ends.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -10,7 +10,7 @@ use compactor_testkit::fixture::directory;
 use crate::COMPACTOR;
 use crate::proxy::{Proxy, Verdict};
 
-/// Said before anything is received, and whether anything waits or not.
+/// Both with and without a waiting message.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn missing_bucket_or_table_is_named_before_anything_is_received() {
     for submitted in [false, true] {
@@ -32,7 +32,7 @@ async fn missing_bucket_or_table_is_named_before_anything_is_received() {
                 said.fails(CONFIGURATION, "CC-PORT-MISSING")
                     .naming(&[named]);
             }
-            // And nothing was taken.
+            // No message was received.
             deployment.change(&wrong, &right);
             let drained = deployment.say("run --drain --json").json();
             assert_eq!(drained["completed"], u64::from(submitted));
@@ -40,7 +40,7 @@ async fn missing_bucket_or_table_is_named_before_anything_is_received() {
     }
 }
 
-/// Who waits is told for what at the first try.
+/// An operator who waits learns the cause at once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn failing_table_is_named_at_the_first_retry() {
     let deployment = Deployment::new(COMPACTOR).await;
@@ -48,7 +48,7 @@ async fn failing_table_is_named_at_the_first_retry() {
     deployment.place.expects(&["CC-PORT-TRANSIENT"]);
     directory(&deployment.place, "w", "words", 3, 2);
     deployment.say("submit words=w").succeeds();
-    // As often as the SDK asks before it gives up.
+    // As often as the SDK tries before it gives up.
     let left = AtomicUsize::new(3);
     let proxy = Proxy::new(move |head| {
         let is_refused = head.line.contains("DynamoDB_")
@@ -71,7 +71,7 @@ async fn failing_table_is_named_at_the_first_retry() {
     assert!(warned.contains("trying again"), "{warned}");
 }
 
-/// What may pass is no fault of the settings.
+/// The fault may pass, so the daemon does not blame the settings.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn unreachable_services_are_a_transient_error_and_not_a_setting() {
     let deployment = Deployment::new(COMPACTOR).await;

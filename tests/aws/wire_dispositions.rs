@@ -1,5 +1,5 @@
-//! What the services answer, and what becomes of the runs then: the table of
-//! `compactor_core::disposition`, from the wire on. `cargo xtask faults` holds whole daemons against it.
+//! Answers of the services are read as the right fault, and the table of `compactor_core::disposition`
+//! says what becomes of the runs. `cargo xtask faults` checks whole daemons against it.
 
 use std::path::Path;
 use std::time::Duration;
@@ -21,15 +21,15 @@ use crate::stub::Answer;
 /// An answer of a service.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Said {
-    /// Status and code.
+    /// An error: HTTP status and code.
     Error(u16, &'static str),
-    /// None.
+    /// The service closes the connection without an answer.
     Nothing,
 }
 
 use Said::{Error, Nothing};
 
-/// What S3 says, the fault that it is, and where two outcomes are possible the one of a write.
+/// Answers of S3 and the fault that each is. A write may have `OutcomeUnknown` instead.
 const OF_S3: &[(Said, Fault)] = &[
     (Nothing, Fault::Transient),
     (Error(500, "InternalError"), Fault::Transient),
@@ -66,7 +66,7 @@ const OF_SQS: &[(Said, Fault)] = &[
     (Error(400, "InvalidAddress"), Fault::Invalid),
 ];
 
-/// What becomes of runs, by the fault, in the order of `Fault::ALL` as far as there is an answer.
+/// What becomes of the runs after this fault of this resource.
 fn expected(resource: Resource, fault: Fault) -> Disposition {
     match (resource, fault) {
         (Resource::DeadLetterQueue, _) => Leave,
@@ -110,8 +110,8 @@ fn key() -> RunKey {
     RunKey::plain("run".parse().unwrap())
 }
 
-/// Gets an archive, or the files in its place. The answer to a HEAD does not say whether object or
-/// bucket is missing.
+/// Gets an archive, or the loose files in its place. The answer to a HEAD does not say whether the
+/// object or the bucket is missing.
 async fn fetch(objects: &dyn ObjectStore, to: &Path) -> Result<(), PortError> {
     match objects.download("words/x/delta.tar.gz", to, 100).await? {
         Some(_) => Ok(()),
@@ -119,7 +119,7 @@ async fn fetch(objects: &dyn ObjectStore, to: &Path) -> Result<(), PortError> {
     }
 }
 
-/// A call that is about the resource, as the daemon makes it.
+/// Calls the resource as the daemon does.
 async fn call(resource: Resource, backend: &AwsBackend, folder: &Path) -> Result<(), PortError> {
     let words: CollectionName = "words".parse().unwrap();
     let file = folder.join("file");
@@ -185,8 +185,8 @@ async fn call(resource: Resource, backend: &AwsBackend, folder: &Path) -> Result
     }
 }
 
-/// Writes of which it is not known whether they were done.
-fn as_told(resource: Resource, said: Said, fault: Fault) -> Fault {
+/// The fault of the answer, or `OutcomeUnknown` for a write that may have been done.
+fn fault_of(resource: Resource, said: Said, fault: Fault) -> Fault {
     let is_write = matches!(
         resource,
         Resource::Upload | Resource::RunRecord | Resource::DeadLetterQueue
@@ -200,11 +200,11 @@ fn as_told(resource: Resource, said: Said, fault: Fault) -> Fault {
 
 async fn check(resource: Resource, said: Said, fault: Fault) {
     let folder = tempfile::tempdir().unwrap();
-    // As often as the SDK may ask.
+    // As often as the SDK may try.
     let (_stub, backend) = told((0..20).map(|_| answer(resource, said))).await;
     let what = format!("{resource:?} {said:?}");
     let error = call(resource, &backend, folder.path()).await.unwrap_err();
-    let possible = [fault, as_told(resource, said, fault)];
+    let possible = [fault, fault_of(resource, said, fault)];
     assert!(possible.contains(&error.fault), "{what}: {error:?}");
     let (disposition, _) = of_fault(resource, error.fault);
     assert_eq!(disposition, expected(resource, error.fault), "{what}");

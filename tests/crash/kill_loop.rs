@@ -17,11 +17,11 @@ use crate::testbed::{Daemon, Testbed};
 const COLLECTION: &str = "words";
 /// Longer than a start and a cycle.
 const LONGEST: u64 = 2_500;
-/// Of a cycle, from the lease to the record: every one of them leaves something to be done.
+/// The steps of a cycle, from the lease to the record, after which work is left.
 const STEPS: usize = 9;
-/// Longer than the lease of a killed daemon lasts, and its messages are hidden.
+/// Longer than the lease of a killed daemon lasts and its messages stay hidden.
 const BEGINNING: Duration = Duration::from_secs(10);
-/// One kill of so many, at least, must hit a daemon in the middle of a cycle.
+/// At least one kill in `HITS` must hit a daemon in the middle of a cycle.
 const HITS: u64 = 5;
 
 /// Kills `kills` daemons on this testbed, then checks what became of the runs.
@@ -41,14 +41,14 @@ pub(crate) fn endure(testbed: &Testbed, kills: u64, rng: &mut Rng) {
             _ => wait(rng.u64(0..LONGEST)),
         }
         hits += u64::from(daemon.kill());
-        if !reader.is_content() {
+        if !reader.is_running() {
             break;
         }
     }
     testbed.say("run --drain").succeeds();
     let listed = testbed.say(&format!("runs --limit {} --json", runs.len() + 1));
     let (unfinished, published) = outcome(&listed.json(), runs.len());
-    // First what the reader says: it explains more.
+    // The reader's findings come first: they explain more.
     let found = reader.findings();
     assert!(unfinished.is_empty(), "{unfinished:?}");
     assert_eq!(found.records, undisturbed(&runs), "{}", testbed.name());
@@ -79,8 +79,8 @@ fn outcome(records: &Value, runs: usize) -> (Vec<Value>, usize) {
     (unfinished.copied().cloned().collect(), versions.len())
 }
 
-/// Waits until a daemon has taken so many steps. Not for ever: a cycle may have fewer, and no other
-/// may follow.
+/// Waits until the daemon has taken `steps` steps, but not for ever: a cycle may have fewer, and may be
+/// the last.
 fn wait_for_steps(daemon: &Daemon<'_>, steps: usize) {
     let deadline = Deadline::after(BEGINNING);
     while daemon.steps() < steps && deadline.is_ahead() {
@@ -97,7 +97,7 @@ fn wait(milliseconds: u64) {
     runtime.block_on(clock.sleep(Duration::from_millis(milliseconds)));
 }
 
-/// One more run, which the reader is told of first.
+/// Announces one more run, after adding it to the reader's list.
 fn announce(testbed: &Testbed, runs: &mut Vec<(String, usize)>) {
     let name = format!("run{}", runs.len());
     let records = 3 + runs.len() % 5;
@@ -111,7 +111,7 @@ fn announce(testbed: &Testbed, runs: &mut Vec<(String, usize)>) {
     runs.push((name, records));
 }
 
-/// What the same runs give where nothing is killed.
+/// The records that the same runs give if no daemon is killed.
 fn undisturbed(runs: &[(String, usize)]) -> serde_json::Value {
     let testbed = Testbed::local();
     testbed.place().write("runs", "");

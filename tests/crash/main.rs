@@ -1,15 +1,15 @@
 //! The real binary, killed again and again at random moments, over the local backend and over AWS
 //! (the emulator), while producers go on and a Python reader reads what is published.
 //!
-//! Every other kill comes when the daemon has just said that it took a step of a cycle, drawn at
-//! random; the rest at any moment. It fails if too few of all found the daemon at work.
+//! Every other kill comes when the daemon has just logged a random step of a cycle; the rest come at
+//! any moment. The test fails if too few kills hit a daemon at work.
 //!
-//! The reader takes what every old reader takes, the pointer and then the files, opens it with real
-//! chromadb, and must find whole runs and never fewer than before. In the end the content must be
-//! that of a deployment where nothing was killed.
+//! The reader does what Python readers do: it gets the pointer, then the files, and opens them with real
+//! chromadb. It must find whole runs and never fewer than before. In the end the content must be
+//! that of a deployment where no process was killed.
 //!
 //! `CRASH_KILLS` says how often, over both; `cargo xtask crash --kills 200` sets it. `CRASH_SEED`
-//! repeats the same moments, as far as a machine ever repeats itself.
+//! repeats the same moments, as far as timing allows.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

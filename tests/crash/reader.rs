@@ -1,4 +1,4 @@
-//! A Python reader that reads all the time.
+//! A Python reader that reads without pause.
 
 use std::process::{Child, Stdio};
 
@@ -16,9 +16,9 @@ pub(crate) struct Reader<'s> {
 
 /// What a reader found.
 pub(crate) struct Findings {
-    /// How often it read.
+    /// The number of reads.
     pub(crate) reads: u64,
-    /// How many different versions.
+    /// The number of different versions that it read.
     pub(crate) versions: u64,
     /// The records of the last read.
     pub(crate) records: Value,
@@ -39,8 +39,8 @@ impl<'s> Reader<'s> {
         Self { testbed, process }
     }
 
-    /// Fails at once if it found something wrong already.
-    pub(crate) fn is_content(&mut self) -> bool {
+    /// Whether the reader still runs; it ends at the first wrong finding.
+    pub(crate) fn is_running(&mut self) -> bool {
         self.process.try_wait().unwrap().is_none()
     }
 

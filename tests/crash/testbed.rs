@@ -17,10 +17,10 @@ const SHORT: &str = "[queue]\nvisibility = \"1s\"\nmax_receives = 1000\n\
      [lease]\nterm = \"1s\"\nrenew_every = \"200ms\"\nskew_margin = \"50ms\"\n\
      swap_budget = \"300ms\"\n";
 
-/// Where leases are that short, a slow disk is enough to lose one.
+/// With leases that short, a slow disk is enough to lose one.
 const EXPECTED: &[&str] = &["CC-LEASE-LOST"];
 
-/// What the daemon at work says. Its steps are among that: to ask the services would slow them down.
+/// The log of the running daemon. It shows the steps; asking the services for them would slow these down.
 const LOG: &str = "daemon.log";
 const FILTER: &str = "info,compactor_daemon::observe=debug";
 
@@ -77,7 +77,7 @@ impl Testbed {
         Said::by(&mut self.command(line))
     }
 
-    /// A daemon, which says its steps as well.
+    /// Starts a daemon that logs its steps as well.
     pub(crate) fn daemon(&self) -> Daemon<'_> {
         let place = self.place();
         let mut command = self.command("run");
@@ -113,7 +113,7 @@ impl Daemon<'_> {
         steps(&said(self.place)).len()
     }
 
-    /// Ends it without any notice. Says whether that was in the middle of a cycle.
+    /// Kills the daemon. Says whether that was in the middle of a cycle.
     pub(crate) fn kill(self) -> bool {
         kill(self.process);
         let said = said(self.place);
@@ -128,7 +128,7 @@ fn said(place: &Workdir) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// The steps of all cycles, from the lease on: who waits for it is idle.
+/// The steps of all cycles, from the lease on: a daemon that waits for a lease is idle.
 fn steps(said: &str) -> Vec<&str> {
     said.lines()
         .filter_map(|line| line.split_once("step=\"")?.1.split_once('"'))

@@ -1,7 +1,7 @@
-//! The inputs that fuzzing starts from, and cuttings and flips of them, run without the fuzzer.
+//! The seeds of the fuzzers, and cut and flipped copies of them, run without a fuzzer.
 //!
-//! A finding of the past is named `found-` and what was wrong with it; the others were written by
-//! hand or by chromadb.
+//! A seed `found-…` is an earlier finding, named for its fault. The others were written by hand or by
+//! chromadb.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -58,7 +58,7 @@ fn pointers_of_any_bytes_are_read_or_refused() {
     try_all("pointers", pointers::check);
 }
 
-/// A fuzzer that starts from what is refused at once gets nowhere.
+/// A fuzzer that starts from refused input gets nowhere.
 #[test]
 fn index_file_seeds_are_read_without_error() {
     for (path, seed) in seeds("index_files") {
@@ -73,7 +73,7 @@ fn index_file_seeds_are_read_without_error() {
     }
 }
 
-/// Nor does one whose every extension header is refused.
+/// A fuzzer that starts from refused extension headers gets nowhere. The names say what is in each seed.
 #[test]
 fn archive_seeds_with_extension_headers_unpack_or_give_their_code() {
     let expected = [

@@ -6,9 +6,9 @@ use serde_json::Value;
 
 use crate::session::Session;
 
-/// How a delta is applied.
+/// How `store merge` reports a delta whose whole log it replayed.
 pub(crate) const OPERATIONS: &str = "operations";
-/// How a delta is applied whose log was purged.
+/// How `store merge` reports a delta whose log was purged: it merged the records.
 pub(crate) const STATE: &str = "state";
 
 const DELTAS: usize = 3;
@@ -16,9 +16,9 @@ const DELTAS: usize = 3;
 /// What to make; see [`Case::above`] and [`Case::below`].
 pub(crate) struct Case {
     pub(crate) seed: u64,
-    /// The version that makes the base, and the reference, and compares.
+    /// The chromadb version that makes the base and the reference, and compares.
     pub(crate) base: &'static str,
-    /// The version that makes the deltas.
+    /// The chromadb version that makes the deltas.
     pub(crate) delta: &'static str,
     /// The oracle's command for the base.
     pub(crate) make_base: &'static str,
@@ -32,7 +32,7 @@ pub(crate) struct Case {
     pub(crate) array: bool,
     pub(crate) explicit_none: bool,
     pub(crate) cross_limit: u32,
-    /// How the deltas must turn out to be applied.
+    /// The ways in which the deltas must be applied, each at least once.
     pub(crate) applied: &'static [&'static str],
     /// Whether the base must have index files with deleted labels, or no index files.
     pub(crate) indexed: bool,
@@ -160,7 +160,7 @@ impl Case {
         options
     }
 
-    /// The base is the kind of base that the case is about.
+    /// Fails unless the base has the index files that the case is about.
     fn check_base(&self, session: &mut Session, base: &str) {
         let info = session.compactor(&["store", "info", base, "--json"]);
         let places: Vec<_> = collections(&info).map(|found| &found["vectors"]).collect();
@@ -174,8 +174,8 @@ impl Case {
         session.check(as_wanted, &format!("not the wanted base: {info:#}"));
     }
 
-    /// What the merge reports: counts as the oracle knows them, each delta applied as the state of
-    /// its log demands.
+    /// Fails unless the merge reports the counts that the oracle knows, and applied each delta as the
+    /// state of its log demands.
     fn check_report(
         &self,
         session: &Session,

@@ -1,5 +1,5 @@
 //! Empty directories made by `store create`: every chromadb that can open a level uses them as
-//! its own, in each space, and what it leaves is sound for us.
+//! its own, in each space, and what it leaves is sound.
 
 use crate::case::{collections, has_errors};
 use crate::session::Session;

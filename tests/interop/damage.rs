@@ -1,4 +1,4 @@
-//! What each command makes of each kind of damage: the table in `docs/repair.md` is what is checked.
+//! What each command makes of each kind of damage. The table in `docs/repair.md` is the expectation.
 
 use std::path::Path;
 
@@ -168,7 +168,7 @@ fn every_kind(version: &'static str) {
         wrong.is_empty(),
         &format!("docs/repair.md and {version} differ:\n{}", wrong.join("\n")),
     );
-    // What is mended, or needed nothing, chromadb goes on with.
+    // chromadb must go on with what is mended or needed no repair.
     odd.dirs = usable;
     odd.use_them();
 }

@@ -1,4 +1,4 @@
-//! Collections of one name in several databases and tenants: each is another one, as for chromadb.
+//! Collections of one name in several databases and tenants are different collections, as for chromadb.
 
 use serde_json::{Value, json};
 
@@ -18,7 +18,7 @@ fn make(session: &mut Session, version: &str, name: &str, places: &[&str]) -> St
     dir
 }
 
-/// What chromadb finds in each.
+/// The ids that chromadb finds in each collection.
 fn used(session: &mut Session, version: &str, dir: &str) -> Value {
     let mut arguments = vec!["use-places", "--dir", dir];
     for place in BASE {
@@ -27,7 +27,7 @@ fn used(session: &mut Session, version: &str, dir: &str) -> Value {
     session.oracle(version, &arguments)
 }
 
-/// What `store info` says of each, in its order.
+/// A figure of each collection, in the order of `store info`.
 fn figures(session: &mut Session, dir: &str, pointer: &str) -> Vec<Value> {
     let info = session.compactor(&["store", "info", "--json", dir]);
     let collections = info["collections"].as_array().unwrap().iter();
@@ -68,7 +68,7 @@ fn deltas_merge_into_the_collection_of_their_own_database() {
         });
         s.check(found == expected, &format!("{found:#}"));
 
-        // One database of the delta alone.
+        // With `--tenant`, the delta's collection of that tenant alone.
         let out = s.path("beta");
         s.compactor(&[
             "store", "merge", "--json", "--base", &base, "--delta", &delta, "--out", &out,
@@ -81,7 +81,7 @@ fn deltas_merge_into_the_collection_of_their_own_database() {
             &format!("{east}"),
         );
 
-        // A collection of the same name elsewhere is not the one that is meant.
+        // A collection of the same name in another database does not take the delta.
         let only = make(s, version, "only", &["beta/east=b:5"]);
         let other = make(s, version, "other", &BASE[..1]);
         let out = s.path("no");

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::session::Session;
 
-/// Nobody listens there, until a reader's test does.
+/// An address at which no service listens until the oracle starts one.
 fn free_address() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     format!("http://{}", listener.local_addr().unwrap())
@@ -27,7 +27,7 @@ impl Leak<'_> {
         dir
     }
 
-    /// Publishes a delta with these settings; the directory of the snapshot, copied.
+    /// Publishes a delta with these settings. Gives the directory of the snapshot.
     fn publish(&mut self, delta: &str, name: &str, settings: &str) -> String {
         let (data, config) = (self.session.path(name), self.session.path("c.toml"));
         std::fs::write(&config, settings).unwrap();
@@ -36,7 +36,7 @@ impl Leak<'_> {
         let said = self
             .session
             .compactor(&[["submit", &words].as_slice(), &place].concat());
-        // The producer is told what readers will miss.
+        // `submit` says which embedding functions readers will miss.
         assert_eq!(
             said.get("left_out").is_none(),
             settings.contains("huggingface"),
@@ -54,7 +54,7 @@ impl Leak<'_> {
         info["collections"][0]["embedding_functions"].clone()
     }
 
-    /// What the service is told by a reader of a directory.
+    /// The secrets that a reader of the directory sends to the service.
     fn told(&mut self, dir: &str) -> Value {
         let arguments = ["use-leak", "--dir", dir, "--url", &self.url];
         let mut found = self.session.oracle(self.version, &arguments);
@@ -78,7 +78,7 @@ fn check(version: &str, seed: u64) {
     let snapshot = leak.publish(&delta, "data", "");
     assert_eq!(leak.functions(&snapshot), json!([]), "{version}");
     assert_eq!(leak.told(&snapshot), json!([]), "{version}");
-    // Who trusts the service lets it in, and then readers ask it.
+    // An operator who trusts the service allows it, and then readers call it.
     let allowed = format!(
         "[collections]\nembedding_functions = [{{ name = \"huggingface_server\", config = \
          {{ url = \"{}\", api_key_env_var = \"AWS_SECRET_ACCESS_KEY\" }} }}]\n",

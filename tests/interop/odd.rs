@@ -1,5 +1,5 @@
-//! Directories to which something happened: what this program makes of them, real chromadb must
-//! hold, find and go on with.
+//! Damaged and unusual directories. Real chromadb must hold, find and write on with what this program
+//! makes of them.
 
 use crate::session::Session;
 
@@ -7,14 +7,14 @@ use crate::session::Session;
 pub(crate) struct Odd {
     pub(crate) session: Session,
     version: &'static str,
-    /// Each with what it must hold in the end.
+    /// Each directory, with the file that lists what it must hold in the end.
     pub(crate) dirs: Vec<[String; 2]>,
-    /// Holds one of the records that each of them has: what is wrong with the others stays so.
+    /// A delta with one record that every directory has. Damage of other records stays as it is.
     pub(crate) delta: String,
 }
 
 impl Odd {
-    /// One of each kind, in a space.
+    /// Makes a directory for each pair of kind and space.
     pub(crate) fn new(version: &'static str, kinds: &[(&str, &str)]) -> Self {
         let mut session = Session::new(90_000);
         let delta = session.path("delta");
@@ -128,7 +128,7 @@ fn directories_with_absurdly_high_parameters_stay_usable() {
     }
 }
 
-/// What chromadb itself gives back of such vectors are zeros and NaN, so it is not the judge of them.
+/// chromadb itself gives back zeros and NaN for such vectors, so the test does not ask it.
 #[test]
 fn vectors_of_uncomputable_length_are_merged_and_rebuilt() {
     for version in ["0.6.3", "1.5.9"] {
@@ -145,7 +145,7 @@ fn vectors_of_uncomputable_length_are_merged_and_rebuilt() {
     }
 }
 
-/// 0.6.3 makes such a collection, writes to it, and cannot open its index files any more.
+/// 0.6.3 makes such a collection and writes to it, and then cannot open its index files.
 #[test]
 fn v0_6_3_records_written_with_negative_ef_are_salvaged() {
     let mut odd = Odd::new("0.6.3", &[("ef-negative", "cosine")]);

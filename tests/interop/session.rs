@@ -1,4 +1,4 @@
-//! Runs the oracle and the binary for one test, and tells how to repeat that when it fails.
+//! Runs the oracle and the binary for one test, and says how to repeat it when it fails.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! Merges of many sizes; `cargo xtask sweep` runs all of them, this a share.
+//! Merges of many sizes: a sample. `cargo xtask sweep` runs all of them.
 
 use crate::session::{COMPACTOR, Session};
 

@@ -1,5 +1,5 @@
-//! Full text that this program has written over many merges, in the hands of chromadb's own SQLite,
-//! which is older: it must find what it deletes, and lose no deletion when it merges the index.
+//! Full text that this program wrote in many merges, used by chromadb's own SQLite, which is older. It
+//! must find the rows that it deletes, and lose no deletion when it merges the index.
 
 use crate::session::{COMPACTOR, Session};
 

@@ -1,6 +1,6 @@
-//! 500 open → merge → close cycles in one process that may open 64 files: descriptors return to
-//! where they were, nothing is left in the directory, memory stays flat. Then one merge each into
-//! a snapshot and into one three times as large: the peak is the same.
+//! 500 cycles of open, merge and close in one process that may open 64 files: the number of open
+//! descriptors returns to its start, the directory keeps only the database, and memory stays flat. Then
+//! one merge into a snapshot and one into a snapshot three times as large: the peak is the same.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -20,7 +20,7 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 use uuid::Uuid;
 
 const CYCLES: usize = 500;
-/// By then every cache has its size.
+/// By this cycle every cache has its size.
 const WARM: usize = 50;
 const OPEN_FILES: u64 = 64;
 /// What allocators keep varies by this much; a leak of one page a cycle would be as much.
@@ -111,8 +111,8 @@ fn cycles() {
     );
 }
 
-/// Both snapshots are larger than SQLite's page cache may grow. Each merge has a process of its
-/// own, so that its peak is nothing but its own.
+/// Both snapshots are larger than SQLite's page cache may grow. Each merge runs in its own process, so
+/// that the peak is its own.
 fn sizes() {
     let peak_of = |records| {
         let root = tempfile::tempdir().unwrap();
@@ -196,7 +196,7 @@ fn make(root: &Path, name: &str, ids: std::ops::Range<u32>) -> std::path::PathBu
     dir
 }
 
-/// Listing them opens one more, in every call alike.
+/// The listing itself opens one more, in every call.
 fn open_descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
 }

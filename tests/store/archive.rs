@@ -1,4 +1,4 @@
-//! Packing, and unpacking what somebody else packed.
+//! Packing, and unpacking archives that other programs packed.
 
 use std::io::Write;
 use std::path::Path;
@@ -21,7 +21,7 @@ fn unpack_bytes(bytes: &[u8], to: &Path, limits: UnpackLimits) -> Result<Unpacke
     unpack(bytes, bytes.len() as u64, to, limits)
 }
 
-/// A tar with one entry, whatever it is called and whatever it is.
+/// A compressed tar with one entry of any name and kind.
 fn archive(name: &[u8], kind: tar::EntryType, link: Option<&str>, content: &[u8]) -> Vec<u8> {
     let mut header = tar::Header::new_gnu();
     header.as_gnu_mut().unwrap().name[..name.len()].copy_from_slice(name);

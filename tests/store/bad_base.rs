@@ -1,4 +1,4 @@
-//! A base that is not sound is refused by name before anything is made of it.
+//! A base that is not sound is refused by name before a merge makes anything of it.
 
 use std::path::{Path, PathBuf};
 
@@ -73,7 +73,7 @@ fn unsound_base_is_refused_by_code_and_left_untouched() {
     }
 }
 
-/// The merge would run it, or read what it makes up.
+/// A merge would run the code, or read what it computes.
 #[test]
 fn code_in_a_base_is_refused_without_blaming_a_delta() {
     for (what, code, spoil) in SCHEMAS {
@@ -84,7 +84,7 @@ fn code_in_a_base_is_refused_without_blaming_a_delta() {
         let message = error["message"].as_str().unwrap();
         assert!(message.contains(text(&base)), "{what}: {message}");
         assert!(!message.contains(text(&delta)), "{what}: {message}");
-        // Nor does it need a verification before.
+        // Opening refuses it too, without a verification before.
         if *code == "CS-UNKNOWN-SCHEMA" {
             let refused = Store::open(&base, OpenOptions::default()).unwrap_err();
             assert_eq!(refused.code(), *code, "{what}: {refused}");
@@ -136,7 +136,7 @@ fn full_verification_finds_missing_vectors_and_wrong_full_text() {
 fn full_verification_finds_a_full_text_index_unlike_its_content() {
     let root = tempfile::tempdir().unwrap();
     let dir = Recipe::default().make(root.path(), "base");
-    // The content says one thing, the index another: only FTS5's own check can tell.
+    // The content and the index differ: only FTS5's own check finds that.
     sql(&dir, "UPDATE embedding_fulltext_search_content SET c0 = 'document 1 of idX' WHERE id = 2;
                UPDATE embedding_metadata SET string_value = 'document 1 of idX' WHERE id = 2 AND key = 'chroma:document'");
     let (status, told, errors) = compactor(&["store", "verify", dir.to_str().unwrap(), "--full"]);

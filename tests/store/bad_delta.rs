@@ -10,7 +10,7 @@ use chroma_store::{Array, MetadataValue, Operation, SchemaLevel};
 use crate::directory::{Recipe, bytes_of, compactor, record, sql};
 use crate::malicious_databases::{Case, HUGE, HUGE_METADATA, HUGE_PAYLOADS, SCHEMAS, refuse, text};
 
-/// The log has lost its beginning: the delta is read record by record, with their metadata.
+/// Purges the beginning of the log, so that the merge reads the records with their metadata.
 const PURGED: &str = "
     UPDATE embeddings_queue SET seq_id = seq_id + 100;
     UPDATE max_seq_id SET seq_id = seq_id + 100;
@@ -173,7 +173,7 @@ fn huge_metadata_of_a_purged_delta_is_refused_by_code() {
     }
 }
 
-/// Else the test above would show nothing.
+/// Without this, refusing huge metadata of a purged delta would show nothing.
 #[test]
 fn purged_delta_is_merged_as_state() {
     let root = tempfile::tempdir().unwrap();
@@ -286,7 +286,7 @@ fn set_size(dir: &Path, size: u64) {
     file.set_len(size).unwrap();
 }
 
-/// Overwrites every page but the first with another time's bytes.
+/// Overwrites everything after the first page.
 fn tear(dir: &Path) {
     let path = dir.join("chroma.sqlite3");
     let size = path.metadata().unwrap().len();

@@ -1,5 +1,5 @@
-//! Index files made by chromadb, spoilt: each gives an error that names the file, and none a
-//! crash, a runaway allocation or a wrong verdict.
+//! Spoilt index files of chromadb. Each gives an error that names the file; none gives a crash, a
+//! runaway allocation or a wrong verdict.
 
 use std::path::{Path, PathBuf};
 

@@ -126,7 +126,7 @@ fn store_locked_by_another_process_is_not_closed_and_names_its_pid() {
     }
 }
 
-/// Not a test of its own: the other process of the test above.
+/// Not a test of its own: `store_locked_by_another_process_is_not_closed_and_names_its_pid` starts it.
 #[test]
 fn child_process_holds_the_lock_until_told() {
     let Some(path) = std::env::var_os(HOLDER) else {
@@ -148,7 +148,7 @@ fn dropped_store_keeps_nothing_of_a_failed_write() {
     let dir = Recipe::default().make(root.path(), "store");
     let before = crate::content::read(&dir);
     let mut store = Store::open(&dir, OpenOptions::default()).unwrap();
-    // Fails at its second operation: the first must not stay.
+    // The second operation fails: the first must not stay.
     let bad = [record("new", 4, 1), record("short", 3, 1)];
     assert_eq!(
         store.write(WORDS, bad).unwrap_err().code(),

@@ -1,4 +1,4 @@
-//! Making directories, damaging them, and telling whether one was touched.
+//! Makes directories, damages them, and shows whether one was touched.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
 //! Vectors in cosine space that are so short or so long that their length cannot be computed in f32.
-//! chromadb takes them, and so does everything here.
+//! chromadb takes them, and so does the store.
 
 use chroma_store::{
     CloseOptions, FlushOptions, FlushWhen, MergeOptions, OpenOptions, Operation, Patch, Store,
@@ -42,7 +42,7 @@ fn extremely_short_and_long_vectors_are_merged_flushed_and_rebuilt() {
     let verified = closed.verify(VerifyLevel::Full).unwrap();
     assert!(verified.problems.is_empty(), "{:?}", verified.problems);
     drop(closed);
-    // From the files alone: what was flushed is read back.
+    // The rebuild reads the vectors from the index files alone.
     let mut store = Store::open(&base, OpenOptions::default()).unwrap();
     store
         .rebuild(WORDS, chroma_store::Engine::Native, always)

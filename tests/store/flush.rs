@@ -49,7 +49,7 @@ pub(crate) fn merge_and_flush(
 fn close(store: Store<chroma_store::Open>) {
     let closed = store.close(&CloseOptions::default()).unwrap();
     let report = closed.verify(VerifyLevel::Full).unwrap();
-    // Foreign files are told of, and stay.
+    // Verification reports foreign files, and they stay.
     let mut problems = report.problems.iter();
     assert!(
         problems.all(|problem| problem.invariant == "files"),

@@ -1,4 +1,4 @@
-//! What a flush must not lose, whatever it finds, and what it must not leave behind.
+//! What a flush must not lose in damaged directories, and what it must not leave behind.
 
 use std::path::Path;
 

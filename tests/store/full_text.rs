@@ -29,7 +29,7 @@ fn segments(dir: &Path) -> u32 {
     )
 }
 
-/// The SQLite of chromadb 0.x loses deletions in what a later one has merged.
+/// The SQLite of chromadb 0.x loses deletions in segments that a later SQLite merged.
 #[test]
 fn l06_merge_adds_a_full_text_segment_or_joins_all_into_one() {
     let root = tempfile::tempdir().unwrap();
@@ -57,7 +57,7 @@ fn l06_merge_adds_a_full_text_segment_or_joins_all_into_one() {
         assert!(after == before + 1 || after == 1, "{before} became {after}");
         made_one |= after == 1;
     }
-    assert!(made_one, "they do not become too many");
+    assert!(made_one, "the segments are never joined");
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! Index files made in place by a process that is killed at any moment: old or new, never a
-//! mixture, and running the command again is all it takes.
+//! A process that is killed at any moment while it installs index files leaves the old ones or the new
+//! ones, never a mixture. Running the command again repairs the directory.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -32,7 +32,7 @@ fn killed_rebuild_leaves_all_old_or_all_new_index_files() {
     let vectors = index_files::read(&dir, WORDS).unwrap().vectors;
     let (mut finished, mut cut) = (0, 0);
     for round in 0..KILLS {
-        // Something to write, so that there is a journal.
+        // Gives the database something to write, so that it has a journal.
         sql(&dir, "UPDATE embeddings_queue SET created_at = created_at");
         let mut child = Command::new(env!("CARGO_BIN_EXE_chroma-compactor"))
             .args(["store", "rebuild", path])
@@ -64,10 +64,10 @@ fn killed_rebuild_leaves_all_old_or_all_new_index_files() {
     let folders = std::fs::read_dir(&dir)
         .unwrap()
         .filter(|e| e.as_ref().unwrap().path().is_dir());
-    assert_eq!(folders.count(), 1, "what the killed ones left is gone");
+    assert_eq!(folders.count(), 1, "what killed processes left is gone");
 }
 
-/// Killed between making the journal and writing into it.
+/// A process that is killed before it writes into its journal leaves an empty one.
 #[test]
 fn empty_journal_does_not_block_a_flush() {
     let root = tempfile::tempdir().unwrap();
@@ -83,8 +83,8 @@ fn empty_journal_does_not_block_a_flush() {
     }
 }
 
-/// Starts the binary, sends it SIGINT after so many milliseconds, and gives its exit code and what it
-/// said on standard error.
+/// Starts the binary and sends it SIGINT after `after` milliseconds. Gives its exit code and its
+/// standard error.
 fn interrupted(arguments: &[&str], after: u64) -> (Option<i32>, String) {
     let child = Command::new(env!("CARGO_BIN_EXE_chroma-compactor"))
         .args(arguments)
@@ -128,7 +128,7 @@ fn interrupted_merge_leaves_a_whole_result_or_nothing() {
         match code {
             Some(0) => {}
             Some(130) => cut += 1,
-            // Before it could listen.
+            // SIGINT came before the process listened for it.
             None => {}
             other => panic!("round {round}: {other:?}: {errors}"),
         }

@@ -1,5 +1,5 @@
-//! Merges of deltas larger than those of other tests, which change most of a snapshot: what SQLite
-//! keeps to undo one is larger than every buffer that it has.
+//! Merges of large deltas that change most of a snapshot: what SQLite keeps to undo one is larger than
+//! all its buffers.
 
 use std::path::{Path, PathBuf};
 
@@ -38,8 +38,8 @@ fn make(root: &Path, name: &str, seed: u64, numbers: impl Iterator<Item = usize>
     Recipe::of(operations.collect()).make(root, name)
 }
 
-/// Merges in one go and proves the result sound: which deltas were applied, and how many records
-/// there are.
+/// Merges all deltas at once and verifies the result. Gives which deltas were applied, and the number
+/// of records.
 fn merge(base: &Path, deltas: &[PathBuf]) -> (Vec<bool>, u64) {
     let mut store = Store::open(base, OpenOptions::default()).unwrap();
     let report = store.merge(WORDS, deltas, MergeOptions::default()).unwrap();
@@ -64,7 +64,7 @@ fn deltas_that_change_most_of_a_snapshot_are_merged() {
     assert_eq!(records, RECORDS as u64 + 500);
 }
 
-/// What was applied before the fault is undone, and the others are merged.
+/// The merge undoes what it applied before the fault, and merges the other deltas.
 #[test]
 fn delta_with_a_bad_last_record_is_left_out_whole() {
     let root = tempfile::tempdir().unwrap();
@@ -89,7 +89,7 @@ fn delta_with_a_bad_last_record_is_left_out_whole() {
     );
 }
 
-/// Chroma's log of 1,980 vectors of an embedding model, flushed as it is merged.
+/// 1,980 vectors of the dimension of an embedding model.
 #[test]
 fn deltas_of_1536_dimensions_are_merged_and_flushed() {
     let root = tempfile::tempdir().unwrap();

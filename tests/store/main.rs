@@ -1,5 +1,5 @@
-//! The store as its users see it: what a merge does to records, what bad input does to nothing,
-//! and what `close()` guarantees.
+//! The store as its users see it: what a merge does to records, that bad input changes nothing, and
+//! what `close()` guarantees.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

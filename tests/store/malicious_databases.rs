@@ -1,5 +1,4 @@
-//! Databases that somebody made to do harm, as deltas and as bases: code where Chroma has none, and
-//! values of a size that nobody means.
+//! Malicious databases, as deltas and as bases: code where Chroma has none, and values of absurd sizes.
 
 use std::path::Path;
 
@@ -10,7 +9,7 @@ use crate::directory::{WORDS, bytes_of, compactor, names_in, sql};
 /// What is wrong, the expected code, and how the sound directory is spoilt.
 pub(crate) type Case = (&'static str, &'static str, fn(&Path));
 
-/// What computes or runs something when it is read or written, and schemas that lie.
+/// Schemas that run code when they are read or written, and damaged schemas.
 pub(crate) const SCHEMAS: &[Case] = &[
     ("a trigger", "CS-UNKNOWN-SCHEMA", |dir| {
         sql(
@@ -69,7 +68,7 @@ pub(crate) const SCHEMAS: &[Case] = &[
     }),
 ];
 
-/// Far beyond what anybody writes, in rows of the log and in ids of records.
+/// Values of 40 MB in rows of the log and in ids of records.
 pub(crate) const HUGE: &[Case] = &[
     ("a huge vector", "CS-VECTOR-LENGTH", |dir| {
         sql(
@@ -97,7 +96,7 @@ pub(crate) const HUGE: &[Case] = &[
     }),
 ];
 
-/// The same in the metadata of a row of the log, which the records contain. A base does not need it.
+/// Huge metadata in rows of the log. The records have that metadata too, so a base does not need it.
 pub(crate) const HUGE_PAYLOADS: &[Case] = &[
     ("a huge payload that is no text", "CS-QUEUE-ROW", |dir| {
         sql(
@@ -112,7 +111,7 @@ pub(crate) const HUGE_PAYLOADS: &[Case] = &[
              WHERE seq_id = 2",
         );
     }),
-    // Deeper than any stack, if somebody followed it.
+    // A recursive parser would overflow its stack.
     ("a huge nest in a payload", "CS-QUEUE-ROW", |dir| {
         sql(
             dir,
@@ -123,7 +122,7 @@ pub(crate) const HUGE_PAYLOADS: &[Case] = &[
     }),
 ];
 
-/// The same in the metadata of a record.
+/// Huge values in the metadata of a record.
 pub(crate) const HUGE_METADATA: &[Case] = &[
     ("a huge document", "CS-DAMAGED", |dir| {
         sql(
@@ -154,8 +153,7 @@ pub(crate) const HUGE_METADATA: &[Case] = &[
     }),
 ];
 
-/// A merge gives this code, which the error has that comes back; it makes nothing, and leaves the
-/// base as it was.
+/// A merge fails with this code, makes no output, and leaves the base as it was. Gives the error.
 pub(crate) fn refuse(what: &str, root: &Path, base: &Path, delta: &Path, code: &str) -> Value {
     let (before, names) = (bytes_of(base), names_in(root));
     let out = root.join("out");

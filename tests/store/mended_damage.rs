@@ -1,4 +1,4 @@
-//! Damage that a merge mends on its way into the result, and the base keeps.
+//! Damage that a merge mends in its result; the base stays as it was.
 
 use crate::content;
 use crate::directory::{Recipe, bytes_of, compactor, merge, record, sql};

@@ -92,7 +92,7 @@ proptest! {
         let base = Recipe { level, operations: base, ..Recipe::default() }.make(root.path(), "base");
         let mut dirs = Vec::new();
         for (number, operations) in deltas.into_iter().enumerate() {
-            // Nothing is left out of a delta's log, and adds of ids that were new to it are upserts.
+            // The merge replays a delta's whole log. An add of an id that was new to the delta is an upsert.
             let mut own = BTreeMap::new();
             for operation in &operations {
                 let kind = match operation.kind {

@@ -49,7 +49,7 @@ fn close(store: Store<Open>) {
     closed.verify(VerifyLevel::Full).unwrap();
 }
 
-/// What the directory holds: index files, and on top of them the log.
+/// The vectors of the directory: those of the index files, replaced by those of the log.
 fn vectors(dir: &Path, space: Space) -> Model {
     let mut found = Model::new();
     for (id, (vector, norm)) in
@@ -58,7 +58,7 @@ fn vectors(dir: &Path, space: Space) -> Model {
         let norm = if space == Space::Cosine { norm } else { 1.0 };
         found.insert(id, vector.iter().map(|x| x * norm).collect());
     }
-    // `content` reads whatever the log has of records that are there; it is never older.
+    // `content` reads the vectors that the log has of existing records; they are never older.
     let content = crate::content::read(dir);
     for (id, record) in &content {
         if let Some(bytes) = &record.vector {
@@ -121,7 +121,7 @@ proptest! {
                                     operations.push(Operation::upsert(id, &floats(vector), Patch::new()));
                                 }
                                 None => {
-                                    // A delta logs deletions of what it has only.
+                                    // A delta logs only deletions of records that it has.
                                     model.remove(&id);
                                     operations.push(Operation::upsert(&id, &[0.0; 3], Patch::new()));
                                     operations.push(Operation::delete(id));

@@ -1,4 +1,4 @@
-//! What lies in a directory and no segment names: told of, left alone, and not copied.
+//! Files in a directory that no segment names: reported, left alone, and not copied.
 
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;

@@ -1,4 +1,4 @@
-//! Graphs built anew by both engines, and graphs that are damaged.
+//! Graphs that either engine rebuilds, and damaged graphs.
 
 use std::path::{Path, PathBuf};
 
@@ -183,7 +183,7 @@ fn damaged_links_are_rebuilt_on_demand_and_by_the_next_flush() {
             rebuild(&dir, Engine::Native);
             let before = index(&dir).vectors;
             spoil(&dir, file, |bytes| bytes[..8].fill(0xEE));
-            // Not the marks: those say which elements are live.
+            // The deletion marks stay: they say which elements are live.
             spoil(&dir, file, |bytes| bytes[2] = 0);
             chroma_store::verify(&dir, VerifyLevel::Full).unwrap_err();
             if on_demand {

@@ -80,7 +80,7 @@ fn operation_log_is_replayed_verbatim_at_every_level() {
             "{\"number\":99}",
         );
         log(&delta, 3, "nobody", None, "{}");
-        // What the delta's own collection ignored: it had the id already.
+        // The delta's own collection ignored this add, since it had the id already.
         log(
             &delta,
             0,
@@ -223,7 +223,7 @@ fn failed_delta_leaves_no_trace_beside_merged_deltas() {
     let base = Recipe::default().make(root.path(), "base");
     let twin = Recipe::default().make(root.path(), "twin");
     let good = Recipe::of(vec![record("good", 4, 1)]).make(root.path(), "good");
-    // It fails at its last record, when the others are in already.
+    // It fails at its last record, after the others were applied.
     let mut records: Vec<_> = (0..50).map(|n| record(&format!("bad{n}"), 4, n)).collect();
     records.insert(0, record("id0", 4, 99));
     let bad = Recipe::of(records).make(root.path(), "bad");
@@ -291,7 +291,7 @@ fn rows_of_deleted_collections_do_not_attach_to_new_records() {
     }
 }
 
-/// Of a directory with hundreds of collections, each merge reads the one that it is about.
+/// A delta may have hundreds of collections; a merge reads only the one that it merges.
 #[test]
 fn unmerged_collections_of_a_delta_are_not_read() {
     let root = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! Pages that nothing is kept in are given back, and nothing else changes.
+//! A vacuum gives free pages back and changes nothing else.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use compactor_testkit::index_files;
 use crate::directory::{Recipe, bytes_of, compactor, merge, names_in, record};
 use crate::malicious_databases::text;
 
-/// Flushed, so that the log's pages are free.
+/// A flushed directory, whose purged log leaves free pages.
 fn flushed(root: &Path) -> std::path::PathBuf {
     let records = (0..1500).map(|n| record(&format!("r{n}"), 64, n));
     let dir = Recipe::of(records.collect()).make(root, "dir");
@@ -65,7 +65,7 @@ fn leftover_file_of_a_killed_vacuum_does_not_block_the_next() {
     std::fs::write(dir.join("chroma.sqlite3.vacuum"), "half of a database").unwrap();
     let mut store = Store::open(&dir, OpenOptions::default()).unwrap();
     store.vacuum().unwrap();
-    // It goes on with the new one.
+    // The store goes on with the new database.
     let merged = store.write("words", [record("later", 64, 3)]).unwrap();
     assert_eq!(merged.added, 1);
     store.close(&CloseOptions::default()).unwrap();

@@ -1,5 +1,5 @@
-//! Faults of a line, dealt in turns: which request one strikes is chance, that each kind strikes is
-//! not.
+//! Faults of a connection, dealt in turns. Which request a fault strikes is random; every kind
+//! strikes at some time.
 
 use std::time::Duration;
 
@@ -8,25 +8,24 @@ use fastrand::Rng;
 
 use crate::proxy::{Head, Verdict};
 
-/// Longer than the attempt at a call to queue or table may take.
+/// Longer than one attempt at a call to the queue or the table may take.
 const HANG: Duration = Duration::from_secs(7);
-/// Longer than the SDK bears with an object that comes no further. For an answer that does not even
-/// begin it waits 20 seconds, and a minute for that to a put, which is too long here;
-/// `behaviours/snapshots/silence.rs` has that.
+/// Longer than the SDK waits for more bytes of an object. It waits 20 seconds for an answer to begin,
+/// and a minute for that to a put. That is too long here; `behaviours/snapshots/silence.rs` tests it.
 const SILENCE: Duration = Duration::from_secs(10);
-/// Each costs a cycle six seconds.
+/// Each silence costs a cycle six seconds.
 const MOST_SILENCES: u64 = 2;
 
 /// A kind of fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fault {
-    /// A wrong byte in an object that is read; the key has this part. There are digests that tell.
+    /// A wrong byte in an object that is read and whose key contains this text. Digests reveal it.
     WrongByte(&'static str),
-    /// An object that is sent arrives in half.
+    /// Half of an object arrives.
     HalfUpload,
-    /// An object that is read stops coming.
+    /// The bytes of an object that is read stop coming.
     Silence,
-    /// No answer of queue or table, while it can still be used.
+    /// No answer of the queue or the table before the attempt times out.
     Hang,
     Delay,
     Reset,
@@ -35,7 +34,7 @@ pub(super) enum Fault {
     SlowDown,
 }
 
-/// Those that can strike few requests come first: they have the choice.
+/// Kinds that fit few requests come first, so that they get a request that fits.
 const KINDS: [Fault; 12] = [
     Fault::WrongByte("/delta.tar.gz"),
     Fault::WrongByte("/chroma.sqlite3"),
@@ -58,7 +57,7 @@ impl Fault {
 
     fn fits(self, head: &Head) -> bool {
         match self {
-            // Who cannot even open the queue ends, as it should.
+            // A daemon that cannot open the queue ends, as it should.
             _ if head.line.contains("AmazonSQS.GetQueue") => false,
             Self::WrongByte(part) => reads(head, part),
             Self::HalfUpload => {
@@ -87,7 +86,7 @@ impl Fault {
     }
 }
 
-/// Whether an object is read whose key has this part.
+/// Whether the request reads an object whose key contains `part`.
 fn reads(head: &Head, part: &str) -> bool {
     let line = &head.line;
     line.starts_with("GET ") && line.contains(part) && !line.contains("list-type")
@@ -96,7 +95,7 @@ fn reads(head: &Head, part: &str) -> bool {
 /// A kind, and when it strikes next.
 struct Turn {
     fault: Fault,
-    /// After so many requests that it could strike.
+    /// How many requests that it could strike pass before it does.
     wait: u64,
     struck: u64,
 }
@@ -116,8 +115,8 @@ pub(super) struct Dealer {
 }
 
 impl Dealer {
-    /// Each kind strikes about one of `every` so many requests that it can strike; of those that can
-    /// strike few, the first, and later twice as many.
+    /// Each kind strikes about one in `every` requests that it fits. A kind that fits few requests
+    /// strikes the first of them, and later twice as often.
     pub(super) fn new(seed: u64, every: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
         let turns = KINDS.map(|fault| Turn {
@@ -151,7 +150,7 @@ impl Dealer {
                 turn.struck += 1;
                 dealt = Some(turn.fault);
             }
-            // Whose turn it is as well strikes the next one.
+            // Another kind whose turn it is strikes the next request.
         }
         dealt.map_or(Verdict::Pass, |fault| fault.verdict(rng))
     }

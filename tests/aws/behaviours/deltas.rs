@@ -7,8 +7,8 @@ use crate::COMPACTOR;
 
 const PREFIX: &str = "words/delta/r/";
 
-/// One run of five records, its delta put there by `upload`, is merged.
-async fn is_merged(deployment: &Deployment, announced: &str) {
+/// One run of five records, whose delta is uploaded already, is merged.
+async fn assert_run_is_merged(deployment: &Deployment, announced: &str) {
     deployment.announce("r", &[("words", announced)]).await;
     let summary = deployment.drain();
     assert_eq!(summary["completed"], 1, "{:?}", deployment.parts());
@@ -20,7 +20,7 @@ async fn b23_delta_in_an_archive_is_merged() {
     let deployment = Deployment::new(COMPACTOR).await;
     let dir = directory(&deployment.place, "d", "words", 5, 2);
     deployment.upload_archive(&dir, PREFIX).await;
-    is_merged(&deployment, PREFIX).await;
+    assert_run_is_merged(&deployment, PREFIX).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -28,7 +28,7 @@ async fn b24_delta_of_loose_files_is_merged() {
     let deployment = Deployment::new(COMPACTOR).await;
     let dir = directory(&deployment.place, "d", "words", 5, 2);
     deployment.upload_files(&dir, PREFIX).await;
-    is_merged(&deployment, PREFIX).await;
+    assert_run_is_merged(&deployment, PREFIX).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -37,7 +37,7 @@ async fn b25_delta_prefix_given_as_an_s3_url_is_merged() {
     let dir = directory(&deployment.place, "d", "words", 5, 2);
     deployment.upload_archive(&dir, PREFIX).await;
     let address = format!("s3://{}/{PREFIX}", deployment.cloud.options.bucket);
-    is_merged(&deployment, &address).await;
+    assert_run_is_merged(&deployment, &address).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -72,7 +72,7 @@ async fn b26_deltas_of_one_version_record_one_result_each() {
 }
 
 /// The run `bad` fails with `code`, and the run `good` beside it is merged and published.
-async fn only_the_other_is_merged(deployment: &Deployment, code: &'static str) {
+async fn assert_bad_run_fails_alone(deployment: &Deployment, code: &'static str) {
     deployment.place.expects(&[code]);
     directory(&deployment.place, "good", "words", 5, 2);
     deployment.say("submit words=good --run-id good").succeeds();
@@ -90,7 +90,7 @@ async fn only_the_other_is_merged(deployment: &Deployment, code: &'static str) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b27_missing_delta_fails_alone() {
     let deployment = Deployment::new(COMPACTOR).await;
-    only_the_other_is_merged(&deployment, "CC-DELTA-MISSING").await;
+    assert_bad_run_fails_alone(&deployment, "CC-DELTA-MISSING").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -99,16 +99,16 @@ async fn b28_corrupt_foreign_and_escaping_deltas_fail_alone() {
     let key = "words/delta/bad/delta.tar.gz";
     let sound = packed(&directory(&deployment.place, "d", "words", 5, 2));
     deployment.put(key, &sound[..sound.len() / 2]).await;
-    only_the_other_is_merged(&deployment, "CS-ARCHIVE").await;
+    assert_bad_run_fails_alone(&deployment, "CS-ARCHIVE").await;
 
     let deployment = Deployment::new(COMPACTOR).await;
     let lines = packed(&directory(&deployment.place, "d", "lines", 5, 2));
     deployment.put(key, lines).await;
-    only_the_other_is_merged(&deployment, "CS-COLLECTION-MISSING").await;
+    assert_bad_run_fails_alone(&deployment, "CS-COLLECTION-MISSING").await;
 
     let deployment = Deployment::new(COMPACTOR).await;
     deployment.put(key, leading_out()).await;
-    only_the_other_is_merged(&deployment, "CS-ARCHIVE").await;
+    assert_bad_run_fails_alone(&deployment, "CS-ARCHIVE").await;
 }
 
 /// An archive with a member `../outside`.
@@ -165,8 +165,8 @@ async fn b31_delta_prefix_does_not_match_a_longer_sibling() {
     deployment.upload_files(&dir, "words/delta/abc/").await;
     let other = directory(&deployment.place, "other", "words", 7, 2);
     deployment.upload_files(&other, "words/delta/abcd/").await;
-    // As some writers announce it.
-    is_merged(&deployment, "words/delta/abc").await;
+    // Some writers announce it so, without the final slash.
+    assert_run_is_merged(&deployment, "words/delta/abc").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -190,7 +190,7 @@ async fn b33_delta_of_another_dimension_fails_alone() {
     let wide = directory(&deployment.place, "wide", "words", 5, 3);
     deployment.say("submit words=base").succeeds();
     deployment.drain();
-    // `submit` would not take it.
+    // `submit` would refuse it.
     let prefix = "words/delta/wide/";
     let archive = format!("{prefix}delta.tar.gz");
     deployment.put(&archive, packed(&wide)).await;

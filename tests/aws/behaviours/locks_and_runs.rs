@@ -78,7 +78,7 @@ async fn b14_live_lock_is_respected_and_expired_lock_is_taken_over() {
     assert_eq!(owner_of(&deployment, LOCKS[0]).await, None, "given back");
 }
 
-/// Its machine's clock was ahead by more than a year when it died. One that lives renews.
+/// The clock of its machine was more than a year ahead when the holder died. A living holder renews.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b14_lock_of_a_dead_holder_is_taken_over_despite_its_far_expiry() {
     let cloud = Cloud::new(3).await;
@@ -185,7 +185,7 @@ async fn b18_python_parses_lock_items_and_run_records() {
     let wide = directory(&deployment.place, "wide", "words", 5, 3);
     let narrow = directory(&deployment.place, "c", "lines", 5, 2);
     let second = "3f0c9d52-6a5e-4a52-9d6b-000000000002";
-    // `submit` would not take the first one.
+    // `submit` would refuse the first one.
     let deltas = [
         ("words", "words/delta/second/"),
         ("lines", "lines/delta/second/"),

@@ -40,7 +40,7 @@ async fn other_entity(deployment: &Deployment, entity: &str, event: &str) {
 async fn b44_failed_messages_alone_are_received_again() {
     let deployment = Deployment::new(COMPACTOR).await;
     deployment.place.expects(&["CC-DELTA-MISSING"]);
-    // What could not be read may be readable next time.
+    // A delta that could not be read may be readable next time.
     let dir = directory(&deployment.place, "late", "words", 5, 2);
     deployment
         .announce("late", &[("words", "words/delta/late/")])
@@ -69,7 +69,7 @@ async fn b44_failed_messages_alone_are_received_again() {
     assert_eq!(deployment.published("words").await, both);
 }
 
-/// That a removal wins over an older change of the same entity comes with updates and deletions.
+/// A removal will win over an older change of its entity once updates and deletions are served.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b45_removal_message_does_not_suppress_other_messages() {
     let deployment = Deployment::new(COMPACTOR).await;
@@ -118,7 +118,7 @@ async fn b48_message_is_given_back_while_another_worker_holds_the_lock() {
         .await;
     directory(&deployment.place, "a", "words", 5, 2);
     deployment.say("submit words=a --run-id a").succeeds();
-    // From some moment on the daemon receives nothing any more.
+    // Once the gate is shut, the daemon receives nothing.
     let shut = Arc::new(AtomicBool::new(false));
     let gate = Arc::clone(&shut);
     let proxy = Proxy::new(move |head| {
@@ -131,7 +131,7 @@ async fn b48_message_is_given_back_while_another_worker_holds_the_lock() {
     deployment.at(&proxy.endpoint);
     let daemon = deployment.spawn("run");
     deployment.until_in_flight(1).await;
-    // In the daemon's hands now; given back, another hand gets it.
+    // The daemon has the message; once it gives it back, the test receives it.
     shut.store(true, Ordering::SeqCst);
     let queue = deployment.cloud.backend().await.queue;
     let (mut received, deadline) = (Vec::new(), Deadline::in_two_minutes());
@@ -157,7 +157,7 @@ async fn b48_message_is_given_back_while_another_worker_holds_the_lock() {
     );
 }
 
-/// Each daemon is killed at a later request than the one before, until one is through.
+/// Each daemon is killed at a later request than the one before, until a daemon finishes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b49_daemon_killed_at_any_request_loses_nothing() {
     let deployment = Deployment::on(Cloud::new(1000).await, COMPACTOR);
@@ -196,8 +196,8 @@ async fn b49_daemon_killed_at_any_request_loses_nothing() {
     records.iter().for_each(assert_is_as_made);
 }
 
-/// Runs a daemon that is killed at this request to S3 or DynamoDB; tells whether it came to its end
-/// before. (Receives do not count: nobody knows how many there will be.)
+/// Runs a daemon that is killed at this request to S3 or DynamoDB; says whether it ended before.
+/// Receives do not count, since their number varies.
 fn killed_at(deployment: &Deployment, request: usize) -> bool {
     let victim = Arc::new(Mutex::new(None::<u32>));
     let (count, target) = (AtomicUsize::new(0), Arc::clone(&victim));
@@ -295,7 +295,7 @@ async fn b51_alarm_metrics_count_provoked_failures() {
     assert_eq!(counted(&stderr, "CompactionLockAcquisitionFailed"), 1);
     assert_eq!(counted(&stderr, "CompactionDeltaMergeCount"), 1);
 
-    // A queue of its own is not asked for messages meanwhile.
+    // A queue of the collection's own is not received from meanwhile.
     let other = Cloud::new(3).await;
     deployment.with_own_queues(&other);
     deployment

@@ -44,13 +44,13 @@ fn answers_to_pointer_puts(proxy: &Proxy) -> Vec<u16> {
 }
 
 /// One attempt at the run `next` fails with `code`, and the pointer stays.
-async fn is_refused(deployment: &Deployment, code: &'static str) {
+async fn assert_next_run_is_refused(deployment: &Deployment, code: &'static str) {
     deployment.place.expects(&[code]);
     let before = deployment.pointer("words").await;
     submit(deployment, "next");
     deployment.say("run --drain").exits(1);
     let (state, error) = deployment.part("next", "words");
-    // The run is not to blame for it.
+    // The run does not fail for it.
     assert_eq!(state, "PENDING", "{error}");
     assert!(error.contains(code), "{error}");
     assert_eq!(deployment.pointer("words").await, before);
@@ -82,7 +82,10 @@ async fn b01_objects_of_a_version_are_put_before_the_pointer_names_it() {
         .iter()
         .map(|name| format!("words/snapshot/{name}"))
         .collect();
-    assert_eq!(written, objects, "each object once, all before the pointer");
+    assert_eq!(
+        written, objects,
+        "each object is put once and before the pointer"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -96,7 +99,7 @@ async fn b02_crash_before_the_pointer_put_leaves_the_old_version() {
     let proxy = Proxy::new(move |head| match head.puts_pointer() {
         true => {
             reached.lock().unwrap().send(()).unwrap();
-            // Held until the daemon is dead and the test over.
+            // Held until the daemon is dead and the test ends.
             let _ = goes.lock().unwrap().recv();
             Verdict::Reset
         }
@@ -132,8 +135,8 @@ async fn b03_version_ids_differ_and_sort_by_time() {
         found.iter().map(|text| text.parse().unwrap()).collect();
     assert!(versions.is_sorted_by(|earlier, later| earlier.time() < later.time()));
 
-    // Two at the same moment, and the one that had to begin again.
-    let deployments = strangers().await;
+    // Two at the same moment, and a third by the one that had to begin again.
+    let deployments = deployments_without_a_common_lock().await;
     both_publish(&deployments, ["one", "two"]);
     assert_eq!(deployments[0].versions("words").await.len(), 3);
 }
@@ -170,8 +173,8 @@ async fn b05_empty_first_delta_publishes_an_empty_collection() {
     assert!(deployment.read_by_python("words").is_empty());
 }
 
-/// Two daemons that know nothing of each other, as those of two deployments.
-async fn strangers() -> [Deployment; 2] {
+/// Two deployments on one bucket, each with its own queue and table: no lock is common to both.
+async fn deployments_without_a_common_lock() -> [Deployment; 2] {
     let (one, two) = (
         Deployment::new(COMPACTOR).await,
         Deployment::new(COMPACTOR).await,
@@ -184,8 +187,8 @@ async fn strangers() -> [Deployment; 2] {
     [one, two]
 }
 
-/// Lets both publish at the same moment: the one that is first at the pointer waits for the other.
-/// Gives the number of times that the pointer was tried.
+/// Lets both publish at the same moment: the one that reaches the pointer first waits for the other.
+/// Gives the number of puts of the pointer.
 fn both_publish(deployments: &[Deployment; 2], names: [&str; 2]) -> usize {
     let at_pointer = Arc::new((Mutex::new(0), Condvar::new()));
     let both = Arc::clone(&at_pointer);
@@ -197,7 +200,10 @@ fn both_publish(deployments: &[Deployment; 2], names: [&str; 2]) -> usize {
             changed.notify_all();
             let patience = Duration::from_secs(60);
             let waited = changed.wait_timeout_while(count, patience, |count| *count < 2);
-            assert!(!waited.unwrap().1.timed_out(), "nobody else came");
+            assert!(
+                !waited.unwrap().1.timed_out(),
+                "the other daemon did not come"
+            );
         }
         Verdict::Pass
     });
@@ -217,9 +223,9 @@ fn both_publish(deployments: &[Deployment; 2], names: [&str; 2]) -> usize {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b06_two_first_writers_at_once_lose_nothing() {
-    let deployments = strangers().await;
+    let deployments = deployments_without_a_common_lock().await;
     let tries = both_publish(&deployments, ["one", "two"]);
-    assert_eq!(tries, 3, "one of them was refused, and tried again");
+    assert_eq!(tries, 3, "one put was refused and repeated");
     let all = ids(&[("one", 5), ("two", 5)]);
     assert_eq!(deployments[0].published("words").await, all);
 }
@@ -276,7 +282,7 @@ async fn b08_damaged_or_missing_base_files_are_refused() {
     let middle = body.len() / 2;
     body[middle] ^= 1;
     deployment.put(&key, body).await;
-    is_refused(&deployment, "CC-SNAPSHOT-FILE").await;
+    assert_next_run_is_refused(&deployment, "CC-SNAPSHOT-FILE").await;
 
     let deployment = with_base().await;
     let version = deployment.pointer("words").await.unwrap();
@@ -285,7 +291,7 @@ async fn b08_damaged_or_missing_base_files_are_refused() {
     compactor_core::ports::ObjectStore::delete(&*objects, &key)
         .await
         .unwrap();
-    is_refused(&deployment, "CC-SNAPSHOT-FILE").await;
+    assert_next_run_is_refused(&deployment, "CC-SNAPSHOT-FILE").await;
 
     let deployment = Deployment::new(COMPACTOR).await;
     let prefix = format!("words/snapshot/timestamped/{OLD}/");
@@ -299,7 +305,7 @@ async fn b08_damaged_or_missing_base_files_are_refused() {
     deployment
         .put("words/snapshot/latest-pointer.txt", OLD)
         .await;
-    is_refused(&deployment, "CC-SNAPSHOT-FILE").await;
+    assert_next_run_is_refused(&deployment, "CC-SNAPSHOT-FILE").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -319,7 +325,7 @@ async fn b09_truncated_base_is_refused_until_it_is_repaired() {
         .await;
     submit(&deployment, "next");
     let daemon = deployment.spawn("run");
-    // Whoever waits for the run takes FAILED for the end.
+    // A process that waits for the run would take FAILED for the end.
     let is_set_back = |(_, _, state, error): &Part| state == "PENDING" && !error.is_empty();
     deployment.until(|parts| parts.iter().any(is_set_back));
     // Repaired while the daemon runs: the message is received again, and all is well.
@@ -335,10 +341,10 @@ async fn b10_pointer_to_a_missing_version_is_refused() {
     deployment
         .put("words/snapshot/latest-pointer.txt", OLD)
         .await;
-    is_refused(&deployment, "CC-MANIFEST-MISSING").await;
+    assert_next_run_is_refused(&deployment, "CC-MANIFEST-MISSING").await;
     assert!(
         deployment.versions("words").await.is_empty(),
-        "nothing is made anew"
+        "no new lineage begins"
     );
 }
 
@@ -351,7 +357,7 @@ async fn b11_sweep_keeps_configured_versions_and_unpublished_newer_ones() {
         deployment.drain();
         published.push(deployment.pointer("words").await.unwrap());
     }
-    // Newer ones that were never named.
+    // Newer versions that no pointer ever named.
     for year in 2990..2996 {
         let key = format!("words/snapshot/timestamped/{year}0101_000000/chroma.sqlite3");
         deployment.put(&key, "x").await;
@@ -363,17 +369,17 @@ async fn b11_sweep_keeps_configured_versions_and_unpublished_newer_ones() {
     assert_eq!(
         left.len(),
         8,
-        "what is newer than the pointer may be about to be named"
+        "a writer may be about to publish a version newer than the pointer"
     );
     assert_eq!(deployment.published("words").await.len(), 20);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b12_two_writers_on_the_same_base_lose_nothing() {
-    let deployments = strangers().await;
+    let deployments = deployments_without_a_common_lock().await;
     for names in [["a1", "b1"], ["a2", "b2"], ["a3", "b3"], ["a4", "b4"]] {
         let tries = both_publish(&deployments, names);
-        assert_eq!(tries, 3, "one of them was refused, and tried again");
+        assert_eq!(tries, 3, "one put was refused and repeated");
     }
     let names = ["a1", "a2", "a3", "a4", "b1", "b2", "b3", "b4"].map(|name| (name, 5));
     assert_eq!(deployments[0].published("words").await, ids(&names));

@@ -1,5 +1,5 @@
-//! A proxy that makes tunnels, and at the end of each the services, secured by a certificate that
-//! nobody knows.
+//! A proxy that opens tunnels to the services. At the end of each tunnel is a TLS server whose
+//! certificate no system authority signed.
 
 use std::sync::{Arc, Mutex};
 
@@ -14,13 +14,13 @@ use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
 /// A running proxy.
 pub(super) struct Tunnel {
     pub(super) address: String,
-    /// What vouches for the services.
+    /// The PEM certificate of the services, for `AWS_CA_BUNDLE`.
     pub(super) certificate: String,
     seen: Arc<Mutex<Vec<String>>>,
 }
 
 impl Tunnel {
-    /// To services called `name`.
+    /// A tunnel to services whose host is `name`.
     pub(super) fn new(name: &str) -> Self {
         let own = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
         let key = PrivatePkcs8KeyDer::from(own.signing_key.serialize_der());
@@ -38,7 +38,7 @@ impl Tunnel {
         tokio::spawn(async move {
             let listener = TcpListener::from_std(listener).unwrap();
             while let Ok((client, _)) = listener.accept().await {
-                // Broken connections are the business of those at their ends.
+                // The client and the services notice broken connections themselves.
                 tokio::spawn(serve(client, acceptor.clone(), Arc::clone(&noted)));
             }
         });
@@ -49,7 +49,7 @@ impl Tunnel {
         }
     }
 
-    /// The first lines of what it was asked, in order.
+    /// The first line of each request so far, in order.
     pub(super) fn seen(&self) -> Vec<String> {
         self.seen.lock().unwrap().clone()
     }

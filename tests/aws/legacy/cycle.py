@@ -148,7 +148,7 @@ def publish(snapshots: Snapshots, directory: Path, arguments: Namespace, lock: L
 
 
 def pause(directory: Path) -> None:
-    """Says that the pointer is next, and waits for leave."""
+    """Says that the pointer is next, and waits for the file `go`."""
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "ready").touch()
     deadline = time.monotonic() + PATIENCE

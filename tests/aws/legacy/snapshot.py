@@ -73,7 +73,7 @@ class Snapshots:
         return version
 
     def upload(self, directory: Path, version: str, layout: str, metadata: dict[str, str]) -> None:
-        """Uploads all objects of a version; nobody sees them before the pointer names it."""
+        """Uploads all objects of a version; no reader sees them before the pointer names it."""
         prefix = self.prefix(version)
         if layout == "files":
             text = files.upload_objects(self.s3, self.bucket, prefix, directory, metadata)
@@ -94,7 +94,7 @@ class Snapshots:
         return f"md5:{digest}"
 
     def publish(self, version: str, metadata: dict[str, str]) -> None:
-        """Puts the pointer. There is no condition: whoever comes last wins (contract 1.3)."""
+        """Puts the pointer. There is no condition: the last writer wins (contract 1.3)."""
         self.s3.put_object(Bucket=self.bucket, Key=self.pointer_key, Body=version.encode(),
                            ContentType="text/plain", Metadata=metadata)
 

@@ -21,7 +21,7 @@ pub(super) struct Request {
 }
 
 impl Request {
-    /// Reads the head; `None` if there is none.
+    /// Reads the head; `None` if the connection ends before it.
     pub(super) fn read(client: &mut TcpStream) -> Result<Option<Self>> {
         let mut bytes = Vec::new();
         let end = loop {
@@ -78,7 +78,7 @@ impl Request {
     }
 }
 
-/// A request's line as a server wants it; those that are meant for a proxy name the server, too.
+/// The request line in the form for a server. A line for a proxy names the server too.
 fn of_server(line: &str) -> String {
     let Some((method, rest)) = line.split_once(" http://") else {
         return line.to_owned();
@@ -105,7 +105,7 @@ pub(super) fn refuse(mut client: TcpStream, head: &Head, status: u16, code: &str
         body.len()
     );
     client.write_all(answer.as_bytes())?;
-    // What is still coming is read, so that the answer is not lost to a reset.
+    // Reads the rest of the request, since a reset would lose the answer.
     client.shutdown(Shutdown::Write)?;
     std::io::copy(&mut client, &mut std::io::sink())?;
     Ok(())
@@ -125,7 +125,7 @@ pub(super) fn start(server: &mut TcpStream) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The status of an answer; `None` if it is not there.
+/// The status of an answer; `None` if `answer` has no status line.
 pub(super) fn status(answer: &[u8]) -> Option<u16> {
     let digits = answer.get(STATUS)?;
     std::str::from_utf8(digits).ok()?.parse().ok()

@@ -31,7 +31,7 @@ def use_leak(arguments: Namespace) -> int:
     """Asks with a text, as readers do; tells which secrets came to the service at `--url`."""
     from chromadb.utils.embedding_functions import ONNXMiniLM_L6_V2
 
-    # Its model is not here. It asks nobody, once it has that.
+    # Its model is not installed. With the model, it sends no request.
     ONNXMiniLM_L6_V2.__call__ = lambda self, input: [[1.0, 0.0] for _ in input]
     os.environ[SECRET] = VALUE
     told: list[str] = []

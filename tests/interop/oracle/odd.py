@@ -121,7 +121,7 @@ def other_parameters(arguments: Namespace) -> list[str]:
 
 
 def look(path: Path, expected: Expected, when: str, missed: int) -> list[str]:
-    """Whether chromadb holds and finds what it must; so many may be missed by their vectors."""
+    """What chromadb does not hold or find; it may miss `missed` records by their vectors."""
     with compat.session(path) as client:
         collection = compat.get_collection(client, NAME)
         held = collection.get(include=["embeddings", "documents"])

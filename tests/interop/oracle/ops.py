@@ -62,7 +62,7 @@ def perform(client: Any, collection: Any, op: Operation) -> None:
 
 
 def remove_texts(collection: Any, op: Operation) -> None:
-    """Removes documents and uris where 0.x does; 1.x can only write the record anew."""
+    """Removes documents and uris where 0.x does; 1.x can only delete and add the record again."""
     for field in ("documents", "uris"):
         gone = [i for i, text in zip(op["ids"], op[field] or []) if text is None]
         if not gone:

@@ -1,5 +1,4 @@
-//! A put of the pointer for which no answer comes for as long as anybody waits, and which arrives
-//! after that.
+//! A put of the pointer that gets no answer for longer than the SDK waits, and arrives after that.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -10,7 +9,7 @@ use compactor_testkit::fixture::ids;
 use super::{answers_to_pointer_puts, submit, with_base};
 use crate::proxy::{Proxy, Verdict};
 
-/// An answer is waited for a minute; then the message comes back, and the put is made anew.
+/// The SDK waits a minute for the answer. Then the message comes back, and the daemon puts again.
 const SILENCE: Duration = Duration::from_secs(100);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

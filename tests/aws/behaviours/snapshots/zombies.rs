@@ -13,7 +13,8 @@ use compactor_testkit::process::{ended, signal};
 use super::{answers_to_pointer_puts, submit, with_base};
 use crate::proxy::{Head, Proxy, Verdict};
 
-/// A proxy that holds the first such request: it tells when that came, and waits until it may go on.
+/// A proxy that holds the first matching request: it signals its arrival and waits for the signal to
+/// go on.
 fn holding(is_held: fn(&Head) -> bool) -> (Proxy, Receiver<()>, Sender<()>) {
     let (reached, at_request) = mpsc::channel();
     let (go, goes) = mpsc::channel::<()>();
@@ -23,7 +24,7 @@ fn holding(is_held: fn(&Head) -> bool) -> (Proxy, Receiver<()>, Sender<()>) {
             && let Some(reached) = reached.lock().unwrap().take()
         {
             reached.send(()).unwrap();
-            // Until the other one is done.
+            // Until the other worker is done.
             goes.lock()
                 .unwrap()
                 .recv_timeout(Duration::from_secs(60))
@@ -64,7 +65,7 @@ async fn b13_worker_that_lost_its_lease_puts_no_pointer() {
     assert_eq!(
         puts.filter(|line| line.starts_with("PUT ")).count(),
         0,
-        "it did not even try"
+        "the worker tried to put the pointer"
     );
     let both = ids(&[("base", 10), ("next", 5)]);
     assert_eq!(deployment.published("words").await, both);
@@ -94,7 +95,7 @@ async fn lineage(deployment: &Deployment) -> Vec<String> {
     versions
 }
 
-/// Stopped later, when its put has left it: only the put's condition can refuse that.
+/// The worker is stopped after it sent the put, so only the condition of the put can refuse it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b13_pointer_put_that_outlives_its_lease_is_refused() {
     let deployment = with_base().await;
@@ -118,7 +119,11 @@ async fn b13_pointer_put_that_outlives_its_lease_is_refused() {
     assert_eq!(deployment.pointer("words").await, published);
     signal(&zombie, "CONT");
     assert!(ended(zombie).status.success());
-    assert_eq!(answers_to_pointer_puts(&proxy), [412], "once was enough");
+    assert_eq!(
+        answers_to_pointer_puts(&proxy),
+        [412],
+        "the worker repeated the refused put"
+    );
     assert_eq!(deployment.pointer("words").await, published);
     for run in ["next", "other"] {
         assert_eq!(deployment.part(run, "words").0, "COMPLETED", "{run}");
