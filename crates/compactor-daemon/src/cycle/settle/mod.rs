@@ -17,8 +17,9 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::batch::{Batch, OnDisk, Stage};
 use super::disposition::{self, Failed, Fate};
+use super::ended::{Finished, KeptWork, Outcome};
 use super::gather::{self, Fetched, RoomBefore};
-use super::{Finished, KeptWork, Outcome};
+use super::steps::Steps;
 use crate::context::Context;
 use crate::intake::ReceivedWork;
 use crate::ports::side_by_side;
@@ -187,12 +188,7 @@ impl<'c> Settlement<'c> {
     }
 
     /// Records and acknowledges every open item: the pointer names a version that contains them.
-    pub(super) async fn complete(
-        &mut self,
-        version: &Version,
-        fence: Fence,
-        steps: &super::Steps<'_>,
-    ) {
+    pub(super) async fn complete(&mut self, version: &Version, fence: Fence, steps: &Steps<'_>) {
         let open = self.batch.open_places();
         let this = &*self;
         let calls = open.iter().map(|&at| async move {
