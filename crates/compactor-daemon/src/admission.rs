@@ -1,5 +1,5 @@
-//! What the daemon takes from a queue: a sender chooses collections and prefixes. Plain decisions; nothing
-//! is read or written here.
+//! Which messages the daemon lets in: senders choose collections and prefixes. Plain decisions; nothing is read or
+//! written here.
 
 use compactor_core::keys::DeltaLocation;
 use compactor_core::message::{CompactionMessage, InsertedRun, MessageError};
@@ -11,7 +11,7 @@ use crate::{Error, Result};
 /// Stands for the collection's name in [`Admission::prefixes`].
 const COLLECTION: &str = "{c}";
 
-/// What is let in.
+/// Which collections and delta prefixes messages may name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Admission {
     /// The collections that are merged, by name or pattern; all, if there is none.

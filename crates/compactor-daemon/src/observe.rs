@@ -1,4 +1,4 @@
-//! The observer of a daemon that nobody else observes: it logs each step.
+//! The observer of a daemon that was given no other: it logs each step.
 
 use compactor_snapshots::{Observed, Observer};
 

@@ -1,4 +1,4 @@
-//! What the daemon is told: validated settings.
+//! The validated settings of a daemon.
 
 use std::time::Duration;
 
@@ -7,7 +7,6 @@ use compactor_core::lease::LeaseTerm;
 use compactor_core::manifest::Layout;
 use compactor_core::retention::RetentionPolicy;
 use compactor_core::retry::Backoff;
-
 use compactor_snapshots::{FirstSnapshot, Limits, MergeSettings, PublishSettings, RetryPolicy};
 
 use crate::Admission;
@@ -71,7 +70,7 @@ pub struct Settings {
     pub close_wait: Duration,
     /// Upper bounds.
     pub limits: Limits,
-    /// What is let in.
+    /// Which collections and delta prefixes messages may name.
     pub admission: Admission,
     /// Embedding functions that a first delta may give to its collection, beside chromadb's default.
     pub embedding_functions: Vec<EmbeddingFunction>,

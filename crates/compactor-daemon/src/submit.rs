@@ -13,9 +13,8 @@ use compactor_core::disposition::Resource;
 use compactor_core::keys::DeltaLocation;
 use compactor_core::ports::{Attributes, Condition, Created, PutOutcome};
 use compactor_core::{CollectionName, RunId, RunKey, RunRecord, keys};
-use serde::Serialize;
-
 use compactor_snapshots::{About as _, Limits, SnapshotRepository};
+use serde::Serialize;
 
 use crate::announce::announce_one;
 use crate::{Admission, Error, Ports, Result};
@@ -249,7 +248,7 @@ async fn package(
             allow(delta, size.len(), &limits)?;
             packages.push((delta.collection.clone(), Arc::new(archive)));
         }
-        // Whoever opened one meanwhile may be about to write what was not packed.
+        // A process that opened one meanwhile may be about to write what was not packed.
         for delta in &checked {
             refuse_open_elsewhere(delta.store.dir())?;
             delta.store.still_closed()?;

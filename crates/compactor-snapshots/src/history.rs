@@ -32,8 +32,8 @@ struct Origin {
 
 impl Origins {
     /// The publications from the pointer back, newest first: as many as `policy` counts, and on to
-    /// one that is old enough. Only this way it is noticed that somebody put the pointer back by
-    /// hand: what was left long ago may have been published again.
+    /// one that is old enough. Only this shows that an operator put the pointer back:
+    /// a version that was superseded long ago may have been published again.
     pub(crate) async fn history(
         &mut self,
         listing: &Listing<'_>,

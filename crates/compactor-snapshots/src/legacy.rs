@@ -32,7 +32,7 @@ pub enum Legacy {
     Files(Vec<ObjectInfo>),
 }
 
-/// The hash object of the oldest writers; of its fields only this one tells of the content.
+/// The hash object of the oldest writers. Of its fields only this one depends on the content.
 #[derive(Deserialize)]
 struct DirectoryHash {
     directory_hash: String,

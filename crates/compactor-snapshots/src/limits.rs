@@ -9,7 +9,7 @@ pub struct Limits {
     pub archive_bytes: u64,
     /// What an unpacked delta may hold.
     pub unpacked: UnpackLimits,
-    /// Most bytes of all deltas of a cycle together, unpacked.
+    /// Most bytes of all deltas of a cycle together, unpacked; while a delta is fetched, its packed bytes count too.
     pub batch_bytes: u64,
     /// Most bytes of one record of a delta: its id, vector, document and metadata.
     pub value_bytes: u32,

@@ -130,7 +130,7 @@ impl Progress {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let took = now.0.saturating_sub(last.0);
         *last = now;
-        // An observer may take its time, or panic: nobody else waits for the lock.
+        // An observer may take its time, or panic, so the lock is not held while it runs.
         drop(last);
         self.observer.observe(&Observed {
             step,

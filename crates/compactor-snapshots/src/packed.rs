@@ -86,7 +86,7 @@ pub(crate) async fn unpack(key: &str, size: u64, to: &Path, limits: &Limits) -> 
             Ok(_) => Ok(fs_err::remove_file(packed).map_err(StoreError::from)?),
             // Of this machine, not of the archive.
             Err(error) if error.is_of_machine() => Err(error.into()),
-            // It may be sound; someone raises the limit.
+            // It may be sound: an operator can raise the limit.
             Err(StoreError::ArchiveLimit { limit, what: unit }) => Err(Error::TooLarge {
                 what: format!("snapshot {key}"),
                 limit,

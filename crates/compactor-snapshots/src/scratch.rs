@@ -49,7 +49,7 @@ impl Scratch {
         };
         match make() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                tracing::warn!(folder = %root.display(), "the working space was removed; it is made anew");
+                tracing::warn!(folder = %root.display(), "the working space was removed; making it again");
                 std::fs::DirBuilder::new()
                     .recursive(true)
                     .mode(0o700)

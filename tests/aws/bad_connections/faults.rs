@@ -11,7 +11,7 @@ use crate::proxy::{Head, Verdict};
 /// Longer than one attempt at a call to the queue or the table may take.
 const HANG: Duration = Duration::from_secs(7);
 /// Longer than the SDK waits for more bytes of an object. It waits 20 seconds for an answer to begin,
-/// and a minute for that to a put. That is too long here; `behaviours/snapshots/silence.rs` tests it.
+/// and a minute for that to a put. That is too long here; `behaviours/snapshots/unanswered_put.rs` tests it.
 const SILENCE: Duration = Duration::from_secs(10);
 /// Each silence costs a cycle six seconds.
 const MOST_SILENCES: u64 = 2;

@@ -1,7 +1,7 @@
 //! 1 to 13: snapshots and the pointer.
 
-mod silence;
-mod zombies;
+mod stopped_writers;
+mod unanswered_put;
 
 use std::sync::mpsc;
 use std::sync::{Arc, Condvar, Mutex};

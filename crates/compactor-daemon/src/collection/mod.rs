@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use compactor_core::CollectionName;
 use compactor_core::ports::Monotonic;
-
 use compactor_snapshots::WorkingCopy;
 
 use crate::intake::{Look, ReceivedWork};

@@ -4,7 +4,6 @@
 use chroma_store::{Kind, StoreError};
 use compactor_core::disposition::{Disposition, Resource, of_fault};
 use compactor_core::ports::Fault;
-
 use compactor_snapshots::Error as SnapshotError;
 
 use crate::Error;
@@ -31,8 +30,8 @@ pub(super) enum Fate {
 }
 
 impl Fate {
-    /// The same where the failure could not be recorded: whoever waits for the run looks at its
-    /// record, not at dead letters.
+    /// The same where the failure could not be recorded: the producer of the run looks at its record, not at dead
+    /// letters.
     pub(super) fn unrecorded(self, receives: u32, max_receives: u32) -> Self {
         match self {
             Self::DeadLetter if receives < max_receives => Self::GiveBack,
@@ -50,7 +49,7 @@ pub(super) fn decide(failed: Failed, error: &Error, receives: u32, max_receives:
         Disposition::Keep | Disposition::Leave if has_receives_left(receives, max_receives) => {
             Fate::GiveBack
         }
-        // Who stops gives back what is in its hands.
+        // A daemon that stops gives back all that it has in flight.
         Disposition::Keep | Disposition::Leave | Disposition::Pause | Disposition::Stop => {
             Fate::Keep
         }
@@ -127,7 +126,7 @@ fn of_directory(failed: Failed, error: &StoreError) -> Disposition {
     match (error.kind(), failed) {
         (Kind::BadInput, Failed::Delta) => Disposition::DeadLetter,
         (Kind::BadInput, Failed::Cycle) => Disposition::Pause,
-        // What is left is an odd name in an archive, or what SQLite says of an odd database.
+        // Other errors of the environment are odd names in archives, or SQLite's answers to odd databases.
         (Kind::Environment, Failed::Delta) => Disposition::FailRun,
         (Kind::Environment, Failed::Cycle) | (Kind::Busy, _) => Disposition::Keep,
         (Kind::SelfCheck, Failed::Delta) => Disposition::FailRun,

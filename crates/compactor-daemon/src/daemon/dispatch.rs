@@ -250,8 +250,8 @@ impl Dispatcher {
         }
     }
 
-    /// A queue that cannot be read: wait and try again, but a drain, which somebody waits for,
-    /// gives up in the end.
+    /// Waits after a failed receive, and lets the loop try again. A drain, for whose end a user waits, gives up after
+    /// some attempts.
     async fn endure(&mut self, error: PortError, mode: Mode) -> Result<()> {
         self.more = false;
         self.failures += 1;
@@ -277,8 +277,7 @@ impl Dispatcher {
         Ok(())
     }
 
-    /// Whether a drain has nothing left to do. What is settled is deleted first, if the queue does it
-    /// by now.
+    /// Whether a drain has nothing left to do. Messages that were settled but not deleted are deleted first.
     async fn is_done(&self) -> PortResult<bool> {
         let queue = self.context.ports.queue.as_ref();
         self.context.in_flight.delete_settled(queue).await?;
@@ -288,7 +287,7 @@ impl Dispatcher {
             in_flight,
             ..
         } = queue.depth().await?;
-        // Who is in trouble does not wait for others that may be in the same.
+        // A drain that keeps work back does not wait for other workers, which may keep the same.
         Ok(visible == 0 && delayed == 0 && (in_flight == 0 || self.trouble.is_some()))
     }
     /// Tells those who watch, if there are some.

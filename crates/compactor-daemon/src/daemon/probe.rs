@@ -6,7 +6,6 @@ use compactor_core::ports::{
     Attributes, Condition, ETag, Fault, PortError, PortResult, PutOutcome,
 };
 use compactor_core::{CollectionName, Lineage, RunKey, keys};
-
 use compactor_snapshots::About as _;
 
 use crate::context::Context;

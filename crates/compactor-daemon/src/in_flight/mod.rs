@@ -204,7 +204,7 @@ impl InFlight {
             if !self.lock().contains_key(receipt) {
                 return;
             }
-        // It would come back to nobody.
+        // At the end of the hold the queue would dead-letter it instead of handing it out.
         } else if left < visibility && self.renewed(queue, receipt).await {
             return;
         }

@@ -30,7 +30,7 @@ impl QueueRefusal {
         self.is_there.cancel();
     }
 
-    /// Waits for the first error. It is told once.
+    /// Waits for the first error, and returns it once.
     pub(crate) async fn happened(&self) -> Error {
         self.is_there.cancelled().await;
         let first = self

@@ -1,9 +1,9 @@
-//! Runs in our hands that cannot be merged now: another worker holds their collection, or something is
-//! wrong that is not their fault. They must leave room for other collections.
+//! Work in flight that cannot be merged now: another worker holds its collection, or a fault that is not its own
+//! keeps it waiting. It must leave room for other collections.
 //!
-//! Where another worker holds it, they stay for a few seconds: the other is about to finish, and
-//! giving a message back uses up one of its receives. Then, on a queue that serves several
-//! collections, they go back, so that the holder can take them and our hands are free for others.
+//! Work that waits for a lock stays in flight for some seconds: the holder is about to finish, and giving a message
+//! back uses up one of its receives. Then, on a queue that serves several collections, it goes back, so that the holder
+//! can take it and this worker has room for others.
 
 use std::time::Duration;
 
@@ -15,17 +15,16 @@ use crate::ports::side_by_side;
 use crate::receives::has_receives_left;
 use crate::settler::Settler;
 
-/// How long runs wait in our hands.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// After what time a run that was given back may be received again, at most; at least half of it.
+/// How long work waits for a lock before it is given back.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+/// The longest time until work that was given back may be received again. The shortest is half of it.
 const RETURN: Duration = Duration::from_secs(10);
-/// As long as the Python writers' locks last. Half of a run's receives last for that, where our
-/// hands are too full to keep it.
+/// How long the Python writers' locks last. Where work cannot stay in flight, half of its receives last that long.
 const LONGEST_LOCK: Duration = Duration::from_secs(16 * 60);
 
-/// Gives back the runs of a locked collection that have waited long enough, and those that would leave
-/// too little room for other collections; the others are returned. `locked` are the runs in our
-/// hands of other collections that are locked.
+/// Gives back the work of a locked collection that has waited long enough, and as much of the rest as leaves too
+/// little room for other collections. Returns what stays. `locked` counts the work in flight of other locked
+/// collections.
 pub(crate) async fn give_back_some(
     context: &Context,
     waiting: Vec<ReceivedWork>,
@@ -36,16 +35,15 @@ pub(crate) async fn give_back_some(
         return waiting;
     }
     let (now, receives) = (context.ports.clock.monotonic(), queue.max_receives());
-    let (tired, patient): (Vec<_>, Vec<_>) = waiting
+    let (enough, others): (Vec<_>, Vec<_>) = waiting
         .into_iter()
-        .partition(|run| is_tired(run, now, receives));
-    give_back(context, &tired, RETURN).await;
-    leave_room(context, patient, locked).await
+        .partition(|run| has_waited_enough(run, now, receives));
+    give_back(context, &enough, RETURN).await;
+    leave_room(context, others, locked).await
 }
 
-/// Gives back the runs of a collection that waits for the end of something that would leave too little
-/// room for other collections; the others are returned. `others` are the runs in our hands of other
-/// collections that wait.
+/// Gives back as much of a paused collection's work as leaves too little room for other collections. Returns what
+/// stays. `others` counts the work in flight of other paused collections.
 pub(crate) async fn leave_room(
     context: &Context,
     mut waiting: Vec<ReceivedWork>,
@@ -68,9 +66,9 @@ pub(crate) async fn leave_room(
     waiting
 }
 
-fn is_tired(run: &ReceivedWork, now: Monotonic, max_receives: u32) -> bool {
+fn has_waited_enough(run: &ReceivedWork, now: Monotonic, max_receives: u32) -> bool {
     let waited = now.0.saturating_sub(run.since.0);
-    waited >= PATIENCE && has_receives_left(run.delivery.receive_count, max_receives)
+    waited >= LONGEST_WAIT && has_receives_left(run.delivery.receive_count, max_receives)
 }
 
 /// Gives work back, to be received again at different times: after `at_most`, or at least half of it.

@@ -1,5 +1,5 @@
-//! What is known of the files of a working copy: their digests, and the objects that are equal to
-//! them. It holds as long as nobody writes to the files.
+//! The digests of a working copy's files, and the objects that have the same content. They hold as long as no
+//! program writes to the files.
 
 use std::collections::BTreeMap;
 use std::path::Path;

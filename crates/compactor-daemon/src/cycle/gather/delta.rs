@@ -8,7 +8,6 @@ use chroma_store::{Kind, StoreError, UnpackLimits, unpack};
 use compactor_core::disposition::Resource;
 use compactor_core::keys::{self, DeltaLocation};
 use compactor_core::ports::{ObjectInfo, ObjectStore};
-
 use compactor_snapshots::{About as _, Error as SnapshotError, Limits, file_for_object};
 
 use crate::{Error, Result};
@@ -103,8 +102,8 @@ impl Found {
         missing(&self.prefix)
     }
 
-    /// What is wrong with an archive is held against its run for good, so it must be true of the one in
-    /// the bucket: a byte may have changed on the way.
+    /// A faulty archive fails its run for good, so the archive in the bucket must be faulty, not only the copy that
+    /// arrived: it is fetched twice.
     async fn fetch_archive(&self, to: &Path, limits: &Limits) -> Result<u64> {
         let packed = to.with_extension("tar.gz");
         match self.unpack_from(&packed, to, limits).await {

@@ -1,5 +1,5 @@
 //! Runs that the published lineage contains already: delivered again after a crash between swap and
-//! acknowledgement, or done by somebody else. They are recorded and acknowledged, and not merged
+//! acknowledgement, or published by another worker. They are recorded and acknowledged, and not merged
 //! again.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use compactor_core::disposition::Disposition;
 use compactor_core::ports::{Completion, Fault};
 use compactor_core::{Lineage, Manifest, RunId};
-
 use compactor_snapshots::{Error as SnapshotError, Published};
 
 use super::Settlement;
@@ -79,7 +78,7 @@ impl Settlement<'_> {
             let run_id = self.run_id(at);
             let merged = figures.merged.get(run_id).copied();
             if let (None, Some(error)) = (merged, &figures.unread) {
-                // What is recorded once stays: better said later than wrong.
+                // A record is never corrected, so it is written later rather than wrong.
                 if !is_for_good(error) && self.can_come_back(at) {
                     tracing::warn!(run = %run_id, code = error.code(), %error, "cannot read what a run merged; it comes back");
                     self.leave_one(at).await;
