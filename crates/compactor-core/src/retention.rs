@@ -42,7 +42,8 @@ pub struct Publication {
 /// `published` are the publications, newest first and without gaps, beginning with the version that the
 /// pointer names. `now` is the time of this machine.
 ///
-/// The pointer only grows. So at the time when it named one version, it had moved past every older one.
+/// No cycle moves the pointer back. So at the time when the pointer named one version, cycles had moved
+/// it past every older one.
 pub fn superseded(
     versions: &[Version],
     published: &[Publication],
