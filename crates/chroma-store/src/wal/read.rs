@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use rusqlite::{OptionalExtension, Row};
+use rusqlite::{OptionalExtension, Params, Row, params};
 
 use super::{Operation, OperationKind, Patch, payload};
 use crate::database::Database;
@@ -49,46 +49,30 @@ impl<'c> WalReader<'c> {
         upto: u64,
         mut visit: impl FnMut(WalRow) -> StoreResult<()>,
     ) -> StoreResult<()> {
-        let failed = self.db.failed("read embeddings_queue");
-        let mut statement = self
-            .db
-            .connection
-            .prepare_cached(
-                "SELECT seq_id, operation, id, vector, encoding, metadata FROM embeddings_queue
-                 WHERE topic = ?1 AND seq_id > ?2 AND seq_id <= ?3 ORDER BY seq_id",
-            )
-            .map_err(failed)?;
-        let mut rows = statement
-            .query(rusqlite::params![self.topic, clamp(after), clamp(upto)])
-            .map_err(failed)?;
-        while let Some(row) = rows.next().map_err(failed)? {
-            visit(self.decode(row)?)?;
-        }
-        Ok(())
+        self.scan(
+            "SELECT seq_id, operation, id, vector, encoding, metadata FROM embeddings_queue
+             WHERE topic = ?1 AND seq_id > ?2 AND seq_id <= ?3 ORDER BY seq_id",
+            params![self.topic, clamp(after), clamp(upto)],
+            |row| visit(self.decode(row)?),
+        )
     }
 
     /// The rows up to `upto` of which only the metadata cannot be read, with the reasons.
     pub(crate) fn without_payload(&self, upto: u64) -> StoreResult<Vec<Unreadable>> {
-        let failed = self.db.failed("read embeddings_queue");
-        let mut statement = self
-            .db
-            .connection
-            .prepare_cached(
-                "SELECT seq_id, operation, id, vector, encoding, metadata FROM embeddings_queue
-                 WHERE topic = ?1 AND seq_id <= ?2 ORDER BY seq_id",
-            )
-            .map_err(failed)?;
-        let mut rows = statement
-            .query(rusqlite::params![self.topic, clamp(upto)])
-            .map_err(failed)?;
         let mut unreadable = Vec::new();
-        while let Some(row) = rows.next().map_err(failed)? {
-            let (seq, _, id, _) = self.decode_vector(row)?;
-            if let Err(error) = self.decode_payload(row, seq, &id) {
-                let reason = error.to_string();
-                unreadable.push(Unreadable { seq, id, reason });
-            }
-        }
+        self.scan(
+            "SELECT seq_id, operation, id, vector, encoding, metadata FROM embeddings_queue
+             WHERE topic = ?1 AND seq_id <= ?2 ORDER BY seq_id",
+            params![self.topic, clamp(upto)],
+            |row| {
+                let (seq, _, id, _) = self.decode_vector(row)?;
+                if let Err(error) = self.decode_payload(row, seq, &id) {
+                    let reason = error.to_string();
+                    unreadable.push(Unreadable { seq, id, reason });
+                }
+                Ok(())
+            },
+        )?;
         Ok(unreadable)
     }
 
@@ -115,23 +99,15 @@ impl<'c> WalReader<'c> {
         upto: u64,
         mut visit: impl FnMut(i64, OperationKind, String, Option<Vec<u8>>) -> StoreResult<()>,
     ) -> StoreResult<()> {
-        let failed = self.db.failed("read embeddings_queue");
-        let mut statement = self
-            .db
-            .connection
-            .prepare_cached(
-                "SELECT seq_id, operation, id, vector, encoding FROM embeddings_queue
-                 WHERE topic = ?1 AND seq_id > ?2 AND seq_id <= ?3 ORDER BY seq_id",
-            )
-            .map_err(failed)?;
-        let mut rows = statement
-            .query(rusqlite::params![self.topic, clamp(after), clamp(upto)])
-            .map_err(failed)?;
-        while let Some(row) = rows.next().map_err(failed)? {
-            let (seq, kind, id, vector) = self.decode_vector(row)?;
-            visit(seq, kind, id, vector)?;
-        }
-        Ok(())
+        self.scan(
+            "SELECT seq_id, operation, id, vector, encoding FROM embeddings_queue
+             WHERE topic = ?1 AND seq_id > ?2 AND seq_id <= ?3 ORDER BY seq_id",
+            params![self.topic, clamp(after), clamp(upto)],
+            |row| {
+                let (seq, kind, id, vector) = self.decode_vector(row)?;
+                visit(seq, kind, id, vector)
+            },
+        )
     }
 
     /// Counts the rows above `after`.
@@ -141,11 +117,7 @@ impl<'c> WalReader<'c> {
             .prepare_cached(
                 "SELECT count(*) FROM embeddings_queue WHERE topic = ?1 AND seq_id > ?2",
             )
-            .and_then(|mut s| {
-                s.query_row(rusqlite::params![self.topic, clamp(after)], |row| {
-                    row.get(0)
-                })
-            })
+            .and_then(|mut s| s.query_row(params![self.topic, clamp(after)], |row| row.get(0)))
             .map_err(self.db.failed("count embeddings_queue"))
     }
 
@@ -220,6 +192,22 @@ impl<'c> WalReader<'c> {
             .and_then(|mut s| s.query_row([seq], |row| row.get(0)))
             .map_err(self.db.failed("read a vector of the log"))?;
         vector.map(|bytes| self.checked(id, bytes)).transpose()
+    }
+
+    /// Passes the rows that `sql` selects to `visit`, one at a time.
+    fn scan(
+        &self,
+        sql: &str,
+        params: impl Params,
+        mut visit: impl FnMut(&Row<'_>) -> StoreResult<()>,
+    ) -> StoreResult<()> {
+        let failed = self.db.failed("read embeddings_queue");
+        let mut statement = self.db.connection.prepare_cached(sql).map_err(failed)?;
+        let mut rows = statement.query(params).map_err(failed)?;
+        while let Some(row) = rows.next().map_err(failed)? {
+            visit(row)?;
+        }
+        Ok(())
     }
 
     fn decode(&self, row: &Row<'_>) -> StoreResult<WalRow> {

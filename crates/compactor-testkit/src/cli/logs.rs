@@ -85,7 +85,7 @@ mod tests {
             "2026-01-01T00:00:00.000000Z  WARN daemon: it failed for a good reason",
             "2026-01-01T00:00:00.000000Z ERROR daemon: it failed",
             r#"{"timestamp":"2026-01-01T00:00:00.000000Z","level":"ERROR","fields":{}}"#,
-            "an ERROR that somebody quotes",
+            "an ERROR line, quoted in a message",
             "thread 'main' panicked at main.rs:1:1:",
         ];
         // `keep` adds the line break that these lines lack.
