@@ -1,5 +1,5 @@
-//! Counters that alarms watch, by the names that the Python compactor gave them (and one of our own), so that
-//! its alarms go on working. A recorder of the `metrics` crate collects them; without one they are lost.
+//! Counters that alarms watch. The first seven have the names that the Python compactor gave them, so that its
+//! alarms continue to work. A recorder of the `metrics` crate collects them; without one they are lost.
 
 /// A collection had runs, and its lock was another's: counted as the Python compactor did
 /// (`collection::lock_contention`).

@@ -1,6 +1,6 @@
 //! The list of guards: the code of each, what replaces it, and the tests that must notice.
 
-/// Code that keeps an invariant of ARCHITECTURE.md.
+/// Code that keeps a guarantee of docs/how-it-works.md.
 pub(super) struct Guard {
     /// The name of the invariant, such as `I3`.
     pub(super) invariant: &'static str,
