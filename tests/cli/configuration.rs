@@ -39,6 +39,7 @@ fn unknown_key_is_refused_with_the_nearest_known_one() {
             "queue.visibility",
         ),
         ("[worker]\nworker = 3\n", "worker.worker", "worker.workers"),
+        ("[aws]\nregoin = \"eu-1\"\n", "aws.regoin", "aws.region"),
         ("[queue]\nworkers = 3\n", "queue.workers", "worker.workers"),
         ("[limit]\ndelta = \"1 GiB\"\n", "limit", "limits"),
     ] {

@@ -101,7 +101,7 @@ impl Fault {
         self
     }
 
-    /// Adds a place that the keys do not tell.
+    /// Adds a place that cannot be looked up by the keys.
     pub(super) fn at(mut self, origin: Origin) -> Self {
         self.origins.push(origin);
         self

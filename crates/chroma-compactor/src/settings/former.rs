@@ -18,12 +18,19 @@ pub(super) fn renamed(mut layer: Layer) -> Layer {
                 );
             }
         }
-        for (key, _) in &mut layer.origins {
-            let rest = key.strip_prefix(former);
-            if let Some(rest) = rest.filter(|rest| rest.is_empty() || rest.starts_with('.')) {
-                *key = format!("{name}{rest}");
-            }
-        }
+        let of_former = |key: &str| {
+            let rest = key.strip_prefix(former)?;
+            (rest.is_empty() || rest.starts_with('.')).then(|| format!("{name}{rest}"))
+        };
+        let origins = std::mem::take(&mut layer.origins);
+        let (former, current): (Vec<_>, Vec<_>) = origins
+            .into_iter()
+            .partition(|(key, _)| of_former(key).is_some());
+        let renamed = former
+            .into_iter()
+            .filter_map(|(key, origin)| Some((of_former(&key)?, origin)));
+        // Of two places of one key the last one counts, as of its values the current section's does.
+        layer.origins = renamed.chain(current).collect();
     }
     layer
 }

@@ -2,6 +2,7 @@ use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
+use super::fault::Origin;
 use super::*;
 
 fn load(file: Option<&Path>) -> Result<RawSettings, CommandError> {
@@ -200,9 +201,14 @@ fn former_section_name_sets_the_same_keys() {
     let text = "[fold]\nbacklog = 7\nthreads = 3\n[flush]\nthreads = 4\n";
     file.write_all(text.as_bytes()).unwrap();
     let variables = [("CHROMA_COMPACTOR_FOLD__WHEN", "never")];
-    let (settings, _) = load_with(Some(file.path()), &variables).unwrap();
+    let (settings, provenance) = load_with(Some(file.path()), &variables).unwrap();
     assert_eq!(settings.flush.backlog, 7);
     assert_eq!(settings.flush.threads, 4, "the new name counts");
+    let places = provenance.of("flush.threads");
+    let [Origin::File { line, .. }] = places[..] else {
+        panic!("{places:?}");
+    };
+    assert_eq!(*line, 5, "and its line is named");
     assert_eq!(settings.flush.when, chroma_store::FlushWhen::Never);
     let text = load_text("[fold]\nbacklogs = 7\n").unwrap_err().to_string();
     let expected = ".toml:2: unknown key `flush.backlogs`";

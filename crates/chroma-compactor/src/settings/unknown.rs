@@ -23,8 +23,14 @@ fn nearest(key: &str) -> Option<String> {
     if let Ok(value) = serde_json::to_value(RawSettings::default()) {
         collect("", &value, &mut known);
     }
-    // It has no default, so the defaults lack it.
-    known.push("worker.scratch".to_owned());
+    // They have no defaults, so the serialized defaults lack them.
+    let without_default = [
+        "storage.access",
+        "aws.region",
+        "aws.endpoint",
+        "worker.scratch",
+    ];
+    known.extend(without_default.map(str::to_owned));
     known
         .into_iter()
         .map(|name| (likeness(&name, key), name))
