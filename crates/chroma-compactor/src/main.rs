@@ -1,7 +1,6 @@
 //! `chroma-compactor`: merges Chroma deltas into published snapshots.
 //!
-//! This crate parses the command line and the configuration, and renders results and errors. The
-//! libraries do the work.
+//! This crate parses the command line and the configuration, and renders results and errors.
 
 mod cli;
 mod error;

@@ -74,22 +74,8 @@ pub struct AwsStores {
 
 impl AwsBackend {
     /// Makes clients for everything that `options` name, with the credentials that the SDK finds, and reads
-    /// the redrive policy of each queue.
-    ///
-    /// # Errors
-    /// An option is missing, a variable of the environment cannot be used, the services accept no
-    /// credentials, or a queue cannot be read or has no dead-letter queue.
-    pub async fn connect(
-        options: AwsOptions,
-        clock: Arc<dyn Clock>,
-        ids: Arc<dyn Ids>,
-    ) -> Result<Self, ConnectError> {
-        let config = configuration(&options).await?;
-        Self::with(&config, options, clock, ids).await
-    }
-
-    /// As [`AwsBackend::connect`], but with a separate result for the queue, so that a caller can still
-    /// check the stores if the queue cannot be used.
+    /// the redrive policy of each queue. The queue has a result of its own, so that a caller can still check
+    /// the stores if the queue cannot be used.
     ///
     /// # Errors
     /// An option is missing, a variable of the environment cannot be used, or the services accept no
@@ -108,10 +94,11 @@ impl AwsBackend {
         }
     }
 
-    /// As [`AwsBackend::connect`], but with the caller's SDK configuration.
+    /// As [`AwsBackend::connect_each`], but with the caller's SDK configuration and one result.
     ///
     /// # Errors
-    /// As [`AwsBackend::connect`].
+    /// An option is missing, a variable of the environment cannot be used, the services accept no
+    /// credentials, or a queue cannot be read or has no dead-letter queue.
     pub async fn with(
         config: &SdkConfig,
         options: AwsOptions,

@@ -1,6 +1,6 @@
 //! Run records in DynamoDB: the items of the Python producers, with three more attributes per collection
-//! (`{c}_version`, `{c}_fence`, `{c}_ignored_operations`). A call writes only the attributes of its
-//! collection, and the time of the change.
+//! (`{c}_version`, `{c}_fence`, `{c}_ignored_operations`). A call changes only the attributes of
+//! its collection and `updated_at`; it adds those of the whole run if the record lacks them.
 
 mod item;
 

@@ -48,7 +48,7 @@ impl LocalBackend {
     ///
     /// # Errors
     /// The directory cannot be made, read or written, or other accounts can write to it. Another process
-    /// holds the lock file of openers for more than [`LOCK_WAIT`](crate::LOCK_WAIT). The file system keeps
+    /// holds the lock file of openers for more than ten seconds. The file system keeps
     /// no nanoseconds. The database cannot be opened, or a newer build made it.
     pub fn open(
         directory: &Path,

@@ -40,7 +40,6 @@ mod system_clock;
 pub use access::{Access, own_folder};
 pub use backend::{LocalBackend, LocalOptions};
 pub use leases::SqliteLeaseStore;
-pub use lock_file::LOCK_WAIT;
 pub use objects::DirectoryObjectStore;
 pub use open_error::OpenError;
 pub use queue::{DeadLetter, SqliteQueue};

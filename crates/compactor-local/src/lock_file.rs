@@ -12,7 +12,7 @@ use crate::access::open_private;
 
 /// How long a process waits for a lock file that another process holds. Work under a lock takes
 /// milliseconds.
-pub const LOCK_WAIT: Duration = Duration::from_secs(10);
+pub(crate) const LOCK_WAIT: Duration = Duration::from_secs(10);
 
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);

@@ -1,4 +1,4 @@
-//! What only a store of plain files has to keep: files at their keys, keys that are folders, leftovers.
+//! Properties that only a store of plain files has: files at their keys, keys that are folders, leftovers.
 
 #![allow(
     clippy::unwrap_used,

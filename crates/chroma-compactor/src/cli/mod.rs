@@ -1,5 +1,5 @@
-//! The command line: one module for each command. A command parses its arguments, calls a library and
-//! renders the result; it does no work of its own.
+//! The command line: one module for each command. A command parses its arguments, calls the libraries and
+//! renders the result. `store repair` and `doctor` also decide what to do.
 
 mod clean_up;
 mod config;

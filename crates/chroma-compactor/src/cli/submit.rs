@@ -93,7 +93,7 @@ impl Submit {
                     let path = raw.storage.path.display();
                     let help = error.help().unwrap_or_default();
                     let help =
-                        format!("{help}; {path} is a new data directory, there was none here");
+                        format!("{help}; the data directory {path} did not exist, and was made");
                     error.with_help(help)
                 }
                 false => error,
@@ -114,7 +114,7 @@ impl Submit {
             }
             if is_new {
                 let path = raw.storage.path.display();
-                output::line(&format!("{path}: new data directory, there was none here"))?;
+                output::line(&format!("{path}: new data directory"))?;
             }
         }
         Ok(ExitCode::SUCCESS)

@@ -17,8 +17,8 @@ const DROPPED: &str = "CompactionLogLinesDropped";
 /// How long the end of the process waits for the log's reader.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// The log of this process. A dropped guard waits as long as it likes and complains on standard output; a
-/// static is never dropped.
+/// The log of this process, with the guard of its thread. A guard that is dropped waits for about a
+/// second, and may print to standard output. [`Log::end`] waits in its place: a static is never dropped.
 static LOG: OnceLock<(Log, WorkerGuard)> = OnceLock::new();
 
 /// The log: it takes lines without waiting for their reader.

@@ -14,7 +14,7 @@ const QUIET: Duration = Duration::from_secs(1);
 /// A progress bar over named steps; it disappears when dropped.
 pub(crate) struct Progress {
     bar: ProgressBar,
-    /// Its end tells the thread that waits to show the bar to end as well.
+    /// Dropped with the bar, which ends the thread that waits to show it.
     _working: Sender<()>,
 }
 

@@ -73,7 +73,7 @@ fn made(settings: &RawSettings) -> Finding {
     let path = settings.storage.path.display();
     Finding::warning(
         "data directory",
-        format!("{path}: there was none, so it is a new one"),
+        format!("{path}: did not exist, and was made"),
         "if you meant another one, remove this one and name the other: --data DIR or storage.path",
     )
 }

@@ -227,7 +227,7 @@ impl Observer for ProgressBar {
         let at = self.at.fetch_add(1, Ordering::Relaxed);
         let (collection, step) = (observed.collection, observed.step.name());
         self.progress.say(&format!("{collection}: {step}"));
-        // Twelve boundaries for each of two collections fill what submitting has left.
+        // 24 steps, 12 for each of the two collections, advance the bar by 8.
         self.progress.at(RUNS as u64 + at / 3);
     }
 }

@@ -104,11 +104,12 @@ impl Merge {
         chroma_store::copy_directory(&self.base, work)?;
         progress.step("merging");
         let plan = self.plan()?;
+        let nothing = || {
+            CommandError::usage("nothing to merge: the deltas have no collections")
+                .with_help("`store info` shows what a directory holds")
+        };
         if plan.is_empty() {
-            return Err(
-                CommandError::usage("nothing to merge: the deltas have no collections")
-                    .with_help("`store info` shows what a directory holds"),
-            );
+            return Err(nothing());
         }
         let mut mends = Vec::new();
         if base.asking_for(Remedy::FullText).next().is_some() {
@@ -145,9 +146,7 @@ impl Merge {
         let (_, merged) = job.merge().map_err(|error| {
             CommandError::from(self.name_the_base(error)).naming(work, &self.base)
         })?;
-        let Some(mut merged) = merged else {
-            return Ok(Vec::new());
-        };
+        let mut merged = merged.ok_or_else(nothing)?;
         // Offline there is one user: all deltas or none.
         let outcomes = merged.reports.iter_mut().map(|report| &mut report.outcomes);
         for outcomes in outcomes {
