@@ -119,13 +119,13 @@ fn command_fails_where_a_file_takes_the_place_of_a_folder() {
 
 /// Runs every command that writes, with the folder `bad` as its target, and checks what each says.
 #[track_caller]
-fn all_fail(place: &Workdir, bad: &str, check: impl Fn(Said)) {
+fn all_fail(place: &Workdir, bad: &str, say: impl Fn(&str) -> Said, check: impl Fn(Said)) {
     let before = place.names_in(bad);
     for line in [
         format!("store create {bad}/new --collection words"),
         format!("store merge --base dir --delta dir --out {bad}/out"),
     ] {
-        check(place.say(&line));
+        check(say(&line));
         assert_eq!(place.names_in(bad), before, "left behind by {line}");
     }
     for line in [
@@ -133,7 +133,7 @@ fn all_fail(place: &Workdir, bad: &str, check: impl Fn(Said)) {
         format!("run --data {bad}/data"),
         format!("quickstart --dir {bad}/look"),
     ] {
-        check(place.say(&line));
+        check(say(&line));
     }
 }
 
@@ -146,9 +146,14 @@ fn read_only_disk_fails_only_commands_that_write() {
     };
     words(&place, "ro/dir");
     mounted.make_read_only();
-    all_fail(&place, "ro", |said| {
-        fails(said).naming(&["Read-only file system"]);
-    });
+    all_fail(
+        &place,
+        "ro",
+        |line| place.say(line),
+        |said| {
+            fails(said).naming(&["Read-only file system"]);
+        },
+    );
     // Commands that only read succeed.
     place.say("store info ro/dir").succeeds();
     place.say("store verify ro/dir --full").succeeds();
@@ -190,9 +195,6 @@ fn daemon_with_read_only_working_space_fails_and_keeps_the_run() {
 
 #[test]
 fn folder_without_permission_fails_every_command_that_writes() {
-    if geteuid().is_root() {
-        return; // Permissions do not hold for root. The test of a read-only disk covers this.
-    }
     let place = Workdir::new(COMPACTOR);
     words(&place, "dir");
     std::fs::create_dir(place.path("locked")).unwrap();
@@ -201,7 +203,8 @@ fn folder_without_permission_fails_every_command_that_writes() {
         std::fs::set_permissions(place.path("locked"), permissions).unwrap();
     };
     allow(0o555);
-    all_fail(&place, "locked", |said| {
+    let say = |line: &str| place.say_unprivileged(line);
+    all_fail(&place, "locked", say, |said| {
         fails(said).naming(&["Permission denied"]);
     });
     allow(0o755);
@@ -215,7 +218,7 @@ fn full_disk_fails_every_command_that_writes() {
         return;
     };
     mounted.fill();
-    all_fail(&place, "full", is_full);
+    all_fail(&place, "full", |line| place.say(line), is_full);
     let said = place
         .say("store create full/new --collection words --json")
         .exits(FAILURE);

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use chroma_store::{
-    CloseOptions, ClosedStore, DATABASE_NAME, DOCUMENT_KEY, MetadataValue, Operation, Scalar,
-    StoredFile, VerifyLevel,
+    CloseOptions, ClosedStore, DATABASE_NAME, DOCUMENT_KEY, FullName, MetadataValue, Operation,
+    Scalar, StoredFile, VerifyLevel,
 };
 use compactor_core::Manifest;
 use compactor_snapshots::Published;
@@ -82,6 +82,7 @@ pub(crate) struct Snapshot {
     pub(crate) manifest: Manifest,
     pub(crate) files: Vec<StoredFile>,
     pub(crate) content: Content,
+    pub(crate) full_name: FullName,
 }
 
 impl Snapshot {
@@ -131,6 +132,7 @@ impl World {
             manifest,
             files: store.files().unwrap(),
             content,
+            full_name: found.full_name.clone(),
         }
     }
 }

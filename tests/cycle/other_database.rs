@@ -11,8 +11,7 @@ use crate::world::{World, name};
 
 /// Submits a delta whose collection is in the database `east` of the tenant `beta`.
 fn submit_to_east(world: &World, run: &str, delta: &Delta) {
-    let dir = world.folder(run);
-    std::fs::remove_dir(&dir).unwrap();
+    let dir = world.folder(run).join("lines");
     delta.write(world, &dir);
     let database = Connection::open(dir.join(DATABASE_NAME)).unwrap();
     let moved = "INSERT INTO tenants (id) VALUES ('beta');
@@ -32,5 +31,7 @@ fn collection_of_another_tenant_is_merged_and_published(world: World) {
         world.drain();
         assert_eq!(world.state(run, "lines"), RunState::Completed);
     }
-    assert_eq!(world.content("lines"), content_of(&deltas));
+    let snapshot = world.snapshot("lines").unwrap();
+    assert_eq!(snapshot.content, content_of(&deltas));
+    assert_eq!(snapshot.full_name.to_string(), "beta/east/lines");
 }

@@ -79,22 +79,31 @@ impl World {
         hooks: Arc<impl Hooks>,
         stop: CancellationToken,
     ) -> Result<Summary, Ended> {
-        let runtime = self.process_runtime();
-        let scratch = Scratch::claim(&self.scratch()).unwrap();
-        let daemon = Daemon::new(self.ports.clone(), self.settings.clone(), scratch, stop)
+        let daemon = self
+            .daemon(stop)
             .with_observer(hooks.clone())
-            .with_crash_plan(hooks)
-            .run_or_crash(mode);
+            .with_crash_plan(hooks);
+        match self.finish(daemon.run_or_crash(mode)) {
+            Ok(outcome) => outcome.map_err(Ended::Failed),
+            Err(Crashed) => Err(Ended::Crashed),
+        }
+    }
+
+    /// A daemon over the ports of this world.
+    pub(crate) fn daemon(&self, stop: CancellationToken) -> Daemon {
+        let scratch = Scratch::claim(&self.scratch()).unwrap();
+        Daemon::new(self.ports.clone(), self.settings.clone(), scratch, stop)
+    }
+
+    /// Waits in a runtime of its own until a daemon ends.
+    pub(crate) fn finish<T>(&self, daemon: impl Future<Output = T>) -> T {
+        let runtime = self.process_runtime();
         let patient = async {
             tokio::time::timeout(PATIENCE, daemon)
                 .await
                 .expect("the daemon did not end")
         };
-        let ended = dispatcher::with_default(&self.logs.dispatch(), || runtime.block_on(patient));
-        match ended {
-            Ok(outcome) => outcome.map_err(Ended::Failed),
-            Err(Crashed) => Err(Ended::Crashed),
-        }
+        dispatcher::with_default(&self.logs.dispatch(), || runtime.block_on(patient))
     }
 
     /// The folder with working copies.

@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, Mutex};
 
-use compactor_daemon::{Daemon, Mode, PhaseStatus, Status};
-use compactor_snapshots::{Scratch, Step};
+use compactor_daemon::{Mode, PhaseStatus, Status};
+use compactor_snapshots::Step;
 use tokio_util::sync::CancellationToken;
 
 use crate::deltas::Delta;
@@ -13,9 +13,7 @@ use crate::world::{World, name};
 both!(status_shows_a_running_cycle_and_then_how_it_ended);
 fn status_shows_a_running_cycle_and_then_how_it_ended(world: World) {
     world.submit("run-a", &[&Delta::of("lines", "a", 2)]);
-    let scratch = Scratch::claim(&world.scratch()).unwrap();
-    let stop = CancellationToken::new();
-    let daemon = Daemon::new(world.ports.clone(), world.settings.clone(), scratch, stop);
+    let daemon = world.daemon(CancellationToken::new());
     let status = daemon.status();
     assert_eq!(*status.borrow(), Status::default());
     let during = Arc::new(Mutex::new(None));
@@ -25,7 +23,7 @@ fn status_shows_a_running_cycle_and_then_how_it_ended(world: World) {
             *during.lock().unwrap() = Some(status.borrow().clone());
         })
     };
-    let summary = world.wait(daemon.with_observer(observer).run(Mode::Drain));
+    let summary = world.finish(daemon.with_observer(observer).run(Mode::Drain));
     let lines = name("lines");
     let during = during.lock().unwrap().take().unwrap();
     assert!(during.is_busy());

@@ -150,7 +150,7 @@ fn bucket_outage_buries_no_run() {
 
 /// Trouble that is no run's fault, for an hour, and a queue that hands each message out four times
 /// only.
-fn buries_no_run(incident: &Incident) {
+fn buries_no_run(test: &str, incident: &Incident) {
     let mut refused = 0;
     for seed in seeds(6) {
         let mut plan = Plan::of(seed);
@@ -162,7 +162,7 @@ fn buries_no_run(incident: &Incident) {
         plan.machines.truncate(2);
         plan.machines.iter_mut().for_each(Vec::clear);
         let outcome = play(seed, &plan, None);
-        assert_kept(seed, &format!("{incident:?}"), &outcome);
+        assert_kept(seed, test, &outcome);
         refused += outcome.figures.bad_calls;
     }
     let is_of_calls = matches!(incident, Incident::Refused(..) | Incident::Trickle(_));
@@ -173,32 +173,38 @@ const AN_HOUR: Range<Duration> = Duration::from_secs(100)..Duration::from_secs(3
 
 #[test]
 fn hour_of_denied_calls_buries_no_run() {
-    buries_no_run(&Incident::Refused(Fault::Denied, AN_HOUR));
+    buries_no_run(
+        "hour_of_denied_calls",
+        &Incident::Refused(Fault::Denied, AN_HOUR),
+    );
 }
 
 #[test]
 fn hour_of_throttled_calls_buries_no_run() {
-    buries_no_run(&Incident::Refused(Fault::Throttled, AN_HOUR));
+    buries_no_run(
+        "hour_of_throttled_calls",
+        &Incident::Refused(Fault::Throttled, AN_HOUR),
+    );
 }
 
 #[test]
 fn hour_of_trickling_downloads_buries_no_run() {
-    buries_no_run(&Incident::Trickle(AN_HOUR));
+    buries_no_run("hour_of_trickling_downloads", &Incident::Trickle(AN_HOUR));
 }
 
 #[test]
 fn dead_holder_of_locks_buries_no_run() {
-    buries_no_run(&Incident::DeadHolder(AN_HOUR.start));
+    buries_no_run("dead_holder_of_locks", &Incident::DeadHolder(AN_HOUR.start));
 }
 
 #[test]
 fn pointers_that_vanish_lose_no_run() {
-    buries_no_run(&Incident::PointersVanish(AN_HOUR));
+    buries_no_run("pointers_that_vanish", &Incident::PointersVanish(AN_HOUR));
 }
 
 #[test]
 fn bases_that_shrink_lose_no_run() {
-    buries_no_run(&Incident::BasesShrink(AN_HOUR));
+    buries_no_run("bases_that_shrink", &Incident::BasesShrink(AN_HOUR));
 }
 
 /// A simulation that finds no broken promise proves something only if it would find one.
