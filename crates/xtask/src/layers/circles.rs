@@ -32,7 +32,7 @@ struct Dependency<'t> {
 /// The dependencies between the children of one module, each with an example.
 type Siblings<'d> = BTreeMap<(&'d str, &'d str), &'d str>;
 
-/// Finds all circles of a crate.
+/// Finds the circles that a crate's paths make, those in the arguments of macros aside.
 pub(super) fn circles(tree: &Tree) -> Vec<Circle> {
     let dependencies = dependencies(tree);
     let mut levels: BTreeMap<&[String], Siblings<'_>> = BTreeMap::new();

@@ -16,10 +16,10 @@ pub(super) struct Use {
 }
 
 /// All paths in the file of the module at `place`, and the names that its `use` declarations bring in, each
-/// with the path that it stands for. The name `*` stands for everything in a module.
+/// with the path that it stands for. Paths in the arguments of macros are not seen.
 pub(super) fn paths_of(file: &File, place: &[String]) -> (Vec<Use>, Vec<(String, Place)>) {
     let mut paths = Paths {
-        place,
+        place: place.to_vec(),
         uses: Vec::new(),
         imports: Vec::new(),
     };
@@ -27,19 +27,20 @@ pub(super) fn paths_of(file: &File, place: &[String]) -> (Vec<Use>, Vec<(String,
     (paths.uses, paths.imports)
 }
 
-struct Paths<'p> {
-    place: &'p [String],
+struct Paths {
+    /// The module that is read, which may be one inside the file.
+    place: Place,
     uses: Vec<Use>,
     imports: Vec<(String, Place)>,
 }
 
-impl Paths<'_> {
+impl Paths {
     /// The path from the root of the crate. `None` for a path that begins at another crate, or at a name in
     /// scope.
     fn absolute(&self, segments: &[String]) -> Option<Place> {
         let mut from = match segments.first()?.as_str() {
             "crate" => Place::new(),
-            "self" => self.place.to_vec(),
+            "self" => self.place.clone(),
             "super" => self.place[..self.place.len().checked_sub(1)?].to_vec(),
             _ => return None,
         };
@@ -83,7 +84,7 @@ impl Paths<'_> {
                 let path = joined(rename.ident.to_string());
                 self.leaf(&path, rename.rename.to_string(), line);
             }
-            UseTree::Glob(_) => self.leaf(prefix, "*".to_owned(), line),
+            UseTree::Glob(_) => drop(self.add(prefix, line)),
         }
     }
 
@@ -92,12 +93,12 @@ impl Paths<'_> {
         let path = self.add(segments, line);
         // A path without `crate`, `self` or `super` begins at a child of this module, or at another crate. The
         // tree has no module for the latter.
-        let path = path.unwrap_or_else(|| [self.place, segments].concat());
+        let path = path.unwrap_or_else(|| [&self.place, segments].concat());
         self.imports.push((name, path));
     }
 }
 
-impl<'ast> Visit<'ast> for Paths<'_> {
+impl<'ast> Visit<'ast> for Paths {
     fn visit_item_use(&mut self, item: &'ast ItemUse) {
         let line = item.use_token.span.start().line;
         self.tree(&item.tree, &[], line);
@@ -105,7 +106,9 @@ impl<'ast> Visit<'ast> for Paths<'_> {
 
     fn visit_item_mod(&mut self, item: &'ast ItemMod) {
         if !is_for_tests(&item.attrs) {
+            self.place.push(item.ident.to_string());
             visit::visit_item_mod(self, item);
+            self.place.pop();
         }
     }
 

@@ -143,6 +143,31 @@ fn forbidden_dependency_between_crates_is_named() {
 }
 
 #[test]
+fn crate_that_is_not_in_the_table_is_named() {
+    let workspace = Workspace::new();
+    workspace.write("new/src/lib.rs", "");
+    let expected = "new is missing from the table of allowed dependencies\n";
+    assert_eq!(workspace.violations(), expected);
+}
+
+#[test]
+fn module_inside_a_file_has_its_own_parent() {
+    let workspace = Workspace::with(&[
+        ("lib.rs", "mod one;\nmod two;\n"),
+        (
+            "one.rs",
+            "mod inner {\n    use super::super::two::Two;\n}\npub struct One;\n",
+        ),
+        ("two.rs", "use crate::one::One;\npub struct Two;\n"),
+    ]);
+    let found = workspace.violations();
+    assert!(
+        found.starts_with("compactor-core: one, two form a circle:\n"),
+        "{found}"
+    );
+}
+
+#[test]
 fn dependency_that_only_tests_have_is_allowed() {
     let workspace = Workspace::new();
     let manifest = "[dev-dependencies]\ncompactor-daemon.workspace = true\n";

@@ -15,8 +15,7 @@ pub(super) struct Module {
     pub(super) file: PathBuf,
     /// The paths in the file that lead to modules of the crate.
     pub(super) uses: Vec<Use>,
-    /// The names that `use` declarations bring in, and the path of each. `*` stands for everything in a
-    /// module.
+    /// The names that `use` declarations bring in, and the path of each.
     pub(super) imports: Vec<(String, Place)>,
 }
 
