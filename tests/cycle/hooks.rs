@@ -3,7 +3,6 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use compactor_core::CollectionName;
 use compactor_daemon::CrashPlan;
 use compactor_snapshots::{Observed, Observer, Step};
 use tokio_util::sync::CancellationToken;
@@ -88,7 +87,7 @@ impl Observer for Script {
 }
 
 impl CrashPlan for Script {
-    fn crashes_after(&self, _: Step, _: &CollectionName) -> bool {
+    fn crashes(&self) -> bool {
         self.crashes.load(Ordering::SeqCst)
     }
 }

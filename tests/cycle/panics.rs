@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use compactor_core::{CollectionName, RunState};
+use compactor_core::RunState;
 use compactor_daemon::CrashPlan;
 use compactor_snapshots::{Observed, Observer, Step};
 
@@ -18,7 +18,7 @@ fn panics(times: u32) -> Arc<Panics> {
 }
 
 impl CrashPlan for Panics {
-    fn crashes_after(&self, _: Step, _: &CollectionName) -> bool {
+    fn crashes(&self) -> bool {
         false
     }
 }

@@ -8,12 +8,12 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use compactor_core::RunState;
 use compactor_core::ports::{
     Attributes, Clock, Delivery, Depth, Held, Monotonic, PortResult, Queue, Receipt,
 };
-use compactor_core::{CollectionName, RunState};
-use compactor_daemon::{CrashPlan, Crashed, Daemon, Mode};
-use compactor_snapshots::{Observed, Observer, Scratch, Step};
+use compactor_daemon::{CrashPlan, Crashed, Mode};
+use compactor_snapshots::{Observed, Observer, Step};
 use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -127,13 +127,9 @@ fn cycle_is_tracked_as_settling_from_swap_to_end(world: World) {
         }
         Fate::GoesOn
     });
-    let scratch = Scratch::claim(&world.scratch()).unwrap();
-    let daemon = Daemon::new(world.ports.clone(), world.settings.clone(), scratch, stop)
-        .with_observer(hooks)
-        .with_settling(settling.clone())
-        .run(Mode::Forever);
-    let runtime = Runtime::new().unwrap();
-    let summary = dispatcher::with_default(&world.logs.dispatch(), || runtime.block_on(daemon));
+    let daemon = world.daemon(stop).with_observer(hooks);
+    let daemon = daemon.with_settling(settling.clone());
+    let summary = world.finish(daemon.run(Mode::Forever));
     assert_eq!(summary.unwrap().completed, 2);
     assert!(settling.is_empty());
 }
@@ -236,7 +232,7 @@ impl<F: Fn() -> Fate + Send + Sync> Observer for StopAt<F> {
 }
 
 impl<F: Fn() -> Fate + Send + Sync> CrashPlan for StopAt<F> {
-    fn crashes_after(&self, _: Step, _: &CollectionName) -> bool {
+    fn crashes(&self) -> bool {
         self.crashes.load(Ordering::SeqCst)
     }
 }
@@ -260,8 +256,8 @@ fn time_to_stop(
         then,
         crashes: AtomicBool::new(false),
     });
-    let scratch = Scratch::claim(&world.scratch()).unwrap();
-    let daemon = Daemon::new(world.ports.clone(), world.settings.clone(), scratch, stop)
+    let daemon = world
+        .daemon(stop)
         .with_observer(hooks.clone())
         .with_crash_plan(hooks.clone())
         .run_or_crash(Mode::Forever);

@@ -10,31 +10,24 @@ pub(crate) use enabled::CrashPoints;
 /// Nothing ends the daemon.
 #[cfg(not(feature = "crash-points"))]
 #[derive(Debug, Clone, Default)]
-pub(crate) struct CrashPoints;
+pub(crate) struct CrashPoints {}
 
 #[cfg(not(feature = "crash-points"))]
 impl CrashPoints {
     #[expect(clippy::unused_async, reason = "it waits where the feature is enabled")]
-    pub(crate) async fn pass(
-        &self,
-        _: compactor_snapshots::Step,
-        _: &compactor_core::CollectionName,
-    ) {
-    }
+    pub(crate) async fn pass(&self) {}
 }
 
 #[cfg(feature = "crash-points")]
 mod enabled {
     use std::sync::Arc;
 
-    use compactor_core::CollectionName;
-    use compactor_snapshots::Step;
     use tokio_util::sync::CancellationToken;
 
-    /// Decides where a daemon crashes.
+    /// Decides when a daemon crashes. An `Observer` that is one too knows which step was done.
     pub trait CrashPlan: Send + Sync {
-        /// Whether the daemon crashes now that `step` is done for `collection`.
-        fn crashes_after(&self, step: Step, collection: &CollectionName) -> bool;
+        /// Whether the daemon crashes. It is asked after each step, once the observer knows of the step.
+        fn crashes(&self) -> bool;
     }
 
     /// A daemon ended as a crash would have ended it.
@@ -56,9 +49,8 @@ mod enabled {
         }
 
         /// Goes on, or never returns: then the daemon is dropped.
-        pub(crate) async fn pass(&self, step: Step, collection: &CollectionName) {
-            let plan = self.plan.as_ref();
-            if plan.is_some_and(|plan| plan.crashes_after(step, collection)) {
+        pub(crate) async fn pass(&self) {
+            if self.plan.as_ref().is_some_and(|plan| plan.crashes()) {
                 self.crashed.cancel();
             }
             if self.crashed.is_cancelled() {

@@ -52,13 +52,13 @@ pub(super) async fn merge(
     let Some(merged) = merged else {
         return Ok((outcomes, None));
     };
-    steps.pass(Step::Merged).await;
+    steps.crash_point().await;
     if !merged.has_changed {
         return Ok((outcomes, None));
     }
     let progress = steps.progress();
     let closed = blocking(move || close(merged, &progress)).await?;
-    steps.pass(Step::Closed).await;
+    steps.crash_point().await;
     Ok((outcomes, Some(closed)))
 }
 

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use compactor_snapshots::{
-    Closed, Error as SnapshotError, KnownFiles, NewVersion, Prepared, Step, is_mendable,
+    Closed, Error as SnapshotError, KnownFiles, NewVersion, Prepared, is_mendable,
 };
 
 use super::lease::Lease;
@@ -41,7 +41,7 @@ pub(super) async fn prepare(
         let (verified, sent) = lease.abandonable(context, both).await?;
         match verified {
             Ok(verified) => {
-                steps.pass(Step::Verified).await;
+                steps.crash_point().await;
                 let completing = upload.complete(sent?, &verified);
                 return lease.abandonable(context, completing).await;
             }

@@ -1,4 +1,4 @@
-//! The boundaries between the steps of a cycle: told to the observer, and where tests let a daemon crash.
+//! The boundaries between the steps of a cycle. The observer learns of each, and tests let daemons crash there.
 
 use compactor_core::CollectionName;
 use compactor_snapshots::{Progress, Step};
@@ -8,7 +8,6 @@ use crate::context::Context;
 /// How far a cycle is.
 pub(super) struct Steps<'c> {
     context: &'c Context,
-    collection: CollectionName,
     progress: Progress,
 }
 
@@ -16,7 +15,6 @@ impl<'c> Steps<'c> {
     pub(super) fn new(context: &'c Context, collection: &CollectionName) -> Self {
         Self {
             context,
-            collection: collection.clone(),
             progress: context.progress(collection),
         }
     }
@@ -29,18 +27,18 @@ impl<'c> Steps<'c> {
     /// A step is done.
     pub(super) async fn done(&self, step: Step) {
         self.progress.done(step);
-        self.pass(step).await;
+        self.crash_point().await;
     }
 
     /// A step is done that moved this many bytes.
     pub(super) async fn done_with(&self, step: Step, bytes: u64) {
         self.progress.done_with(step, bytes, 0);
-        self.pass(step).await;
+        self.crash_point().await;
     }
 
-    /// A step was told to the observer by the blocking thread that did it.
-    pub(super) async fn pass(&self, step: Step) {
-        let crash_points = &self.context.crash_points;
-        crash_points.pass(step, &self.collection).await;
+    /// Ends the daemon here if a test wants that. [`Steps::done`] includes it; a step that a blocking thread did
+    /// and reported itself needs it afterwards.
+    pub(super) async fn crash_point(&self) {
+        self.context.crash_points.pass().await;
     }
 }
