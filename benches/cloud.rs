@@ -129,7 +129,7 @@ async fn begin(archive: &Path) -> Deployment {
     deployment
 }
 
-/// Uploads and announces so many runs; gives their ids.
+/// Uploads and announces `count` runs, and returns their ids.
 async fn waiting(
     deployment: &Deployment,
     name: &str,

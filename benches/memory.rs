@@ -49,9 +49,9 @@ fn main() {
     println!("{MORE} into {BASE} x {DIMENSION}, {} space", Space::Cosine);
     println!("index files G          {:8.1} MiB", mib(graph));
     println!("opening and closing    {:8.1} MiB peak", mib(idle));
-    println!("flushing                {:8.1} MiB peak", mib(flush));
+    println!("flushing               {:8.1} MiB peak", mib(flush));
     println!(
-        "(flushing - opening)/G  {:8.2}",
+        "(flushing - opening)/G {:8.2}",
         (flush - idle) as f64 / graph as f64
     );
 }

@@ -4,7 +4,7 @@
 //! `cargo xtask soak` runs it. The load: runs of one or two collections with new and changed
 //! records, now and then a missing delta, a message that cannot be read, the same message twice, and
 //! a lock of another writer. The records' ids repeat, so that the snapshots reach a size and stay
-//! there. What is superseded is deleted soon.
+//! there. Superseded versions are deleted soon.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -138,7 +138,7 @@ def make(directory: Path) -> None:
 
 
 def portions(ids: list[str], count: int) -> list[list[str]]:
-    """The ids in so many parts of nearly equal size."""
+    """Splits the ids into parts of nearly equal size."""
     return [ids[len(ids) * n // count:len(ids) * (n + 1) // count] for n in range(count)]
 
 

@@ -1,4 +1,4 @@
-//! Merging the same thing again changes nothing, and merging nothing is a success with nothing.
+//! Merging the same thing again changes nothing, and an empty delta completes with zero records.
 
 use compactor_core::RunState;
 

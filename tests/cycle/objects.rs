@@ -11,7 +11,7 @@ use compactor_snapshots::SnapshotRepository;
 use crate::world::{World, lineage};
 
 impl World {
-    /// What is published, each call made once.
+    /// The repository over this world's objects. It repeats no call.
     pub(crate) fn repository(&self) -> SnapshotRepository {
         SnapshotRepository::new(Arc::clone(&self.ports.objects))
     }

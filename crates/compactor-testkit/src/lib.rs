@@ -1,6 +1,7 @@
 //! Code that several test binaries, benchmarks and fuzz targets share.
 //!
-//! Only dev-dependencies name this crate: nothing that is shipped may depend on it. It does not
+//! No crate that is shipped may depend on this one: the tests and benchmarks name it as a dev-dependency, and
+//! `fuzz` as a dependency. It does not
 //! look for the program under test. Each test binary passes the path in, because Cargo tells it to
 //! the tests and benchmarks of the package `chroma-compactor` only.
 #![allow(

@@ -1,4 +1,4 @@
-//! Checks that a machine keeps a test from doing.
+//! Reports the checks that this machine cannot run.
 
 use std::fs::OpenOptions;
 use std::io::Write;

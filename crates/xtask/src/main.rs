@@ -33,8 +33,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Task {
-    /// Run all checks that a change must pass: format, lints, tests and doc tests. Installs what they need
-    /// into .venvs.
+    /// Run all checks that a change must pass: format, layers, dependencies, lints, tests and doc tests.
+    /// Installs what they need into .venvs.
     Test,
     /// Install the pinned chromadb versions and the emulator into .venvs.
     Venvs,

@@ -26,7 +26,7 @@ impl Build {
                 "--workspace",
                 "--no-default-features",
                 "--features",
-                "compactor-aws/sso,compactor-core/fakes,chroma-store/fuzzing",
+                "compactor-aws/sso,compactor-core/fakes,chroma-store/fuzzing,compactor-testkit/aws",
             ],
         }
     }
